@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * base: what every layer stands on, and nothing of SIP. Borrowed text, arenas,
+ * hash tables, the timer wheel, rings between threads, seeded random numbers.
+ *
+ * Nothing here does I/O or reads a clock. Errors are negative errno values:
+ * -ENOMEM no memory, -ENOBUFS a limit reached, -EBADMSG malformed input.
+ */
+#ifndef STROWGER_BASE_H
+#define STROWGER_BASE_H
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STW_CONTAINER_OF(ptr, type, member) \
+	((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define STW_ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#define STW_PRINTF(format_at, args_at) __attribute__((format(printf, format_at, args_at)))
+
+/** The time, as the caller read it. Timers use the first, Date and expiries the second. */
+struct stw_now {
+	uint64_t mono_ms;       /* monotonic clock, milliseconds */
+	int64_t wall_ms;        /* milliseconds since 1970-01-01 UTC */
+};
+
+/* ---- str: borrowed text ------------------------------------------------- */
+
+/** Borrowed text: valid while the buffer or arena it points into lives. Not NUL-terminated. */
+struct stw_str {
+	const char *ptr;
+	size_t len;             /* bytes */
+};
+
+#define STW_STR(literal) ((struct stw_str){ (literal), sizeof(literal) - 1 })
+#define STW_STR_NONE     ((struct stw_str){ NULL, 0 })
+#define STW_STR_ARG(s)   (int)(s).len, (s).ptr  /* for "%.*s" */
+
+/** Borrow a NUL-terminated string; NULL gives an empty one. */
+struct stw_str stw_str_from(const char *text);
+/** Equal byte for byte. */
+bool stw_str_equal(struct stw_str a, struct stw_str b);
+/** Equal when ASCII letters are compared without case (RFC 3261 §7.3.1). */
+bool stw_str_equal_nocase(struct stw_str a, struct stw_str b);
+bool stw_str_starts(struct stw_str text, struct stw_str prefix);
+/** Order as memcmp, shorter first when one is a prefix of the other. */
+int stw_str_compare(struct stw_str a, struct stw_str b);
+/** Without leading and trailing SP, HTAB, CR and LF. */
+struct stw_str stw_str_trim(struct stw_str text);
+/** First `byte` at or after `from`; `text.len` when there is none. */
+size_t stw_str_find(struct stw_str text, char byte, size_t from);
+/** The part [from, to); both are clamped to the text. */
+struct stw_str stw_str_cut(struct stw_str text, size_t from, size_t to);
+/**
+ * Decimal digits only, the whole text.
+ * @return 0; -EBADMSG when empty or not digits; -ERANGE when above `max`
+ */
+int stw_str_to_uint(struct stw_str text, uint64_t max, uint64_t *ret);
+
+/* ---- arena: one owner for many small pieces ------------------------------ */
+
+struct stw_arena_chunk;
+
+/** Grows by chunks up to a limit; freed all at once. Poisoned for AddressSanitizer where unused. */
+struct stw_arena {
+	struct stw_arena_chunk *chunk;  /* the newest */
+	size_t used_bytes;              /* handed out, with padding */
+	size_t limit_bytes;
+	size_t next_chunk_bytes;
+};
+
+/** Embedded. Allocates nothing until the first use. */
+void stw_arena_init(struct stw_arena *arena, size_t limit_bytes);
+/** Aligned for any type, uninitialised. NULL when the limit is reached or no memory is left. */
+void *stw_arena_alloc(struct stw_arena *arena, size_t bytes);
+/** As alloc, filled with zeros. */
+void *stw_arena_zalloc(struct stw_arena *arena, size_t bytes);
+/** Bytes without alignment, for text. */
+char *stw_arena_bytes(struct stw_arena *arena, size_t bytes);
+/** Copy text; the copy is followed by a NUL that is not counted. @return 0, -ENOMEM */
+int stw_arena_copy(struct stw_arena *arena, struct stw_str text, struct stw_str *ret);
+/** printf into the arena. @return 0, -ENOMEM */
+int stw_arena_printf(struct stw_arena *arena, struct stw_str *ret, const char *format, ...)
+	STW_PRINTF(3, 4);
+/** Forget all contents, keep the largest chunk for the next use. */
+void stw_arena_reset(struct stw_arena *arena);
+/** Free all. The arena may be used again. */
+void stw_arena_done(struct stw_arena *arena);
+
+/* ---- writer: text into a fixed buffer ------------------------------------ */
+
+/** Appends text to a buffer; what does not fit sets `overflow` and is dropped whole. */
+struct stw_writer {
+	char *ptr;
+	size_t len, capacity;   /* bytes */
+	bool overflow;
+};
+
+void stw_writer_init(struct stw_writer *writer, char *buffer, size_t capacity);
+void stw_write_str(struct stw_writer *writer, struct stw_str text);
+void stw_write_text(struct stw_writer *writer, const char *text);
+void stw_write_char(struct stw_writer *writer, char byte);
+void stw_write_uint(struct stw_writer *writer, uint64_t number);
+void stw_write_hex(struct stw_writer *writer, const void *bytes, size_t len);
+void stw_write_format(struct stw_writer *writer, const char *format, ...) STW_PRINTF(2, 3);
+/** What has been written; borrowed from the buffer. */
+struct stw_str stw_writer_text(const struct stw_writer *writer);
+
+/* ---- slice lists: what is sent ------------------------------------------- */
+
+/** A list of borrowed byte ranges sent one after the other (scatter-gather). */
+struct stw_slices {
+	const struct stw_str *v;
+	unsigned n;
+};
+
+size_t stw_slices_bytes(struct stw_slices slices);
+/** Copy all into `buffer` of at least stw_slices_bytes(). */
+void stw_slices_flatten(struct stw_slices slices, char *buffer);
+
+/* ---- hash and table ------------------------------------------------------- */
+
+/** SipHash-2-4 key; seeded per process so that a peer cannot aim at one bucket. */
+struct stw_hash_key {
+	uint64_t k0, k1;
+};
+
+uint64_t stw_hash(struct stw_hash_key key, const void *bytes, size_t len);
+/** The same with ASCII letters folded to lower case. */
+uint64_t stw_hash_nocase(struct stw_hash_key key, const void *bytes, size_t len);
+
+/** Embedded in what a table holds. */
+struct stw_node {
+	struct stw_node *next;
+	uint64_t hash;
+};
+
+/** Chained hash table of embedded nodes. Grows by itself; never shrinks below its start. */
+struct stw_table {
+	struct stw_node **buckets;
+	size_t mask;            /* buckets - 1; 0 before the first insert */
+	size_t count;
+};
+
+void stw_table_init(struct stw_table *table);
+/** Frees the buckets, not the nodes. */
+void stw_table_done(struct stw_table *table);
+/** @return 0; -ENOMEM when there was no bucket array and none could be made */
+int stw_table_insert(struct stw_table *table, struct stw_node *node, uint64_t hash);
+/** The node must be in the table. */
+void stw_table_remove(struct stw_table *table, struct stw_node *node);
+/** First node with this hash; go on with stw_table_next_same. NULL when none. */
+struct stw_node *stw_table_first(const struct stw_table *table, uint64_t hash);
+struct stw_node *stw_table_next_same(const struct stw_node *node);
+/** Walk over all: start with NULL. The node just returned may be removed if `next` was asked first. */
+struct stw_node *stw_table_walk(const struct stw_table *table, const struct stw_node *after);
+
+/* ---- timer wheel ----------------------------------------------------------- */
+
+/** Embedded in what waits. `kind` and `owner` belong to the user of the timer. */
+struct stw_timer {
+	struct stw_timer *next, *prev;  /* NULL when not started */
+	uint64_t due_ms;
+	int kind;
+	void *owner;
+};
+
+#define STW_WHEEL_LEVELS 5
+#define STW_WHEEL_SLOTS  256
+
+/** Hierarchical wheel, 1 ms resolution; start and cancel are O(1). */
+struct stw_wheel {
+	struct stw_timer slots[STW_WHEEL_LEVELS][STW_WHEEL_SLOTS];  /* list heads */
+	uint64_t occupied[STW_WHEEL_LEVELS][STW_WHEEL_SLOTS / 64];  /* bit per non-empty slot */
+	struct stw_timer expired;                                   /* due, not yet taken */
+	uint64_t now_ms;
+	size_t count;
+};
+
+void stw_wheel_init(struct stw_wheel *wheel, uint64_t now_ms);
+/** Start or restart. A time that has passed is due at the next advance. */
+void stw_timer_start(struct stw_wheel *wheel, struct stw_timer *timer, uint64_t due_ms);
+/** No effect when not started. */
+void stw_timer_stop(struct stw_wheel *wheel, struct stw_timer *timer);
+bool stw_timer_running(const struct stw_timer *timer);
+/** Move to `now_ms`, then take the timers that are due, one a call, in order of their time. NULL: none. */
+struct stw_timer *stw_wheel_expire(struct stw_wheel *wheel, uint64_t now_ms);
+/** When the next timer is due; UINT64_MAX when none runs. Never later than the truth, at most one slot earlier. */
+uint64_t stw_wheel_next(const struct stw_wheel *wheel);
+
+/* ---- ring: single producer, single consumer ------------------------------- */
+
+/** Bounded queue of pointers between two threads; no lock. */
+struct stw_ring;
+
+/** @param capacity a power of two. @return 0, -ENOMEM, -EINVAL */
+int stw_ring_new(size_t capacity, struct stw_ring **ret);
+/** @return 0; -ENOBUFS when full. Producer only. */
+int stw_ring_push(struct stw_ring *ring, void *item);
+/** NULL when empty. Consumer only. */
+void *stw_ring_pop(struct stw_ring *ring);
+/** Must be empty or its items unowned. Accepts NULL; returns NULL. */
+struct stw_ring *stw_ring_free(struct stw_ring *ring);
+
+/* ---- random ---------------------------------------------------------------- */
+
+/** xoshiro256**: repeatable from its seed. Not for secrets that must resist an observer. */
+struct stw_random {
+	uint64_t state[4];
+};
+
+void stw_random_seed(struct stw_random *random, uint64_t seed);
+uint64_t stw_random_next(struct stw_random *random);
+/** Uniform in [0, bound). */
+uint64_t stw_random_below(struct stw_random *random, uint64_t bound);
+/** `len` characters of [0-9a-zA-Z]: tags, branches. */
+void stw_random_token(struct stw_random *random, char *buffer, size_t len);
+
+/* ---- block: shared, right-sized bytes -------------------------------------- */
+
+/** Reference-counted bytes. Only message blocks are shared between threads (atomic count). */
+struct stw_block {
+	atomic_uint refs;
+	size_t bytes;
+	_Alignas(max_align_t) char data[];
+};
+
+int stw_block_new(size_t bytes, struct stw_block **ret);
+struct stw_block *stw_block_ref(struct stw_block *block);
+/** Accepts NULL; returns NULL. */
+struct stw_block *stw_block_unref(struct stw_block *block);
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * config: the option table and what it yields: an immutable snapshot of all options.
+ * YAML in, errors with file, line, column and a suggestion out.
+ */
+#ifndef STW_CONFIG_H
+#define STW_CONFIG_H
+
+#include <stdio.h>
+
+#include <strowger/auth.h>
+#include <strowger/transport.h>
+
+#define STW_CONFIG_DOMAINS_MAX 64
+
+enum stw_store_sync { STW_STORE_SYNC_NORMAL, STW_STORE_SYNC_FULL };
+enum stw_use_source { STW_USE_SOURCE_AUTO, STW_USE_SOURCE_ALWAYS, STW_USE_SOURCE_NEVER };
+enum stw_log_level { STW_LOG_ERROR, STW_LOG_WARNING, STW_LOG_NOTICE, STW_LOG_DEBUG };
+enum stw_udp_oversize { STW_UDP_OVERSIZE_TCP, STW_UDP_OVERSIZE_SEND };
+
+/** One snapshot. Text belongs to its arena. Shared read-only; freed with the last reference. */
+struct stw_config {
+	struct stw_arena arena;
+	atomic_uint refs;
+	const char *file;               /* name it was read from; NULL: defaults */
+
+	struct stw_str domains[STW_CONFIG_DOMAINS_MAX];
+	unsigned domain_count;          /* at least 1: the host's own name by default */
+	struct stw_listeners listen;    /* default udp and tcp 0.0.0.0:5060 */
+	struct stw_str advertise;       /* empty: none */
+	struct stw_str user;            /* run as; empty: stay */
+	unsigned workers;               /* 1: more come with the sharing of work */
+	struct stw_str store;           /* path of the SQLite file (behind "sqlite:"), or ":memory:" for "memory:" */
+	enum stw_store_sync store_sync;
+	struct { struct stw_str certificate, key; } tls;
+	struct { struct stw_str listen, socket; } admin;
+	struct {
+		bool required, insecure_listen;
+		enum stw_digest_algorithm algorithms[STW_DIGEST_ALGORITHMS];
+		unsigned algorithm_count;
+		uint32_t nonce_lifetime_s;
+	} auth;
+	struct {
+		uint32_t min_expires_s, max_expires_s, default_expires_s;
+		uint32_t max_bindings;
+		enum stw_use_source use_source;
+	} registration;
+	struct { uint32_t ring_timeout_ms; bool from_anyone; } call;
+	struct {
+		bool recurse, serial_fallback;  /* serial_fallback: default true (RFC 5393 §5.3.3) */
+		uint32_t timer_c_ms;
+		uint32_t max_breadth;
+	} proxy;
+	struct {
+		struct stw_msg_limits message;  /* max_message, max_uri, max_body, max_headers, max_header_bytes */
+		uint32_t max_transactions;      /* in all */
+		uint32_t max_connections, max_connections_per_source;
+		uint32_t connection_idle_ms, message_timeout_ms;
+		uint32_t max_output_bytes;      /* per connection */
+		uint32_t max_branches;
+	} limits;
+	struct { struct stw_str servers; uint32_t timeout_ms; } dns;
+	enum stw_udp_oversize udp_oversize;
+	struct { enum stw_log_level level; } log;
+	struct { uint32_t keep_calls; } decisions;      /* calls that `why` remembers */
+
+	/* Where each option was set: line of the file, 0 = default. Indexed by option row. */
+	uint32_t *lines;
+};
+
+enum stw_option_type {
+	STW_OPTION_BOOL, STW_OPTION_UINT, STW_OPTION_DURATION, STW_OPTION_TEXT, STW_OPTION_ENUM,
+	STW_OPTION_LIST,                /* domains, listen, algorithms */
+};
+
+/** One row of the option table: the only place that knows an option. */
+struct stw_option {
+	const char *key;                /* "registration.min_expires" */
+	enum stw_option_type type;
+	size_t offset;                  /* in struct stw_config */
+	const char *unit;               /* "s", "ms", "bytes", "" */
+	uint64_t min, max;              /* numbers and durations (in the unit of the member) */
+	const char *allowed;            /* enums: "auto|always|never" */
+	const char *standard;           /* default as written in YAML */
+	bool live;                      /* false: a change needs a restart */
+	const char *help;               /* one or two sentences */
+	const char *rfc;                /* section, or "" */
+};
+
+const struct stw_option *stw_option_all(size_t *ret_count);
+/** Row by key, NULL if unknown. */
+const struct stw_option *stw_option_find(const char *key);
+
+/** What is wrong in a file, and where. */
+struct stw_config_error {
+	unsigned line, column;          /* 0: not tied to a place */
+	char text[400];                 /* what is wrong, what is allowed, "did you mean …" */
+};
+
+struct stw_config_errors {
+	struct stw_config_error v[64];
+	unsigned n;
+};
+
+/** Read a file; every error is collected. @return 0; -ENOENT …; -EINVAL with `errors` */
+int stw_config_load(const char *path, struct stw_config_errors *errors, struct stw_config **ret);
+/** The same from memory; `name` is used in messages. An empty text gives the defaults. */
+int stw_config_parse(const char *name, const char *text, size_t len, struct stw_config_errors *errors,
+		     struct stw_config **ret);
+struct stw_config *stw_config_ref(struct stw_config *config);
+struct stw_config *stw_config_unref(struct stw_config *config);
+/** First restart option that differs, NULL when a reload may go on. */
+const struct stw_option *stw_config_restart_needed(const struct stw_config *old, const struct stw_config *new_);
+/** "strowger.yaml:12" of an option, or "default"; for causes. */
+struct stw_str stw_config_place(const struct stw_config *config, const char *key, char *buffer, size_t size);
+/** All options with values (or defaults), unit, range and help as a valid YAML file. */
+void stw_config_print(FILE *out, const struct stw_config *config);
+/** Default paths: root /run/strowger/admin.sock and /var/lib/strowger/strowger.db, else XDG. */
+void stw_config_default_paths(char *socket, size_t socket_size, char *store, size_t store_size);
+
+#endif
