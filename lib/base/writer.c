@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <strowger/base.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void stw_writer_init(struct stw_writer *writer, char *buffer, size_t capacity)
+{
+	*writer = (struct stw_writer){ .ptr = buffer, .capacity = capacity };
+}
+
+/* Room for `len` more bytes, already counted as written; NULL when they do not fit. */
+static char *writer_extend(struct stw_writer *writer, size_t len)
+{
+	char *at = writer->ptr;
+
+	if (len > writer->capacity - writer->len) {
+		writer->overflow = true;
+		return NULL;
+	}
+	if (writer->len)
+		at += writer->len;
+	writer->len += len;
+	return at;
+}
+
+void stw_write_str(struct stw_writer *writer, struct stw_str text)
+{
+	char *at = text.len ? writer_extend(writer, text.len) : NULL;
+
+	if (at)
+		memcpy(at, text.ptr, text.len);
+}
+
+void stw_write_text(struct stw_writer *writer, const char *text)
+{
+	stw_write_str(writer, stw_str_from(text));
+}
+
+void stw_write_char(struct stw_writer *writer, char byte)
+{
+	stw_write_str(writer, (struct stw_str){ &byte, 1 });
+}
+
+void stw_write_uint(struct stw_writer *writer, uint64_t number)
+{
+	char digits[20]; /* of UINT64_MAX */
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number);
+	stw_write_str(writer, (struct stw_str){ digits + at, sizeof(digits) - at });
+}
+
+void stw_write_hex(struct stw_writer *writer, const void *bytes, size_t len)
+{
+	static const char digits[] = "0123456789abcdef";
+	const unsigned char *from = bytes;
+	char *at;
+
+	if (len > SIZE_MAX / 2) {
+		writer->overflow = true;
+		return;
+	}
+	at = len ? writer_extend(writer, 2 * len) : NULL;
+	for (size_t i = 0; at && i < len; i++) {
+		*at++ = digits[from[i] >> 4];
+		*at++ = digits[from[i] & 15];
+	}
+}
+
+/* The NUL of printf must not cost a byte of the buffer: what fills it exactly comes by a copy. */
+STW_PRINTF(2, 0)
+static int format_exact(struct stw_writer *writer, const char *format, va_list args)
+{
+	char *text;
+	int len = vasprintf(&text, format, args);
+
+	if (len < 0)
+		return -ENOMEM;
+	stw_write_str(writer, (struct stw_str){ text, (size_t)len });
+	free(text);
+	return 0;
+}
+
+void stw_write_format(struct stw_writer *writer, const char *format, ...)
+{
+	size_t room = writer->capacity - writer->len;
+	va_list args, again;
+	int len;
+
+	va_start(args, format);
+	va_copy(again, args);
+	len = vsnprintf(room ? writer->ptr + writer->len : NULL, room, format, args);
+	if (len >= 0 && (size_t)len < room)
+		writer->len += (size_t)len;
+	else if (len < 0 || (size_t)len > room || format_exact(writer, format, again) < 0)
+		writer->overflow = true;
+	va_end(again);
+	va_end(args);
+}
+
+struct stw_str stw_writer_text(const struct stw_writer *writer)
+{
+	return (struct stw_str){ writer->ptr, writer->len };
+}
