@@ -269,6 +269,7 @@ struct stw_msg {
 	struct stw_str call_id;
 	struct stw_cseq cseq;
 	bool has_via, has_from, has_to, has_call_id, has_cseq, has_uri;
+	bool has_fault;                 /* stw_msg_parse() found one; stw_msg_check() keeps it */
 };
 
 /**
@@ -470,6 +471,12 @@ struct stw_framing {
 	uint32_t scanned;               /* bytes of the current message already looked at */
 	uint32_t headers_end;           /* behind the blank line; 0: not seen yet */
 	uint32_t content_length;
+	uint32_t line_at;               /* first byte of the line being read */
+	uint32_t field_at;              /* first byte of the header field being read; 0: none yet */
+	uint32_t uri_bytes;             /* of the Request-URI so far */
+	uint8_t start_spaces;           /* before and behind the Request-URI */
+	bool has_length;
+	const struct stw_cause *fault;  /* of Content-Length, the first */
 };
 
 enum stw_frame_kind {
@@ -482,12 +489,17 @@ enum stw_frame_kind {
 
 struct stw_frame {
 	enum stw_frame_kind kind;
-	size_t bytes;                   /* to take from the front of the buffer */
+	size_t bytes;                   /* to take from the front of the buffer. BROKEN: up to the blank
+	                                   line if it was seen, else all there is */
 	const struct stw_cause *cause;  /* BROKEN only: 413, 414, 513 or 400 */
 };
 
 void stw_framing_init(struct stw_framing *framing);
-/** `data` starts at the current message; the same bytes may be given again with more behind them. */
+/**
+ * `data` starts at the current message; the same bytes may be given again with more behind them.
+ * Every answer but MORE ends the current message: the next call begins anew, behind `bytes`. A lone CRLF
+ * is told once the byte behind it has come, as it might be half a ping: any byte is a sign of life.
+ */
 struct stw_frame stw_framing_next(struct stw_framing *framing, const char *data, size_t len,
 				  const struct stw_msg_limits *limits);
 

@@ -32,7 +32,7 @@ void stw_rcu_online(void);
 void stw_rcu_synchronize(void);
 
 /** Make what `value` points to, complete as written so far, visible to readers (release). */
-#define STW_RCU_PUBLISH(ptr_lvalue, value) \
+#define STW_RCU_PUBLISH(ptr_lvalue, value)                                                         \
 	__atomic_store_n(&(ptr_lvalue), (value), __ATOMIC_RELEASE)
 
 /** The published pointer; valid until this thread is next quiescent, offline or unregistered. */

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * location: the location service, address-of-record to bindings. Readers never wait (RCU); the store thread
+ * is the only writer.
+ */
+#ifndef STW_LOCATION_H
+#define STW_LOCATION_H
+
+#include <strowger/registrar.h>
+
+struct stw_location;
+
+int stw_location_new(struct stw_hash_key key, struct stw_location **ret);
+/** The current snapshot, NULL when there is none. Valid until the reader's next quiescent state. */
+const struct stw_bindings *stw_location_find(const struct stw_location *location, struct stw_str aor);
+/** Writer: put a snapshot in place (takes it). n == 0 removes. The old one is freed after a grace period.
+ *  @return 0; -ENOMEM (the snapshot is freed) */
+int stw_location_publish(struct stw_location *location, struct stw_bindings *bindings);
+/** Writer: wait for a grace period and free what was replaced. */
+void stw_location_reclaim(struct stw_location *location);
+/** Walk over all: callback returns false to stop. */
+void stw_location_walk(const struct stw_location *location,
+		       bool (*visit)(void *context, const struct stw_bindings *bindings), void *context);
+size_t stw_location_count(const struct stw_location *location);
+struct stw_location *stw_location_free(struct stw_location *location);
+
+#endif
