@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <errno.h>
+
+/* *( SEMI generic-param ), of which `tag` is picked. */
+static int address_params_parse(struct stw_str text, struct stw_address *address)
+{
+	struct stw_param param;
+	size_t at = 0;
+	int more;
+
+	address->params = str_part(text, lws_skip(text, 0), text.len);
+	while ((more = stw_param_next(address->params, &at, &param)) > 0) {
+		if (param.name.len != 3 || !stw_str_equal_nocase(param.name, STW_STR("tag")) ||
+			address->tag.ptr)
+			continue;
+		if (!stw_is_token(param.value))
+			return -EBADMSG;
+		address->tag = param.value;
+	}
+	return more;
+}
+
+/* The `<` of a name-addr; value.len for an addr-spec. display-name = *(token LWS) / quoted-string; no
+ * LWS is needed before the bracket (RFC 4475 §3.1.1.6). */
+static int bracket_find(struct stw_str value, struct stw_address *address, size_t *ret)
+{
+	size_t at = quoted_length(value, 0);
+
+	if (at) {
+		address->display = str_part(value, 0, at);
+		at = lws_skip(value, at);
+		*ret = at;
+		return char_at(value, at, '<') ? 0 : -EBADMSG;
+	}
+	at = char_run(value, 0, CHAR_DISPLAY | CHAR_LWS);
+	if (!char_at(value, at, '<')) {
+		*ret = value.len;
+		return 0;
+	}
+	address->display = str_trim_lws(str_part(value, 0, at));
+	*ret = at;
+	return 0;
+}
+
+/* RFC 8217 §3: an addr-spec without brackets ends before ";"; it may hold neither "," nor "?". */
+static size_t addr_spec_end(struct stw_str value)
+{
+	size_t at = 0;
+
+	while (at < value.len && value.ptr[at] != ';' && value.ptr[at] != ',' &&
+		value.ptr[at] != '?' && !char_is(value.ptr[at], CHAR_LWS))
+		at++;
+	return at;
+}
+
+int stw_address_parse(struct stw_str value, struct stw_address *ret)
+{
+	struct stw_address address = { 0 };
+	size_t at, end;
+
+	value = str_trim_lws(value);
+	address.display = str_part(value, 0, 0);
+	if (value.len == 1 && value.ptr[0] == '*') {
+		address.wildcard = true;
+		address.params = str_part(value, 1, 1);
+		*ret = address;
+		return 0;
+	}
+	if (bracket_find(value, &address, &at) < 0)
+		return -EBADMSG;
+	address.in_brackets = at < value.len;
+	if (address.in_brackets) {
+		end = stw_str_find(value, '>', ++at);
+		if (end == value.len || stw_uri_parse(str_part(value, at, end), &address.uri) < 0)
+			return -EBADMSG;
+		end++;
+	} else {
+		end = addr_spec_end(value);
+		if (stw_uri_parse(str_part(value, 0, end), &address.uri) < 0)
+			return -EBADMSG;
+	}
+	if (address_params_parse(str_part(value, end, value.len), &address) < 0)
+		return -EBADMSG;
+	*ret = address;
+	return 0;
+}

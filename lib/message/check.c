@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <errno.h>
+
+/* What §8.1.1 demands of every message; each decoder leaves its `has_` flag and tells the first fault. */
+struct check {
+	struct stw_msg *msg;
+	struct stw_fault *fault;
+	bool failed;
+};
+
+static void check_fault(struct check *check, enum stw_header header,
+			const struct stw_cause *cause)
+{
+	const struct stw_field *field = stw_msg_find(check->msg, header);
+
+	check->failed = true;
+	fault_note(check->msg, check->fault, field ? field->value : check->msg->headers_at, header,
+		cause);
+}
+
+/* The value of a mandatory field; false when there is none. */
+static bool value_take(struct check *check, enum stw_header header,
+		       const struct stw_cause *missing, struct stw_str *ret)
+{
+	*ret = stw_msg_value(check->msg, header);
+	if (!ret->ptr)
+		check_fault(check, header, missing);
+	return ret->ptr;
+}
+
+static void via_check(struct check *check)
+{
+	struct stw_msg *msg = check->msg;
+	struct stw_values values = stw_msg_values(msg, STW_HDR_VIA);
+	struct stw_str value;
+
+	if (!value_take(check, STW_HDR_VIA, &stw_cause_missing_via, &value))
+		return;
+	msg->has_via = stw_values_next(&values, &value) && stw_via_parse(value, &msg->via) == 0;
+	if (!msg->has_via)
+		check_fault(check, STW_HDR_VIA, &stw_cause_bad_via);
+	/* RFC 4475 §3.2.1: the cookie alone identifies no transaction. */
+	else if (msg->is_request && stw_str_equal_nocase(msg->via.branch, STW_STR("z9hG4bK")))
+		check_fault(check, STW_HDR_VIA, &stw_cause_bad_branch);
+}
+
+static void from_check(struct check *check)
+{
+	struct stw_msg *msg = check->msg;
+	struct stw_str value;
+
+	if (!value_take(check, STW_HDR_FROM, &stw_cause_missing_from, &value))
+		return;
+	msg->has_from = stw_address_parse(value, &msg->from) == 0 && !msg->from.wildcard;
+	if (!msg->has_from)
+		check_fault(check, STW_HDR_FROM, &stw_cause_bad_from);
+}
+
+static void to_check(struct check *check)
+{
+	struct stw_msg *msg = check->msg;
+	struct stw_str value;
+
+	if (!value_take(check, STW_HDR_TO, &stw_cause_missing_to, &value))
+		return;
+	msg->has_to = stw_address_parse(value, &msg->to) == 0 && !msg->to.wildcard;
+	if (!msg->has_to)
+		check_fault(check, STW_HDR_TO, &stw_cause_bad_to);
+}
+
+/* callid = word [ "@" word ] */
+static bool is_call_id(struct stw_str value)
+{
+	size_t at = char_run(value, 0, CHAR_WORD), len;
+
+	if (at == 0 || at == value.len)
+		return at;
+	len = char_at(value, at, '@') ? char_run(value, at + 1, CHAR_WORD) : 0;
+	return len && at + 1 + len == value.len;
+}
+
+static void call_id_check(struct check *check)
+{
+	struct stw_msg *msg = check->msg;
+	struct stw_str value;
+
+	if (!value_take(check, STW_HDR_CALL_ID, &stw_cause_missing_call_id, &value))
+		return;
+	msg->has_call_id = is_call_id(value);
+	if (!msg->has_call_id)
+		check_fault(check, STW_HDR_CALL_ID, &stw_cause_bad_call_id);
+	else
+		msg->call_id = value;
+}
+
+static void cseq_check(struct check *check)
+{
+	struct stw_msg *msg = check->msg;
+	struct stw_str value;
+
+	if (!value_take(check, STW_HDR_CSEQ, &stw_cause_missing_cseq, &value))
+		return;
+	msg->has_cseq = stw_cseq_parse(value, &msg->cseq) == 0;
+	if (!msg->has_cseq)
+		check_fault(check, STW_HDR_CSEQ, &stw_cause_bad_cseq);
+	else if (!msg->is_request)
+		msg->method = msg->cseq.method;
+	else if (!stw_str_equal(msg->cseq.name, stw_msg_method_name(msg)))
+		check_fault(check, STW_HDR_CSEQ, &stw_cause_cseq_method_mismatch);
+}
+
+/* §19.1.1, Table 1: a Request-URI has no headers (RFC 4475 §3.1.2.11). */
+static void uri_check(struct check *check)
+{
+	struct stw_msg *msg = check->msg;
+	struct stw_str text = stw_msg_text(msg, msg->uri_at, msg->uri_len);
+
+	msg->has_uri = stw_uri_parse(text, &msg->uri) == 0 && !msg->uri.headers.len;
+	if (msg->has_uri)
+		return;
+	check->failed = true;
+	fault_note(msg, check->fault, msg->uri_at, STW_HDR_UNKNOWN, &stw_cause_bad_request_uri);
+}
+
+/* A number above 255 counts as absent (RFC 4475 §3.1.2.4), what is no number does not. */
+static void max_forwards_check(struct check *check)
+{
+	uint64_t number;
+
+	if (stw_msg_number(check->msg, STW_HDR_MAX_FORWARDS, 255, &number) == -EBADMSG)
+		check_fault(check, STW_HDR_MAX_FORWARDS, &stw_cause_bad_max_forwards);
+}
+
+int stw_msg_check(struct stw_msg *msg, struct stw_fault *fault)
+{
+	struct check check = { msg, fault, msg->has_fault };
+
+	if (!msg->has_fault)
+		*fault = (struct stw_fault){ 0 };
+	via_check(&check);
+	from_check(&check);
+	to_check(&check);
+	call_id_check(&check);
+	cseq_check(&check);
+	if (msg->is_request) {
+		uri_check(&check);
+		max_forwards_check(&check);
+	}
+	return check.failed ? -EBADMSG : 0;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to the message layer: character classes of RFC 3261 §25.1 and small readers. */
+#ifndef STW_MESSAGE_INTERNAL_H
+#define STW_MESSAGE_INTERNAL_H
+
+#include <strowger/message.h>
+
+/* Classes of stw_char_class[]; the rule of §25.1 each stands for. */
+enum {
+	CHAR_DIGIT = 1u << 0,
+	CHAR_ALPHA = 1u << 1,
+	CHAR_HEX = 1u << 2,
+	CHAR_TOKEN = 1u << 3,
+	CHAR_WORD = 1u << 4,            /* word of Call-ID */
+	CHAR_USER = 1u << 5,            /* unreserved / user-unreserved */
+	CHAR_PASSWORD = 1u << 6,
+	CHAR_PARAM = 1u << 7,           /* paramchar of a URI, without escaped */
+	CHAR_HEADER = 1u << 8,          /* hname, hvalue of a URI, without escaped */
+	CHAR_URIC = 1u << 9,            /* uric, without escaped */
+	CHAR_SCHEME = 1u << 10,
+	CHAR_VALUE = 1u << 11,          /* unquoted value of a header parameter, see lexer.c */
+	CHAR_DISPLAY = 1u << 12,        /* unquoted display-name, see lexer.c */
+	CHAR_RESERVED = 1u << 13,       /* reserved of RFC 2396 §2.2 */
+	CHAR_LWS = 1u << 14,            /* SP, HTAB and the CR LF of a fold */
+	CHAR_ALPHANUM = CHAR_ALPHA | CHAR_DIGIT,
+};
+
+extern const uint16_t stw_char_class[256];
+extern const uint8_t stw_char_lower[256];
+
+static inline bool char_is(char byte, unsigned classes)
+{
+	return stw_char_class[(uint8_t)byte] & classes;
+}
+
+static inline char char_lower(char byte)
+{
+	return (char)stw_char_lower[(uint8_t)byte];
+}
+
+/** Length of the run of such bytes that starts at `at`. */
+static inline size_t char_run(struct stw_str text, size_t at, unsigned classes)
+{
+	size_t start = at;
+
+	while (at < text.len && char_is(text.ptr[at], classes))
+		at++;
+	return at - start;
+}
+
+static inline bool char_at(struct stw_str text, size_t at, char byte)
+{
+	return at < text.len && text.ptr[at] == byte;
+}
+
+/** The part [from, to), which the caller knows to be within the text. */
+static inline struct stw_str str_part(struct stw_str text, size_t from, size_t to)
+{
+	return (struct stw_str){ text.ptr + from, to - from };
+}
+
+static inline struct stw_str str_none(void)
+{
+	return (struct stw_str){ NULL, 0 };
+}
+
+/** `at`, moved over LWS. */
+static inline size_t lws_skip(struct stw_str text, size_t at)
+{
+	if (at < text.len && char_is(text.ptr[at], CHAR_LWS))
+		at += stw_lws_length(text, at);
+	return at;
+}
+
+/** Without LWS at both ends; stays within the text. */
+struct stw_str str_trim_lws(struct stw_str text);
+/** Value of a hexadecimal digit; the caller knows that it is one. */
+unsigned char_hex(char byte);
+/** As char_run(), with well-formed "%HH" among the bytes. */
+size_t escaped_run(struct stw_str text, size_t at, unsigned classes);
+/** Bytes of the quoted-string at `at`, both quotes counted; 0 when there is none or it is not closed. */
+size_t quoted_length(struct stw_str text, size_t at);
+/** IPv6address of RFC 3261 §25.1 without brackets. @return 0, -EBADMSG */
+int ipv6_parse(struct stw_str text, uint8_t ret_bytes[16]);
+/** hostport of a URI or sent-by of a Via; with `lws`, LWS may surround the colon. */
+int hostport_parse(struct stw_str text, bool lws, struct stw_str *ret_host,
+		   enum stw_host_kind *ret_kind, uint16_t *ret_port);
+/** Record a fault unless a graver one, or an earlier one as grave, stands there (F4–F9). */
+void fault_note(const struct stw_msg *msg, struct stw_fault *fault, size_t offset,
+		enum stw_header header, const struct stw_cause *cause);
+
+#endif

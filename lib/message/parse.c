@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <errno.h>
+#include <string.h>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+const struct stw_msg_limits stw_msg_limits_default = {
+	.max_message = 256 * 1024,
+	.max_uri = 2048,
+	.max_body = 128 * 1024,
+	.max_headers = STW_MSG_FIELDS_MAX,
+	.max_field = 8192,
+};
+
+/* State of one pass. */
+struct scan {
+	struct stw_msg *msg;
+	const struct stw_msg_limits *limits;
+	struct stw_fault *fault;
+	const char *end;                /* no byte behind is looked at but the body's */
+	bool has_length;                /* Content-Length seen */
+	uint64_t length;                /* its value; UINT64_MAX: not a number */
+};
+
+/* Order of the common front: 505, 414, 413, 513, then all the 400s in the order of their place. */
+static unsigned fault_rank(const struct stw_cause *cause)
+{
+	switch (cause->code) {
+	case 505: return 1;
+	case 414: return 2;
+	case 413: return 3;
+	case 513: return 4;
+	default: return 5;
+	}
+}
+
+void fault_note(const struct stw_msg *msg, struct stw_fault *fault, size_t offset,
+		enum stw_header header, const struct stw_cause *cause)
+{
+	const char *at = msg->data, *end = msg->data + offset;
+	unsigned line = 1;
+
+	if (fault->cause && fault_rank(fault->cause) <= fault_rank(cause))
+		return;
+	for (; at < end && (at = memchr(at, '\n', (size_t)(end - at))); at++)
+		line++;
+	*fault = (struct stw_fault){ offset, line, header, cause };
+}
+
+static void scan_fault(struct scan *scan, const char *at, const struct stw_cause *cause)
+{
+	scan->msg->has_fault = true;
+	fault_note(scan->msg, scan->fault, (size_t)(at - scan->msg->data), STW_HDR_UNKNOWN, cause);
+}
+
+/* First CR, LF or NUL in [at, end); `end` when there is none. */
+static const char *stop_find(const char *at, const char *end)
+{
+#if defined(__AVX2__)
+	const __m256i cr = _mm256_set1_epi8('\r'), lf = _mm256_set1_epi8('\n');
+	const __m256i nul = _mm256_setzero_si256();
+
+	for (; end - at >= 32; at += 32) {
+		__m256i v = _mm256_loadu_si256((const __m256i *)(const void *)at);
+		__m256i hit = _mm256_or_si256(_mm256_cmpeq_epi8(v, nul),
+			_mm256_or_si256(_mm256_cmpeq_epi8(v, cr), _mm256_cmpeq_epi8(v, lf)));
+		unsigned mask = (unsigned)_mm256_movemask_epi8(hit);
+
+		if (mask)
+			return at + __builtin_ctz(mask);
+	}
+#elif defined(__SSE2__)
+	const __m128i cr = _mm_set1_epi8('\r'), lf = _mm_set1_epi8('\n');
+	const __m128i nul = _mm_setzero_si128();
+
+	for (; end - at >= 16; at += 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
+		__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(v, nul),
+			_mm_or_si128(_mm_cmpeq_epi8(v, cr), _mm_cmpeq_epi8(v, lf)));
+		unsigned mask = (unsigned)_mm_movemask_epi8(hit);
+
+		if (mask)
+			return at + __builtin_ctz(mask);
+	}
+#else
+	const char *hit = memchr(at, '\n', (size_t)(end - at));
+
+	end = hit ? hit : end;
+	hit = memchr(at, '\r', (size_t)(end - at));
+	end = hit ? hit : end;
+	hit = memchr(at, '\0', (size_t)(end - at));
+	return hit ? hit : end;
+#endif
+	while (at < end && *at != '\r' && *at != '\n' && *at != '\0')
+		at++;
+	return at;
+}
+
+/* Is the byte at `at` the second of a quoted-pair (§25.1)? Backslashes before it pair up. */
+static bool is_quoted_pair(const char *start, const char *at)
+{
+	size_t backslashes = 0;
+
+	while (at > start && at[-1] == '\\') {
+		backslashes++;
+		at--;
+	}
+	return backslashes % 2;
+}
+
+/*
+ * The end of the line that starts at `at`; *ret_next is the start of the next one. A bare LF ends a
+ * line too and is a fault, as are a bare CR, a NUL outside a quoted-pair and a line without an end.
+ */
+static const char *line_end(struct scan *scan, const char *at, const char **ret_next)
+{
+	const char *start = at;
+
+	for (;; at++) {
+		at = stop_find(at, scan->end);
+		if (at == scan->end)
+			break;
+		if (*at == '\r' && at + 1 < scan->end && at[1] == '\n') {
+			*ret_next = at + 2;
+			return at;
+		}
+		if (*at == '\0' && is_quoted_pair(start, at))
+			continue;
+		scan_fault(scan, at, &stw_cause_bad_header_syntax);
+		if (*at == '\n') {
+			*ret_next = at + 1;
+			return at;
+		}
+	}
+	scan_fault(scan, at, &stw_cause_bad_header_syntax);
+	*ret_next = at;
+	return at;
+}
+
+/* ---- start line, §7.1 and §7.2 ------------------------------------------------ */
+
+static bool starts_sip(struct stw_str text)
+{
+	return text.len >= 4 && char_lower(text.ptr[0]) == 's' && char_lower(text.ptr[1]) == 'i' &&
+		char_lower(text.ptr[2]) == 'p' && text.ptr[3] == '/';
+}
+
+/* SIP-Version of `text`, which starts with "SIP/". @return its length; 0 when it is none */
+static size_t version_length(struct stw_str text, bool *ret_is_2_0)
+{
+	size_t major = char_run(text, 4, CHAR_DIGIT);
+	size_t minor = char_at(text, 4 + major, '.') ? char_run(text, 5 + major, CHAR_DIGIT) : 0;
+
+	if (!major || !minor)
+		return 0;
+	*ret_is_2_0 = major == 1 && minor == 1 && text.ptr[4] == '2' && text.ptr[6] == '0';
+	return 5 + major + minor;
+}
+
+/* Status-Line = SIP-Version SP Status-Code SP Reason-Phrase; the SP behind the code may be missing. */
+static void status_line_read(struct scan *scan, struct stw_str line)
+{
+	struct stw_msg *msg = scan->msg;
+	bool is_2_0 = false;
+	size_t at = version_length(line, &is_2_0);
+	unsigned code;
+
+	if (at && !is_2_0)
+		scan_fault(scan, line.ptr, &stw_cause_version_not_supported);
+	if (!at || !char_at(line, at, ' ') || char_run(line, at + 1, CHAR_DIGIT) != 3 ||
+		(line.len > at + 4 && line.ptr[at + 4] != ' ')) {
+		scan_fault(scan, line.ptr + at, &stw_cause_bad_status_line);
+		return;
+	}
+	code = (unsigned)(line.ptr[at + 1] - '0') * 100 + (unsigned)(line.ptr[at + 2] - '0') * 10 +
+		(unsigned)(line.ptr[at + 3] - '0');
+	if (code < 100 || code > 699) {
+		scan_fault(scan, line.ptr + at + 1, &stw_cause_bad_status_line);
+		return;
+	}
+	msg->code = (uint16_t)code;
+	msg->phrase_at = (uint32_t)(line.len > at + 4 ? at + 5 : line.len);
+	msg->phrase_len = (uint32_t)line.len - msg->phrase_at;
+}
+
+/* Where the last word of the line starts; blanks behind it are not its own (RFC 4475 §3.1.2.10). */
+static struct stw_str last_word(struct stw_str line)
+{
+	size_t end = line.len, start;
+
+	while (end && char_is(line.ptr[end - 1], CHAR_LWS))
+		end--;
+	for (start = end; start && line.ptr[start - 1] != ' '; start--)
+		;
+	return str_part(line, start, end);
+}
+
+/* No SIP-Version ends the line: only one that starts as a SIP request does is worth an answer. */
+static int not_sip(struct scan *scan, struct stw_str line, size_t method_len)
+{
+	if (stw_method_from(str_part(line, 0, method_len)) == STW_METHOD_UNKNOWN) {
+		scan_fault(scan, line.ptr, &stw_cause_not_sip);
+		return -EAGAIN;
+	}
+	scan_fault(scan, line.ptr + line.len, &stw_cause_bad_request_line);
+	return 0;
+}
+
+/* Request-Line = Method SP Request-URI SP SIP-Version; blanks within the URI are its own fault. */
+static int request_line_read(struct scan *scan, struct stw_str line)
+{
+	struct stw_msg *msg = scan->msg;
+	struct stw_str version = last_word(line), uri = str_none();
+	size_t method_len = char_run(line, 0, CHAR_TOKEN);
+	bool is_2_0 = false;
+	size_t version_at = (size_t)(version.ptr - line.ptr);
+
+	if (!starts_sip(version) || version_at == 0)
+		return not_sip(scan, line, method_len);
+	if (method_len && char_at(line, method_len, ' ') && method_len + 1 < version_at)
+		uri = str_part(line, method_len + 1, version_at - 1);
+	msg->method_len = (uint32_t)method_len;
+	msg->method = stw_method_from(str_part(line, 0, method_len));
+	msg->uri_at = (uint32_t)(uri.ptr ? uri.ptr - line.ptr : 0);
+	msg->uri_len = (uint32_t)uri.len;
+
+	if (version_length(version, &is_2_0) != version.len)
+		scan_fault(scan, version.ptr, &stw_cause_bad_request_line);
+	else if (!is_2_0)
+		scan_fault(scan, version.ptr, &stw_cause_version_not_supported);
+	if (uri.len > scan->limits->max_uri)
+		scan_fault(scan, uri.ptr, &stw_cause_uri_too_long);
+	if (!uri.len || uri.ptr[0] == ' ' || uri.ptr[uri.len - 1] == ' ')
+		scan_fault(scan, line.ptr + method_len, &stw_cause_bad_request_line);
+	if (version.ptr + version.len != line.ptr + line.len)
+		scan_fault(scan, version.ptr + version.len, &stw_cause_bad_request_line);
+	return 0;
+}
+
+static int start_line_read(struct scan *scan, const char **ret_next)
+{
+	struct stw_msg *msg = scan->msg;
+	const char *end = line_end(scan, msg->data, ret_next);
+	struct stw_str line = { msg->data, (size_t)(end - msg->data) };
+
+	msg->start_len = (uint32_t)line.len;
+	msg->headers_at = (uint32_t)(*ret_next - msg->data);
+	msg->is_request = !starts_sip(line);
+	if (msg->is_request)
+		return request_line_read(scan, line);
+	status_line_read(scan, line);
+	return 0;
+}
+
+/* ---- header fields, §7.3 -------------------------------------------------------- */
+
+/* Repeating these harms nobody: they inform people or are not used here (§8.2.2, §16.3). */
+static bool may_repeat(enum stw_header header)
+{
+	switch (header) {
+	case STW_HDR_DATE:
+	case STW_HDR_MIME_VERSION:
+	case STW_HDR_MIN_EXPIRES:
+	case STW_HDR_ORGANIZATION:
+	case STW_HDR_PRIORITY:
+	case STW_HDR_REPLY_TO:
+	case STW_HDR_RETRY_AFTER:
+	case STW_HDR_SERVER:
+	case STW_HDR_SUBJECT:
+	case STW_HDR_TIMESTAMP:
+	case STW_HDR_USER_AGENT:
+		return true;
+	default:
+		return !(stw_header_flags(header) & STW_HDR_SINGLE);
+	}
+}
+
+static void header_fault(struct scan *scan, const struct stw_field *field,
+			 const struct stw_cause *cause)
+{
+	scan->msg->has_fault = true;
+	fault_note(scan->msg, scan->fault, field->start, (enum stw_header)field->header, cause);
+}
+
+static void content_length_read(struct scan *scan, const struct stw_field *field)
+{
+	int err;
+
+	if (scan->has_length) {
+		header_fault(scan, field, &stw_cause_content_length_twice);
+		return;
+	}
+	scan->has_length = true;
+	err = stw_str_to_uint(stw_field_value(scan->msg, field), UINT32_MAX, &scan->length);
+	if (err == -ERANGE)
+		scan->length = UINT32_MAX;
+	if (err != 0 && err != -ERANGE) {
+		scan->length = UINT64_MAX;
+		header_fault(scan, field, &stw_cause_bad_content_length);
+	}
+}
+
+static void field_add(struct scan *scan, const struct stw_field *field)
+{
+	struct stw_msg *msg = scan->msg;
+
+	if (field->end - field->start > scan->limits->max_field)
+		header_fault(scan, field, &stw_cause_header_too_large);
+	if (field->header == STW_HDR_CONTENT_LENGTH)
+		content_length_read(scan, field);
+	else if (field->header && msg->first[field->header] &&
+		!may_repeat((enum stw_header)field->header))
+		header_fault(scan, field, &stw_cause_header_repeated);
+
+	if (msg->field_count == msg->field_capacity ||
+		msg->field_count >= scan->limits->max_headers) {
+		header_fault(scan, field, &stw_cause_too_many_headers);
+		return;
+	}
+	msg->fields[msg->field_count++] = *field;
+	if (field->header && !msg->first[field->header])
+		msg->first[field->header] = msg->field_count;
+}
+
+/* The lines of a field: up to the first that is not followed by a continuation (§7.3.1). */
+static const char *field_end(struct scan *scan, const char *at, const char **ret_next)
+{
+	const char *end = line_end(scan, at, ret_next);
+
+	while (*ret_next < scan->end && (**ret_next == ' ' || **ret_next == '\t'))
+		end = line_end(scan, *ret_next, ret_next);
+	return end;
+}
+
+/* message-header = field-name HCOLON field-value. @return the start of what follows */
+static const char *field_read(struct scan *scan, const char *start)
+{
+	const char *data = scan->msg->data, *next, *end, *at = start, *value;
+	struct stw_field field = { .start = (uint32_t)(start - data) };
+	struct stw_str name;
+
+	while (at < scan->end && char_is(*at, CHAR_TOKEN))
+		at++;
+	name = (struct stw_str){ start, (size_t)(at - start) };
+	while (at < scan->end && (*at == ' ' || *at == '\t'))
+		at++;
+	end = field_end(scan, at, &next);
+	if (!name.len || at == end || *at != ':') {
+		scan_fault(scan, at, &stw_cause_bad_header_syntax);
+		return next;
+	}
+	if (name.len > UINT16_MAX) {
+		scan_fault(scan, at, &stw_cause_header_too_large);
+		return next;
+	}
+
+	for (value = at + 1; value < end && char_is(*value, CHAR_LWS); value++)
+		;
+	while (end > value && char_is(end[-1], CHAR_LWS))
+		end--;
+	field.value = (uint32_t)(value - data);
+	field.value_len = (uint32_t)(end - value);
+	field.end = (uint32_t)(next - data);
+	field.name_len = (uint16_t)name.len;
+	field.header = (uint16_t)stw_header_from(name);
+	field_add(scan, &field);
+	return next;
+}
+
+/* @return the first byte of the body; NULL when no blank line ends the header fields */
+static const char *fields_read(struct scan *scan, const char *at)
+{
+	while (at < scan->end) {
+		if (*at == '\r' && at + 1 < scan->end && at[1] == '\n')
+			return at + 2;
+		if (*at == '\n') {
+			scan_fault(scan, at, &stw_cause_bad_header_syntax);
+			return at + 1;
+		}
+		at = field_read(scan, at);
+	}
+	scan_fault(scan, at, &stw_cause_bad_header_syntax);
+	return NULL;
+}
+
+/* ---- body, §7.4, §18.3 ------------------------------------------------------------ */
+
+static void body_read(struct scan *scan, const char *body, size_t len)
+{
+	struct stw_msg *msg = scan->msg;
+	uint64_t rest = len - (size_t)(body - msg->data), body_len = rest;
+
+	if (scan->has_length)
+		body_len = scan->length == UINT64_MAX ? 0 : scan->length;
+	if (body_len > scan->limits->max_body)
+		scan_fault(scan, body, &stw_cause_body_too_large);
+	if (body_len > rest)
+		scan_fault(scan, msg->data + len, &stw_cause_body_incomplete);
+	msg->body_at = (uint32_t)(body - msg->data);
+	msg->body_len = (uint32_t)(body_len < rest ? body_len : rest);
+	msg->len = msg->body_at + msg->body_len;
+	if (msg->len > scan->limits->max_message)
+		scan_fault(scan, body, &stw_cause_message_too_large);
+}
+
+static void msg_clear(struct stw_msg *msg, const char *data)
+{
+	struct stw_field *fields = msg->fields;
+	uint16_t capacity = msg->field_capacity;
+
+	memset(msg, 0, sizeof(*msg));
+	msg->data = data;
+	msg->fields = fields;
+	msg->field_capacity = capacity;
+}
+
+int stw_msg_parse(struct stw_msg *msg, const char *data, size_t len,
+		  const struct stw_msg_limits *limits, struct stw_fault *fault)
+{
+	struct scan scan = { msg, limits ? limits : &stw_msg_limits_default, fault, NULL, false, 0 };
+	const char *next, *body;
+	int err;
+
+	/* §7.5: CRLF before the start line is ignored. */
+	for (; len >= 2 && data[0] == '\r' && data[1] == '\n'; len -= 2)
+		data += 2;
+	msg_clear(msg, data);
+	*fault = (struct stw_fault){ 0, 1, STW_HDR_UNKNOWN, NULL };
+	if (len > UINT32_MAX)
+		len = UINT32_MAX;
+	if (!len || !char_is(data[0], CHAR_TOKEN)) {
+		scan_fault(&scan, data, &stw_cause_not_sip);
+		return -EAGAIN;
+	}
+
+	scan.end = data + (len < scan.limits->max_message ? len : scan.limits->max_message);
+	err = start_line_read(&scan, &next);
+	if (err < 0)
+		return err;
+	body = fields_read(&scan, next);
+	if (body) {
+		body_read(&scan, body, len);
+	} else {
+		msg->len = (uint32_t)(scan.end - data);
+		msg->body_at = msg->len;
+		if (msg->len < len)
+			scan_fault(&scan, scan.end, &stw_cause_message_too_large);
+	}
+	return msg->has_fault ? -EBADMSG : 0;
+}

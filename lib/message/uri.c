@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- reading, §19.1.1, §25.1, RFC 3966 §3 ---------------------------------------- */
+
+/* *( ";" pname [ "=" pvalue ] ) without any blank. */
+static bool uri_params_valid(struct stw_str params)
+{
+	size_t at = 0, len;
+
+	while (at < params.len) {
+		if (params.ptr[at++] != ';')
+			return false;
+		len = escaped_run(params, at, CHAR_PARAM);
+		at += len;
+		if (!len)
+			return false;
+		if (!char_at(params, at, '='))
+			continue;
+		len = escaped_run(params, ++at, CHAR_PARAM);
+		at += len;
+		if (!len)
+			return false;
+	}
+	return true;
+}
+
+/* header *( "&" header ), header = hname "=" hvalue */
+static bool uri_headers_valid(struct stw_str headers)
+{
+	size_t at = 0, len;
+
+	do {
+		len = escaped_run(headers, at, CHAR_HEADER);
+		at += len;
+		if (!len || !char_at(headers, at, '='))
+			return false;
+		at++;
+		at += escaped_run(headers, at, CHAR_HEADER);
+	} while (char_at(headers, at++, '&'));
+	return at == headers.len + 1;
+}
+
+/* userinfo = ( user / telephone-subscriber ) [ ":" password ] "@" */
+static int userinfo_parse(struct stw_str text, struct stw_uri *uri)
+{
+	size_t len = escaped_run(text, 0, CHAR_USER);
+
+	if (!len)
+		return -EBADMSG;
+	uri->user = str_part(text, 0, len);
+	if (len == text.len)
+		return 0;
+	if (text.ptr[len++] != ':')
+		return -EBADMSG;
+	if (escaped_run(text, len, CHAR_PASSWORD) != text.len - len)
+		return -EBADMSG;
+	uri->password = str_part(text, len, text.len);
+	return 0;
+}
+
+/* [ userinfo ] hostport uri-parameters [ headers ]. "@" is written %40 everywhere else. */
+static int sip_uri_parse(struct stw_str text, size_t at, struct stw_uri *uri)
+{
+	size_t end = stw_str_find(text, '@', at), params;
+
+	if (end < text.len) {
+		if (userinfo_parse(str_part(text, at, end), uri) < 0)
+			return -EBADMSG;
+		at = end + 1;
+	}
+	for (end = at; end < text.len && text.ptr[end] != ';' && text.ptr[end] != '?'; end++)
+		;
+	if (hostport_parse(str_part(text, at, end), false, &uri->host, &uri->host_kind,
+		    &uri->port) < 0)
+		return -EBADMSG;
+
+	params = end;
+	end = stw_str_find(text, '?', params);
+	uri->params = str_part(text, params, end);
+	if (!uri_params_valid(uri->params))
+		return -EBADMSG;
+	uri->headers = str_part(text, end, end);
+	if (end == text.len)
+		return 0;
+	uri->headers = str_part(text, end + 1, text.len);
+	return uri_headers_valid(uri->headers) ? 0 : -EBADMSG;
+}
+
+/* telephone-uri = "tel:" telephone-subscriber. A local number without phone-context is let pass: the
+ * dial plan knows its context. */
+static int tel_uri_parse(struct stw_str text, size_t at, struct stw_uri *uri)
+{
+	size_t number = at, digits = 0;
+	bool is_global = char_at(text, at, '+');
+
+	for (at += is_global; at < text.len && text.ptr[at] != ';'; at++) {
+		if (memchr("-.()", text.ptr[at], 4))
+			continue;
+		if (!char_is(text.ptr[at], is_global ? CHAR_DIGIT : CHAR_HEX) &&
+			(is_global || (text.ptr[at] != '*' && text.ptr[at] != '#')))
+			return -EBADMSG;
+		digits++;
+	}
+	uri->user = str_part(text, number, at);
+	uri->params = str_part(text, at, text.len);
+	return digits && uri_params_valid(uri->params) ? 0 : -EBADMSG;
+}
+
+static enum stw_scheme scheme_from(struct stw_str name)
+{
+	if (name.len < 3 || name.len > 4)
+		return STW_SCHEME_OTHER;
+	if (stw_str_equal_nocase(name, STW_STR("sip")))
+		return STW_SCHEME_SIP;
+	if (stw_str_equal_nocase(name, STW_STR("sips")))
+		return STW_SCHEME_SIPS;
+	if (stw_str_equal_nocase(name, STW_STR("tel")))
+		return STW_SCHEME_TEL;
+	if (stw_str_equal_nocase(name, STW_STR("urn")))
+		return STW_SCHEME_URN;
+	return STW_SCHEME_OTHER;
+}
+
+int stw_uri_parse(struct stw_str text, struct stw_uri *ret)
+{
+	size_t len = char_run(text, 0, CHAR_SCHEME), at = len + 1;
+	struct stw_uri uri = { .text = text };
+	int err = 0;
+
+	if (!len || !char_is(text.ptr[0], CHAR_ALPHA) || !char_at(text, len, ':'))
+		return -EBADMSG;
+	uri.scheme_name = str_part(text, 0, len);
+	uri.scheme = scheme_from(uri.scheme_name);
+	switch (uri.scheme) {
+	case STW_SCHEME_SIP:
+	case STW_SCHEME_SIPS:
+		err = sip_uri_parse(text, at, &uri);
+		break;
+	case STW_SCHEME_TEL:
+		err = tel_uri_parse(text, at, &uri);
+		break;
+	case STW_SCHEME_URN:
+	case STW_SCHEME_OTHER:
+		uri.opaque = str_part(text, at, text.len);
+		if (!uri.opaque.len || escaped_run(text, at, CHAR_URIC) != uri.opaque.len)
+			err = -EBADMSG;
+		break;
+	}
+	if (err == 0)
+		*ret = uri;
+	return err;
+}
+
+bool stw_uri_param(const struct stw_uri *uri, struct stw_str name, struct stw_str *ret)
+{
+	return stw_param_find(uri->params, name, ret);
+}
+
+/* ---- comparison, §19.1.4 ------------------------------------------------------------ */
+
+/* The byte at *at, unescaped; an escaped reserved byte keeps a mark, as it does not equal itself. */
+static unsigned unit_next(struct stw_str text, size_t *at, bool nocase)
+{
+	unsigned byte = (uint8_t)text.ptr[*at], mark = 0;
+
+	if (byte == '%' && text.len - *at >= 3) {
+		byte = char_hex(text.ptr[*at + 1]) << 4 | char_hex(text.ptr[*at + 2]);
+		mark = stw_char_class[byte] & CHAR_RESERVED ? 0x100 : 0;
+		*at += 2;
+	}
+	++*at;
+	return (nocase ? stw_char_lower[byte] : byte) | mark;
+}
+
+static bool escaped_equal(struct stw_str a, struct stw_str b, bool nocase)
+{
+	size_t i = 0, j = 0;
+
+	if (!a.ptr != !b.ptr)
+		return false;
+	while (i < a.len && j < b.len)
+		if (unit_next(a, &i, nocase) != unit_next(b, &j, nocase))
+			return false;
+	return i == a.len && j == b.len;
+}
+
+/* RFC 5954 §4: IPv6 addresses are compared as the bits they stand for. */
+static bool host_equal(const struct stw_uri *a, const struct stw_uri *b)
+{
+	uint8_t left[16], right[16];
+
+	if (a->host_kind != b->host_kind)
+		return false;
+	if (a->host_kind != STW_HOST_IPV6)
+		return stw_str_equal_nocase(a->host, b->host);
+	return ipv6_parse(a->host, left) == 0 && ipv6_parse(b->host, right) == 0 &&
+		!memcmp(left, right, sizeof(left));
+}
+
+/* As stw_param_find(), with names compared as escaped text. */
+static bool param_lookup(struct stw_str params, struct stw_str name, struct stw_str *ret_value)
+{
+	struct stw_param param;
+	size_t at = 0;
+
+	while (stw_param_next(params, &at, &param) > 0) {
+		if (!escaped_equal(param.name, name, true))
+			continue;
+		*ret_value = param.value;
+		return true;
+	}
+	return false;
+}
+
+/* "A user, ttl, or method uri-parameter appearing in only one URI never matches"; maddr and transport
+ * likewise. */
+static bool param_must_be_in_both(struct stw_str name)
+{
+	static const char *const names[] = { "user", "ttl", "method", "maddr", "transport" };
+	size_t i;
+
+	for (i = 0; i < STW_ARRAY_SIZE(names); i++)
+		if (escaped_equal(name, stw_str_from(names[i]), true))
+			return true;
+	return false;
+}
+
+static bool params_match(struct stw_str a, struct stw_str b, bool all)
+{
+	struct stw_param param;
+	struct stw_str value;
+	size_t at = 0;
+
+	while (stw_param_next(a, &at, &param) > 0) {
+		if (param_lookup(b, param.name, &value)) {
+			if (!escaped_equal(param.value, value, true))
+				return false;
+		} else if (all || param_must_be_in_both(param.name)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool header_next(struct stw_str headers, size_t *at, struct stw_param *ret)
+{
+	size_t equals, end;
+
+	if (*at >= headers.len)
+		return false;
+	end = stw_str_find(headers, '&', *at);
+	equals = stw_str_find(headers, '=', *at);
+	ret->name = str_part(headers, *at, equals < end ? equals : end);
+	ret->value = str_part(headers, equals < end ? equals + 1 : end, end);
+	*at = end + 1;
+	return true;
+}
+
+static bool header_is_in(struct stw_str headers, const struct stw_param *wanted)
+{
+	struct stw_param header;
+	size_t at = 0;
+
+	while (header_next(headers, &at, &header))
+		if (escaped_equal(header.name, wanted->name, true) &&
+			escaped_equal(header.value, wanted->value, false))
+			return true;
+	return false;
+}
+
+/* "URI header components are never ignored." */
+static bool headers_match(struct stw_str a, struct stw_str b)
+{
+	struct stw_param header;
+	size_t at = 0;
+
+	while (header_next(a, &at, &header))
+		if (!header_is_in(b, &header))
+			return false;
+	return true;
+}
+
+static size_t digit_next(struct stw_str number, size_t at)
+{
+	while (at < number.len && memchr("-.()", number.ptr[at], 4))
+		at++;
+	return at;
+}
+
+/* RFC 3966 §4: visual separators do not count, nor does case. */
+static bool number_equal(struct stw_str a, struct stw_str b)
+{
+	size_t i = digit_next(a, 0), j = digit_next(b, 0);
+
+	while (i < a.len && j < b.len) {
+		if (char_lower(a.ptr[i]) != char_lower(b.ptr[j]))
+			return false;
+		i = digit_next(a, i + 1);
+		j = digit_next(b, j + 1);
+	}
+	return i == a.len && j == b.len;
+}
+
+bool stw_uri_equal(const struct stw_uri *a, const struct stw_uri *b)
+{
+	if (a->scheme != b->scheme)
+		return false;
+	switch (a->scheme) {
+	case STW_SCHEME_SIP:
+	case STW_SCHEME_SIPS:
+		return a->port == b->port && host_equal(a, b) &&
+			escaped_equal(a->user, b->user, false) &&
+			escaped_equal(a->password, b->password, false) &&
+			params_match(a->params, b->params, false) &&
+			params_match(b->params, a->params, false) &&
+			headers_match(a->headers, b->headers) &&
+			headers_match(b->headers, a->headers);
+	case STW_SCHEME_TEL:
+		return number_equal(a->user, b->user) && params_match(a->params, b->params, true) &&
+			params_match(b->params, a->params, true);
+	case STW_SCHEME_URN:
+	case STW_SCHEME_OTHER:
+		break;
+	}
+	return stw_str_equal_nocase(a->scheme_name, b->scheme_name) &&
+		stw_str_equal(a->opaque, b->opaque);
+}

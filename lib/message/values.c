@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <errno.h>
+
+const struct stw_field *stw_msg_find(const struct stw_msg *msg, enum stw_header header)
+{
+	if (header == STW_HDR_UNKNOWN || (unsigned)header >= STW_HEADERS || !msg->first[header])
+		return NULL;
+	return &msg->fields[msg->first[header] - 1];
+}
+
+const struct stw_field *stw_msg_find_next(const struct stw_msg *msg, const struct stw_field *field)
+{
+	const struct stw_field *end = msg->fields + msg->field_count, *next;
+
+	for (next = field + 1; next < end; next++) {
+		if (next->header != field->header)
+			continue;
+		if (field->header != STW_HDR_UNKNOWN ||
+			stw_str_equal_nocase(stw_field_name(msg, next), stw_field_name(msg, field)))
+			return next;
+	}
+	return NULL;
+}
+
+const struct stw_field *stw_msg_find_name(const struct stw_msg *msg, struct stw_str name)
+{
+	const struct stw_field *end = msg->fields + msg->field_count, *field;
+	enum stw_header header = stw_header_from(name);
+
+	if (header != STW_HDR_UNKNOWN)
+		return stw_msg_find(msg, header);
+	for (field = msg->fields; field < end; field++)
+		if (field->header == STW_HDR_UNKNOWN &&
+			stw_str_equal_nocase(stw_field_name(msg, field), name))
+			return field;
+	return NULL;
+}
+
+struct stw_str stw_msg_value(const struct stw_msg *msg, enum stw_header header)
+{
+	const struct stw_field *field = stw_msg_find(msg, header);
+
+	return field ? stw_field_value(msg, field) : str_none();
+}
+
+struct stw_values stw_msg_values(const struct stw_msg *msg, enum stw_header header)
+{
+	return (struct stw_values){ msg, stw_msg_find(msg, header), 0, header };
+}
+
+/*
+ * The comma that ends the value at `at`, or the end (§7.3.1). Commas within quoted-string and <> are
+ * part of it. Parentheses are no comments here: no list header field has a comment in its grammar,
+ * and the user part of a URI may hold an unbalanced one (§25.1). What is left open runs to the end.
+ */
+static size_t value_end(struct stw_str text, size_t at)
+{
+	size_t quoted;
+
+	while (at < text.len && text.ptr[at] != ',') {
+		if (text.ptr[at] == '"') {
+			quoted = quoted_length(text, at);
+			if (!quoted)
+				return text.len;
+			at += quoted;
+		} else if (text.ptr[at] == '<') {
+			at = stw_str_find(text, '>', at);
+		} else {
+			at++;
+		}
+	}
+	return at;
+}
+
+bool stw_values_next(struct stw_values *values, struct stw_str *ret)
+{
+	bool is_list = stw_header_flags(values->header) & STW_HDR_LIST;
+	struct stw_str text, value;
+	size_t end;
+
+	while (values->field) {
+		text = stw_field_value(values->msg, values->field);
+		while (values->at < text.len) {
+			end = is_list ? value_end(text, values->at) : text.len;
+			value = str_trim_lws(str_part(text, values->at, end));
+			values->at = end + 1;
+			if (value.len) {
+				*ret = value;
+				return true;
+			}
+		}
+		values->field = stw_msg_find_next(values->msg, values->field);
+		values->at = 0;
+	}
+	return false;
+}
+
+bool stw_msg_has_token(const struct stw_msg *msg, enum stw_header header, struct stw_str token)
+{
+	struct stw_values values = stw_msg_values(msg, header);
+	struct stw_str value;
+
+	while (stw_values_next(&values, &value))
+		if (stw_str_equal_nocase(value, token))
+			return true;
+	return false;
+}
+
+int stw_msg_number(const struct stw_msg *msg, enum stw_header header, uint64_t max, uint64_t *ret)
+{
+	const struct stw_field *field = stw_msg_find(msg, header);
+
+	if (!field)
+		return -ENOENT;
+	return stw_str_to_uint(stw_field_value(msg, field), max, ret);
+}

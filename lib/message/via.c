@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+#include <errno.h>
+
+/* token SWS at `at`, moved behind both. @return the token; empty when there is none */
+static struct stw_str token_take(struct stw_str value, size_t *at)
+{
+	size_t start = lws_skip(value, *at), len = char_run(value, start, CHAR_TOKEN);
+
+	*at = lws_skip(value, start + len);
+	return str_part(value, start, start + len);
+}
+
+/* sent-protocol = protocol-name SLASH protocol-version SLASH transport. Any name and version will do:
+ * a 505 travels back along a Via of that version (RFC 4475 §3.1.2.16). */
+static int sent_protocol_parse(struct stw_str value, size_t *at, struct stw_via *via)
+{
+	if (!token_take(value, at).len || !char_at(value, (*at)++, '/') ||
+		!token_take(value, at).len || !char_at(value, (*at)++, '/'))
+		return -EBADMSG;
+	via->transport = token_take(value, at);
+	/* LWS stands between transport and sent-by. */
+	return via->transport.len && via->transport.ptr + via->transport.len < value.ptr + *at
+		? 0 : -EBADMSG;
+}
+
+/* via-received, with the brackets that some put around IPv6 addresses (RFC 5118 §4.5) or without. */
+static int received_parse(struct stw_str value, struct stw_str *ret)
+{
+	enum stw_host_kind kind;
+	uint8_t bytes[16];
+
+	if (stw_host_parse(value, ret, &kind) == 0)
+		return 0;
+	if (ipv6_parse(value, bytes) < 0)
+		return -EBADMSG;
+	*ret = value;
+	return 0;
+}
+
+/* response-port = "rport" [EQUAL 1*DIGIT], RFC 3581 §5 */
+static int rport_parse(struct stw_str value, struct stw_via *via)
+{
+	uint64_t port = 0;
+
+	if (value.ptr && stw_str_to_uint(value, UINT16_MAX, &port) < 0)
+		return -EBADMSG;
+	via->has_rport = true;
+	via->rport = (uint16_t)port;
+	return 0;
+}
+
+/* via-params. Of a repeated parameter the first counts. */
+static int via_param_parse(const struct stw_param *param, struct stw_via *via)
+{
+	struct stw_str name = param->name, value = param->value;
+
+	if (name.len == 6 && stw_str_equal_nocase(name, STW_STR("branch"))) {
+		if (!value.ptr || value.ptr[0] == '"')
+			return -EBADMSG;
+		if (!via->branch.ptr)
+			via->branch = value;
+	} else if (name.len == 5 && stw_str_equal_nocase(name, STW_STR("rport"))) {
+		return via->has_rport ? 0 : rport_parse(value, via);
+	} else if (name.len == 8 && stw_str_equal_nocase(name, STW_STR("received"))) {
+		return via->received.ptr ? 0 : received_parse(value, &via->received);
+	} else if (name.len == 5 && stw_str_equal_nocase(name, STW_STR("maddr"))) {
+		return via->maddr.ptr ? 0 : received_parse(value, &via->maddr);
+	}
+	return 0;
+}
+
+/* via-parm = sent-protocol LWS sent-by *( SEMI via-params ), RFC 3261 §20.42 */
+int stw_via_parse(struct stw_str value, struct stw_via *ret)
+{
+	struct stw_via via = { 0 };
+	struct stw_param param;
+	size_t at = 0, end;
+	int more;
+
+	value = str_trim_lws(value);
+	via.text = value;
+	if (sent_protocol_parse(value, &at, &via) < 0)
+		return -EBADMSG;
+	end = stw_str_find(value, ';', at);
+	via.sent_by = str_trim_lws(str_part(value, at, end));
+	via.params = str_part(value, end, value.len);
+	if (hostport_parse(via.sent_by, true, &via.host, &via.host_kind, &via.port) < 0)
+		return -EBADMSG;
+
+	at = 0;
+	while ((more = stw_param_next(via.params, &at, &param)) > 0)
+		if (via_param_parse(&param, &via) < 0)
+			return -EBADMSG;
+	if (more < 0)
+		return -EBADMSG;
+	*ret = via;
+	return 0;
+}
