@@ -29,7 +29,7 @@
 
 struct stw_arena_chunk {
 	struct stw_arena_chunk *older;
-	size_t capacity, used;          /* bytes of data */
+	size_t capacity, used; /* bytes of data */
 	_Alignas(max_align_t) char data[];
 };
 

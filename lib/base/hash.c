@@ -2,6 +2,7 @@
 /* SipHash-2-4: J.-P. Aumasson, D. J. Bernstein, "SipHash: a fast short-input PRF" (2012), §2. */
 #include <strowger/base.h>
 
+#include <string.h>
 
 struct sip_state {
 	uint64_t v0, v1, v2, v3;
@@ -34,13 +35,25 @@ static inline void sip_compress(struct sip_state *s, uint64_t word)
 	s->v0 ^= word;
 }
 
-/* Up to eight bytes as a little-endian word. */
-static inline uint64_t word_load(const unsigned char *bytes, size_t len)
+/* Eight bytes as a little-endian word. */
+static inline uint64_t word_load(const unsigned char *bytes)
+{
+	uint64_t word;
+
+	memcpy(&word, bytes, sizeof(word));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	word = __builtin_bswap64(word);
+#endif
+	return word;
+}
+
+/* The last, fewer than eight. */
+static inline uint64_t word_load_rest(const unsigned char *bytes, size_t len)
 {
 	uint64_t word = 0;
 
-	for (size_t i = 0; i < len; i++)
-		word |= (uint64_t)bytes[i] << (8 * i);
+	while (len--)
+		word = word << 8 | bytes[len];
 	return word;
 }
 
@@ -66,10 +79,10 @@ static inline uint64_t sip_hash(struct stw_hash_key key, const void *bytes, size
 	uint64_t word;
 
 	for (size_t left = len; left >= 8; left -= 8, at += 8) {
-		word = word_load(at, 8);
+		word = word_load(at);
 		sip_compress(&s, fold ? word_fold(word) : word);
 	}
-	word = word_load(at, len & 7);
+	word = word_load_rest(at, len & 7);
 	sip_compress(&s, (fold ? word_fold(word) : word) | (uint64_t)len << 56);
 
 	s.v2 ^= 0xff;

@@ -11,13 +11,13 @@
  * line of the other is read only when the ring looks full or empty. Positions count on and on.
  */
 struct stw_ring {
-	atomic_size_t tail;             /* pushed so far; the producer writes it */
+	atomic_size_t tail; /* pushed so far; the producer writes it */
 	size_t head_seen;
 	char gap_tail[CACHE_LINE_BYTES];
-	atomic_size_t head;             /* popped so far; the consumer writes it */
+	atomic_size_t head; /* popped so far; the consumer writes it */
 	size_t tail_seen;
 	char gap_head[CACHE_LINE_BYTES];
-	size_t mask;                    /* capacity - 1 */
+	size_t mask; /* capacity - 1 */
 	void *items[];
 };
 

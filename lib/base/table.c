@@ -53,7 +53,7 @@ int stw_table_insert(struct stw_table *table, struct stw_node *node, uint64_t ha
 {
 	if (!table->buckets && table_resize(table, BUCKETS_FIRST) < 0)
 		return -ENOMEM;
-	/* When no larger array can be had, longer chains still work: the next insert tries again. */
+	/* Without memory for a larger array the chains grow longer; the next insert tries again. */
 	if (table->count > table->mask)
 		(void)table_resize(table, (table->mask + 1) * 2);
 	node->hash = hash;
