@@ -32,7 +32,8 @@ void stw_rcu_online(void);
 void stw_rcu_synchronize(void);
 
 /** Make what `value` points to, complete as written so far, visible to readers (release). */
-#define STW_RCU_PUBLISH(ptr_lvalue, value) __atomic_store_n(&(ptr_lvalue), (value), __ATOMIC_RELEASE)
+#define STW_RCU_PUBLISH(ptr_lvalue, value)                                                         \
+	__atomic_store_n(&(ptr_lvalue), (value), __ATOMIC_RELEASE)
 
 /** The published pointer; valid until this thread is next quiescent, offline or unregistered. */
 #define STW_RCU_READ(ptr_lvalue) __atomic_load_n(&(ptr_lvalue), __ATOMIC_ACQUIRE)
