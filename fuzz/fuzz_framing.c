@@ -8,7 +8,11 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct stw_msg_limits limits = {
-	.max_message = 600, .max_uri = 60, .max_body = 200, .max_headers = 20, .max_field = 200,
+	.max_message = 600,
+	.max_uri = 60,
+	.max_body = 200,
+	.max_headers = 20,
+	.max_field = 200,
 };
 
 /* The next frame of `stream` when up to `step` bytes more come each time; step 0: all at once. */

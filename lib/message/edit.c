@@ -54,7 +54,8 @@ void stw_edit_append_field(struct stw_edit *edit, struct stw_str line)
 	stw_edit_splice(edit, at, 0, line);
 }
 
-void stw_edit_insert_before(struct stw_edit *edit, const struct stw_field *field, struct stw_str line)
+void stw_edit_insert_before(
+	struct stw_edit *edit, const struct stw_field *field, struct stw_str line)
 {
 	stw_edit_splice(edit, field->start, 0, line);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Message ends in a byte stream, RFC 3261 §18.3. Every byte is looked at once, however the stream is cut:
- * lines are found from where the last call stopped, and a field is read when the line behind it is complete.
+ * Message ends in a byte stream, RFC 3261 §18.3. Every byte is looked at once, however the stream
+ * is cut: lines are found from where the last call stopped, and a field is read when the line
+ * behind it is complete.
  */
 #include <strowger/message.h>
 
@@ -13,14 +14,15 @@ void stw_framing_init(struct stw_framing *framing)
 	*framing = (struct stw_framing){ 0 };
 }
 
-static struct stw_frame frame_end(struct stw_framing *framing, enum stw_frame_kind kind, size_t bytes)
+static struct stw_frame frame_end(
+	struct stw_framing *framing, enum stw_frame_kind kind, size_t bytes)
 {
 	stw_framing_init(framing);
 	return (struct stw_frame){ .kind = kind, .bytes = bytes };
 }
 
-static struct stw_frame frame_broken(struct stw_framing *framing, size_t len,
-				     const struct stw_cause *cause)
+static struct stw_frame frame_broken(
+	struct stw_framing *framing, size_t len, const struct stw_cause *cause)
 {
 	struct stw_frame frame = { STW_FRAME_BROKEN, framing->headers_end, cause };
 
@@ -32,7 +34,7 @@ static struct stw_frame frame_broken(struct stw_framing *framing, size_t len,
 
 static const struct stw_frame frame_more = { .kind = STW_FRAME_MORE };
 
-/* Keep-alives (RFC 5626 §3.5.1) and the CRLFs that may stand before a start line (RFC 3261 §7.5). */
+/* Keep-alives (RFC 5626 §3.5.1) and CRLFs that may stand before a start line (RFC 3261 §7.5). */
 static struct stw_frame blank_next(struct stw_framing *framing, const char *data, size_t len)
 {
 	static const char ping[] = "\r\n\r\n";
@@ -59,7 +61,7 @@ static int length_parse(struct stw_str value, uint32_t *ret)
 	return 0;
 }
 
-/* RFC 3261 §20.14. `field` is one whole header field with its folds; all but Content-Length are ignored. */
+/* RFC 3261 §20.14. `field` is one field with its folds; all but Content-Length is ignored. */
 static void length_field(struct stw_framing *framing, struct stw_str field)
 {
 	size_t colon = stw_str_find(field, ':', 0);
@@ -68,7 +70,7 @@ static void length_field(struct stw_framing *framing, struct stw_str field)
 	uint32_t length = 0;
 
 	if (colon == field.len || (!stw_str_equal_nocase(name, STW_STR("Content-Length")) &&
-				   !stw_str_equal_nocase(name, STW_STR("l"))))
+					  !stw_str_equal_nocase(name, STW_STR("l"))))
 		return;
 	if (framing->fault)
 		return;
@@ -80,7 +82,7 @@ static void length_field(struct stw_framing *framing, struct stw_str field)
 	framing->has_length = true;
 }
 
-/* The line [line_at, end) is complete: it ends the field before it unless it continues it (§7.3.1). */
+/* The line [line_at, end) is complete: it ends the field before it or continues it (§7.3.1). */
 static void header_line(struct stw_framing *framing, const char *data, uint32_t end)
 {
 	uint32_t at = framing->field_at;
@@ -96,7 +98,8 @@ static void header_line(struct stw_framing *framing, const char *data, uint32_t 
 }
 
 /* Walk over the start line. @return false when the Request-URI is longer than `max_uri` */
-static bool start_line(struct stw_framing *framing, const char *data, uint32_t len, uint32_t max_uri)
+static bool start_line(
+	struct stw_framing *framing, const char *data, uint32_t len, uint32_t max_uri)
 {
 	while (framing->scanned < len) {
 		char byte = data[framing->scanned++];
@@ -132,8 +135,8 @@ static void header_lines(struct stw_framing *framing, const char *data, uint32_t
 	}
 }
 
-static struct stw_frame body_next(struct stw_framing *framing, size_t len,
-				  const struct stw_msg_limits *limits)
+static struct stw_frame body_next(
+	struct stw_framing *framing, size_t len, const struct stw_msg_limits *limits)
 {
 	uint64_t whole = (uint64_t)framing->headers_end + framing->content_length;
 
@@ -151,7 +154,7 @@ static struct stw_frame body_next(struct stw_framing *framing, size_t len,
 }
 
 struct stw_frame stw_framing_next(struct stw_framing *framing, const char *data, size_t len,
-				  const struct stw_msg_limits *limits)
+	const struct stw_msg_limits *limits)
 {
 	uint32_t window;
 

@@ -2,7 +2,7 @@
 #include <strowger/message.h>
 
 static const struct stw_status statuses[] = {
-#define STATUS(code, phrase, rfc, status, methods, summary, reason, remedy, retry) \
+#define STATUS(code, phrase, rfc, status, methods, summary, reason, remedy, retry)                 \
 	{ code, phrase, rfc, status, methods, summary, reason, remedy, retry },
 #include "status.def"
 #undef STATUS

@@ -39,8 +39,8 @@ static void via_params_write(struct stw_writer *writer, const struct stw_respons
 }
 
 /* RFC 3261 §18.2.1. Without anything to add the value stays as it came, byte for byte. */
-static void top_via_write(struct stw_writer *writer, const struct stw_response *response,
-			  struct stw_str value)
+static void top_via_write(
+	struct stw_writer *writer, const struct stw_response *response, struct stw_str value)
 {
 	const struct stw_via *via = &response->request->via;
 	bool port_asked = response->rport && via->has_rport;
@@ -71,7 +71,7 @@ static void vias_write(struct stw_writer *writer, const struct stw_response *res
 }
 
 static void values_write(struct stw_writer *writer, const struct stw_msg *request,
-			 enum stw_header header, const char *name)
+	enum stw_header header, const char *name)
 {
 	struct stw_values values = stw_msg_values(request, header);
 	struct stw_str value;
@@ -111,7 +111,7 @@ static void copied_fields_write(struct stw_writer *writer, const struct stw_resp
 		write_field(writer, "Call-ID", request->call_id);
 	if (request->has_cseq)
 		write_field(writer, "CSeq", stw_msg_value(request, STW_HDR_CSEQ));
-	if (response->code == 100 && timestamp.ptr)         /* §8.2.6.1 */
+	if (response->code == 100 && timestamp.ptr) /* §8.2.6.1 */
 		write_field(writer, "Timestamp", timestamp);
 }
 

@@ -22,7 +22,8 @@ static void id_is_the_name_with_hyphens(void **state)
 	for (size_t i = 0; i < STW_ARRAY_SIZE(causes); i++) {
 		assert_int_equal(strlen(causes[i]->id), strlen(names[i]));
 		for (size_t at = 0; names[i][at]; at++)
-			assert_int_equal(causes[i]->id[at], names[i][at] == '_' ? '-' : names[i][at]);
+			assert_int_equal(
+				causes[i]->id[at], names[i][at] == '_' ? '-' : names[i][at]);
 	}
 }
 
@@ -49,7 +50,8 @@ static void phrases_are_plain_text(void **state)
 static void every_text_is_a_sentence(void **state)
 {
 	for (size_t i = 0; i < STW_ARRAY_SIZE(causes); i++) {
-		const char *const texts[] = { causes[i]->meaning, causes[i]->reason, causes[i]->remedy };
+		const char *const texts[] = { causes[i]->meaning, causes[i]->reason,
+			causes[i]->remedy };
 
 		for (size_t t = 0; t < STW_ARRAY_SIZE(texts); t++) {
 			assert_true(strlen(texts[t]) > 20);

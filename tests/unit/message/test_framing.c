@@ -8,7 +8,11 @@
 #include <strowger/message.h>
 
 static const struct stw_msg_limits small = {
-	.max_message = 200, .max_uri = 20, .max_body = 50, .max_headers = 20, .max_field = 100,
+	.max_message = 200,
+	.max_uri = 20,
+	.max_body = 50,
+	.max_headers = 20,
+	.max_field = 100,
 };
 
 #define FRAMES_MAX 1024
@@ -16,7 +20,7 @@ static const struct stw_msg_limits small = {
 struct frames {
 	struct stw_frame v[FRAMES_MAX];
 	size_t n;
-	size_t taken;           /* bytes */
+	size_t taken; /* bytes */
 };
 
 /* Bytes that come at a time: 0 all at once, otherwise 1 to `most` by chance. */
@@ -27,7 +31,7 @@ struct cutting {
 
 /* What a connection does: give what has come, take frames until more is asked for. */
 static void feed(struct frames *frames, struct stw_str stream, struct cutting *cutting,
-		 const struct stw_msg_limits *limits)
+	const struct stw_msg_limits *limits)
 {
 	struct stw_framing framing;
 	struct stw_frame frame;
@@ -69,7 +73,8 @@ static void assert_same_frames(const struct frames *a, const struct frames *b)
 	}
 }
 
-static void feed_all_ways(struct frames *whole, struct stw_str stream, const struct stw_msg_limits *limits)
+static void feed_all_ways(
+	struct frames *whole, struct stw_str stream, const struct stw_msg_limits *limits)
 {
 	static const uint64_t most[] = { 1, 2, 7, 60 };
 	struct cutting all = { 0 }, cutting = { 0 };
@@ -116,23 +121,27 @@ static void single_frames(void **state)
 		{ LINE "l: 1\r\nSubject: \n\r\n\r\nabc", STW_FRAME_MESSAGE, 48, NULL },
 		{ LINE "l: 2\r\nl: 2\r\n\r\nabc", STW_FRAME_MESSAGE, 43, NULL },
 		{ LINE "l: 2\r\nContent-Length: 3\r\n\r\nabc", STW_FRAME_BROKEN, 54,
-		  &stw_cause_content_length_twice },
+			&stw_cause_content_length_twice },
 		{ LINE "l: 2, 2\r\n\r\nabc", STW_FRAME_BROKEN, 38, &stw_cause_bad_content_length },
 		{ LINE "l: -2\r\n\r\nabc", STW_FRAME_BROKEN, 36, &stw_cause_bad_content_length },
 		{ LINE "l: +2\r\n\r\nabc", STW_FRAME_BROKEN, 36, &stw_cause_bad_content_length },
 		{ LINE "l:\r\n\r\nabc", STW_FRAME_BROKEN, 33, &stw_cause_bad_content_length },
 		{ LINE "l\r\n\r\nabc", STW_FRAME_BROKEN, 32, &stw_cause_content_length_missing },
 		{ LINE "Subject: l: 3\r\n\r\nabc", STW_FRAME_BROKEN, 44,
-		  &stw_cause_content_length_missing },
+			&stw_cause_content_length_missing },
 		{ LINE "\r\n", STW_FRAME_BROKEN, 29, &stw_cause_content_length_missing },
-		{ LINE " l: 3\r\n\r\nabc", STW_FRAME_BROKEN, 36, &stw_cause_content_length_missing },
+		{ LINE " l: 3\r\n\r\nabc", STW_FRAME_BROKEN, 36,
+			&stw_cause_content_length_missing },
 		{ LINE "l: 51\r\n\r\nabc", STW_FRAME_BROKEN, 36, &stw_cause_body_too_large },
 		{ LINE "l: 99999999999999999999999\r\n\r\nabc", STW_FRAME_BROKEN, 57,
-		  &stw_cause_body_too_large },
-		{ LINE "l: 4294967296\r\n\r\nabc", STW_FRAME_BROKEN, 44, &stw_cause_body_too_large },
-		{ "OPTIONS sip:aaaaaaaaaaaaaaaa SIP/2.0\r\nl: 0\r\n\r\n", STW_FRAME_MESSAGE, 46, NULL },
+			&stw_cause_body_too_large },
+		{ LINE "l: 4294967296\r\n\r\nabc", STW_FRAME_BROKEN, 44,
+			&stw_cause_body_too_large },
+		{ "OPTIONS sip:aaaaaaaaaaaaaaaa SIP/2.0\r\nl: 0\r\n\r\n", STW_FRAME_MESSAGE, 46,
+			NULL },
 		{ "OPTIONS sip:aaaaaaaaaaaaaaaaa", STW_FRAME_BROKEN, 29, &stw_cause_uri_too_long },
-		{ "SIP/2.0 200 A very long reason phrase\r\nl: 0\r\n\r\n", STW_FRAME_MESSAGE, 47, NULL },
+		{ "SIP/2.0 200 A very long reason phrase\r\nl: 0\r\n\r\n", STW_FRAME_MESSAGE, 47,
+			NULL },
 	};
 
 	for (size_t i = 0; i < STW_ARRAY_SIZE(cases); i++) {
@@ -144,9 +153,9 @@ static void single_frames(void **state)
 		stw_framing_init(&framing);
 		frame = stw_framing_next(&framing, guarded, in.len, &small);
 		if (frame.kind != cases[i].kind || frame.bytes != cases[i].bytes ||
-		    frame.cause != cases[i].cause)
-			fail_msg("case %zu: kind %d, %zu bytes, %s", i, (int)frame.kind, frame.bytes,
-				 frame.cause ? frame.cause->id : "no cause");
+			frame.cause != cases[i].cause)
+			fail_msg("case %zu: kind %d, %zu bytes, %s", i, (int)frame.kind,
+				frame.bytes, frame.cause ? frame.cause->id : "no cause");
 		support_guarded_free(guarded, in.len);
 	}
 }
@@ -187,10 +196,12 @@ static void message_at_the_limit(void **state)
 
 static void keep_alives_between_messages(void **state)
 {
-	static const char stream[] = "\r\n\r\n\r\n\r\n\r\n" LINE "l: 2\r\n\r\n\r\n" "\r\n\r\n" LINE
-		"l: 0\r\n\r\n" "\r\n" LINE "l: 0\r\n\r\n";
+	static const char stream[] = "\r\n\r\n\r\n\r\n\r\n" LINE "l: 2\r\n\r\n\r\n"
+				     "\r\n\r\n" LINE "l: 0\r\n\r\n"
+				     "\r\n" LINE "l: 0\r\n\r\n";
 	static const enum stw_frame_kind kinds[] = { STW_FRAME_PING, STW_FRAME_PING, STW_FRAME_CRLF,
-		STW_FRAME_MESSAGE, STW_FRAME_PING, STW_FRAME_MESSAGE, STW_FRAME_CRLF, STW_FRAME_MESSAGE };
+		STW_FRAME_MESSAGE, STW_FRAME_PING, STW_FRAME_MESSAGE, STW_FRAME_CRLF,
+		STW_FRAME_MESSAGE };
 	struct frames frames;
 
 	feed_all_ways(&frames, STW_STR(stream), NULL);
@@ -203,11 +214,16 @@ static void keep_alives_between_messages(void **state)
 static void broken_streams_are_the_same_however_cut(void **state)
 {
 	static const char *const streams[] = {
-		LINE "l: 2\r\nl: 3\r\n\r\nabc", LINE "l: x\r\n\r\n" LINE "l: 0\r\n\r\n",
-		LINE "l: 0\r\n\r\n" LINE "Via: x\r\n\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+		LINE "l: 2\r\nl: 3\r\n\r\nabc",
+		LINE "l: x\r\n\r\n" LINE "l: 0\r\n\r\n",
+		LINE "l: 0\r\n\r\n" LINE "Via: x\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
 		"OPTIONS  sip:aaaaaaaaaaaaaaaaaaaaaaaaaaaaa SIP/2.0\r\nl: 0\r\n\r\n",
 		"OPTIONS sip:aaaaaaaaaaaaaaaaaaaaaaaaaaaaa SIP/2.0\r\nl: 0\r\n\r\n",
-		"\rOPTIONS\r\n\r\n", "\n\r\n\r\n", " \r\n\r\n", ":\r\n:\r\n\r\n",
+		"\rOPTIONS\r\n\r\n",
+		"\n\r\n\r\n",
+		" \r\n\r\n",
+		":\r\n:\r\n\r\n",
 	};
 
 	for (size_t i = 0; i < STW_ARRAY_SIZE(streams); i++) {

@@ -47,9 +47,21 @@ static void every_text_says_something(void **state)
 /* RFC 3261 §8.1.3.2 */
 static void unknown_code_is_that_of_its_class(void **state)
 {
-	static const struct { unsigned code, as; } cases[] = {
-		{ 100, 100 }, { 101, 183 }, { 184, 183 }, { 199, 199 }, { 200, 200 }, { 299, 200 },
-		{ 399, 300 }, { 431, 400 }, { 499, 400 }, { 486, 486 }, { 599, 500 }, { 699, 600 },
+	static const struct {
+		unsigned code, as;
+	} cases[] = {
+		{ 100, 100 },
+		{ 101, 183 },
+		{ 184, 183 },
+		{ 199, 199 },
+		{ 200, 200 },
+		{ 299, 200 },
+		{ 399, 300 },
+		{ 431, 400 },
+		{ 499, 400 },
+		{ 486, 486 },
+		{ 599, 500 },
+		{ 699, 600 },
 		{ 608, 608 },
 	};
 	static const unsigned outside[] = { 0, 1, 99, 700, 4294967295u };
