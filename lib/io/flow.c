@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Flows: connections from OPENED to CLOSED. A slot's generation tells a flow from its successor. */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+/* ---- slots and lists ----------------------------------------------------------- */
+
+static struct flow_slot *slot_take(struct stw_io *io)
+{
+	struct flow_slot *slot;
+
+	if (io->free_slot != UINT32_MAX) {
+		slot = &io->slots[io->free_slot];
+		io->free_slot = slot->next_free;
+		return slot;
+	}
+	if (io->slots_used == io->options.max_flows)
+		return NULL;
+	slot = &io->slots[io->slots_used++];
+	slot->generation = 1;
+	return slot;
+}
+
+static void slot_give(struct stw_io *io, struct flow_slot *slot)
+{
+	slot->flow = NULL;
+	if (++slot->generation == 0)
+		slot->generation = 1;
+	slot->next_free = io->free_slot;
+	io->free_slot = (uint32_t)(slot - io->slots);
+}
+
+int flow_new(struct stw_io *io, int fd, const struct stw_hop *hop, struct flow **ret)
+{
+	struct flow_slot *slot;
+	struct flow *flow = calloc(1, sizeof(*flow));
+
+	if (!flow)
+		return -ENOMEM;
+	slot = slot_take(io);
+	if (!slot) {
+		free(flow);
+		return -ENOBUFS;
+	}
+	slot->flow = flow;
+	flow->fd = fd;
+	flow->hop = *hop;
+	flow->hop.flow.worker = io->options.worker;
+	flow->hop.flow.slot = (uint32_t)(slot - io->slots);
+	flow->hop.flow.generation = slot->generation;
+	*ret = flow;
+	return 0;
+}
+
+struct flow *flow_find(struct stw_io *io, uint32_t slot, uint32_t generation)
+{
+	if (slot >= io->slots_used || io->slots[slot].generation != generation)
+		return NULL;
+	return io->slots[slot].flow;
+}
+
+void flow_move(struct flow *flow, struct flow_list *list)
+{
+	if (flow->list)
+		TAILQ_REMOVE(flow->list, flow, link);
+	flow->list = list;
+	if (list)
+		TAILQ_INSERT_TAIL(list, flow, link);
+}
+
+/* ---- the end of a flow ------------------------------------------------------------ */
+
+void flow_release(struct stw_io *io, struct flow *flow)
+{
+	flow_move(flow, NULL);
+	if (flow->fd >= 0)
+		close(flow->fd);
+	output_free(flow);
+	slot_give(io, &io->slots[flow->hop.flow.slot]);
+	free(flow);
+}
+
+/* What the kernel holds for a peer that does not read goes with the connection. */
+static void flow_reset(const struct flow *flow)
+{
+	struct linger now = { .l_onoff = 1, .l_linger = 0 };
+
+	setsockopt(flow->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+}
+
+/* Close at once; CLOSED follows unless the layers have closed it themselves. */
+void flow_drop(struct stw_io *io, struct flow *flow, int error)
+{
+	if (flow->output_bytes)
+		flow_reset(flow);
+	if (flow->closing) {
+		flow_release(io, flow);
+		return;
+	}
+	close(flow->fd);
+	flow->fd = -1;
+	flow->error = error;
+	flow->state = FLOW_DEAD;
+	output_free(flow);
+	flow_move(flow, &io->dead);
+}
+
+static void closed_tell(struct stw_io *io, const struct flow *flow, int error)
+{
+	struct stw_io_event *event = event_add(io, STW_IO_CLOSED);
+
+	event->hop = flow->hop;
+	event->error = error;
+}
+
+void flows_tell_closed(struct stw_io *io, unsigned events_max)
+{
+	struct flow *flow;
+
+	while (io->event_count < events_max && (flow = TAILQ_FIRST(&io->dead))) {
+		closed_tell(io, flow, flow->error);
+		flow_release(io, flow);
+	}
+}
+
+/* ---- what is waited for ------------------------------------------------------------- */
+
+static void flow_watch(struct stw_io *io, struct flow *flow)
+{
+	uint32_t events = 0;
+
+	if (flow->state == FLOW_OPENING || flow->first)
+		events |= EPOLLOUT;
+	/* When we close, what the peer sends is read only to see its end. */
+	if (flow->state == FLOW_OPEN && (!flow->closing || flow->shut))
+		events |= EPOLLIN;
+	if (events == flow->watched)
+		return;
+	if (watch_set(io, flow->fd, events, watch_key(WATCH_FLOW, flow->hop.flow.slot,
+						    flow->hop.flow.generation)) == 0)
+		flow->watched = events;
+}
+
+/*
+ * Closing: first what is queued goes out, then our side is shut down, then the peer closes its side.
+ * To close while the peer still sends would answer it with a reset, which may overtake our last
+ * response (RFC 1122 §4.2.2.13).
+ */
+static void flow_close_step(struct stw_io *io, struct flow *flow)
+{
+	if (!flow->first && !flow->shut) {
+		flow->shut = true;
+		if (shutdown(flow->fd, SHUT_WR) < 0) {
+			flow_release(io, flow);
+			return;
+		}
+	}
+	flow_watch(io, flow);
+}
+
+static void flow_linger(struct stw_io *io, struct flow *flow)
+{
+	flow->closing = true;
+	flow->due_ms = clock_mono_ms() + LINGER_MS;
+	flow_move(flow, &io->closing);
+}
+
+void flow_close(struct stw_io *io, struct flow *flow)
+{
+	if (flow->closing)
+		return;
+	if (flow->state == FLOW_DEAD || (flow->state == FLOW_OPENING && !flow->first)) {
+		flow_release(io, flow);
+		return;
+	}
+	flow_linger(io, flow);
+	if (flow->state == FLOW_OPEN)
+		flow_close_step(io, flow);
+}
+
+void flows_expire(struct stw_io *io, uint64_t now_ms)
+{
+	struct flow *flow;
+
+	while ((flow = TAILQ_FIRST(&io->opening)) && flow->due_ms <= now_ms)
+		flow_drop(io, flow, ETIMEDOUT);
+	while ((flow = TAILQ_FIRST(&io->closing)) && flow->due_ms <= now_ms)
+		flow_drop(io, flow, ETIMEDOUT);
+}
+
+uint64_t flows_due_ms(const struct stw_io *io)
+{
+	const struct flow *opening = TAILQ_FIRST(&io->opening), *closing = TAILQ_FIRST(&io->closing);
+	uint64_t due_ms = opening ? opening->due_ms : UINT64_MAX;
+
+	return closing && closing->due_ms < due_ms ? closing->due_ms : due_ms;
+}
+
+/* ---- in and out ------------------------------------------------------------------------ */
+
+static void flow_opened(struct stw_io *io, struct flow *flow)
+{
+	union sockaddr_any name;
+	socklen_t len = sizeof(name);
+	struct stw_io_event *event;
+
+	flow->state = FLOW_OPEN;
+	if (flow->closing)
+		return;
+	flow_move(flow, NULL);
+	if (getsockname(flow->fd, &name.sa, &len) == 0)
+		addr_from_sockaddr(&name.sa, &flow->hop.local);
+	io->stats.flows_opened++;
+	event = event_add(io, STW_IO_OPENED);
+	event->hop = flow->hop;
+}
+
+static bool flow_connected(struct stw_io *io, struct flow *flow)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	if (getsockopt(flow->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		error = errno;
+	if (error) {
+		flow_drop(io, flow, error);
+		return false;
+	}
+	flow_opened(io, flow);
+	return true;
+}
+
+static void bytes_tell(struct stw_io *io, const struct flow *flow, size_t len)
+{
+	struct stw_io_event *event = event_add(io, STW_IO_BYTES);
+
+	event->hop = flow->hop;
+	event->data = io->bytes + io->bytes_used;
+	event->len = len;
+	io->bytes_used += len;
+}
+
+/* The peer has shut down its side: told as CLOSED; what is queued for it still goes out. */
+static void flow_ended(struct stw_io *io, struct flow *flow)
+{
+	if (flow->closing || !flow->first) {
+		flow_drop(io, flow, 0);
+		return;
+	}
+	closed_tell(io, flow, 0);
+	flow_linger(io, flow);
+	flow_watch(io, flow);
+}
+
+static void flow_read(struct stw_io *io, struct flow *flow)
+{
+	ssize_t n = recv(flow->fd, io->bytes + io->bytes_used, FLOW_READ_BYTES, MSG_DONTWAIT);
+
+	if (n == 0) {
+		flow_ended(io, flow);
+	} else if (n < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			flow_drop(io, flow, errno);
+	} else if (!flow->closing) {
+		bytes_tell(io, flow, (size_t)n);
+	} else {
+		flow->discarded_bytes += (size_t)n;
+		if (flow->discarded_bytes > LINGER_BYTES)
+			flow_drop(io, flow, 0);
+	}
+}
+
+void flow_ready(struct stw_io *io, struct flow *flow, uint32_t ready)
+{
+	bool readable = ready & (EPOLLIN | EPOLLHUP | EPOLLERR);
+	int err;
+
+	if (flow->state == FLOW_DEAD)
+		return;
+	if (flow->state == FLOW_OPENING) {
+		if (!flow_connected(io, flow))
+			return;
+		readable = false;
+	}
+	err = output_flush(flow);
+	if (err < 0) {
+		flow_drop(io, flow, -err);
+		return;
+	}
+	if (flow->closing && !flow->shut) {
+		flow_close_step(io, flow);
+		return;
+	}
+	flow_watch(io, flow);
+	if (readable)
+		flow_read(io, flow);
+}
+
+int flow_send(struct stw_io *io, struct flow *flow, struct stw_slices slices)
+{
+	int err;
+
+	if (flow->closing || flow->state == FLOW_DEAD)
+		return -ENOTCONN;
+	err = output_write(io, flow, slices);
+	if (err == 0) {
+		flow_watch(io, flow);
+		return 0;
+	}
+	if (err == -ENOBUFS)
+		io->stats.flows_cut++;
+	flow_reset(flow);
+	flow_drop(io, flow, -err);
+	return err == -ENOBUFS || err == -ENOMEM ? -ENOBUFS : -ENOTCONN;
+}
+
+void flows_done(struct stw_io *io)
+{
+	for (uint32_t i = 0; i < io->slots_used; i++) {
+		if (io->slots[i].flow)
+			flow_release(io, io->slots[i].flow);
+	}
+}

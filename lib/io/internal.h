@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to lib/io. */
+#ifndef STW_IO_INTERNAL_H
+#define STW_IO_INTERNAL_H
+
+#include <strowger/io.h>
+
+#include <ares.h>
+#include <netinet/in.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+
+#define READY_MAX         64    /* descriptors served in one poll */
+#define UDP_BATCH         64    /* datagrams in one recvmmsg or sendmmsg */
+#define UDP_ERRORS        16    /* entries of the error queue read in one poll */
+#define UDP_IOVECS        1024  /* slices of one sendmmsg batch */
+#define UDP_SLOT_BYTES    65536
+#define UDP_STRIDE_BYTES  (UDP_SLOT_BYTES + 2112) /* so that slots do not share cache sets */
+#define UDP_CONTROL_BYTES 64
+#define UDP_SOCKET_BYTES  (4 << 20) /* SO_RCVBUF, SO_SNDBUF */
+#define ACCEPTS_MAX       16    /* connections accepted per listener in one poll */
+#define FLOW_READ_BYTES   16384 /* read per flow in one poll */
+#define FAILURES_MAX      64    /* SEND_FAILED kept until the next poll */
+#define QUERIES_MAX       1024  /* names being resolved */
+#define QUERY_ADDRS_MAX   16
+#define LINGER_MS         5000  /* a flow we closed may take so long to be flushed and closed by the peer */
+#define LINGER_BYTES      (256 << 10) /* and may send so much more */
+#define ACCEPT_PAUSE_MS   100
+
+/* What the sockets can add in one poll, at most; what was pending before leaves them this room. */
+#define EVENTS_PER_POLL (STW_LISTENERS_MAX * (UDP_BATCH + UDP_ERRORS) + READY_MAX * 2)
+#define EVENTS_MAX      4096
+_Static_assert(EVENTS_PER_POLL + 2 * FAILURES_MAX < EVENTS_MAX, "room for all that one poll brings");
+
+union sockaddr_any {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
+/* ---- listeners ------------------------------------------------------------ */
+
+struct udp_received {
+	struct mmsghdr messages[UDP_BATCH];
+	struct iovec iov[UDP_BATCH];
+	union sockaddr_any names[UDP_BATCH];
+	_Alignas(8) char control[UDP_BATCH][UDP_CONTROL_BYTES];
+};
+
+/* Datagrams to be sent: they borrow their bytes until the flush. */
+struct udp_batch {
+	struct mmsghdr messages[UDP_BATCH];
+	union sockaddr_any names[UDP_BATCH];
+	_Alignas(8) char control[UDP_BATCH][UDP_CONTROL_BYTES];
+	struct iovec iov[UDP_IOVECS];
+	unsigned count, iov_count;
+};
+
+struct udp {
+	struct udp_received in;
+	struct udp_batch out;
+	char *slots;                    /* UDP_BATCH times UDP_STRIDE_BYTES */
+};
+
+struct io_listener {
+	struct stw_listener bound;
+	int fd;                         /* -1: stopped */
+	bool wildcard;
+	struct udp *udp;                /* datagrams only */
+};
+
+/* ---- flows ------------------------------------------------------------------ */
+
+struct output {
+	struct output *next;
+	size_t start, end, capacity;    /* data[start, end) waits */
+	char data[];
+};
+
+enum flow_state {
+	FLOW_OPENING,                   /* connect is under way */
+	FLOW_OPEN,
+	FLOW_DEAD,                      /* socket closed, CLOSED to be told */
+};
+
+struct flow {
+	TAILQ_ENTRY(flow) link;         /* in `list` */
+	struct flow_list *list;         /* NULL: open, nothing to wait for */
+	enum flow_state state;
+	bool closing;                   /* gone for the layers; no event follows */
+	bool shut;                      /* our side has been shut down */
+	int fd, error;
+	uint32_t watched;               /* epoll events asked for */
+	struct stw_hop hop;
+	uint64_t due_ms;                /* connect timeout, end of lingering */
+	struct output *first, *last;
+	size_t output_bytes, discarded_bytes;
+};
+TAILQ_HEAD(flow_list, flow);
+
+struct flow_slot {
+	struct flow *flow;              /* NULL: free */
+	uint32_t generation;            /* of the flow, or of the next one */
+	uint32_t next_free;
+};
+
+/* ---- names -------------------------------------------------------------------- */
+
+struct query {
+	TAILQ_ENTRY(query) link;
+	struct query_list *list;        /* waiting, done or shown; NULL: forgotten, c-ares frees it */
+	struct stw_io *io;
+	bool asked;                     /* c-ares will call back */
+	int error;
+	uint64_t id, due_ms;
+	struct stw_addr addrs[QUERY_ADDRS_MAX];
+	unsigned addr_count;
+};
+TAILQ_HEAD(query_list, query);
+
+/* ---- io --------------------------------------------------------------------------- */
+
+struct send_failure {
+	struct stw_hop hop;
+	int error;
+};
+
+struct stw_io {
+	struct stw_io_options options;
+	int epoll_fd, wake_fd;
+	int reserve_fd;                 /* given up for a moment when no other is left, see tcp.c */
+	uint64_t accept_again_ms;       /* UINT64_MAX: not paused */
+	struct stw_io_stats stats;
+	struct io_listener listeners[STW_LISTENERS_MAX];
+	unsigned listener_count;
+
+	struct flow_slot *slots;        /* options.max_flows */
+	uint32_t slots_used, free_slot;
+	struct flow_list opening, closing, dead;  /* the first two in order of due_ms */
+	char *bytes;                    /* READY_MAX times FLOW_READ_BYTES */
+	size_t bytes_used;
+
+	ares_channel dns;
+	struct query_list waiting, done, shown;   /* waiting: in order of due_ms */
+	unsigned query_count;
+
+	struct send_failure failures[FAILURES_MAX];
+	unsigned failure_count;
+	struct stw_io_event *events;    /* EVENTS_MAX */
+	unsigned event_count;
+};
+
+/* What epoll hands back: which kind, and which one of it. */
+enum watch_kind {
+	WATCH_WAKE,
+	WATCH_LISTENER,                 /* index */
+	WATCH_FLOW,                     /* slot and generation */
+	WATCH_DNS,                      /* descriptor */
+};
+
+uint64_t watch_key(enum watch_kind kind, uint32_t slot, uint32_t value);
+/* Add (was 0), change or drop (events 0). @return 0, -errno */
+int watch_set(struct stw_io *io, int fd, uint32_t events, uint64_t key);
+/* A zeroed event at the end of the list; there is always room. */
+struct stw_io_event *event_add(struct stw_io *io, enum stw_io_event_kind kind);
+
+/* addr.c */
+socklen_t sockaddr_from_addr(const struct stw_addr *addr, union sockaddr_any *ret);
+void addr_from_sockaddr(const struct sockaddr *sa, struct stw_addr *ret);
+
+/* clock.c */
+uint64_t clock_mono_ms(void);
+
+/* wake.c */
+int wake_open(struct stw_io *io);
+void wake_ready(struct stw_io *io);
+
+/* udp.c */
+int udp_open(struct stw_io *io, struct io_listener *listener);
+void udp_close(struct io_listener *listener);
+void udp_ready(struct stw_io *io, uint16_t index, uint32_t ready);
+int udp_send(struct stw_io *io, const struct stw_hop *hop, struct stw_slices slices);
+void udp_flush(struct stw_io *io, uint16_t index);
+
+/* tcp.c */
+int tcp_listen(struct stw_io *io, struct io_listener *listener);
+void tcp_accept(struct stw_io *io, uint16_t index);
+void tcp_accept_again(struct stw_io *io, uint64_t now_ms);
+int tcp_open(struct stw_io *io, const struct stw_hop *hop, struct stw_flow_id *ret);
+int reserve_open(struct stw_io *io);
+
+/* flow.c */
+int flow_new(struct stw_io *io, int fd, const struct stw_hop *hop, struct flow **ret);
+struct flow *flow_find(struct stw_io *io, uint32_t slot, uint32_t generation);
+void flow_move(struct flow *flow, struct flow_list *list);
+void flow_drop(struct stw_io *io, struct flow *flow, int error);
+void flow_release(struct stw_io *io, struct flow *flow);
+void flow_ready(struct stw_io *io, struct flow *flow, uint32_t ready);
+int flow_send(struct stw_io *io, struct flow *flow, struct stw_slices slices);
+void flow_close(struct stw_io *io, struct flow *flow);
+void flows_expire(struct stw_io *io, uint64_t now_ms);
+void flows_tell_closed(struct stw_io *io, unsigned events_max);
+uint64_t flows_due_ms(const struct stw_io *io);
+void flows_done(struct stw_io *io);
+
+/* output.c */
+int output_write(struct stw_io *io, struct flow *flow, struct stw_slices slices);
+int output_flush(struct flow *flow);
+void output_free(struct flow *flow);
+
+/* dns.c */
+int dns_open(struct stw_io *io);
+int dns_resolve(struct stw_io *io, struct stw_str name, uint64_t id);
+void dns_ready(struct stw_io *io, int fd, uint32_t ready);
+void dns_expire(struct stw_io *io, uint64_t now_ms);
+void dns_tell(struct stw_io *io, unsigned events_max);
+void dns_forget_shown(struct stw_io *io);
+uint64_t dns_due_ms(const struct stw_io *io, uint64_t now_ms);
+void dns_done(struct stw_io *io);
+
+#endif

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Datagrams: batches in, batches out, and what ICMP says of them (RFC 3261 §18.4). */
+#include "internal.h"
+
+#include <errno.h>
+#include <linux/errqueue.h>
+#include <netinet/icmp6.h>
+#include <netinet/ip_icmp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#define SEND_TRIES 4
+/* What fits behind the IP and UDP headers. */
+#define PAYLOAD_MAX_IPV4 65507
+#define PAYLOAD_MAX_IPV6 65527
+
+/* ---- socket ------------------------------------------------------------------- */
+
+static void buffer_raise(int fd, int force, int plain)
+{
+	int bytes = UDP_SOCKET_BYTES;
+
+	if (setsockopt(fd, SOL_SOCKET, force, &bytes, sizeof(bytes)) < 0)
+		setsockopt(fd, SOL_SOCKET, plain, &bytes, sizeof(bytes));
+}
+
+static int udp_configure(const struct io_listener *listener)
+{
+	bool ipv4 = listener->bound.bind.family == 4;
+	int level = ipv4 ? IPPROTO_IP : IPPROTO_IPV6, on = 1;
+
+	buffer_raise(listener->fd, SO_RCVBUFFORCE, SO_RCVBUF);
+	buffer_raise(listener->fd, SO_SNDBUFFORCE, SO_SNDBUF);
+	if (setsockopt(listener->fd, level, ipv4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &on, sizeof(on)) < 0)
+		return -errno;
+	if (setsockopt(listener->fd, level, ipv4 ? IP_RECVERR : IPV6_RECVERR, &on, sizeof(on)) < 0)
+		return -errno;
+	return 0;
+}
+
+static void received_prepare(struct udp *udp)
+{
+	for (unsigned i = 0; i < UDP_BATCH; i++) {
+		struct msghdr *header = &udp->in.messages[i].msg_hdr;
+
+		udp->in.iov[i].iov_base = udp->slots + (size_t)i * UDP_STRIDE_BYTES;
+		udp->in.iov[i].iov_len = UDP_SLOT_BYTES;
+		header->msg_iov = &udp->in.iov[i];
+		header->msg_iovlen = 1;
+		header->msg_name = &udp->in.names[i];
+		header->msg_namelen = sizeof(udp->in.names[i]);
+		header->msg_control = udp->in.control[i];
+		header->msg_controllen = UDP_CONTROL_BYTES;
+	}
+}
+
+int udp_open(struct stw_io *io, struct io_listener *listener)
+{
+	listener->udp = calloc(1, sizeof(*listener->udp));
+	if (!listener->udp)
+		return -ENOMEM;
+	listener->udp->slots = malloc((size_t)UDP_BATCH * UDP_STRIDE_BYTES);
+	if (!listener->udp->slots)
+		return -ENOMEM;
+	received_prepare(listener->udp);
+	return udp_configure(listener);
+}
+
+void udp_close(struct io_listener *listener)
+{
+	if (listener->udp)
+		free(listener->udp->slots);
+	free(listener->udp);
+	listener->udp = NULL;
+}
+
+/* ---- errors ----------------------------------------------------------------------- */
+
+static void failure_add(struct stw_io *io, uint16_t index, const union sockaddr_any *name, int error)
+{
+	struct send_failure *failure = &io->failures[io->failure_count];
+
+	io->stats.send_failures++;
+	if (io->failure_count == FAILURES_MAX)
+		return;
+	memset(failure, 0, sizeof(*failure));
+	failure->hop.transport = STW_TRANSPORT_UDP;
+	failure->hop.listener = index;
+	addr_from_sockaddr(&name->sa, &failure->hop.remote);
+	failure->error = error;
+	io->failure_count++;
+}
+
+/*
+ * RFC 3261 §18.4: host, network, port or protocol unreachable and parameter problem are told;
+ * source quench and TTL exceeded are not. "Fragmentation needed" has been noted by the kernel.
+ */
+static bool error_matters(const struct sock_extended_err *error)
+{
+	if (error->ee_origin == SO_EE_ORIGIN_ICMP)
+		return (error->ee_type == ICMP_DEST_UNREACH && error->ee_code != ICMP_FRAG_NEEDED) ||
+		       error->ee_type == ICMP_PARAMETERPROB;
+	if (error->ee_origin == SO_EE_ORIGIN_ICMP6)
+		return error->ee_type == ICMP6_DST_UNREACH || error->ee_type == ICMP6_PARAM_PROB;
+	return false;
+}
+
+static bool error_take(struct msghdr *header, struct sock_extended_err *ret)
+{
+	for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part)) {
+		if ((part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_RECVERR) ||
+			(part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_RECVERR)) {
+			memcpy(ret, CMSG_DATA(part), sizeof(*ret));
+			return true;
+		}
+	}
+	return false;
+}
+
+static void errors_receive(struct stw_io *io, uint16_t index)
+{
+	int fd = io->listeners[index].fd, ignored;
+	socklen_t len = sizeof(ignored);
+
+	for (unsigned i = 0; i < UDP_ERRORS; i++) {
+		_Alignas(8) char control[512];
+		struct sock_extended_err error;
+		union sockaddr_any name = { 0 };
+		struct msghdr header = {
+			.msg_name = &name,
+			.msg_namelen = sizeof(name),
+			.msg_control = control,
+			.msg_controllen = sizeof(control),
+		};
+
+		if (recvmsg(fd, &header, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+			break;
+		if (error_take(&header, &error) && error_matters(&error))
+			failure_add(io, index, &name, (int)error.ee_errno);
+	}
+	/* The error that the queue announced would else be the answer to the next call. */
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, &ignored, &len);
+}
+
+/* ---- in ------------------------------------------------------------------------------ */
+
+static void local_from_control(struct msghdr *header, struct stw_addr *ret)
+{
+	for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part)) {
+		if (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_PKTINFO) {
+			const struct in_pktinfo *info = (const void *)CMSG_DATA(part);
+
+			ret->family = 4;
+			memcpy(ret->ip, &info->ipi_spec_dst, 4);
+		} else if (part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_PKTINFO) {
+			const struct in6_pktinfo *info = (const void *)CMSG_DATA(part);
+
+			if (IN6_IS_ADDR_MULTICAST(&info->ipi6_addr))
+				continue;
+			ret->family = 6;
+			memcpy(ret->ip, &info->ipi6_addr, 16);
+			if (IN6_IS_ADDR_LINKLOCAL(&info->ipi6_addr))
+				ret->scope = (uint32_t)info->ipi6_ifindex;
+		}
+	}
+}
+
+static void datagram_tell(struct stw_io *io, uint16_t index, unsigned slot)
+{
+	const struct io_listener *listener = &io->listeners[index];
+	struct udp_received *in = &listener->udp->in;
+	struct msghdr *header = &in->messages[slot].msg_hdr;
+	struct stw_io_event *event = event_add(io, STW_IO_DATAGRAM);
+
+	event->hop.transport = STW_TRANSPORT_UDP;
+	event->hop.listener = index;
+	addr_from_sockaddr(&in->names[slot].sa, &event->hop.remote);
+	if (listener->wildcard)
+		local_from_control(header, &event->hop.local);
+	else
+		event->hop.local = listener->bound.bind;
+	if (event->hop.local.family)
+		event->hop.local.port = listener->bound.bind.port;
+	event->data = in->iov[slot].iov_base;
+	event->len = in->messages[slot].msg_len;
+}
+
+static void datagrams_receive(struct stw_io *io, uint16_t index)
+{
+	const struct io_listener *listener = &io->listeners[index];
+	struct udp_received *in = &listener->udp->in;
+	int n;
+
+	n = recvmmsg(listener->fd, in->messages, UDP_BATCH, MSG_DONTWAIT, NULL);
+	io->stats.receive_calls++;
+	for (int i = 0; i < n; i++) {
+		struct msghdr *header = &in->messages[i].msg_hdr;
+
+		/* An empty datagram carries no message, and port 0 cannot be answered. */
+		if (in->messages[i].msg_len && in->names[i].in.sin_port)
+			datagram_tell(io, index, (unsigned)i);
+		io->stats.datagrams_in++;
+		header->msg_namelen = sizeof(in->names[i]);
+		header->msg_controllen = UDP_CONTROL_BYTES;
+	}
+}
+
+void udp_ready(struct stw_io *io, uint16_t index, uint32_t ready)
+{
+	if (ready & EPOLLERR)
+		errors_receive(io, index);
+	if (ready & EPOLLIN)
+		datagrams_receive(io, index);
+}
+
+/* ---- out ------------------------------------------------------------------------------- */
+
+static size_t control_put_source(struct msghdr *header, const struct stw_addr *local)
+{
+	struct cmsghdr *part = header->msg_control;
+	struct in_pktinfo info = { 0 };
+	struct in6_pktinfo info6 = { 0 };
+
+	memset(part, 0, UDP_CONTROL_BYTES);
+	if (local->family == 4) {
+		memcpy(&info.ipi_spec_dst, local->ip, 4);
+		part->cmsg_level = IPPROTO_IP;
+		part->cmsg_type = IP_PKTINFO;
+		part->cmsg_len = CMSG_LEN(sizeof(info));
+		memcpy(CMSG_DATA(part), &info, sizeof(info));
+		return CMSG_SPACE(sizeof(info));
+	}
+	memcpy(&info6.ipi6_addr, local->ip, 16);
+	info6.ipi6_ifindex = local->scope;
+	part->cmsg_level = IPPROTO_IPV6;
+	part->cmsg_type = IPV6_PKTINFO;
+	part->cmsg_len = CMSG_LEN(sizeof(info6));
+	memcpy(CMSG_DATA(part), &info6, sizeof(info6));
+	return CMSG_SPACE(sizeof(info6));
+}
+
+static unsigned iov_borrow(struct iovec *iov, struct stw_slices slices)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < slices.n; i++) {
+		if (!slices.v[i].len)
+			continue;
+		iov[n].iov_base = (void *)(uintptr_t)slices.v[i].ptr;
+		iov[n++].iov_len = slices.v[i].len;
+	}
+	return n;
+}
+
+static void batch_add(struct io_listener *listener, const struct stw_hop *hop, struct stw_slices slices)
+{
+	struct udp_batch *out = &listener->udp->out;
+	struct msghdr *header = &out->messages[out->count].msg_hdr;
+
+	memset(header, 0, sizeof(*header));
+	header->msg_name = &out->names[out->count];
+	header->msg_namelen = sockaddr_from_addr(&hop->remote, &out->names[out->count]);
+	header->msg_iov = &out->iov[out->iov_count];
+	header->msg_iovlen = iov_borrow(header->msg_iov, slices);
+	out->iov_count += (unsigned)header->msg_iovlen;
+	if (listener->wildcard && hop->local.family == hop->remote.family && !stw_addr_is_any(&hop->local)) {
+		header->msg_control = out->control[out->count];
+		header->msg_controllen = control_put_source(header, &hop->local);
+	}
+	out->count++;
+}
+
+int udp_send(struct stw_io *io, const struct stw_hop *hop, struct stw_slices slices)
+{
+	struct io_listener *listener;
+	struct udp_batch *out;
+
+	if (hop->listener >= io->listener_count || !hop->remote.port)
+		return -EINVAL;
+	listener = &io->listeners[hop->listener];
+	if (!listener->udp || listener->bound.bind.family != hop->remote.family)
+		return -EINVAL;
+	if (slices.n > UDP_IOVECS || stw_slices_bytes(slices) > (hop->remote.family == 4 ?
+			PAYLOAD_MAX_IPV4 : PAYLOAD_MAX_IPV6))
+		return -EMSGSIZE;
+
+	out = &listener->udp->out;
+	if (out->count == UDP_BATCH || out->iov_count + slices.n > UDP_IOVECS)
+		udp_flush(io, hop->listener);
+	batch_add(listener, hop, slices);
+	if (out->count == UDP_BATCH)
+		udp_flush(io, hop->listener);
+	return 0;
+}
+
+static bool no_room(int error)
+{
+	return error == EAGAIN || error == ENOBUFS || error == ENOMEM;
+}
+
+void udp_flush(struct stw_io *io, uint16_t index)
+{
+	struct udp_batch *out = &io->listeners[index].udp->out;
+	unsigned next = 0, tries = 0;
+
+	while (next < out->count) {
+		int n = sendmmsg(io->listeners[index].fd, &out->messages[next], out->count - next,
+			MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		io->stats.send_calls++;
+		if (n > 0) {
+			next += (unsigned)n;
+			io->stats.datagrams_out += (unsigned)n;
+			tries = 0;
+		} else if (no_room(errno)) {
+			/* As on a full link: lost, and the sender's timers repeat what matters. */
+			io->stats.datagrams_dropped += out->count - next;
+			break;
+		} else if (++tries == SEND_TRIES) {
+			/* Until then it may be ICMP's answer to an earlier datagram, see ip(7). */
+			failure_add(io, index, &out->names[next++], errno);
+			tries = 0;
+		}
+	}
+	out->count = 0;
+	out->iov_count = 0;
+}
