@@ -118,7 +118,8 @@ int stw_via_stamp_edit(struct stw_edit *edit, const struct stw_via_stamp *stamp,
 
 /**
  * Where the response to a request goes, §18.2.2 and RFC 3581 §4. Streams: the flow it came on; when that is
- * gone, `fallback` with the received address and the port of sent-by. Datagrams: maddr, or received/rport.
+ * gone (source->flow cleared by the caller), the received address and the port of sent-by. Datagrams: maddr,
+ * or received/rport.
  * A response we relay goes by its (now top) Via, read with the same rules from `via` alone when source is NULL.
  * @return 0; -EBADMSG when the Via names no usable address (host name: -ENOENT, resolve it)
  */
@@ -182,9 +183,9 @@ struct stw_io_ops {
 
 struct stw_flow_limits {
 	unsigned max_flows;             /* in all */
-	unsigned max_per_source;        /* per IP address */
-	uint32_t idle_ms;               /* close when nothing was received or sent for so long */
-	uint32_t message_ms;            /* a message begun must be complete within */
+	unsigned max_per_source;        /* opened to us, per IP address */
+	uint32_t idle_ms;               /* close when nothing was received or sent for so long; 0: never */
+	uint32_t message_ms;            /* a message begun must be complete within; 0: no limit */
 	struct stw_msg_limits message;
 };
 
@@ -195,7 +196,10 @@ struct stw_flows;
 
 int stw_flows_new(const struct stw_flow_limits *limits, struct stw_wheel *wheel, struct stw_hash_key key,
 		  struct stw_flows **ret);
-/** OPENED. @return 0; -ENOBUFS: over a limit, the caller closes it */
+/** Which limit a further flow would pass: flow_limit or flow_limit_source; NULL: none. */
+const struct stw_cause *stw_flows_refusal(const struct stw_flows *flows,
+					  const struct stw_addr *remote, bool incoming);
+/** OPENED. @return 0; -ENOBUFS: over a limit (stw_flows_refusal), the caller closes it; -ENOMEM likewise */
 int stw_flows_opened(struct stw_flows *flows, const struct stw_hop *hop, bool incoming, struct stw_now now);
 /** An outgoing flow was asked for and is opening; later requests to the same hop reuse it. */
 int stw_flows_opening(struct stw_flows *flows, const struct stw_hop *hop, struct stw_now now);
@@ -206,10 +210,15 @@ int stw_flows_find(const struct stw_flows *flows, enum stw_transport transport,
 bool stw_flows_hop(const struct stw_flows *flows, struct stw_flow_id id, struct stw_hop *ret);
 /** Something was sent on it: idle time starts anew. */
 void stw_flows_sent(struct stw_flows *flows, struct stw_flow_id id, struct stw_now now);
-/** Bytes arrived: appended to the flow's buffer. @return 0; -ENOENT; -ENOMEM (close it) */
+/**
+ * Bytes arrived: appended to the flow's buffer. Behind a BROKEN frame they are dropped.
+ * @return 0; -ENOENT; -ENOMEM (close it); -ENOBUFS: a whole message waits and was not taken by
+ *         stw_flows_next()
+ */
 int stw_flows_bytes(struct stw_flows *flows, struct stw_flow_id id, const char *data, size_t len,
 		    struct stw_now now);
-/** Next frame of the flow; `ret_data` is valid until the next call for this flow. MORE: nothing. */
+/** Next frame of the flow; `ret_data` is valid until the next call for this flow. MORE: nothing.
+ *  BROKEN comes once; the caller answers, closes, and calls stw_flows_closed(). */
 struct stw_frame stw_flows_next(struct stw_flows *flows, struct stw_flow_id id, const char **ret_data,
 				struct stw_now now);
 /** CLOSED, or closed by us. */

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Flows: connections by their name {worker, slot, generation}, and by transport and remote address
+ * so that a request to the same place reuses one (RFC 3261 §18.1.1, RFC 5626 §5.3).
+ *
+ * One timer a flow. It is not moved at every byte: when it expires too early, it is started again
+ * for the time at which the flow will really be idle, or its message late.
+ */
+#include "internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How many connections an IP address has opened to us. */
+struct source {
+	struct stw_node node; /* in flows.by_source */
+	struct stw_addr addr;
+	unsigned count;
+};
+
+struct flow {
+	struct stw_node by_id, by_remote;
+	struct stw_timer timer;
+	struct stw_hop hop;    /* hop.flow is its name */
+	struct source *source; /* NULL: we opened it */
+	struct flow_input input;
+	struct stw_framing framing;
+	uint32_t taken;     /* bytes of the frame given out last, dropped at the next call */
+	uint64_t active_ms; /* when something was received or sent last */
+	uint64_t begun_ms;  /* when the waiting half of a message was seen first */
+	bool open, begun, broken;
+};
+
+struct stw_flows {
+	struct stw_flow_limits limits;
+	struct stw_wheel *wheel;
+	struct stw_hash_key key;
+	struct stw_table by_id, by_remote, by_source;
+};
+
+bool stw_flow_id_equal(struct stw_flow_id a, struct stw_flow_id b)
+{
+	return a.worker == b.worker && a.slot == b.slot && a.generation == b.generation;
+}
+
+/* ---- the three tables --------------------------------------------------------------- */
+
+static uint64_t id_hash(const struct stw_flows *flows, struct stw_flow_id id)
+{
+	const uint32_t words[3] = { id.worker, id.slot, id.generation };
+
+	return stw_hash(flows->key, words, sizeof(words));
+}
+
+static uint64_t remote_hash(
+	const struct stw_flows *flows, enum stw_transport transport, const struct stw_addr *remote)
+{
+	uint8_t bytes[sizeof(remote->ip) + 8] = { (uint8_t)transport, remote->family };
+
+	memcpy(bytes + 2, &remote->port, sizeof(remote->port));
+	memcpy(bytes + 4, &remote->scope, sizeof(remote->scope));
+	memcpy(bytes + 8, remote->ip, sizeof(remote->ip));
+	return stw_hash(flows->key, bytes, sizeof(bytes));
+}
+
+static struct flow *flow_find(const struct stw_flows *flows, struct stw_flow_id id)
+{
+	struct stw_node *node = stw_table_first(&flows->by_id, id_hash(flows, id));
+
+	for (; node; node = stw_table_next_same(node)) {
+		struct flow *flow = STW_CONTAINER_OF(node, struct flow, by_id);
+
+		if (stw_flow_id_equal(flow->hop.flow, id))
+			return flow;
+	}
+	return NULL;
+}
+
+static struct source *source_find(const struct stw_flows *flows, const struct stw_addr *addr)
+{
+	uint64_t hash = stw_hash(flows->key, addr->ip, sizeof(addr->ip));
+	struct stw_node *node = stw_table_first(&flows->by_source, hash);
+
+	for (; node; node = stw_table_next_same(node)) {
+		struct source *source = STW_CONTAINER_OF(node, struct source, node);
+
+		if (stw_addr_same_ip(&source->addr, addr))
+			return source;
+	}
+	return NULL;
+}
+
+static int source_hold(struct stw_flows *flows, const struct stw_addr *addr, struct source **ret)
+{
+	struct source *source = source_find(flows, addr);
+
+	if (!source) {
+		source = calloc(1, sizeof(*source));
+		if (!source)
+			return -ENOMEM;
+		source->addr = *addr;
+		if (stw_table_insert(&flows->by_source, &source->node,
+			    stw_hash(flows->key, addr->ip, sizeof(addr->ip))) < 0) {
+			free(source);
+			return -ENOMEM;
+		}
+	}
+	source->count++;
+	*ret = source;
+	return 0;
+}
+
+static void source_release(struct stw_flows *flows, struct source *source)
+{
+	if (!source || --source->count > 0)
+		return;
+	stw_table_remove(&flows->by_source, &source->node);
+	free(source);
+}
+
+/* ---- life of a flow ------------------------------------------------------------------- */
+
+/* When the flow is to be closed if nothing more happens; UINT64_MAX: never. */
+static uint64_t flow_due(const struct stw_flows *flows, const struct flow *flow)
+{
+	const struct stw_flow_limits *limits = &flows->limits;
+	uint64_t idle = limits->idle_ms ? flow->active_ms + limits->idle_ms : UINT64_MAX;
+	uint64_t late = flow->begun && limits->message_ms ? flow->begun_ms + limits->message_ms
+							  : UINT64_MAX;
+
+	return late < idle ? late : idle;
+}
+
+/* A later end leaves the timer alone: it finds out when it expires. */
+static void flow_timer_update(struct stw_flows *flows, struct flow *flow)
+{
+	uint64_t due = flow_due(flows, flow);
+
+	if (due != UINT64_MAX && (!stw_timer_running(&flow->timer) || due < flow->timer.due_ms))
+		stw_timer_start(flows->wheel, &flow->timer, due);
+}
+
+static int flow_new(struct stw_flows *flows, const struct stw_hop *hop, struct source *source,
+	struct flow **ret)
+{
+	struct flow *flow = calloc(1, sizeof(*flow));
+
+	if (!flow)
+		return -ENOMEM;
+	flow->hop = *hop;
+	flow->timer.kind = STW_TIMER_FLOW;
+	flow->timer.owner = flow;
+	stw_framing_init(&flow->framing);
+	if (stw_table_insert(&flows->by_id, &flow->by_id, id_hash(flows, hop->flow)) < 0)
+		goto fail;
+	if (stw_table_insert(&flows->by_remote, &flow->by_remote,
+		    remote_hash(flows, hop->transport, &hop->remote)) < 0) {
+		stw_table_remove(&flows->by_id, &flow->by_id);
+		goto fail;
+	}
+	flow->source = source;
+	*ret = flow;
+	return 0;
+fail:
+	free(flow);
+	return -ENOMEM;
+}
+
+static void flow_free(struct stw_flows *flows, struct flow *flow)
+{
+	stw_timer_stop(flows->wheel, &flow->timer);
+	stw_table_remove(&flows->by_id, &flow->by_id);
+	stw_table_remove(&flows->by_remote, &flow->by_remote);
+	source_release(flows, flow->source);
+	flow_input_done(&flow->input);
+	free(flow);
+}
+
+const struct stw_cause *stw_flows_refusal(
+	const struct stw_flows *flows, const struct stw_addr *remote, bool incoming)
+{
+	const struct source *source;
+
+	if (flows->by_id.count >= flows->limits.max_flows)
+		return &stw_cause_flow_limit;
+	if (!incoming)
+		return NULL;
+	source = source_find(flows, remote);
+	if ((source ? source->count : 0) >= flows->limits.max_per_source)
+		return &stw_cause_flow_limit_source;
+	return NULL;
+}
+
+static int flow_admit(
+	struct stw_flows *flows, const struct stw_hop *hop, bool incoming, struct flow **ret)
+{
+	struct source *source = NULL;
+
+	if (stw_flows_refusal(flows, &hop->remote, incoming))
+		return -ENOBUFS;
+	if (incoming && source_hold(flows, &hop->remote, &source) < 0)
+		return -ENOMEM;
+	if (flow_new(flows, hop, source, ret) < 0) {
+		source_release(flows, source);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+int stw_flows_opened(
+	struct stw_flows *flows, const struct stw_hop *hop, bool incoming, struct stw_now now)
+{
+	struct flow *flow = flow_find(flows, hop->flow);
+
+	assert(stw_flow_id_set(hop->flow));
+	if (!flow) {
+		int err = flow_admit(flows, hop, incoming, &flow);
+
+		if (err < 0)
+			return err;
+	}
+	flow->hop.local = hop->local;
+	flow->hop.listener = hop->listener;
+	flow->open = true;
+	flow->active_ms = now.mono_ms;
+	flow_timer_update(flows, flow);
+	return 0;
+}
+
+int stw_flows_opening(struct stw_flows *flows, const struct stw_hop *hop, struct stw_now now)
+{
+	struct flow *flow;
+	int err;
+
+	assert(stw_flow_id_set(hop->flow) && !flow_find(flows, hop->flow));
+	err = flow_admit(flows, hop, false, &flow);
+	if (err < 0)
+		return err;
+	flow->active_ms = now.mono_ms;
+	flow_timer_update(flows, flow);
+	return 0;
+}
+
+int stw_flows_find(const struct stw_flows *flows, enum stw_transport transport,
+	const struct stw_addr *remote, struct stw_flow_id *ret)
+{
+	struct stw_node *node =
+		stw_table_first(&flows->by_remote, remote_hash(flows, transport, remote));
+	const struct flow *found = NULL;
+
+	for (; node; node = stw_table_next_same(node)) {
+		struct flow *flow = STW_CONTAINER_OF(node, struct flow, by_remote);
+
+		if (flow->broken || flow->hop.transport != transport ||
+			!stw_addr_equal(&flow->hop.remote, remote))
+			continue;
+		if (!found || (flow->open && !found->open))
+			found = flow;
+	}
+	if (!found)
+		return -ENOENT;
+	*ret = found->hop.flow;
+	return 0;
+}
+
+bool stw_flows_hop(const struct stw_flows *flows, struct stw_flow_id id, struct stw_hop *ret)
+{
+	const struct flow *flow = flow_find(flows, id);
+
+	if (flow)
+		*ret = flow->hop;
+	return flow != NULL;
+}
+
+void stw_flows_sent(struct stw_flows *flows, struct stw_flow_id id, struct stw_now now)
+{
+	struct flow *flow = flow_find(flows, id);
+
+	if (flow)
+		flow->active_ms = now.mono_ms;
+}
+
+void stw_flows_closed(struct stw_flows *flows, struct stw_flow_id id)
+{
+	struct flow *flow = flow_find(flows, id);
+
+	if (flow)
+		flow_free(flows, flow);
+}
+
+/* ---- bytes and frames, §18.3 ------------------------------------------------------------ */
+
+static void flow_drop_taken(struct flow *flow)
+{
+	if (flow->taken > 0)
+		flow_input_drop(&flow->input, flow->taken);
+	flow->taken = 0;
+}
+
+int stw_flows_bytes(struct stw_flows *flows, struct stw_flow_id id, const char *data, size_t len,
+	struct stw_now now)
+{
+	struct flow *flow = flow_find(flows, id);
+
+	if (!flow)
+		return -ENOENT;
+	if (flow->broken) /* where a message begins is not known any more */
+		return 0;
+	flow_drop_taken(flow);
+	/* What waits is less than a message when every frame was taken before. */
+	if (flow_input_len(&flow->input) > flows->limits.message.max_message)
+		return -ENOBUFS;
+	flow->active_ms = now.mono_ms;
+	return flow_input_append(&flow->input, data, len);
+}
+
+/* Nothing more to take: half a message starts the message timer, once. */
+static void flow_wait(struct stw_flows *flows, struct flow *flow, struct stw_now now)
+{
+	if (flow->begun || !flow_input_begun(&flow->input))
+		return;
+	flow->begun = true;
+	flow->begun_ms = now.mono_ms;
+	flow_timer_update(flows, flow);
+}
+
+static void flow_take(struct flow *flow, struct stw_frame *frame)
+{
+	size_t len = flow_input_len(&flow->input);
+
+	flow->broken = frame->kind == STW_FRAME_BROKEN;
+	assert(frame->bytes > 0 && frame->bytes <= len);
+	flow->taken = (uint32_t)(flow->broken ? len : frame->bytes);
+	flow->begun = false;
+	stw_framing_init(&flow->framing);
+}
+
+struct stw_frame stw_flows_next(
+	struct stw_flows *flows, struct stw_flow_id id, const char **ret_data, struct stw_now now)
+{
+	struct stw_frame frame = { .kind = STW_FRAME_MORE };
+	struct flow *flow = flow_find(flows, id);
+
+	if (!flow)
+		return frame;
+	flow_drop_taken(flow);
+	if (flow->broken || flow_input_len(&flow->input) == 0)
+		return frame;
+	*ret_data = flow->input.bytes + flow->input.start;
+	frame = stw_framing_next(
+		&flow->framing, *ret_data, flow_input_len(&flow->input), &flows->limits.message);
+	if (frame.kind == STW_FRAME_MORE)
+		flow_wait(flows, flow, now);
+	else
+		flow_take(flow, &frame);
+	return frame;
+}
+
+bool stw_flows_timer(struct stw_flows *flows, struct stw_timer *timer, struct stw_now now,
+	struct stw_flow_id *ret, bool *ret_half)
+{
+	struct flow *flow = timer->owner;
+
+	assert(timer->kind == STW_TIMER_FLOW);
+	if (flow_due(flows, flow) > now.mono_ms) {
+		flow_timer_update(flows, flow);
+		return false;
+	}
+	*ret = flow->hop.flow;
+	*ret_half = flow->begun;
+	return true;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------ */
+
+int stw_flows_new(const struct stw_flow_limits *limits, struct stw_wheel *wheel,
+	struct stw_hash_key key, struct stw_flows **ret)
+{
+	struct stw_flows *flows = calloc(1, sizeof(*flows));
+
+	if (!flows)
+		return -ENOMEM;
+	flows->limits = *limits;
+	flows->wheel = wheel;
+	flows->key = key;
+	stw_table_init(&flows->by_id);
+	stw_table_init(&flows->by_remote);
+	stw_table_init(&flows->by_source);
+	*ret = flows;
+	return 0;
+}
+
+unsigned stw_flows_count(const struct stw_flows *flows)
+{
+	return (unsigned)flows->by_id.count;
+}
+
+struct stw_flows *stw_flows_free(struct stw_flows *flows)
+{
+	struct stw_node *node, *next;
+
+	if (!flows)
+		return NULL;
+	for (node = stw_table_walk(&flows->by_id, NULL); node; node = next) {
+		next = stw_table_walk(&flows->by_id, node);
+		flow_free(flows, STW_CONTAINER_OF(node, struct flow, by_id));
+	}
+	stw_table_done(&flows->by_id);
+	stw_table_done(&flows->by_remote);
+	stw_table_done(&flows->by_source);
+	free(flows);
+	return NULL;
+}
