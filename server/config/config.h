@@ -74,6 +74,8 @@ enum stw_option_type {
 	STW_OPTION_LIST,                /* domains, listen, algorithms */
 };
 
+struct stw_option_form;
+
 /** One row of the option table: the only place that knows an option. */
 struct stw_option {
 	const char *key;                /* "registration.min_expires" */
@@ -86,11 +88,23 @@ struct stw_option {
 	bool live;                      /* false: a change needs a restart */
 	const char *help;               /* one or two sentences */
 	const char *rfc;                /* section, or "" */
+	const struct stw_option_form *form;     /* texts and lists with a grammar of their own, or NULL */
 };
 
 const struct stw_option *stw_option_all(size_t *ret_count);
 /** Row by key, NULL if unknown. */
 const struct stw_option *stw_option_find(const char *key);
+
+/**
+ * Value of an option as it may be written in YAML, without quotes. Lists: element `index`; else index 0.
+ * @return false when there is no such element, or it does not fit
+ */
+bool stw_option_text(const struct stw_option *option, const struct stw_config *config, unsigned index,
+		     struct stw_writer *writer);
+/** What is allowed, in words: "1s to 7d", "auto, always, never". Empty when anything is. */
+struct stw_str stw_option_allowed(const struct stw_option *option, char *buffer, size_t size);
+/** "duration", "number", "word" … */
+const char *stw_option_type_name(const struct stw_option *option);
 
 /** What is wrong in a file, and where. */
 struct stw_config_error {

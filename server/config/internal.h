@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of config share. */
+#ifndef STW_CONFIG_INTERNAL_H
+#define STW_CONFIG_INTERNAL_H
+
+#include "server/config/config.h"
+
+#define CONFIG_OPTIONS_MAX  64
+#define CONFIG_ARENA_BYTES  (1u << 20)
+#define CONFIG_FILE_BYTES   (1u << 20)
+#define CONFIG_TEXT_MAX     1024        /* bytes of one value */
+
+/** A place in the file; 0: none. */
+struct config_mark {
+	unsigned line, column;
+};
+
+/** One value as written: a scalar, or one element of a list. */
+struct config_item {
+	struct stw_str text;
+	struct config_mark mark;
+	struct stw_str advertise;       /* listen entries; ptr NULL: none */
+	struct config_mark advertise_mark;
+	char buffer[CONFIG_TEXT_MAX + 64];      /* holds what `get` writes */
+};
+
+/** A snapshot in the making. */
+struct config_context {
+	struct stw_config *config;
+	struct stw_config_errors *errors;
+	bool no_memory;
+	struct config_mark at[CONFIG_OPTIONS_MAX];      /* where each value stands */
+	struct config_mark listen_at[STW_LISTENERS_MAX];
+};
+
+/** Texts with a grammar of their own, and lists: how one value gets in and out. */
+struct stw_option_form {
+	/** Check and store; errors go to the context. */
+	void (*add)(struct config_context *context, const struct stw_option *option,
+		    const struct config_item *item);
+	/** Value `index`, as `add` takes it. False: there is none. */
+	bool (*get)(const struct stw_config *config, const struct stw_option *option, unsigned index,
+		    struct config_item *ret);
+	/** Lists: forget all values. */
+	void (*clear)(struct stw_config *config);
+	/** A default that depends on the machine. NULL: the text in the table. */
+	void (*standard)(struct config_context *context, const struct stw_option *option);
+	bool mapping;                   /* elements may be {address: …, advertise: …} */
+};
+
+extern const struct stw_option_form config_form_domains, config_form_listen, config_form_algorithms,
+	config_form_store, config_form_advertise, config_form_admin_listen, config_form_path,
+	config_form_socket, config_form_servers;
+
+/* form.c */
+/** "[::1]:5060", "192.0.2.1:5060", "example.com": port 0 when none. @return 0, -EBADMSG */
+int config_host_port(struct stw_str text, struct stw_str *ret_host, uint16_t *ret_port);
+
+/* option.c */
+unsigned config_option_index(const struct stw_option *option);
+struct config_mark config_option_mark(const struct config_context *context, const char *key);
+
+/* error.c */
+void config_error(struct config_context *context, struct config_mark mark, const char *format, ...)
+	STW_PRINTF(3, 4);
+/** Text of the file for a message: in quotes, cut short, without control characters. */
+const char *config_quote(struct stw_str text, char buffer[96]);
+
+/* value.c: numbers, durations, words */
+void config_value_set(struct config_context *context, const struct stw_option *option,
+		      const struct config_item *item);
+struct stw_str config_value_get(const struct stw_config *config, const struct stw_option *option,
+				char *buffer, size_t size);
+/** A number of the option's unit as it is written in the file. */
+struct stw_str config_number_text(const struct stw_option *option, uint64_t number, char *buffer,
+				  size_t size);
+void *config_member(const struct stw_config *config, const struct stw_option *option);
+/** Copy into the arena of the snapshot. */
+void config_keep(struct config_context *context, struct stw_str text, struct stw_str *ret);
+
+/* yaml.c */
+int config_read(struct config_context *context, const char *text, size_t len);
+/** Set one option from its value as written in YAML. */
+void config_read_value(struct config_context *context, const struct stw_option *option,
+		       const char *text);
+
+/* defaults.c */
+int config_defaults(struct config_context *context);
+
+/* check.c: what only several options together can break */
+void config_check(struct config_context *context);
+
+#endif

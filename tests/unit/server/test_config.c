@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "support.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/config/config.h"
+#include "server/suggest.h"
+
+static struct stw_config_errors errors;
+
+static struct stw_config *good(const char *text)
+{
+	struct stw_config *config = NULL;
+	int err = stw_config_parse("/etc/strowger/t.yaml", text, strlen(text), &errors, &config);
+
+	if (err < 0)
+		fail_msg("%s\n-> %d %u:%u: %s", text, err, errors.v[0].line, errors.v[0].column,
+			errors.n ? errors.v[0].text : "");
+	assert_int_equal(errors.n, 0);
+	return config;
+}
+
+/* Every message of these files, with its place. */
+static const struct { const char *yaml, *expected; } faults[] = {
+	{ "registraton: {}\n", "1:1: unknown option \"registraton\"; did you mean registration?\n" },
+	{ "registration:\n  max_binding: 3\n",
+	  "2:3: unknown option \"registration.max_binding\"; did you mean max_bindings?\n" },
+	{ "max_bindings: 3\n",
+	  "1:1: unknown option \"max_bindings\"; did you mean registration.max_bindings?\n" },
+	{ "zzzzzzzz: 3\n",
+	  "1:1: unknown option \"zzzzzzzz\"; `strowger config --defaults` lists all\n" },
+	{ "auth.required: true\n",
+	  "1:1: auth.required: write the group and its option in two lines, or {…}\n" },
+	{ "workers: 1\nworkers: 1\n", "2:1: workers stands twice; first in line 1\n" },
+	{ "log: {level: debug}\n\nlog: {level: error}\n", "3:1: log stands twice; first in line 1\n" },
+	{ "log:\n  level: debug\n  level: error\n",
+	  "3:3: log.level stands twice; first in line 2\n" },
+	{ "workers: 4\n", "1:10: workers: \"4\" is out of range; allowed: 1 only\n" },
+	{ "workers: many\n", "1:10: workers: \"many\" is not a number; allowed: 1 only\n" },
+	{ "workers: -1\n", "1:10: workers: \"-1\" is not a number; allowed: 1 only\n" },
+	{ "workers:\n", "1:9: workers: has no value; leave the line out for the default\n" },
+	{ "workers: [1]\n",
+	  "1:10: workers: a list is not allowed here, it takes a number; allowed: 1 only\n" },
+	{ "registration: {max_bindings: 99999999999999999999}\n",
+	  "1:30: registration.max_bindings: \"99999999999999999999\" is out of range; "
+	  "allowed: 1 to 1000\n" },
+	{ "registration:\n  min_expires: 60\n",
+	  "2:16: registration.min_expires: \"60\" has no unit; allowed: 1s to 7d (units d, h, m, s, ms; "
+	  "did you mean 60s?)\n" },
+	{ "registration: {min_expires: 1500ms}\n",
+	  "1:29: registration.min_expires: \"1500ms\" is not whole seconds; allowed: 1s to 7d\n" },
+	{ "registration: {min_expires: 8d, max_expires: 30d}\n",
+	  "1:29: registration.min_expires: \"8d\" is out of range; allowed: 1s to 7d\n" },
+	{ "registration: {min_expires: 1 hour}\n",
+	  "1:29: registration.min_expires: \"1 hour\" is not a duration; write it like 60s, 1h, 3m1s or "
+	  "500ms; allowed: 1s to 7d\n" },
+	{ "registration: {min_expires: 1s2m}\n",
+	  "1:29: registration.min_expires: \"1s2m\" is not a duration; write it like 60s, 1h, 3m1s or "
+	  "500ms; allowed: 1s to 7d\n" },
+	{ "registration: {min_expires: 2h}\n",
+	  "1:29: registration.min_expires (2h) is more than registration.default_expires (1h)\n" },
+	{ "registration:\n  default_expires: 10s\n",
+	  "2:20: registration.min_expires (1m) is more than registration.default_expires (10s)\n" },
+	{ "proxy: {timer_c: 3m}\n",
+	  "1:18: proxy.timer_c: \"3m\" is out of range; allowed: 3m1ms to 1d\n" },
+	{ "limits: {max_output: 1MB}\n",
+	  "1:22: limits.max_output: \"1MB\" is not a number of bytes (KiB and MiB may follow); "
+	  "allowed: 64KiB to 1GiB\n" },
+	{ "limits: {max_message: 1MiB}\n",
+	  "1:23: limits.max_message: \"1MiB\" is out of range; allowed: 2KiB to 65535\n" },
+	{ "auth: {required: yes}\n",
+	  "1:18: auth.required: \"yes\" is not true or false; did you mean true?\n" },
+	{ "auth: {required: flase}\n",
+	  "1:18: auth.required: \"flase\" is not true or false; did you mean false?\n" },
+	{ "auth: {required: maybe}\n", "1:18: auth.required: \"maybe\" is not true or false\n" },
+	{ "log: {level: warn}\n",
+	  "1:14: log.level: \"warn\" is not known; allowed: error, warning, notice, debug; did you mean "
+	  "warning?\n" },
+	{ "log: debug\n", "1:1: log: is a group of options; write them below it, indented\n" },
+	{ "auth: {algorithms: [md5, MD5]}\n", "1:26: auth.algorithms: \"MD5\" stands twice\n" },
+	{ "auth: {algorithms: [SHA256]}\n",
+	  "1:21: auth.algorithms: \"SHA256\" is not known; allowed: MD5, SHA-256, SHA-512-256; did you "
+	  "mean SHA-256?\n" },
+	{ "auth: {algorithms: []}\n",
+	  "1:20: auth.algorithms: the list is empty; leave the line out for the default\n" },
+	{ "auth:\n  required: false\n",
+	  "2:13: auth.required: false would let everyone use the listener on 0.0.0.0:5060; listen on "
+	  "loopback only, or say auth.insecure_listen: true\n" },
+	{ "domains: [exa mple.com]\n",
+	  "1:11: domains: \"exa mple.com\" is not a host name; allowed: names like example.com, without "
+	  "port or sip:\n" },
+	{ "domains: [a.example, A.Example]\n", "1:22: domains: \"A.Example\" stands twice\n" },
+	{ "domains: [[a]]\n", "1:11: domains: an element must be a text\n" },
+	{ "domains: {a: b}\n",
+	  "1:10: domains: a mapping is not allowed here, it takes a list; allowed: host names\n" },
+	{ "listen:\n  - udp:0.0.0.0:5060\n  - tls:0.0.0.0:5061\n",
+	  "3:5: listen: \"tls:0.0.0.0:5061\": encrypted and WebSocket listeners (tls, ws, wss) are not "
+	  "built yet; allowed: udp:HOST:PORT or tcp:HOST:PORT\n" },
+	{ "listen: [0.0.0.0:5060]\n",
+	  "1:10: listen: \"0.0.0.0:5060\" does not start with a transport; allowed: udp:HOST:PORT or "
+	  "tcp:HOST:PORT; did you mean udp:...?\n" },
+	{ "listen: [upd:0.0.0.0:5060]\n",
+	  "1:10: listen: \"upd:0.0.0.0:5060\" does not start with a transport; allowed: udp:HOST:PORT or "
+	  "tcp:HOST:PORT; did you mean udp?\n" },
+	{ "listen: [udp:example.com:5060]\n",
+	  "1:10: listen: \"udp:example.com:5060\" has no IP address and port; allowed: udp:HOST:PORT or "
+	  "tcp:HOST:PORT, HOST an address of this machine (0.0.0.0 or [::] for all, IPv6 in brackets)\n" },
+	{ "listen: ['udp:::1:5060']\n",
+	  "1:10: listen: \"udp:::1:5060\" has no IP address and port; allowed: udp:HOST:PORT or "
+	  "tcp:HOST:PORT, HOST an address of this machine (0.0.0.0 or [::] for all, IPv6 in brackets)\n" },
+	{ "listen: [udp:0.0.0.0:99999]\n",
+	  "1:10: listen: \"udp:0.0.0.0:99999\" has no IP address and port; allowed: udp:HOST:PORT or "
+	  "tcp:HOST:PORT, HOST an address of this machine (0.0.0.0 or [::] for all, IPv6 in brackets)\n" },
+	{ "listen: [udp:127.0.0.1:5060, udp:127.0.0.1:5060]\n",
+	  "1:30: listen: \"udp:127.0.0.1:5060\" stands twice\n" },
+	{ "listen:\n  - adress: udp:127.0.0.1:5060\n",
+	  "2:5: listen: unknown key \"adress\"; allowed: address, advertise; did you mean address?\n" },
+	{ "listen:\n  - advertise: a.example\n", "2:5: listen: the entry has no address\n" },
+	{ "listen:\n  - address: udp:127.0.0.1:5060\n    advertise: a b\n",
+	  "3:16: advertise: \"a b\" is not an address; allowed: HOST or HOST:PORT, IPv6 in brackets\n" },
+	{ "advertise: 'sip:a.example'\n",
+	  "1:12: advertise: \"sip:a.example\" is not an address; allowed: HOST or HOST:PORT, IPv6 in "
+	  "brackets\n" },
+	{ "store: nats://127.0.0.1\n",
+	  "1:8: store: \"nats://127.0.0.1\": a shared store over NATS is not built yet; allowed: "
+	  "sqlite:PATH or memory\n" },
+	{ "store: /var/lib/x.db\n",
+	  "1:8: store: \"/var/lib/x.db\" names no kind of store; allowed: sqlite:PATH or memory; did you "
+	  "mean sqlite:/var/lib/x.db?\n" },
+	{ "store: postgres\n",
+	  "1:8: store: \"postgres\" is not known; allowed: sqlite:PATH or memory\n" },
+	{ "tls:\n  certificate: /nonexistent/cert.pem\n",
+	  "2:16: tls.certificate: \"/nonexistent/cert.pem\" cannot be read: No such file or directory\n"
+	  "2:16: tls.certificate: is set, but tls.key is not\n" },
+	{ "admin: {listen: 0.0.0.0:8090}\n",
+	  "1:17: admin.listen: \"0.0.0.0:8090\" is not on loopback; the administration is for this machine "
+	  "only; allowed: like 127.0.0.1:8090\n" },
+	{ "admin: {socket: admin.sock}\n",
+	  "1:17: admin.socket: \"admin.sock\" is not an absolute path of at most 107 bytes\n" },
+	{ "dns: {servers: [one.one]}\n",
+	  "1:17: dns.servers: \"one.one\" is not an IP address; allowed: ADDRESS or ADDRESS:PORT, IPv6 in "
+	  "brackets\n" },
+	{ "user: \"a\\0b\"\n", "1:7: user: \"a?b\" contains a NUL byte\n" },
+	/* The YAML around it. */
+	{ "workers: &a 1\n",
+	  "1:10: anchors (&name) and aliases (*name) are not used here; write the value out\n" },
+	{ "a: &a [x,x]\nb: [*a,*a]\n",
+	  "1:4: anchors (&name) and aliases (*name) are not used here; write the value out\n" },
+	{ "log: {level: *x}\n",
+	  "1:14: anchors (&name) and aliases (*name) are not used here; write the value out\n" },
+	{ "- a\n- b\n", "1:1: the file must consist of lines \"option: value\"\n" },
+	{ "just words\n", "1:1: the file must consist of lines \"option: value\"\n" },
+	{ "workers: 1\n---\nworkers: 1\n",
+	  "2:1: the file has a second document (---); only one is allowed\n" },
+	{ "? [a, b]\n: c\n", "1:3: a key must be the name of an option\n" },
+	/* Errors are collected, in order. */
+	{ "workers: 2\nlog: {level: x}\ncall: {ring_timeout: 5}\n",
+	  "1:10: workers: \"2\" is out of range; allowed: 1 only\n"
+	  "2:14: log.level: \"x\" is not known; allowed: error, warning, notice, debug\n"
+	  "3:22: call.ring_timeout: \"5\" has no unit; allowed: 1s to 1h (units d, h, m, s, ms; did you "
+	  "mean 5s?)\n" },
+};
+
+static void errors_text(char *buffer, size_t size)
+{
+	size_t len = 0;
+
+	buffer[0] = '\0';
+	for (unsigned i = 0; i < errors.n && len < size; i++)
+		len += (size_t)snprintf(buffer + len, size - len, "%u:%u: %s\n", errors.v[i].line,
+			errors.v[i].column, errors.v[i].text);
+}
+
+static void test_faults(void **state)
+{
+	static char text[30000];
+	unsigned wrong = 0;
+
+	for (size_t i = 0; i < STW_ARRAY_SIZE(faults); i++) {
+		size_t len = strlen(faults[i].yaml);
+		char *guarded = support_guarded(faults[i].yaml, len);
+		struct stw_config *config = NULL;
+		int err = stw_config_parse("t.yaml", guarded, len, &errors, &config);
+
+		errors_text(text, sizeof(text));
+		if (err != -EINVAL || config || strcmp(text, faults[i].expected) != 0) {
+			print_error("%s-> %d\n%sexpected\n%s\n", faults[i].yaml, err, text,
+				faults[i].expected);
+			wrong++;
+		}
+		stw_config_unref(config);
+		support_guarded_free(guarded, len);
+	}
+	assert_int_equal(wrong, 0);
+}
+
+static void test_syntax_errors_have_a_place(void **state)
+{
+	static const struct { const char *yaml; unsigned line; } cases[] = {
+		{ "workers: 1\n\tlog: x\n", 2 }, { "a: [1\n", 2 }, { "a: b: c\n", 1 },
+		{ "workers: 1\nx: \xff\n", 2 }, { "\"abc\n", 2 }, { "a: 1\n b: 2\n", 2 },
+		{ "workers: 1\nuser: \x01\n", 2 },
+	};
+
+	for (size_t i = 0; i < STW_ARRAY_SIZE(cases); i++) {
+		struct stw_config *config = NULL;
+
+		assert_int_equal(stw_config_parse("t", cases[i].yaml, strlen(cases[i].yaml), &errors,
+			&config), -EINVAL);
+		assert_non_null(strstr(errors.v[errors.n - 1].text, "not valid YAML: "));
+		assert_int_equal(errors.v[errors.n - 1].line, cases[i].line);
+	}
+}
+
+/* Deep nesting is skipped without recursion; libyaml itself refuses what is deeper than its bound. */
+static void test_depth_and_count(void **state)
+{
+	struct stw_config *config = NULL;
+	char text[5000] = "domains: ";
+	size_t len = strlen(text);
+
+	memset(text + len, '[', 4000);
+	assert_int_equal(stw_config_parse("t", text, len + 4000, &errors, &config), -EINVAL);
+	for (len = 0; len < 4000; len += 4)
+		memcpy(text + len, "q: 1", 4), text[len + 3] = '\n';
+	assert_int_equal(stw_config_parse("t", text, len, &errors, &config), -EINVAL);
+	assert_int_equal(errors.n, STW_ARRAY_SIZE(errors.v));
+}
+
+static void test_empty_file_gives_defaults(void **state)
+{
+	static const char *const empty[] = { "", "\n", "# nothing\n", "---\n", "{}\n", "log:\n", "~\n" };
+
+	for (size_t i = 0; i < STW_ARRAY_SIZE(empty); i++) {
+		struct stw_config *config = good(empty[i]);
+
+		assert_int_equal(config->domain_count, 1);
+		assert_true(config->domains[0].len > 0);
+		assert_int_equal(config->listen.n, 2);
+		assert_int_equal(config->listen.v[0].transport, STW_TRANSPORT_UDP);
+		assert_int_equal(config->listen.v[1].transport, STW_TRANSPORT_TCP);
+		assert_int_equal(config->listen.v[1].bind.port, 5060);
+		assert_int_equal(config->workers, 1);
+		assert_true(config->auth.required);
+		assert_int_equal(config->auth.algorithm_count, 1);
+		assert_int_equal(config->auth.nonce_lifetime_s, 300);
+		assert_int_equal(config->registration.max_expires_s, 3600);
+		assert_int_equal(config->call.ring_timeout_ms, 60000);
+		assert_int_equal(config->proxy.timer_c_ms, 181000);
+		assert_true(config->proxy.serial_fallback);
+		assert_int_equal(config->limits.message.max_field, 8192);
+		assert_int_equal(config->limits.max_output_bytes, 1 << 20);
+		assert_int_equal(config->limits.connection_idle_ms, 900000);
+		assert_int_equal(config->dns.servers.len, 0);
+		assert_int_equal(config->log.level, STW_LOG_NOTICE);
+		assert_int_equal(config->decisions.keep_calls, 10000);
+		stw_config_unref(config);
+	}
+}
+
+static char *printed(const struct stw_config *config)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	assert_non_null(out);
+	stw_config_print(out, config);
+	fclose(out);
+	return text;
+}
+
+static void assert_same(const struct stw_config *a, const struct stw_config *b)
+{
+	char *text[2] = { printed(a), printed(b) };
+
+	assert_string_equal(text[0], text[1]);
+	assert_null(stw_config_restart_needed(a, b));
+	free(text[0]);
+	free(text[1]);
+}
+
+static void test_defaults_round_trip(void **state)
+{
+	struct stw_config *first = good(""), *second;
+	char *text = printed(first);
+
+	second = good(text);
+	assert_same(first, second);
+	assert_int_equal(first->registration.min_expires_s, second->registration.min_expires_s);
+	assert_true(stw_str_equal(first->domains[0], second->domains[0]));
+	assert_true(stw_str_equal(first->store, second->store));
+	/* Every option stands in it. */
+	for (size_t i = 0, count; i < (stw_option_all(&count), count); i++) {
+		char buffer[64];
+
+		assert_true(stw_config_place(second, stw_option_all(&count)[i].key, buffer,
+			sizeof(buffer)).len > 7);
+	}
+	free(text);
+	stw_config_unref(first);
+	stw_config_unref(second);
+}
+
+/* One value for each option that is not its default, and how it reads back. */
+static const struct { const char *key, *yaml, *text; } values[] = {
+	{ "domains", "[Example.COM, '[2001:DB8::1]']", "example.com" },
+	{ "listen", "['udp:[::1]:5070']", "udp:[::1]:5070" },
+	{ "advertise", "sip.example.com:5080", "sip.example.com:5080" },
+	{ "user", "0049", "0049" },
+	{ "store", "'memory:'", "memory" },
+	{ "store_sync", "full", "full" },
+	{ "tls.certificate", "/etc/passwd", "/etc/passwd" },
+	{ "tls.key", "/etc/passwd", "/etc/passwd" },
+	{ "admin.listen", "'[::1]:8090'", "[::1]:8090" },
+	{ "admin.socket", "/tmp/a b", "/tmp/a b" },
+	{ "auth.required", "false", "false" },
+	{ "auth.algorithms", "[sha-256, MD5]", "SHA-256" },
+	{ "auth.insecure_listen", "true", "true" },
+	{ "auth.nonce_lifetime", "1m30s", "1m30s" },
+	{ "registration.min_expires", "90s", "1m30s" },
+	{ "registration.max_expires", "2h", "2h" },
+	{ "registration.default_expires", "30m", "30m" },
+	{ "registration.max_bindings", "3", "3" },
+	{ "registration.use_source", "never", "never" },
+	{ "call.ring_timeout", "1500ms", "1s500ms" },
+	{ "call.from_anyone", "false", "false" },
+	{ "proxy.recurse", "true", "true" },
+	{ "proxy.serial_fallback", "false", "false" },
+	{ "proxy.timer_c", "4m", "4m" },
+	{ "proxy.max_breadth", "7", "7" },
+	{ "limits.max_message", "4096", "4KiB" },
+	{ "limits.max_uri", "100", "100" },
+	{ "limits.max_body", "0", "0" },
+	{ "limits.max_headers", "20", "20" },
+	{ "limits.max_header_bytes", "1KiB", "1KiB" },
+	{ "limits.max_transactions", "101", "101" },
+	{ "limits.max_connections", "102", "102" },
+	{ "limits.max_connections_per_source", "3", "3" },
+	{ "limits.connection_idle", "1d", "1d" },
+	{ "limits.message_timeout", "5s", "5s" },
+	{ "limits.max_output", "2MiB", "2MiB" },
+	{ "limits.max_branches", "4", "4" },
+	{ "dns.servers", "[127.0.0.1, '[::1]:53']", "127.0.0.1" },
+	{ "dns.timeout", "250ms", "250ms" },
+	{ "udp_oversize", "send", "send" },
+	{ "log.level", "debug", "debug" },
+	{ "decisions.keep_calls", "0", "0" },
+};
+
+static void test_each_option_is_set_and_read(void **state)
+{
+	const struct stw_option *option;
+	struct stw_config *config, *again;
+	char yaml[512], buffer[256];
+	struct stw_writer writer;
+	char *text;
+	size_t count;
+
+	option = stw_option_all(&count);
+	for (size_t i = 0; i < STW_ARRAY_SIZE(values); i++) {
+		const char *dot = strchr(values[i].key, '.'), *more = "";
+
+		if (strncmp(values[i].key, "tls.", 4) == 0)
+			more = strcmp(values[i].key, "tls.key") ? ", key: /etc/passwd"
+								: ", certificate: /etc/passwd";
+		if (strcmp(values[i].key, "auth.required") == 0)
+			more = ", insecure_listen: true";
+		if (dot)
+			snprintf(yaml, sizeof(yaml), "%.*s: {%s: %s%s}\n",
+				(int)(dot - values[i].key), values[i].key, dot + 1, values[i].yaml, more);
+		else
+			snprintf(yaml, sizeof(yaml), "%s: %s\n", values[i].key, values[i].yaml);
+		config = good(yaml);
+		stw_writer_init(&writer, buffer, sizeof(buffer));
+		assert_non_null(stw_option_find(values[i].key));
+		assert_true(stw_option_text(stw_option_find(values[i].key), config, 0, &writer));
+		assert_str(stw_writer_text(&writer), values[i].text);
+		assert_str(stw_config_place(config, values[i].key, buffer, sizeof(buffer)), "t.yaml:1");
+		text = printed(config);
+		again = good(text);
+		assert_same(config, again);
+		free(text);
+		stw_config_unref(again);
+		stw_config_unref(config);
+	}
+	/* Only `workers` has no second value. */
+	for (size_t i = 0, j; i < count; i++) {
+		for (j = 0; j < STW_ARRAY_SIZE(values); j++) {
+			if (strcmp(values[j].key, option[i].key) == 0)
+				break;
+		}
+		if (j == STW_ARRAY_SIZE(values))
+			assert_string_equal(option[i].key, "workers");
+	}
+}
+
+static void test_each_option_is_documented(void **state)
+{
+	const struct stw_option *option;
+	size_t count;
+
+	option = stw_option_all(&count);
+	for (size_t i = 0; i < count; i++) {
+		size_t len = strlen(option[i].help);
+
+		assert_true(len > 10 && option[i].help[len - 1] == '.');
+		assert_ptr_equal(stw_option_find(option[i].key), &option[i]);
+		for (size_t j = 0; j < i; j++)
+			assert_string_not_equal(option[i].key, option[j].key);
+		if (*option[i].rfc)
+			assert_memory_equal(option[i].rfc, "RFC ", 4);
+	}
+	assert_null(stw_option_find("registration"));
+}
+
+static void test_listen_and_advertise(void **state)
+{
+	struct stw_config *config = good(
+		"advertise: '[2001:db8::5]:6000'\n"
+		"listen:\n"
+		"  - udp:0.0.0.0:5060\n"
+		"  - tcp:127.0.0.1:5060\n"
+		"  - {address: 'tcp:[::]:5062', advertise: sip.example.com}\n");
+
+	assert_int_equal(config->listen.n, 3);
+	assert_str(config->listen.v[0].advertise, "[2001:db8::5]");
+	assert_int_equal(config->listen.v[0].advertise_port, 6000);
+	assert_int_equal(config->listen.v[1].advertise.len, 0);
+	assert_str(config->listen.v[2].advertise, "sip.example.com");
+	assert_int_equal(config->listen.v[2].advertise_port, 0);
+	assert_int_equal(config->listen.v[2].bind.family, 6);
+	stw_config_unref(config);
+}
+
+static void test_insecure_is_allowed_on_loopback_or_when_said(void **state)
+{
+	stw_config_unref(good("auth: {required: false}\nlisten: [udp:127.0.0.1:5060]\n"));
+	stw_config_unref(good("auth: {required: false, insecure_listen: true}\n"));
+}
+
+static void test_restart_needed(void **state)
+{
+	struct stw_config *old = good(""), *live = good("log: {level: debug}\ndomains: [a.example]\n");
+	struct stw_config *restart = good("log: {level: debug}\nlisten: [udp:127.0.0.1:5060]\n");
+	char place[16];
+
+	assert_null(stw_config_restart_needed(old, live));
+	assert_string_equal(stw_config_restart_needed(old, restart)->key, "listen");
+	assert_str(stw_config_place(restart, "listen", place, 7), "");        /* too small */
+	assert_str(stw_config_place(restart, "workers", place, sizeof(place)), "default");
+	assert_ptr_equal(stw_config_ref(old), old);
+	stw_config_unref(old);
+	stw_config_unref(old);
+	stw_config_unref(live);
+	stw_config_unref(restart);
+}
+
+static void test_files(void **state)
+{
+	char path[] = "/tmp/strowger-config-XXXXXX";
+	struct stw_config *config = NULL;
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_true(write(fd, "workers: 1\n", 11) == 11);
+	assert_int_equal(stw_config_load(path, &errors, &config), 0);
+	assert_string_equal(config->file, path);
+	stw_config_unref(config);
+	assert_int_equal(ftruncate(fd, (1 << 20) + 1), 0);
+	assert_int_equal(stw_config_load(path, &errors, &config), -EFBIG);
+	close(fd);
+	unlink(path);
+	assert_int_equal(stw_config_load(path, &errors, &config), -ENOENT);
+	assert_int_equal(stw_config_load("/tmp", &errors, &config), -EISDIR);
+}
+
+static void test_no_memory(void **state)
+{
+	static const char text[] = "domains: [a.example, b.example]\nuser: x\ndns: {servers: 127.0.0.1}\n";
+	struct stw_config *config;
+	unsigned count;
+
+	support_fail_allocation(0);
+	stw_config_unref(good(text));
+	count = support_allocations();
+	for (unsigned n = 1; n <= count; n++) {
+		config = NULL;
+		support_fail_allocation(n);
+		assert_int_equal(stw_config_parse("t", text, strlen(text), &errors, &config), -ENOMEM);
+		assert_null(config);
+	}
+	support_fail_allocation(0);
+}
+
+static void test_edit_distance(void **state)
+{
+	static const struct { const char *a, *b; unsigned distance; } cases[] = {
+		{ "", "", 0 }, { "abc", "abc", 0 }, { "abc", "ABC", 0 }, { "abc", "acb", 1 },
+		{ "abc", "ab", 1 }, { "abc", "axbc", 1 }, { "kitten", "sitting", 3 }, { "", "ab", 2 },
+	};
+	struct stw_suggestion suggestion;
+
+	for (size_t i = 0; i < STW_ARRAY_SIZE(cases); i++)
+		assert_int_equal(stw_edit_distance(stw_str_from(cases[i].a), stw_str_from(cases[i].b)),
+			cases[i].distance);
+	stw_suggest_begin(&suggestion, STW_STR("udd"));
+	stw_suggest_try(&suggestion, "tcp");
+	assert_null(suggestion.best);
+	stw_suggest_try(&suggestion, "udp");
+	assert_string_equal(suggestion.best, "udp");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_syntax_errors_have_a_place),
+		cmocka_unit_test(test_depth_and_count),
+		cmocka_unit_test(test_empty_file_gives_defaults),
+		cmocka_unit_test(test_defaults_round_trip),
+		cmocka_unit_test(test_each_option_is_set_and_read),
+		cmocka_unit_test(test_each_option_is_documented),
+		cmocka_unit_test(test_listen_and_advertise),
+		cmocka_unit_test(test_insecure_is_allowed_on_loopback_or_when_said),
+		cmocka_unit_test(test_restart_needed),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_edit_distance),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
