@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Against a real name server: dnsmasq of Debian, on a free port of loopback. */
+#include "io_test.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+static const char *const dnsmasq_paths[] = { "/usr/sbin/dnsmasq", "/usr/bin/dnsmasq" };
+
+static pid_t dnsmasq_pid;
+static char dnsmasq_server[STW_ADDR_TEXT_MAX];
+
+static void test_resolve(struct stw_io *io, const char *name, uint64_t id)
+{
+	assert_int_equal(stw_io_ops()->resolve(io, stw_str_from(name), id), 0);
+}
+
+static const struct stw_io_event *test_resolved(struct stw_io *io, const char *name)
+{
+	static uint64_t id;
+	const struct stw_io_event *event;
+
+	test_resolve(io, name, ++id);
+	event = test_next(io, STW_IO_RESOLVED);
+	assert_true(event->query == id);
+	return event;
+}
+
+static bool has_addr(const struct stw_io_event *event, const char *host)
+{
+	struct stw_addr addr = test_addr(host, 0);
+
+	for (unsigned i = 0; i < event->addr_count; i++) {
+		if (stw_addr_equal(&event->addrs[i], &addr))
+			return true;
+	}
+	return false;
+}
+
+/* ---- the server ------------------------------------------------------------------ */
+
+static void dnsmasq_exec(const char *path, uint16_t port)
+{
+	char port_arg[32];
+
+	snprintf(port_arg, sizeof(port_arg), "--port=%u", port);
+	if (!freopen("/dev/null", "w", stderr))
+		_exit(126);
+	execl(path, path, "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
+		"--no-daemon", "--listen-address=127.0.0.1", "--bind-interfaces", port_arg,
+		"--pid-file=", "--local=/test/",
+		"--host-record=both.test,192.0.2.1,2001:db8::1", "--host-record=four.test,192.0.2.4",
+		"--host-record=six.test,2001:db8::6", "--cname=alias.test,four.test",
+		"--host-record=bare.suffix.test,192.0.2.9", (char *)NULL);
+	_exit(127);
+}
+
+static bool dnsmasq_answers(void)
+{
+	struct stw_io_options options = { .dns_timeout_ms = 300,
+					  .dns_servers = stw_str_from(dnsmasq_server) };
+	struct stw_io *io = test_io(&options);
+	const struct stw_io_event *events;
+	bool answers;
+
+	test_resolve(io, "four.test", 1);
+	answers = test_poll(io, 1000, &events) == 1 && events[0].error == 0;
+	stw_io_free(io);
+	return answers;
+}
+
+static int dnsmasq_start(void **state)
+{
+	struct stw_addr addr;
+	const char *path = NULL;
+
+	for (size_t i = 0; i < STW_ARRAY_SIZE(dnsmasq_paths); i++) {
+		if (access(dnsmasq_paths[i], X_OK) == 0)
+			path = dnsmasq_paths[i];
+	}
+	if (!path) {
+		print_message("SKIP: dnsmasq is not installed (package dnsmasq-base)\n");
+		return 0;
+	}
+	close(test_socket(SOCK_DGRAM, "127.0.0.1", &addr));
+	snprintf(dnsmasq_server, sizeof(dnsmasq_server), "127.0.0.1:%u", addr.port);
+	dnsmasq_pid = fork();
+	if (dnsmasq_pid == 0)
+		dnsmasq_exec(path, addr.port);
+	for (int i = 0; i < 50; i++) {
+		if (dnsmasq_answers())
+			return 0;
+		usleep(20000);
+	}
+	print_error("dnsmasq does not answer at %s\n", dnsmasq_server);
+	return -1;
+}
+
+static int dnsmasq_stop(void **state)
+{
+	if (dnsmasq_pid > 0) {
+		kill(dnsmasq_pid, SIGTERM);
+		waitpid(dnsmasq_pid, NULL, 0);
+	}
+	return 0;
+}
+
+static struct stw_io *io_with_dnsmasq(void)
+{
+	struct stw_io_options options = { .dns_servers = stw_str_from(dnsmasq_server) };
+
+	if (dnsmasq_pid <= 0)
+		skip();
+	return test_io(&options);
+}
+
+/* ---- with it ------------------------------------------------------------------------ */
+
+static void test_families(void **state)
+{
+	struct stw_io *io = io_with_dnsmasq();
+	const struct stw_io_event *event = test_resolved(io, "both.test");
+
+	assert_int_equal(event->error, 0);
+	assert_int_equal(event->addr_count, 2);
+	assert_true(has_addr(event, "192.0.2.1"));
+	assert_true(has_addr(event, "2001:db8::1"));
+	event = test_resolved(io, "four.test");
+	assert_int_equal(event->addr_count, 1);
+	assert_true(has_addr(event, "192.0.2.4"));
+	event = test_resolved(io, "six.test.");
+	assert_int_equal(event->addr_count, 1);
+	assert_true(has_addr(event, "2001:db8::6"));
+	event = test_resolved(io, "alias.TEST");
+	assert_true(has_addr(event, "192.0.2.4"));
+	stw_io_free(io);
+}
+
+static void test_no_such_name(void **state)
+{
+	struct stw_io *io = io_with_dnsmasq();
+	const struct stw_io_event *event = test_resolved(io, "absent.test");
+
+	assert_int_equal(event->error, -ENOENT);
+	assert_int_equal(event->addr_count, 0);
+	stw_io_free(io);
+}
+
+/* The host of a URI is a full name: a search list of the system is not tried. */
+static void test_no_search_list(void **state)
+{
+	struct stw_io *io;
+
+	setenv("LOCALDOMAIN", "suffix.test", 1);
+	io = io_with_dnsmasq();
+	unsetenv("LOCALDOMAIN");
+	assert_true(test_resolved(io, "bare")->error < 0);
+	assert_int_equal(test_resolved(io, "bare.suffix.test")->error, 0);
+	stw_io_free(io);
+}
+
+static void test_many_at_once(void **state)
+{
+	enum { QUERIES = 300 };
+	struct stw_io *io = io_with_dnsmasq();
+	const struct stw_io_event *events;
+	bool seen[QUERIES] = { false };
+
+	for (uint64_t i = 0; i < QUERIES; i++)
+		test_resolve(io, i % 2 ? "four.test" : "absent.test", i);
+	for (int left = QUERIES; left > 0;) {
+		int n = test_poll(io, TEST_WAIT_MS, &events);
+
+		assert_true(n > 0);
+		for (int i = 0; i < n; i++, left--) {
+			assert_int_equal(events[i].kind, STW_IO_RESOLVED);
+			assert_true(events[i].query < QUERIES && !seen[events[i].query]);
+			seen[events[i].query] = true;
+			assert_int_equal(events[i].error, events[i].query % 2 ? 0 : -ENOENT);
+		}
+	}
+	stw_io_free(io);
+}
+
+/* ---- without ------------------------------------------------------------------------ */
+
+static void test_numeric(void **state)
+{
+	static const char *const names[] = { "192.0.2.7", "2001:db8::7", "[2001:db8::7]" };
+	struct stw_io *io = test_io(&(struct stw_io_options){ 0 });
+
+	for (size_t i = 0; i < STW_ARRAY_SIZE(names); i++) {
+		const struct stw_io_event *event = test_resolved(io, names[i]);
+
+		assert_int_equal(event->error, 0);
+		assert_int_equal(event->addr_count, 1);
+		assert_true(has_addr(event, names[i]));
+	}
+	stw_io_free(io);
+}
+
+static void test_localhost(void **state)
+{
+	struct stw_io *io = test_io(&(struct stw_io_options){ 0 });
+	const struct stw_io_event *event = test_resolved(io, "localhost");
+
+	assert_int_equal(event->error, 0);
+	assert_true(has_addr(event, "127.0.0.1"));
+	stw_io_free(io);
+}
+
+static void test_bad_names(void **state)
+{
+	struct stw_io *io = test_io(&(struct stw_io_options){ .dns_servers = STW_STR("127.0.0.1:9") });
+	char name[300];
+
+	memset(name, 'a', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	assert_int_equal(test_resolved(io, name)->error, -ENOENT);
+	assert_int_equal(test_resolved(io, "")->error, -ENOENT);
+	name[100] = '\0'; /* a label above 63 octets */
+	assert_true(test_resolved(io, name)->error < 0);
+	assert_int_equal(stw_io_ops()->resolve(io, (struct stw_str){ "a\0b", 3 }, 1), 0);
+	assert_int_equal(test_next(io, STW_IO_RESOLVED)->error, -ENOENT);
+	stw_io_free(io);
+}
+
+/* A server that is silent: the answer comes in time all the same, and late ones do no harm. */
+static void test_timeout(void **state)
+{
+	struct stw_io_options options = { .dns_timeout_ms = 80 };
+	char server[STW_ADDR_TEXT_MAX];
+	struct stw_addr addr;
+	int fd = test_socket(SOCK_DGRAM, "127.0.0.1", &addr);
+	struct stw_io *io;
+	uint64_t start_ms = stw_io_now().mono_ms;
+
+	options.dns_servers = stw_addr_text(&addr, server);
+	io = test_io(&options);
+	assert_int_equal(test_resolved(io, "silent.test")->error, -ETIMEDOUT);
+	assert_in_range(stw_io_now().mono_ms - start_ms, 20, 1000);
+	test_nothing(io, 200);
+	test_resolve(io, "left.test", 1);
+	close(fd);
+	stw_io_free(io);
+}
+
+static void test_server_gone(void **state)
+{
+	struct stw_io_options options = { .dns_timeout_ms = 500 };
+	char server[STW_ADDR_TEXT_MAX];
+	struct stw_addr addr;
+	struct stw_io *io;
+	int error;
+
+	close(test_socket(SOCK_DGRAM, "127.0.0.1", &addr));
+	options.dns_servers = stw_addr_text(&addr, server);
+	io = test_io(&options);
+	error = test_resolved(io, "any.test")->error;
+	assert_true(error == -EIO || error == -ETIMEDOUT);
+	stw_io_free(io);
+}
+
+static void test_limits(void **state)
+{
+	struct stw_io *io = test_io(&(struct stw_io_options){ 0 });
+	const struct stw_io_event *events;
+	int err = 0, asked = 0, told = 0;
+
+	support_fail_allocation(1);
+	assert_int_equal(stw_io_ops()->resolve(io, STW_STR("192.0.2.1"), 1), -ENOBUFS);
+	support_fail_allocation(0);
+	for (; err == 0 && asked < 10000; asked += err == 0)
+		err = stw_io_ops()->resolve(io, STW_STR("192.0.2.1"), 1);
+	assert_int_equal(err, -ENOBUFS);
+	while (told < asked)
+		told += test_poll(io, TEST_WAIT_MS, &events);
+	test_nothing(io, 0);
+	test_resolved(io, "192.0.2.1");
+	stw_io_free(io);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_families),     cmocka_unit_test(test_no_such_name),
+		cmocka_unit_test(test_no_search_list), cmocka_unit_test(test_many_at_once),
+		cmocka_unit_test(test_numeric),      cmocka_unit_test(test_localhost),
+		cmocka_unit_test(test_bad_names),    cmocka_unit_test(test_timeout),
+		cmocka_unit_test(test_server_gone),  cmocka_unit_test(test_limits),
+	};
+
+	return cmocka_run_group_tests(tests, dnsmasq_start, dnsmasq_stop);
+}

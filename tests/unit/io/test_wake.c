@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io_test.h"
+
+#include <pthread.h>
+
+static void *waker(void *io)
+{
+	usleep(20000);
+	stw_io_wake(io);
+	return NULL;
+}
+
+static void test_from_thread(void **state)
+{
+	struct stw_io *io = test_io(&(struct stw_io_options){ 0 });
+	const struct stw_io_event *events;
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, waker, io), 0);
+	assert_int_equal(stw_io_poll(io, UINT64_MAX, &events), 1);
+	assert_int_equal(events[0].kind, STW_IO_WOKEN);
+	pthread_join(thread, NULL);
+	stw_io_free(io);
+}
+
+/* Many calls before a poll are one event, and none is left over. */
+static void test_once(void **state)
+{
+	struct stw_io *io = test_io(&(struct stw_io_options){ 0 });
+
+	for (int i = 0; i < 1000; i++)
+		stw_io_wake(io);
+	test_next(io, STW_IO_WOKEN);
+	test_nothing(io, 0);
+	stw_io_free(io);
+}
+
+static void test_deadline(void **state)
+{
+	struct stw_io *io = test_io(&(struct stw_io_options){ 0 });
+	const struct stw_io_event *events;
+	uint64_t start_ms = stw_io_now().mono_ms;
+
+	assert_int_equal(stw_io_poll(io, start_ms + 50, &events), 0);
+	assert_in_range(stw_io_now().mono_ms - start_ms, 50, 1000);
+	assert_int_equal(stw_io_poll(io, 0, &events), 0);
+	stw_io_free(io);
+}
+
+static void test_clock_and_seed(void **state)
+{
+	struct stw_now now = stw_io_now();
+
+	assert_true(now.mono_ms > 0);
+	assert_true(now.wall_ms > INT64_C(1577836800000)); /* 2020 */
+	assert_true(stw_io_seed() != stw_io_seed());
+}
+
+static void test_local_addrs(void **state)
+{
+	struct stw_addr addrs[64], loopback = test_addr("127.0.0.1", 0);
+	unsigned n = stw_io_local_addrs(addrs, STW_ARRAY_SIZE(addrs)), seen = 0;
+
+	assert_in_range(n, 1, STW_ARRAY_SIZE(addrs));
+	for (unsigned i = 0; i < n; i++)
+		seen += stw_addr_same_ip(&addrs[i], &loopback);
+	assert_int_equal(seen, 1);
+	assert_int_equal(stw_io_local_addrs(addrs, 1), 1);
+	assert_int_equal(stw_io_local_addrs(addrs, 0), 0);
+}
+
+static void test_new_fails(void **state)
+{
+	struct stw_io_options options = { .dns_servers = STW_STR("127.0.0.1:53") };
+	struct stw_io *io = NULL;
+	unsigned allocations;
+
+	support_fail_allocation(0);
+	stw_io_free(test_io(&options));
+	allocations = support_allocations();
+	assert_true(allocations > 0);
+	for (unsigned nth = 1; nth <= allocations; nth++) {
+		support_fail_allocation(nth);
+		assert_int_equal(stw_io_new(&options, &io), -ENOMEM);
+		assert_null(io);
+	}
+	support_fail_allocation(0);
+
+	options.dns_servers = STW_STR("not an address");
+	assert_int_equal(stw_io_new(&options, &io), -EINVAL);
+	options.dns_servers = STW_STR_NONE;
+	options.max_flows = 1U << 24;
+	assert_int_equal(stw_io_new(&options, &io), -EINVAL);
+	assert_null(stw_io_free(NULL));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_from_thread),    cmocka_unit_test(test_once),
+		cmocka_unit_test(test_deadline),       cmocka_unit_test(test_clock_and_seed),
+		cmocka_unit_test(test_local_addrs),    cmocka_unit_test(test_new_fails),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
