@@ -151,6 +151,8 @@ void stw_response_context_failed(struct stw_response_context *context, unsigned 
 void stw_response_context_timer_c(struct stw_response_context *context, unsigned branch);
 /** The no-answer timer (call.ring_timeout) or the INVITE's Expires: end all pending branches; 408. */
 void stw_response_context_no_answer(struct stw_response_context *context);
+/** The INVITE's Expires has passed (§13.3.1): the same with its own cause. */
+void stw_response_context_expired(struct stw_response_context *context);
 /** CANCEL from upstream; `reason_lines` of the CANCEL are copied to those that go down. */
 void stw_response_context_cancel(struct stw_response_context *context, struct stw_str reason_lines);
 /** Take the actions one by one, in order; NOTHING at the end. Valid until the next input. */

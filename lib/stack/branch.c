@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The client side: one branch of a forwarded request, from its target to its last response. */
+#include <strowger/stack.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "internal.h"
+
+static struct stw_stack *branch_stack(const struct branch *branch)
+{
+	return branch->box->request.stack;
+}
+
+static void branch_note(struct branch *branch, enum stw_note_kind kind, const struct stw_cause *cause,
+			struct stw_str method)
+{
+	struct stw_note note = { .kind = kind, .hop = &branch->hop, .msg = branch->box->request.msg, .cause = cause,
+		.method = branch->box->request.msg->method, .method_name = method, .uri = branch->target.uri };
+
+	if (!note.method_name.len)
+		note.method_name = stw_msg_method_name(note.msg);
+	stack_note(branch_stack(branch), &note);
+}
+
+static void branch_unlist(struct branch *branch)
+{
+	if (!branch->all_link)
+		return;
+	*branch->all_link = branch->all_next;
+	if (branch->all_next)
+		branch->all_next->all_link = branch->all_link;
+	branch->all_link = NULL;
+}
+
+/* The memory is the request's; only what was registered elsewhere is undone. */
+struct branch *branch_free(struct branch *branch)
+{
+	struct stw_stack *stack = branch_stack(branch);
+
+	branch_unlist(branch);
+	stw_timer_stop(&stack->wheel, &branch->timer_c);
+	stw_timer_stop(&stack->wheel, &branch->fallback);
+	stw_timer_stop(&stack->wheel, &branch->cancel_wait);
+	stw_block_unref(branch->cancel);
+	return NULL;
+}
+
+static void branch_end(struct branch *branch)
+{
+	struct stw_stack *stack = branch_stack(branch);
+
+	branch->state = BRANCH_ENDED;
+	stw_timer_stop(&stack->wheel, &branch->timer_c);
+	stw_timer_stop(&stack->wheel, &branch->fallback);
+	stw_timer_stop(&stack->wheel, &branch->cancel_wait);
+	stack_dirty(branch->box);
+}
+
+/* The branch cannot go on: the context decides what that means for the call. */
+static void branch_fail(struct branch *branch, const struct stw_cause *cause)
+{
+	if (branch->state == BRANCH_ENDED)
+		return;
+	branch_note(branch, STW_NOTE_FAILURE, cause, STW_STR_NONE);
+	branch_end(branch);
+	if (!branch->box->context)
+		return;
+	stw_response_context_failed(branch->box->context, branch->index, cause);
+	forward_run(branch->box);
+}
+
+/* ---- build and send -------------------------------------------------------------------- */
+
+static bool branch_records_route(const struct stw_msg *request)
+{
+	return request->method == STW_METHOD_INVITE || request->method == STW_METHOD_SUBSCRIBE ||
+	       request->method == STW_METHOD_REFER;
+}
+
+static int branch_record_route(struct branch *branch, struct stw_str sent_by, struct stw_str *ret)
+{
+	struct stw_request *request = &branch->box->request;
+	struct stw_record_route_side in = { .transport = request->source.transport };
+	struct stw_record_route_side out = { .transport = branch->hop.transport, .sent_by = sent_by };
+	char buffer[300];
+
+	*ret = STW_STR_NONE;
+	if (!branch_records_route(request->msg))
+		return 0;
+	in.sent_by = stack_sent_by(request->stack, &request->source, buffer, sizeof(buffer));
+	return stw_record_route_write(&request->stack->options.proxy, request->msg, &in, &out, &request->arena, ret);
+}
+
+/* The request for branch->hop, with our Via; `branch_id` names the transaction. */
+static int branch_build(struct branch *branch, struct stw_str branch_id)
+{
+	struct stw_request *request = &branch->box->request;
+	struct stw_forward_options options = { .proxy = &request->stack->options.proxy, .request = request->msg,
+		.routing = &request->routing, .target = &branch->target, .stamp = &request->stamp,
+		.max_breadth = branch->max_breadth };
+	struct stw_str name = stw_transport_name(branch->hop.transport);
+	char buffer[300];
+	struct stw_str sent_by = stack_sent_by(request->stack, &branch->hop, buffer, sizeof(buffer));
+	int err;
+
+	err = stw_arena_printf(&request->arena, &options.via, "SIP/2.0/%.*s %.*s%s;branch=%.*s", STW_STR_ARG(name),
+		STW_STR_ARG(sent_by), branch->hop.transport == STW_TRANSPORT_UDP ? ";rport" : "",
+		STW_STR_ARG(branch_id));
+	if (err == 0)
+		err = branch_record_route(branch, sent_by, &options.record_route);
+	if (err == 0)
+		err = stw_forward_build(&options, &request->arena, &branch->sent);
+	return err;
+}
+
+static void branch_transport_error(struct branch *branch, struct stw_tx *tx)
+{
+	branch_tx_actions(branch, tx, stw_tx_transport_error(tx, branch_stack(branch)->now), NULL);
+}
+
+static void branch_transmit(struct branch *branch, struct stw_tx *tx, struct stw_slices slices)
+{
+	struct stw_stack *stack = branch_stack(branch);
+
+	stack->stats.requests_out++;
+	if (stack_send(stack, &branch->hop, slices) < 0 && tx)
+		branch_transport_error(branch, tx);
+}
+
+/* A request that is too large for a datagram goes by TCP if we have it (§18.1.1). */
+static bool branch_goes_large(struct branch *branch)
+{
+	struct stw_stack *stack = branch_stack(branch);
+	struct stw_hop hop = branch->hop;
+
+	if (branch->hop.transport != STW_TRANSPORT_UDP || !stack->options.udp_oversize_tcp ||
+	    branch->target.has_hop || branch->tcp_tried ||
+	    stw_slices_bytes(branch->sent) <= STW_UDP_REQUEST_BYTES_MAX)
+		return false;
+	hop.transport = STW_TRANSPORT_TCP;
+	if (stack_choose_listener(stack, &branch->box->request.source, &hop) < 0)
+		return false;
+	branch->hop = hop;
+	branch->tcp_tried = true;
+	return true;
+}
+
+static void branch_open_transaction(struct branch *branch, struct stw_str branch_id)
+{
+	struct stw_stack *stack = branch_stack(branch);
+	const struct stw_msg *msg = branch->box->request.msg;
+	struct stw_tx_client_options options = { .method = msg->method, .method_name = stw_msg_method_name(msg),
+		.branch = branch_id, .request = branch->sent,
+		.reliable = stw_transport_reliable(branch->hop.transport) };
+	unsigned actions;
+
+	if (stw_tx_client_new(stack->transactions, &options, stack->now, &branch->tx, &actions) < 0) {
+		branch->tx = NULL;
+		branch_fail(branch, &stw_cause_out_of_memory);
+		return;
+	}
+	branch->tx->user = branch;
+	branch->state = BRANCH_SENDING;
+	branch_note(branch, STW_NOTE_REQUEST_OUT, NULL, STW_STR_NONE);
+	branch_tx_actions(branch, branch->tx, actions, NULL);
+	if (branch->tcp_tried && branch->state == BRANCH_SENDING)
+		stw_timer_start(&stack->wheel, &branch->fallback, stack->now.mono_ms + TCP_FALLBACK_MS);
+}
+
+/* The hop is known: give it a listener, build, and send. */
+static void branch_send(struct branch *branch)
+{
+	struct stw_request *request = &branch->box->request;
+	char buffer[STW_BRANCH_MAX];
+	struct stw_str id;
+
+	if (stack_choose_listener(request->stack, &request->source, &branch->hop) < 0) {
+		branch_fail(branch, &stw_cause_no_listener);
+		return;
+	}
+	if (branch->stateless)
+		id = stw_proxy_stateless_branch(&request->stack->options.proxy, request->msg, buffer);
+	else
+		id = stw_proxy_branch(&request->stack->options.proxy, request->msg, &request->routing,
+			&request->stack->random, buffer);
+	if (branch_build(branch, id) < 0 || (branch_goes_large(branch) && branch_build(branch, id) < 0)) {
+		branch_fail(branch, &stw_cause_out_of_memory);
+		return;
+	}
+	if (!branch->stateless) {
+		branch_open_transaction(branch, id);
+		return;
+	}
+	branch_note(branch, STW_NOTE_REQUEST_OUT, NULL, STW_STR_NONE);
+	branch_end(branch);
+	branch_transmit(branch, NULL, branch->sent);
+}
+
+static void branch_next_address(struct branch *branch)
+{
+	branch->hop = (struct stw_hop){ .transport = branch->where.transport };
+	branch->hop.remote = branch->addrs[branch->addr_next++];
+	branch->hop.remote.port = branch->where.port;
+	branch_send(branch);
+}
+
+/* ---- where to ----------------------------------------------------------------------------- */
+
+static void branch_resolve(struct branch *branch)
+{
+	struct stw_stack *stack = branch_stack(branch);
+
+	branch->query = ++stack->next_query;
+	branch->state = BRANCH_RESOLVING;
+	if (stack->options.io->resolve(stack->options.io_user, branch->where.host, branch->query) < 0)
+		branch_fail(branch, &stw_cause_name_timeout);
+}
+
+static void branch_by_uri(struct branch *branch)
+{
+	struct stw_request *request = &branch->box->request;
+	struct stw_forward_options options = { .proxy = &request->stack->options.proxy, .request = request->msg,
+		.routing = &request->routing, .target = &branch->target };
+	struct stw_uri uri;
+
+	if (stw_forward_next_hop(&options, &request->arena, &uri) < 0 ||
+	    stw_target_from_uri(&uri, &branch->where) < 0) {
+		branch_fail(branch, &stw_cause_transport_unsupported);
+		return;
+	}
+	if (branch->where.need_resolve) {
+		branch_resolve(branch);
+		return;
+	}
+	branch->addrs[0] = branch->where.addr;
+	branch->addr_count = 1;
+	branch_next_address(branch);
+}
+
+static void branch_locate(struct branch *branch)
+{
+	struct stw_stack *stack = branch_stack(branch);
+	struct stw_hop hop;
+
+	if (!branch->target.has_hop || branch->target.path.len) {
+		branch_by_uri(branch);
+		return;
+	}
+	if (!stw_transport_reliable(branch->target.hop.transport)) {
+		branch->hop = branch->target.hop;
+		branch_send(branch);
+		return;
+	}
+	if (stw_flows_hop(stack->flows, branch->target.hop.flow, &hop)) {
+		branch->hop = hop;
+		branch_send(branch);
+		return;
+	}
+	/* The connection is gone: a Contact that accepts connections is still reached by a new one. */
+	branch->flow_gone = true;
+	branch->target.has_hop = false;
+	if (branch->target.hop_only)
+		branch_fail(branch, &stw_cause_flow_gone);
+	else
+		branch_by_uri(branch);
+}
+
+static struct branch *branch_new(struct box *box, const struct stw_proxy_target *target)
+{
+	struct stw_stack *stack = box->request.stack;
+	struct branch *branch = stw_arena_zalloc(&box->request.arena, sizeof(*branch));
+
+	if (!branch)
+		return NULL;
+	branch->box = box;
+	branch->target = *target;
+	branch->timer_c = (struct stw_timer){ .kind = TIMER_C, .owner = branch };
+	branch->fallback = (struct stw_timer){ .kind = TIMER_TCP_FALLBACK, .owner = branch };
+	branch->cancel_wait = (struct stw_timer){ .kind = TIMER_CANCEL_WAIT, .owner = branch };
+	branch->next = box->branches;
+	box->branches = branch;
+	branch->all_next = stack->branches;
+	branch->all_link = &stack->branches;
+	if (stack->branches)
+		stack->branches->all_link = &branch->all_next;
+	stack->branches = branch;
+	return branch;
+}
+
+void branch_start(struct box *box, const struct stw_proxy_action *action)
+{
+	struct branch *branch = branch_new(box, action->target);
+
+	if (!branch) {
+		stw_response_context_failed(box->context, action->branch, &stw_cause_out_of_memory);
+		return;
+	}
+	branch->index = action->branch;
+	branch->max_breadth = action->max_breadth;
+	branch_locate(branch);
+}
+
+int branch_start_stateless(struct box *box, const struct stw_proxy_target *target)
+{
+	struct branch *branch = branch_new(box, target);
+
+	if (!branch)
+		return -ENOMEM;
+	branch->stateless = true;
+	branch_locate(branch);
+	return 0;
+}
+
+/* ---- answers of the world ---------------------------------------------------------------------- */
+
+void branch_resolved(struct stw_stack *stack, const struct stw_io_event *event)
+{
+	struct branch *branch = stack->branches;
+	unsigned i;
+
+	while (branch && !(branch->state == BRANCH_RESOLVING && branch->query == event->query))
+		branch = branch->all_next;
+	if (!branch)
+		return;
+	for (i = 0; i < event->addr_count && branch->addr_count < BRANCH_ADDRS_MAX; i++) {
+		struct stw_hop probe = { .transport = branch->where.transport, .remote = event->addrs[i] };
+
+		if (stack_choose_listener(stack, NULL, &probe) == 0)
+			branch->addrs[branch->addr_count++] = event->addrs[i];
+	}
+	if (branch->addr_count)
+		branch_next_address(branch);
+	else if (event->addr_count)
+		branch_fail(branch, &stw_cause_no_listener);
+	else
+		branch_fail(branch, event->error == -ENOENT ? &stw_cause_name_not_found : &stw_cause_name_timeout);
+}
+
+/* TCP did not take the large request: the datagram goes after all, same transaction (§18.1.1). */
+static void branch_fall_back(struct branch *branch)
+{
+	struct stw_stack *stack = branch_stack(branch);
+	struct stw_hop hop = branch->hop;
+	struct stw_str id = branch->tx->branch;
+
+	hop.transport = STW_TRANSPORT_UDP;
+	hop.flow = (struct stw_flow_id){ 0 };
+	if (stack_choose_listener(stack, &branch->box->request.source, &hop) < 0)
+		return;
+	stw_timer_stop(&stack->wheel, &branch->fallback);
+	branch->hop = hop;
+	if (branch_build(branch, id) < 0) {
+		branch_fail(branch, &stw_cause_out_of_memory);
+		return;
+	}
+	branch_tx_actions(branch, branch->tx, stw_tx_resend(branch->tx, branch->sent, false, stack->now), NULL);
+}
+
+static bool branch_may_fall_back(const struct branch *branch)
+{
+	return branch->tcp_tried && branch->hop.transport == STW_TRANSPORT_TCP && branch->tx &&
+	       branch->state == BRANCH_SENDING && branch->tx->last_code == 0;
+}
+
+void branch_flow_opened(struct stw_stack *stack, struct stw_flow_id flow)
+{
+	struct branch *branch;
+
+	for (branch = stack->branches; branch; branch = branch->all_next) {
+		if (branch->tcp_tried && stw_flow_id_equal(branch->hop.flow, flow))
+			stw_timer_stop(&stack->wheel, &branch->fallback);
+	}
+}
+
+/* A transport error of one branch changes the list of all: take the concerned ones first. */
+static void branch_each(struct stw_stack *stack, bool (*concerned)(const struct branch *, const struct stw_io_event *),
+			const struct stw_io_event *event)
+{
+	struct branch *branch = stack->branches;
+
+	while (branch) {
+		struct branch *next = branch->all_next;
+
+		if (concerned(branch, event)) {
+			if (branch_may_fall_back(branch))
+				branch_fall_back(branch);
+			else
+				branch_transport_error(branch, branch->tx);
+			next = next && next->all_link ? next : NULL;
+		}
+		branch = next;
+	}
+}
+
+static bool branch_uses_flow(const struct branch *branch, const struct stw_io_event *event)
+{
+	return branch->tx && branch->state == BRANCH_SENDING &&
+	       stw_flow_id_equal(branch->hop.flow, event->hop.flow);
+}
+
+void branch_flow_closed(struct stw_stack *stack, const struct stw_io_event *event)
+{
+	branch_each(stack, branch_uses_flow, event);
+}
+
+static bool branch_waits_at(const struct branch *branch, const struct stw_io_event *event)
+{
+	return branch->tx && branch->state == BRANCH_SENDING && branch->tx->last_code == 0 &&
+	       branch->hop.transport == STW_TRANSPORT_UDP && stw_addr_equal(&branch->hop.remote, &event->hop.remote);
+}
+
+void branch_send_failed(struct stw_stack *stack, const struct stw_io_event *event)
+{
+	branch_each(stack, branch_waits_at, event);
+}
+
+/* ---- ACK and CANCEL: made from the request as it was sent ---------------------------------------- */
+
+static struct stw_msg *branch_sent_msg(struct branch *branch)
+{
+	struct stw_arena *scratch = &branch_stack(branch)->scratch;
+	size_t bytes = stw_slices_bytes(branch->sent);
+	struct stw_msg *msg = stw_arena_zalloc(scratch, sizeof(*msg));
+	char *text = stw_arena_bytes(scratch, bytes);
+	struct stw_fault fault;
+
+	if (!msg || !text)
+		return NULL;
+	msg->fields = stw_arena_alloc(scratch, STW_MSG_FIELDS_MAX * sizeof(*msg->fields));
+	msg->field_capacity = STW_MSG_FIELDS_MAX;
+	if (!msg->fields)
+		return NULL;
+	stw_slices_flatten(branch->sent, text);
+	if (stw_msg_parse(msg, text, bytes, &branch_stack(branch)->options.flows.message, &fault) < 0 ||
+	    stw_msg_check(msg, &fault) < 0)
+		return NULL;
+	return msg;
+}
+
+static void branch_ack(struct branch *branch, const struct stw_msg *response)
+{
+	struct stw_msg *sent = branch_sent_msg(branch);
+	size_t capacity = sent ? sent->len + response->len : 0;
+	char *buffer = sent ? stw_arena_bytes(&branch_stack(branch)->scratch, capacity) : NULL;
+	struct stw_writer writer;
+	struct stw_str *text = stw_arena_alloc(&branch_stack(branch)->scratch, sizeof(*text));
+
+	if (!buffer || !text)
+		return;
+	stw_writer_init(&writer, buffer, capacity);
+	stw_tx_write_ack(&writer, sent, response);
+	if (writer.overflow)
+		return;
+	*text = stw_writer_text(&writer);
+	branch_note(branch, STW_NOTE_REQUEST_OUT, NULL, STW_STR("ACK"));
+	branch_transmit(branch, NULL, (struct stw_slices){ text, 1 });
+}
+
+static int branch_build_cancel(struct branch *branch, struct stw_str reason_lines)
+{
+	struct stw_msg *sent = branch_sent_msg(branch);
+	struct stw_writer writer;
+	int err;
+
+	if (!sent)
+		return -ENOMEM;
+	err = stw_block_new(sent->len + reason_lines.len + 64, &branch->cancel);
+	if (err < 0)
+		return err;
+	stw_writer_init(&writer, branch->cancel->data, branch->cancel->bytes);
+	stw_tx_write_cancel(&writer, sent, reason_lines);
+	branch->cancel_text = stw_writer_text(&writer);
+	return writer.overflow ? -ENOBUFS : 0;
+}
+
+/* §9.1: CANCEL goes where the request went, in a transaction of its own with the same branch. */
+void branch_cancel(struct branch *branch, struct stw_str reason_lines)
+{
+	struct stw_stack *stack = branch_stack(branch);
+	struct stw_tx_client_options options = { .method = STW_METHOD_CANCEL, .method_name = STW_STR("CANCEL"),
+		.reliable = stw_transport_reliable(branch->hop.transport) };
+	unsigned actions;
+
+	if (branch->state != BRANCH_SENDING || !branch->tx || branch->cancel ||
+	    branch_build_cancel(branch, reason_lines) < 0)
+		return;
+	options.branch = branch->tx->branch;
+	options.request = (struct stw_slices){ &branch->cancel_text, 1 };
+	stw_timer_stop(&stack->wheel, &branch->timer_c);
+	stw_timer_start(&stack->wheel, &branch->cancel_wait, stack->now.mono_ms + STW_TIMER_B_MS);
+	if (stw_tx_client_new(stack->transactions, &options, stack->now, &branch->cancel_tx, &actions) < 0) {
+		branch->cancel_tx = NULL;
+		return;
+	}
+	branch->cancel_tx->user = branch;
+	branch_note(branch, STW_NOTE_REQUEST_OUT, NULL, STW_STR("CANCEL"));
+	branch_tx_actions(branch, branch->cancel_tx, actions, NULL);
+}
+
+/* ---- what the client transactions ask for ----------------------------------------------------------- */
+
+static void branch_pass_up(struct branch *branch, const struct stw_msg *response)
+{
+	if (response->code >= 200 && branch->state != BRANCH_ENDED)
+		branch_end(branch);
+	stw_response_context_response(branch->box->context, branch->index, response);
+	forward_run(branch->box);
+}
+
+/* Nobody answered, or it could not be sent: the next address of the name, else the context hears of it. */
+static void branch_no_answer(struct branch *branch, bool timeout)
+{
+	if (branch->state == BRANCH_ENDED)
+		return;
+	if (branch->addr_next < branch->addr_count && branch->tx->last_code == 0 &&
+	    !stw_response_context_final_sent(branch->box->context)) {
+		branch->tx->user = NULL;
+		branch->tx = NULL;
+		branch->tcp_tried = false;
+		branch_next_address(branch);
+		return;
+	}
+	if (!timeout) {
+		branch_fail(branch, branch->flow_gone ? &stw_cause_flow_gone : &stw_cause_transport_error);
+		return;
+	}
+	branch_note(branch, STW_NOTE_TIMEOUT, branch->tx->method == STW_METHOD_INVITE ? &stw_cause_timer_b :
+		&stw_cause_timer_f, STW_STR_NONE);
+	branch_end(branch);
+	stw_response_context_timeout(branch->box->context, branch->index);
+	forward_run(branch->box);
+}
+
+void branch_tx_actions(struct branch *branch, struct stw_tx *tx, unsigned actions, const struct stw_msg *msg)
+{
+	if (!branch)
+		return;
+	if (actions & STW_TX_SEND)
+		branch_transmit(branch, tx, tx->message);
+	if (actions & STW_TX_ENDED)
+		stack_dirty(branch->box);
+	if (tx != branch->tx)
+		return;
+	if ((actions & STW_TX_SEND_ACK) && msg)
+		branch_ack(branch, msg);
+	if ((actions & STW_TX_PASS_UP) && msg)
+		branch_pass_up(branch, msg);
+	if (actions & (STW_TX_TIMEOUT | STW_TX_ERROR))
+		branch_no_answer(branch, actions & STW_TX_TIMEOUT);
+}
+
+void branch_timer(struct branch *branch, struct stw_timer *timer)
+{
+	switch (timer->kind) {
+	case TIMER_TCP_FALLBACK:
+		if (branch_may_fall_back(branch))
+			branch_fall_back(branch);
+		break;
+	case TIMER_C:
+		stw_response_context_timer_c(branch->box->context, branch->index);
+		forward_run(branch->box);
+		break;
+	case TIMER_CANCEL_WAIT:
+		/* §9.1: no final within 64*T1 of the CANCEL: the branch counts as ended. */
+		if (branch->tx)
+			stw_tx_forget(branch->tx);
+		branch_end(branch);
+		stw_response_context_timeout(branch->box->context, branch->index);
+		forward_run(branch->box);
+		break;
+	}
+}

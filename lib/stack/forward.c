@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the response context asks for, and how the core starts it. */
+#include <strowger/stack.h>
+
+#include <errno.h>
+
+#include "internal.h"
+
+static struct branch *forward_branch(struct box *box, unsigned index)
+{
+	struct branch *branch = box->branches;
+
+	while (branch && branch->index != index)
+		branch = branch->next;
+	return branch;
+}
+
+static void forward_timer_c(struct box *box, unsigned index)
+{
+	struct stw_stack *stack = box->request.stack;
+	struct branch *branch = forward_branch(box, index);
+
+	if (branch && branch->state != BRANCH_ENDED)
+		stw_timer_start(&stack->wheel, &branch->timer_c, stack->now.mono_ms + stack->options.proxy.timer_c_ms);
+}
+
+static void forward_cancel_branch(struct box *box, const struct stw_proxy_action *action)
+{
+	struct branch *branch = forward_branch(box, action->branch);
+
+	if (branch)
+		branch_cancel(branch, action->lines);
+}
+
+static void forward_answer(struct box *box, const struct stw_proxy_action *action)
+{
+	struct stw_refusal refusal = { .cause = action->cause, .headers = action->lines };
+
+	reply_own(box, &refusal, action->cause->code);
+}
+
+/* A non-INVITE ends without an answer: the client's own timer tells it (RFC 4320 §4.2). */
+static void forward_abandon(struct box *box)
+{
+	struct stw_stack *stack = box->request.stack;
+
+	if (box->request.tx)
+		reply_tx_actions(box->request.tx, stw_tx_abandon(box->request.tx, stack->now), NULL);
+}
+
+static void forward_action(struct box *box, const struct stw_proxy_action *action)
+{
+	struct stw_wheel *wheel = &box->request.stack->wheel;
+
+	switch (action->kind) {
+	case STW_PROXY_START:
+		branch_start(box, action);
+		break;
+	case STW_PROXY_CANCEL:
+		forward_cancel_branch(box, action);
+		break;
+	case STW_PROXY_TIMER_C:
+		forward_timer_c(box, action->branch);
+		break;
+	case STW_PROXY_RELAY:
+		reply_relay(box, action->response, action->lines, action->cause);
+		break;
+	case STW_PROXY_ANSWER:
+		forward_answer(box, action);
+		break;
+	case STW_PROXY_ABANDON:
+		forward_abandon(box);
+		break;
+	case STW_PROXY_FINISHED:
+		stw_timer_stop(wheel, &box->no_answer);
+		stw_timer_stop(wheel, &box->expires);
+		stack_dirty(box);
+		break;
+	case STW_PROXY_NOTHING:
+		break;
+	}
+}
+
+/* Perform the context's actions. What they cause comes out of the same loop, not of a deeper one. */
+void forward_run(struct box *box)
+{
+	struct stw_proxy_action action;
+
+	if (box->running || !box->context)
+		return;
+	box->running = true;
+	do {
+		action = stw_response_context_next(box->context);
+		forward_action(box, &action);
+	} while (action.kind != STW_PROXY_NOTHING);
+	box->running = false;
+	if (box->request.answered) {
+		stw_timer_stop(&box->request.stack->wheel, &box->no_answer);
+		stw_timer_stop(&box->request.stack->wheel, &box->expires);
+	}
+}
+
+/* §16.10: the caller gives up. Its Reason goes along. */
+void forward_cancel(struct box *box, const struct stw_msg *cancel)
+{
+	const struct stw_field *field = stw_msg_find(cancel, STW_HDR_REASON);
+	struct stw_str lines = STW_STR_NONE;
+
+	if (!box->context)
+		return;
+	if (field)
+		lines = stw_msg_text(cancel, field->start, field->end - field->start);
+	stw_response_context_cancel(box->context, lines);
+	forward_run(box);
+}
+
+void forward_timer(struct box *box, struct stw_timer *timer)
+{
+	if (!box->context)
+		return;
+	if (timer->kind == TIMER_EXPIRES)
+		stw_response_context_expired(box->context);
+	else
+		stw_response_context_no_answer(box->context);
+	forward_run(box);
+}
+
+/* The timers of an INVITE: call.ring_timeout, and Expires (§13.3.1). */
+static void forward_start_timers(struct box *box, uint32_t ring_timeout_ms)
+{
+	struct stw_stack *stack = box->request.stack;
+	uint64_t expires_s;
+
+	box->no_answer = (struct stw_timer){ .kind = TIMER_NO_ANSWER, .owner = box };
+	box->expires = (struct stw_timer){ .kind = TIMER_EXPIRES, .owner = box };
+	if (box->request.msg->method != STW_METHOD_INVITE)
+		return;
+	if (ring_timeout_ms)
+		stw_timer_start(&stack->wheel, &box->no_answer, stack->now.mono_ms + ring_timeout_ms);
+	if (stw_msg_number(box->request.msg, STW_HDR_EXPIRES, UINT32_MAX, &expires_s) == 0 && expires_s)
+		stw_timer_start(&stack->wheel, &box->expires, stack->now.mono_ms + expires_s * 1000);
+}
+
+static int forward_open(struct box *box, const struct stw_proxy_job *job)
+{
+	struct stw_proxy_target implied = { .uri = box->request.routing.uri_text, .q = 1000 };
+	int err;
+
+	err = stw_response_context_new(&box->request.stack->options.proxy, box->request.msg, &box->context);
+	if (err < 0)
+		return err;
+	return stw_response_context_add(box->context, job->n ? job->targets : &implied, job->n ? job->n : 1);
+}
+
+void stw_request_proxy(struct stw_request *request, const struct stw_proxy_job *job)
+{
+	struct box *box = box_of(request);
+	struct stw_refusal refusal = { .cause = &stw_cause_out_of_memory };
+
+	if (stw_request_wait(request) < 0) {
+		stw_request_refuse(request, &refusal);
+		return;
+	}
+	if (forward_open(box, job) < 0) {
+		stw_request_refuse(request, &refusal);
+		return;
+	}
+	box->waiting = false;
+	if (request->msg->method == STW_METHOD_INVITE)
+		reply_trying(box);
+	forward_start_timers(box, job->ring_timeout_ms);
+	stw_response_context_start(box->context);
+	forward_run(box);
+}
+
+/* The text of a target must live as long as the request: a name may have to be resolved first. */
+static int forward_copy_target(struct stw_request *request, const struct stw_proxy_target *target,
+			       struct stw_proxy_target *ret)
+{
+	int err;
+
+	*ret = *target;
+	err = stw_arena_copy(&request->arena, target->uri, &ret->uri);
+	if (err == 0)
+		err = stw_arena_copy(&request->arena, target->path, &ret->path);
+	return err;
+}
+
+void stw_request_forward_stateless(struct stw_request *request, const struct stw_proxy_target *target)
+{
+	struct box *box = box_of(request);
+	struct stw_proxy_target implied = { .uri = request->routing.uri_text, .q = 1000 }, copy;
+
+	if (forward_copy_target(request, target ? target : &implied, &copy) < 0 || box_keep(box) < 0 ||
+	    branch_start_stateless(box, &copy) < 0)
+		stw_request_drop(request, &stw_cause_out_of_memory);
+	box_make_alive(box);
+	stack_dirty(box);
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The common front (F1–F12): from bytes to a request in the hands of the core, or to its answer. */
+#include <strowger/stack.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+/* A request in hand; it is freed after its event unless a transaction or the core keeps it alive. */
+static struct box *box_new(struct stw_stack *stack, const struct stw_hop *hop)
+{
+	struct box *box = calloc(1, sizeof(*box));
+
+	if (!box)
+		return NULL;
+	box->request.stack = stack;
+	box->request.msg = &stack->msg;
+	box->request.source = *hop;
+	stw_arena_init(&box->request.arena, REQUEST_ARENA_BYTES);
+	if (stack->msg.has_via)
+		stw_via_stamp(&stack->msg.via, &hop->remote, &box->request.stamp);
+	return box;
+}
+
+static void box_release(struct box *box)
+{
+	if (box->alive)
+		return;
+	stw_arena_done(&box->request.arena);
+	free(box);
+}
+
+static bool box_address_reply(struct box *box)
+{
+	return box->request.msg->has_via &&
+	       stw_response_target(&box->request.msg->via, &box->request.source, &box->reply) == 0;
+}
+
+static void note_request(struct stw_stack *stack, const struct stw_hop *hop)
+{
+	struct stw_note note = { .kind = STW_NOTE_REQUEST_IN, .hop = hop, .msg = &stack->msg,
+		.method = stack->msg.method, .method_name = stw_msg_method_name(&stack->msg) };
+
+	stack_note(stack, &note);
+}
+
+/* A fault of syntax: answered without state when an answer can be addressed (F2), never for an ACK (F3). */
+static void receive_fault(struct stw_stack *stack, const struct stw_hop *hop, const struct stw_cause *cause)
+{
+	struct stw_refusal refusal = { .cause = cause };
+	struct box *box;
+
+	stack->stats.faults++;
+	if (!stack->msg.is_request || stack->msg.method == STW_METHOD_ACK || !cause->code) {
+		stack_drop(stack, hop, &stack->msg, cause);
+		return;
+	}
+	box = box_new(stack, hop);
+	if (!box)
+		return;
+	if (!box_address_reply(box)) {
+		stack_drop(stack, hop, &stack->msg, &stw_cause_via_unusable);
+	} else {
+		note_request(stack, hop);
+		if (cause == &stw_cause_cseq_method_mismatch && stack->msg.method == STW_METHOD_UNKNOWN)
+			refusal.cause = &stw_cause_unknown_method_mismatch;
+		reply_own(box, &refusal, refusal.cause->code);
+	}
+	box_release(box);
+}
+
+/* ---- responses -------------------------------------------------------------------- */
+
+static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
+{
+	struct stw_note note = { .kind = STW_NOTE_RESPONSE_IN, .hop = hop, .msg = &stack->msg,
+		.code = stack->msg.code, .phrase = stw_msg_phrase(&stack->msg), .method = stack->msg.cseq.method,
+		.method_name = stack->msg.cseq.name };
+	struct stw_tx *tx;
+	unsigned actions;
+
+	stack->stats.responses_in++;
+	if (!stw_listeners_own(stack->options.listeners, stack->msg.via.host, stack->msg.via.port)) {
+		stack_drop(stack, hop, &stack->msg, &stw_cause_response_not_ours);
+		return;
+	}
+	tx = stw_tx_match_response(stack->transactions, &stack->msg);
+	if (!tx) {
+		stack_drop(stack, hop, &stack->msg, &stw_cause_response_without_transaction);
+		return;
+	}
+	actions = stw_tx_receive_response(tx, &stack->msg, stack->now);
+	if (actions & STW_TX_PASS_UP)
+		stack_note(stack, &note);
+	else
+		stack->stats.retransmissions++;
+	branch_tx_actions(tx->user, tx, actions, &stack->msg);
+}
+
+/* ---- requests ---------------------------------------------------------------------- */
+
+/* F10: the request belongs to a transaction: a retransmission, or the ACK of a refusal. */
+static void receive_matched(struct stw_stack *stack, struct stw_tx *tx)
+{
+	unsigned actions = stw_tx_receive_request(tx, &stack->msg, stack->now);
+
+	stack->stats.retransmissions++;
+	reply_tx_actions(tx, actions, &stack->msg);
+}
+
+/* The ACK for a refusal that was sent without state carries the To tag that we derived (§8.2.7). */
+static bool ack_of_stateless(struct stw_stack *stack)
+{
+	char buffer[24];
+
+	return stw_str_equal(stack->msg.to.tag, reply_tag(stack, &stack->msg, buffer));
+}
+
+/* F11: CANCEL is answered 200 and ends what is pending; never challenged (§9.2, §22.1). The To tag of the
+ * 200 is that of our own responses to the INVITE, because both are derived alike. */
+static void receive_cancel(struct box *box, struct stw_tx *cancelled)
+{
+	static const struct stw_refusal ok = { 0 };
+
+	if (stw_request_wait(&box->request) < 0)
+		return;
+	box->waiting = false;
+	reply_own(box, &ok, 200);
+	if (cancelled->user && cancelled->kind == STW_TX_INVITE_SERVER)
+		forward_cancel(cancelled->user, box->request.msg);
+}
+
+static const struct stw_cause *receive_admit(struct stw_stack *stack)
+{
+	if (stack->msg.method == STW_METHOD_ACK || stack->msg.method == STW_METHOD_CANCEL)
+		return NULL;
+	if (stw_tx_count(stack->transactions) >= stack->options.max_transactions)
+		return &stw_cause_transaction_limit;
+	return stack->options.core->admit ?
+		       stack->options.core->admit(stack->options.core_user, &stack->msg) : NULL;
+}
+
+static void receive_box(struct box *box)
+{
+	struct stw_stack *stack = box->request.stack;
+	struct stw_refusal refusal = { .cause = NULL };
+	struct stw_tx *cancelled = NULL;
+
+	if (!box_address_reply(box)) {
+		stack_drop(stack, &box->request.source, &stack->msg, &stw_cause_via_unusable);
+		return;
+	}
+	if (stack->msg.method == STW_METHOD_CANCEL)
+		cancelled = stw_tx_match_cancel(stack->transactions, &stack->msg);
+	if (cancelled) {
+		receive_cancel(box, cancelled);
+		return;
+	}
+	refusal.cause = receive_admit(stack);
+	if (refusal.cause)
+		reply_own(box, &refusal, refusal.cause->code);
+	else
+		stack->options.core->request(stack->options.core_user, &box->request);
+}
+
+void stack_receive_new(struct stw_stack *stack, const struct stw_hop *hop)
+{
+	struct box *box = box_new(stack, hop);
+
+	if (!box)
+		return;
+	receive_box(box);
+	box_release(box);
+}
+
+static void receive_request(struct stw_stack *stack, const struct stw_hop *hop)
+{
+	struct stw_tx *tx = stw_tx_match_request(stack->transactions, &stack->msg);
+
+	stack->stats.requests_in++;
+	if (tx) {
+		if (stack->msg.method == STW_METHOD_ACK)
+			note_request(stack, hop);
+		receive_matched(stack, tx);
+		return;
+	}
+	note_request(stack, hop);
+	if (stack->msg.method == STW_METHOD_ACK && ack_of_stateless(stack))
+		return;
+	stack_receive_new(stack, hop);
+}
+
+void stack_receive(struct stw_stack *stack, const struct stw_hop *hop, const char *data, size_t len)
+{
+	struct stw_fault fault = { 0 }, second = { 0 };
+	int err;
+
+	err = stw_msg_parse(&stack->msg, data, len, &stack->options.flows.message, &fault);
+	if (err == -EAGAIN) {
+		stack->stats.dropped++;
+		return;
+	}
+	if (err < 0) {
+		stw_msg_check(&stack->msg, &second);
+		receive_fault(stack, hop, fault.cause);
+		return;
+	}
+	if (stw_msg_check(&stack->msg, &fault) < 0) {
+		receive_fault(stack, hop, fault.cause);
+		return;
+	}
+	if (stack->msg.is_request)
+		receive_request(stack, hop);
+	else
+		receive_response(stack, hop);
+}
+
+void stack_receive_broken(struct stw_stack *stack, const struct stw_hop *hop, const char *data, size_t len,
+			  const struct stw_cause *cause)
+{
+	struct stw_fault fault = { 0 };
+
+	if (stw_msg_parse(&stack->msg, data, len, &stack->options.flows.message, &fault) == -EAGAIN) {
+		stack->stats.dropped++;
+		return;
+	}
+	stw_msg_check(&stack->msg, &fault);
+	receive_fault(stack, hop, cause);
+}

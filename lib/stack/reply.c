@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The server side: responses, our own and relayed, and what the server transaction asks for. */
+#include <strowger/stack.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define TAG_BYTES 24
+
+/* §8.2.7: the same tag for each copy of the same request, whether state is kept or not. */
+struct stw_str reply_tag(struct stw_stack *stack, const struct stw_msg *request, char buffer[TAG_BYTES])
+{
+	struct stw_hash_key key = stack->options.key;
+	struct stw_writer writer;
+	uint64_t hash;
+
+	hash = stw_hash(key, request->call_id.ptr, request->call_id.len);
+	key.k0 ^= hash;
+	hash = stw_hash(key, request->from.tag.ptr, request->from.tag.len);
+	key.k1 ^= hash ^ request->cseq.number;
+	hash = stw_hash_nocase(key, request->via.branch.ptr, request->via.branch.len);
+	stw_writer_init(&writer, buffer, TAG_BYTES);
+	stw_write_text(&writer, "stw");
+	stw_write_hex(&writer, &hash, sizeof(hash));
+	return stw_writer_text(&writer);
+}
+
+/* The hop of a response: the flow of the request, or when that is gone a new one to sent-by (§18.2.2). */
+static struct stw_hop reply_hop(struct box *box)
+{
+	struct stw_hop hop = box->reply;
+	const struct stw_via *via = &box->request.msg->via;
+
+	if (!stw_transport_reliable(hop.transport) || stw_flows_hop(box->request.stack->flows, hop.flow, &hop))
+		return hop;
+	hop = box->reply;
+	hop.flow = (struct stw_flow_id){ 0 };
+	hop.remote.port = via->port ? via->port : stw_transport_default_port(hop.transport);
+	return hop;
+}
+
+static void reply_transmit(struct box *box, struct stw_slices slices)
+{
+	struct stw_stack *stack = box->request.stack;
+	struct stw_hop hop = reply_hop(box);
+	unsigned actions;
+
+	stack->stats.responses_out++;
+	if (stack_send(stack, &hop, slices) == 0)
+		return;
+	if (box->request.tx) {
+		actions = stw_tx_transport_error(box->request.tx, stack->now);
+		reply_tx_actions(box->request.tx, actions & ~(unsigned)STW_TX_SEND, NULL);
+	}
+}
+
+void reply_tx_actions(struct stw_tx *tx, unsigned actions, const struct stw_msg *msg)
+{
+	struct box *box = tx->user;
+	struct stw_note note = { .kind = STW_NOTE_TIMEOUT };
+
+	if (!box)
+		return;
+	if (actions & STW_TX_SEND_100)
+		reply_trying(box);
+	if (actions & STW_TX_SEND)
+		reply_transmit(box, tx->message);
+	if (actions & (STW_TX_TIMEOUT | STW_TX_ERROR)) {
+		note.hop = &box->request.source;
+		note.msg = box->request.msg;
+		note.method = tx->method;
+		note.method_name = stw_msg_method_name(box->request.msg);
+		note.cause = actions & STW_TX_TIMEOUT ? &stw_cause_timer_h : &stw_cause_transport_error;
+		stack_note(box->request.stack, &note);
+	}
+	/* An ACK in Accepted that carries the branch of its INVITE (RFC 6026 §7.1) is the core's. */
+	if ((actions & STW_TX_PASS_UP) && msg && msg->method == STW_METHOD_ACK)
+		stack_receive_new(box->request.stack, &box->request.source);
+	if (actions & STW_TX_ENDED)
+		stack_dirty(box);
+}
+
+/* The last response may still wait in the batch: it is freed after that. */
+static void reply_retire(struct box *box)
+{
+	struct stw_stack *stack = box->request.stack;
+	struct retired *retired;
+
+	if (!box->response)
+		return;
+	retired = stw_arena_alloc(&stack->scratch, sizeof(*retired));
+	if (!retired)
+		return;
+	*retired = (struct retired){ stack->retired, box->response };
+	stack->retired = retired;
+	box->response = NULL;
+}
+
+/* Hand a response to the server transaction, or send it without one. `slices` live for the batch only. */
+static void reply_give(struct box *box, unsigned code, struct stw_slices slices)
+{
+	struct stw_tx *tx = box->request.tx;
+	struct stw_block *block;
+	struct stw_str text;
+	unsigned actions;
+
+	if (!tx) {
+		box->request.stack->stats.stateless++;
+		reply_transmit(box, slices);
+		return;
+	}
+	/* In Accepted nothing is ever sent again by the machine: the slices need not be kept. */
+	if (tx->method == STW_METHOD_INVITE && code / 100 == 2) {
+		reply_tx_actions(tx, stw_tx_respond(tx, code, slices, box->request.stack->now), NULL);
+		return;
+	}
+	if (stw_block_new(stw_slices_bytes(slices), &block) < 0)
+		return;
+	stw_slices_flatten(slices, block->data);
+	text = (struct stw_str){ block->data, block->bytes };
+	reply_retire(box);
+	box->response = block;
+	box->response_text = text;
+	actions = stw_tx_respond(tx, code, (struct stw_slices){ &box->response_text, 1 }, box->request.stack->now);
+	reply_tx_actions(tx, actions, NULL);
+}
+
+static void reply_note(struct box *box, struct stw_note *note)
+{
+	note->kind = STW_NOTE_RESPONSE_OUT;
+	note->hop = &box->reply;
+	note->msg = box->request.msg;
+	note->method = box->request.msg->method;
+	note->method_name = stw_msg_method_name(box->request.msg);
+	stack_note(box->request.stack, note);
+}
+
+/* A response of our own. `refusal->cause` may be NULL (200, 100). */
+void reply_own(struct box *box, const struct stw_refusal *refusal, unsigned code)
+{
+	struct stw_stack *stack = box->request.stack;
+	struct stw_msg *msg = box->request.msg;
+	size_t capacity = msg->len + refusal->headers.len + 1024;
+	char *buffer = stw_arena_bytes(&stack->scratch, capacity);
+	struct stw_note note = { .code = code, .cause = refusal->cause, .refusal = refusal };
+	struct stw_response response = { .request = msg, .code = code, .headers = refusal->headers };
+	struct stw_writer writer;
+	struct stw_str text;
+	char tag[TAG_BYTES];
+
+	if (!buffer)
+		return;
+	if (refusal->cause && refusal->cause->code == code)
+		response.phrase = stw_str_from(refusal->cause->phrase);
+	if (code > 100)
+		response.to_tag = reply_tag(stack, msg, tag);
+	response.received = box->request.stamp.received;
+	response.rport = box->request.stamp.rport;
+	note.phrase = response.phrase.len ? response.phrase : stw_str_from(stw_status_phrase(code));
+	stw_writer_init(&writer, buffer, capacity);
+	stw_response_write(&writer, &response);
+	if (writer.overflow)
+		return;
+	if (code >= 200)
+		box->request.answered = true;
+	reply_note(box, &note);
+	text = stw_writer_text(&writer);
+	reply_give(box, code, (struct stw_slices){ &text, 1 });
+}
+
+void reply_trying(struct box *box)
+{
+	static const struct stw_refusal trying = { 0 };
+
+	reply_own(box, &trying, 100);
+}
+
+/* §16.7 step 9: a response from below goes up, its top Via removed. */
+void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str lines,
+		 const struct stw_cause *cause)
+{
+	struct stw_note note = { .code = response->code, .phrase = stw_msg_phrase(response), .cause = cause,
+		.relayed = true };
+	struct stw_slices slices;
+
+	if (stw_relay_build(response, lines, &box->request.stack->scratch, &slices) < 0)
+		return;
+	if (response->code >= 200)
+		box->request.answered = true;
+	reply_note(box, &note);
+	reply_give(box, response->code, slices);
+}
+
+/* ---- what the core may ask ----------------------------------------------------------- */
+
+/* Copy the message out of the batch; the stamp and the routing borrow from it anew. */
+int box_keep(struct box *box)
+{
+	struct stw_msg *kept;
+	int err;
+
+	if (box->kept)
+		return 0;
+	err = stw_msg_keep(box->request.msg, &box->kept, &kept);
+	if (err < 0)
+		return err;
+	box->request.msg = kept;
+	/* The stamp's text lies in the request itself; only the routing borrowed from the batch. */
+	if (box->request.routing.uri_text.len)
+		err = stw_proxy_preprocess(&box->request.stack->options.proxy, kept, &box->request.routing);
+	return err;
+}
+
+/* From here on the request has state and is freed at the end of a batch. */
+void box_make_alive(struct box *box)
+{
+	struct stw_stack *stack = box->request.stack;
+
+	if (box->alive)
+		return;
+	box->alive = true;
+	box->live_next = stack->live;
+	box->live_link = &stack->live;
+	if (stack->live)
+		stack->live->live_link = &box->live_next;
+	stack->live = box;
+	stack->live_count++;
+}
+
+int stw_request_wait(struct stw_request *request)
+{
+	struct box *box = box_of(request);
+	struct stw_stack *stack = request->stack;
+	bool reliable = stw_transport_reliable(request->source.transport);
+	int err;
+
+	if (request->tx)
+		return 0;
+	err = box_keep(box);
+	if (err == 0)
+		err = stw_tx_server_new(stack->transactions, request->msg, reliable, stack->now, &request->tx);
+	if (err < 0)
+		return err;
+	request->tx->user = box;
+	box->waiting = true;
+	box_make_alive(box);
+	return 0;
+}
+
+struct stw_now stw_request_now(const struct stw_request *request)
+{
+	return request->stack->now;
+}
+
+struct stw_random *stw_request_random(struct stw_request *request)
+{
+	return &request->stack->random;
+}
+
+const struct stw_cause *stw_request_validate(struct stw_request *request, struct stw_refusal *ret)
+{
+	ret->cause = stw_proxy_validate(&request->stack->options.proxy, request->msg, &request->arena,
+		&ret->headers);
+	return ret->cause;
+}
+
+const struct stw_cause *stw_request_preprocess(struct stw_request *request)
+{
+	int err = stw_proxy_preprocess(&request->stack->options.proxy, request->msg, &request->routing);
+
+	return err < 0 ? &stw_cause_bad_route : NULL;
+}
+
+void stw_request_drop(struct stw_request *request, const struct stw_cause *cause)
+{
+	stack_drop(request->stack, &request->source, request->msg, cause);
+	box_of(request)->waiting = false;
+	stack_dirty(box_of(request));
+}
+
+/* A 2xx to REGISTER or OPTIONS, or a refusal: the core has decided. */
+static void request_finish(struct stw_request *request, const struct stw_refusal *refusal, unsigned code)
+{
+	struct box *box = box_of(request);
+
+	if (request->msg->method == STW_METHOD_ACK || code == 0) {
+		stw_request_drop(request, refusal->cause);
+		return;
+	}
+	reply_own(box, refusal, code);
+	box->waiting = false;
+	stack_dirty(box);
+}
+
+void stw_request_refuse(struct stw_request *request, const struct stw_refusal *refusal)
+{
+	request_finish(request, refusal, refusal->cause->code);
+}
+
+void stw_request_respond(struct stw_request *request, unsigned code, struct stw_str headers,
+			 const struct stw_cause *cause)
+{
+	struct stw_refusal refusal = { .cause = cause, .headers = headers };
+
+	/* A non-INVITE success is repeated for a retransmission: it needs a transaction (§17.2.2). */
+	if (code < 300 && stw_request_wait(request) < 0)
+		return;
+	request_finish(request, &refusal, code);
+}

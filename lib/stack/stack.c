@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <strowger/stack.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define SCRATCH_BYTES_MAX (4u * 1024u * 1024u)
+
+void stw_refusal_fact(struct stw_refusal *refusal, const char *key, struct stw_str value)
+{
+	if (refusal->fact_count < STW_FACTS_MAX)
+		refusal->facts[refusal->fact_count++] = (struct stw_fact){ key, value };
+}
+
+static void stack_take_options(struct stw_stack *stack, const struct stw_stack_options *options)
+{
+	stack->options = *options;
+	stack->options.proxy.listeners = options->listeners;
+	stack->options.proxy.key = options->key;
+}
+
+int stw_stack_new(const struct stw_stack_options *options, struct stw_now now, struct stw_stack **ret)
+{
+	struct stw_stack *stack = calloc(1, sizeof(*stack));
+	int err;
+
+	if (!stack)
+		return -ENOMEM;
+	stack_take_options(stack, options);
+	stack->now = now;
+	stw_wheel_init(&stack->wheel, now.mono_ms);
+	stw_random_seed(&stack->random, options->seed);
+	stw_arena_init(&stack->scratch, SCRATCH_BYTES_MAX);
+	stack->msg.fields = stack->fields;
+	stack->msg.field_capacity = STW_MSG_FIELDS_MAX;
+	err = stw_flows_new(&options->flows, &stack->wheel, options->key, &stack->flows);
+	if (err < 0)
+		goto fail;
+	err = stw_tx_layer_new(&stack->wheel, options->key, &stack->transactions);
+	if (err < 0)
+		goto fail;
+	*ret = stack;
+	return 0;
+fail:
+	stw_stack_free(stack);
+	return err;
+}
+
+void stw_stack_reconfigure(struct stw_stack *stack, const struct stw_stack_options *options)
+{
+	stack_take_options(stack, options);
+}
+
+void stw_stack_begin(struct stw_stack *stack, struct stw_now now)
+{
+	stack->now = now;
+}
+
+void stack_note(struct stw_stack *stack, const struct stw_note *note)
+{
+	struct stw_note timed = *note;
+
+	timed.now = stack->now;
+	if (stack->options.core->note)
+		stack->options.core->note(stack->options.core_user, &timed);
+}
+
+void stack_drop(struct stw_stack *stack, const struct stw_hop *hop, const struct stw_msg *msg,
+		const struct stw_cause *cause)
+{
+	struct stw_note note = { .kind = STW_NOTE_DROPPED, .hop = hop, .msg = msg, .cause = cause };
+
+	stack->stats.dropped++;
+	if (msg && msg->is_request) {
+		note.method = msg->method;
+		note.method_name = stw_msg_method_name(msg);
+	} else if (msg) {
+		note.code = msg->code;
+	}
+	stack_note(stack, &note);
+}
+
+/* ---- events -------------------------------------------------------------------- */
+
+static void stack_close_flow(struct stw_stack *stack, struct stw_flow_id flow)
+{
+	struct stw_io_event event = { .kind = STW_IO_CLOSED };
+
+	event.hop.flow = flow;
+	stw_flows_closed(stack->flows, flow);
+	stack->options.io->close(stack->options.io_user, flow);
+	branch_flow_closed(stack, &event);
+}
+
+static void stack_opened(struct stw_stack *stack, const struct stw_io_event *event)
+{
+	if (stw_flows_opened(stack->flows, &event->hop, event->incoming, stack->now) < 0) {
+		stack_drop(stack, &event->hop, NULL, &stw_cause_flow_limit);
+		stack->options.io->close(stack->options.io_user, event->hop.flow);
+		return;
+	}
+	if (!event->incoming)
+		branch_flow_opened(stack, event->hop.flow);
+}
+
+/* RFC 5626 §3.5.1: the answer to CRLFCRLF is one CRLF. */
+static void stack_pong(struct stw_stack *stack, const struct stw_hop *hop)
+{
+	static const struct stw_str crlf = { "\r\n", 2 };
+
+	stack->options.io->send(stack->options.io_user, hop, (struct stw_slices){ &crlf, 1 });
+}
+
+static void stack_bytes(struct stw_stack *stack, const struct stw_io_event *event)
+{
+	struct stw_hop hop = event->hop;
+	const char *data;
+
+	if (stw_flows_bytes(stack->flows, hop.flow, event->data, event->len, stack->now) < 0) {
+		stack_close_flow(stack, hop.flow);
+		return;
+	}
+	while (stw_flows_hop(stack->flows, event->hop.flow, &hop)) {
+		struct stw_frame frame = stw_flows_next(stack->flows, hop.flow, &data, stack->now);
+
+		switch (frame.kind) {
+		case STW_FRAME_MORE:
+			return;
+		case STW_FRAME_PING:
+			stack_pong(stack, &hop);
+			break;
+		case STW_FRAME_CRLF:
+			break;
+		case STW_FRAME_MESSAGE:
+			stack_receive(stack, &hop, data, frame.bytes);
+			break;
+		case STW_FRAME_BROKEN:
+			stack_receive_broken(stack, &hop, data, frame.bytes, frame.cause);
+			stack_close_flow(stack, hop.flow);
+			return;
+		}
+	}
+}
+
+static void stack_closed(struct stw_stack *stack, const struct stw_io_event *event)
+{
+	stw_flows_closed(stack->flows, event->hop.flow);
+	if (event->error == ENOBUFS || event->error == -ENOBUFS)
+		stack_drop(stack, &event->hop, NULL, &stw_cause_slow_reader);
+	branch_flow_closed(stack, event);
+}
+
+void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event)
+{
+	switch (event->kind) {
+	case STW_IO_DATAGRAM:
+		stack_receive(stack, &event->hop, event->data, event->len);
+		break;
+	case STW_IO_OPENED:
+		stack_opened(stack, event);
+		break;
+	case STW_IO_BYTES:
+		stack_bytes(stack, event);
+		break;
+	case STW_IO_CLOSED:
+		stack_closed(stack, event);
+		break;
+	case STW_IO_SEND_FAILED:
+		branch_send_failed(stack, event);
+		break;
+	case STW_IO_RESOLVED:
+		branch_resolved(stack, event);
+		break;
+	case STW_IO_WOKEN:
+		break;
+	}
+}
+
+/* ---- timers ------------------------------------------------------------------------ */
+
+static void stack_flow_timer(struct stw_stack *stack, struct stw_timer *timer)
+{
+	struct stw_flow_id flow;
+	struct stw_hop hop = { 0 };
+	bool half = false;
+
+	if (!stw_flows_timer(stack->flows, timer, stack->now, &flow, &half))
+		return;
+	stw_flows_hop(stack->flows, flow, &hop);
+	stack_drop(stack, &hop, NULL, half ? &stw_cause_message_slow : &stw_cause_flow_idle);
+	stack_close_flow(stack, flow);
+}
+
+static void stack_tx_timer(struct stw_stack *stack, struct stw_timer *timer)
+{
+	struct stw_tx *tx = timer->owner;
+	unsigned actions = stw_tx_timer(tx, timer, stack->now);
+
+	if (tx->kind == STW_TX_INVITE_SERVER || tx->kind == STW_TX_NON_INVITE_SERVER)
+		reply_tx_actions(tx, actions, NULL);
+	else
+		branch_tx_actions(tx->user, tx, actions, NULL);
+}
+
+static void stack_timer(struct stw_stack *stack, struct stw_timer *timer)
+{
+	switch (timer->kind) {
+	case STW_TIMER_FLOW:
+		stack_flow_timer(stack, timer);
+		break;
+	case STW_TIMER_TX_RETRANSMIT:
+	case STW_TIMER_TX_END:
+	case STW_TIMER_TX_100:
+		stack_tx_timer(stack, timer);
+		break;
+	case TIMER_NO_ANSWER:
+	case TIMER_EXPIRES:
+		forward_timer(timer->owner, timer);
+		break;
+	default:
+		branch_timer(timer->owner, timer);
+	}
+}
+
+void stw_stack_timers(struct stw_stack *stack)
+{
+	struct stw_timer *timer;
+
+	while ((timer = stw_wheel_expire(&stack->wheel, stack->now.mono_ms)))
+		stack_timer(stack, timer);
+}
+
+uint64_t stw_stack_next(const struct stw_stack *stack)
+{
+	return stw_wheel_next(&stack->wheel);
+}
+
+/* ---- the end of a batch ----------------------------------------------------------------- */
+
+void stack_dirty(struct box *box)
+{
+	struct stw_stack *stack = box->request.stack;
+
+	if (box->dirty || !box->alive)
+		return;
+	box->dirty = true;
+	box->dirty_next = stack->dirty;
+	stack->dirty = box;
+}
+
+/* A transaction is about to be freed: its owner lets go of it. */
+static void stack_tx_done(void *context, struct stw_tx *tx)
+{
+	struct branch *branch = tx->user;
+	struct box *box = tx->user;
+
+	if (!tx->user)
+		return;
+	if (tx->kind == STW_TX_INVITE_SERVER || tx->kind == STW_TX_NON_INVITE_SERVER) {
+		box->request.tx = NULL;
+		stack_dirty(box);
+		return;
+	}
+	if (branch->tx == tx)
+		branch->tx = NULL;
+	if (branch->cancel_tx == tx)
+		branch->cancel_tx = NULL;
+	stack_dirty(branch->box);
+}
+
+static bool box_is_dead(const struct box *box)
+{
+	const struct branch *branch;
+
+	if (box->request.tx || box->waiting)
+		return false;
+	for (branch = box->branches; branch; branch = branch->next) {
+		if (branch->tx || branch->cancel_tx || branch->state != BRANCH_ENDED)
+			return false;
+	}
+	return true;
+}
+
+static void box_free(struct box *box)
+{
+	struct stw_stack *stack = box->request.stack;
+
+	if (stack->options.core->done)
+		stack->options.core->done(stack->options.core_user, &box->request);
+	stw_timer_stop(&stack->wheel, &box->no_answer);
+	stw_timer_stop(&stack->wheel, &box->expires);
+	stw_response_context_free(box->context);
+	while (box->branches) {
+		struct branch *next = box->branches->next;
+
+		branch_free(box->branches);
+		box->branches = next;
+	}
+	stw_block_unref(box->kept);
+	stw_block_unref(box->response);
+	stw_arena_done(&box->request.arena);
+	if (box->live_link) {
+		*box->live_link = box->live_next;
+		if (box->live_next)
+			box->live_next->live_link = box->live_link;
+		stack->live_count--;
+	}
+	free(box);
+}
+
+void stw_stack_end(struct stw_stack *stack)
+{
+	struct box *box;
+
+	for (; stack->retired; stack->retired = stack->retired->next)
+		stw_block_unref(stack->retired->block);
+	stw_tx_reap(stack->transactions, stack_tx_done, stack);
+	while ((box = stack->dirty)) {
+		stack->dirty = box->dirty_next;
+		box->dirty = false;
+		if (box_is_dead(box))
+			box_free(box);
+	}
+	stw_arena_reset(&stack->scratch);
+}
+
+void stw_stack_stats(const struct stw_stack *stack, struct stw_stack_stats *ret)
+{
+	*ret = stack->stats;
+	ret->transactions = stw_tx_count(stack->transactions);
+	ret->requests = stack->live_count;
+	ret->flows = stw_flows_count(stack->flows);
+	ret->timers = stack->wheel.count;
+}
+
+struct stw_stack *stw_stack_free(struct stw_stack *stack)
+{
+	if (!stack)
+		return NULL;
+	while (stack->live) {
+		struct box *box = stack->live;
+		struct branch *branch;
+
+		box->request.tx = NULL;
+		for (branch = box->branches; branch; branch = branch->next)
+			branch->tx = branch->cancel_tx = NULL;
+		box_free(box);
+	}
+	stw_tx_layer_free(stack->transactions);
+	stw_flows_free(stack->flows);
+	stw_arena_done(&stack->scratch);
+	free(stack);
+	return NULL;
+}
