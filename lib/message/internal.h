@@ -53,10 +53,10 @@ static inline bool char_at(struct stw_str text, size_t at, char byte)
 	return at < text.len && text.ptr[at] == byte;
 }
 
-/** The part [from, to), which the caller knows to be within the text. */
+/** The part [from, to), which the caller knows to be within the text; of absent text it is absent. */
 static inline struct stw_str str_part(struct stw_str text, size_t from, size_t to)
 {
-	return (struct stw_str){ text.ptr + from, to - from };
+	return (struct stw_str){ text.ptr ? text.ptr + from : NULL, to - from };
 }
 
 static inline struct stw_str str_none(void)

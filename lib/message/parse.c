@@ -204,6 +204,7 @@ static struct stw_str last_word(struct stw_str line)
 static int not_sip(struct scan *scan, struct stw_str line, size_t method_len)
 {
 	if (stw_method_from(str_part(line, 0, method_len)) == STW_METHOD_UNKNOWN) {
+		scan->fault->cause = NULL;
 		scan_fault(scan, line.ptr, &stw_cause_not_sip);
 		return -EAGAIN;
 	}

@@ -6,13 +6,17 @@
 
 /* ---- reading, §19.1.1, §25.1, RFC 3966 §3 ---------------------------------------- */
 
+/* Comparing two URIs looks at each pair of parameters: a peer may not make that costly. */
+#define URI_PARTS_MAX 64
+
 /* *( ";" pname [ "=" pvalue ] ) without any blank. */
 static bool uri_params_valid(struct stw_str params)
 {
 	size_t at = 0, len;
+	unsigned count = 0;
 
 	while (at < params.len) {
-		if (params.ptr[at++] != ';')
+		if (params.ptr[at++] != ';' || ++count > URI_PARTS_MAX)
 			return false;
 		len = escaped_run(params, at, CHAR_PARAM);
 		at += len;
@@ -32,11 +36,12 @@ static bool uri_params_valid(struct stw_str params)
 static bool uri_headers_valid(struct stw_str headers)
 {
 	size_t at = 0, len;
+	unsigned count = 0;
 
 	do {
 		len = escaped_run(headers, at, CHAR_HEADER);
 		at += len;
-		if (!len || !char_at(headers, at, '='))
+		if (!len || !char_at(headers, at, '=') || ++count > URI_PARTS_MAX)
 			return false;
 		at++;
 		at += escaped_run(headers, at, CHAR_HEADER);
@@ -201,19 +206,23 @@ static bool host_equal(const struct stw_uri *a, const struct stw_uri *b)
 		!memcmp(left, right, sizeof(left));
 }
 
-/* As stw_param_find(), with names compared as escaped text. */
-static bool param_lookup(struct stw_str params, struct stw_str name, struct stw_str *ret_value)
+enum match { MATCH_ABSENT, MATCH_DIFFERS, MATCH_EQUAL };
+
+/* Is a parameter of that name there, and one of that value too? Names are compared as escaped text. */
+static enum match param_lookup(struct stw_str params, const struct stw_param *wanted)
 {
+	enum match match = MATCH_ABSENT;
 	struct stw_param param;
 	size_t at = 0;
 
 	while (stw_param_next(params, &at, &param) > 0) {
-		if (!escaped_equal(param.name, name, true))
+		if (!escaped_equal(param.name, wanted->name, true))
 			continue;
-		*ret_value = param.value;
-		return true;
+		if (escaped_equal(param.value, wanted->value, true))
+			return MATCH_EQUAL;
+		match = MATCH_DIFFERS;
 	}
-	return false;
+	return match;
 }
 
 /* "A user, ttl, or method uri-parameter appearing in only one URI never matches"; maddr and transport
@@ -232,16 +241,15 @@ static bool param_must_be_in_both(struct stw_str name)
 static bool params_match(struct stw_str a, struct stw_str b, bool all)
 {
 	struct stw_param param;
-	struct stw_str value;
+	enum match match;
 	size_t at = 0;
 
 	while (stw_param_next(a, &at, &param) > 0) {
-		if (param_lookup(b, param.name, &value)) {
-			if (!escaped_equal(param.value, value, true))
-				return false;
-		} else if (all || param_must_be_in_both(param.name)) {
+		match = param_lookup(b, &param);
+		if (match == MATCH_DIFFERS)
 			return false;
-		}
+		if (match == MATCH_ABSENT && (all || param_must_be_in_both(param.name)))
+			return false;
 	}
 	return true;
 }

@@ -25,8 +25,8 @@ static int sent_protocol_parse(struct stw_str value, size_t *at, struct stw_via 
 		? 0 : -EBADMSG;
 }
 
-/* via-received, with the brackets that some put around IPv6 addresses (RFC 5118 §4.5) or without. */
-static int received_parse(struct stw_str value, struct stw_str *ret)
+/* An address with the brackets that some put around IPv6 (RFC 5118 §4.5) or without, or a host. */
+static int via_host_parse(struct stw_str value, struct stw_str *ret)
 {
 	enum stw_host_kind kind;
 	uint8_t bytes[16];
@@ -64,9 +64,11 @@ static int via_param_parse(const struct stw_param *param, struct stw_via *via)
 	} else if (name.len == 5 && stw_str_equal_nocase(name, STW_STR("rport"))) {
 		return via->has_rport ? 0 : rport_parse(value, via);
 	} else if (name.len == 8 && stw_str_equal_nocase(name, STW_STR("received"))) {
-		return via->received.ptr ? 0 : received_parse(value, &via->received);
+		/* Whoever receives a request writes this anew (§18.2.1): no address counts as none. */
+		if (!via->received.ptr)
+			via_host_parse(value, &via->received);
 	} else if (name.len == 5 && stw_str_equal_nocase(name, STW_STR("maddr"))) {
-		return via->maddr.ptr ? 0 : received_parse(value, &via->maddr);
+		return via->maddr.ptr ? 0 : via_host_parse(value, &via->maddr);
 	}
 	return 0;
 }

@@ -1,0 +1,114 @@
+/* uses: stw_message */
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Any bytes as a message: index, checks, every value, multipart bodies, a kept copy. */
+#include <strowger/message.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool truth)
+{
+	if (!truth)
+		abort();
+}
+
+static bool is_within(const struct stw_msg *msg, struct stw_str text)
+{
+	return !text.ptr || (text.ptr >= msg->data && text.ptr + text.len <= msg->data + msg->len);
+}
+
+static void fields_walk(const struct stw_msg *msg)
+{
+	const struct stw_field *field = msg->fields, *end = field + msg->field_count;
+	uint32_t at = msg->headers_at;
+
+	for (; field < end; field++) {
+		require(field->start >= at && field->start + field->name_len < field->value);
+		require(field->value + field->value_len <= field->end && field->end <= msg->len);
+		require(stw_header_from(stw_field_name(msg, field)) == field->header);
+		at = field->end;
+	}
+	require(msg->body_at <= msg->len && msg->body_at + msg->body_len == msg->len);
+}
+
+static void values_walk(const struct stw_msg *msg)
+{
+	struct stw_address address;
+	struct stw_values values;
+	struct stw_cseq cseq;
+	struct stw_str value;
+	struct stw_via via;
+	int64_t seconds;
+	unsigned header;
+	uint64_t number;
+
+	for (header = 1; header < STW_HEADERS; header++) {
+		values = stw_msg_values(msg, (enum stw_header)header);
+		while (stw_values_next(&values, &value)) {
+			require(is_within(msg, value) && value.len);
+			if (stw_address_parse(value, &address) == 0)
+				require(is_within(msg, address.uri.text) && is_within(msg, address.params));
+			if (stw_via_parse(value, &via) == 0)
+				require(is_within(msg, via.params) && is_within(msg, via.branch));
+			stw_cseq_parse(value, &cseq);
+			stw_date_parse(value, &seconds);
+		}
+		stw_msg_number(msg, (enum stw_header)header, 255, &number);
+	}
+}
+
+static void body_walk(const struct stw_msg *msg)
+{
+	struct stw_multipart multipart;
+	struct stw_part part;
+
+	if (stw_multipart_begin(stw_msg_value(msg, STW_HDR_CONTENT_TYPE), stw_msg_body(msg),
+		    &multipart) < 0)
+		return;
+	while (stw_multipart_next(&multipart, &part) > 0) {
+		require(is_within(msg, part.headers) && is_within(msg, part.body));
+		require(is_within(msg, part.content_type));
+	}
+}
+
+static void keep(const struct stw_msg *msg)
+{
+	struct stw_block *block;
+	struct stw_msg *kept;
+
+	if (stw_msg_keep(msg, &block, &kept) < 0)
+		return;
+	fields_walk(kept);
+	require(is_within(kept, kept->uri.text) && is_within(kept, kept->via.params));
+	require(is_within(kept, kept->from.params) && is_within(kept, kept->to.tag));
+	require(stw_str_equal(kept->call_id, msg->call_id));
+	stw_block_unref(block);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct stw_field fields[64];
+	struct stw_msg msg = { .fields = fields, .field_capacity = 64 };
+	struct stw_fault fault;
+	/* A buffer of its own, so that a read behind it is seen. */
+	char *bytes = malloc(size ? size : 1);
+	int err;
+
+	if (!bytes)
+		return 0;
+	memcpy(bytes, data, size);
+	err = stw_msg_parse(&msg, bytes, size, NULL, &fault);
+	require(err == 0 || (fault.cause && fault.offset <= size && fault.line >= 1));
+	if (stw_msg_check(&msg, &fault) < 0)
+		require(fault.cause);
+	else
+		require(msg.has_via && msg.has_from && msg.has_to && msg.has_call_id && msg.has_cseq);
+	fields_walk(&msg);
+	values_walk(&msg);
+	body_walk(&msg);
+	keep(&msg);
+	free(bytes);
+	return 0;
+}
