@@ -77,7 +77,10 @@ struct stw_tx *stw_tx_match_cancel(const struct stw_tx_layer *layer, const struc
 /** §17.1.3: by branch and CSeq method. */
 struct stw_tx *stw_tx_match_response(const struct stw_tx_layer *layer, const struct stw_msg *response);
 
-/** New server transaction for a request that matched none; `reliable` as the transport it came by. @return 0, -ENOMEM */
+/**
+ * New server transaction for a request that matched none; `reliable` as the transport it came by.
+ * @return 0, -ENOMEM; -ENOBUFS: too many requests with one branch and sent-by (an attack: drop it)
+ */
 int stw_tx_server_new(struct stw_tx_layer *layer, const struct stw_msg *request, bool reliable,
 		      struct stw_now now, struct stw_tx **ret);
 /** A retransmission or an ACK that matched `tx`. @return actions */
@@ -85,7 +88,9 @@ unsigned stw_tx_receive_request(struct stw_tx *tx, const struct stw_msg *request
 /**
  * The core answers. The slices must live as long as the transaction (or until the next response).
  * A final response after the first is ignored, but 2xx to INVITE in Accepted is sent (RFC 6026 §7.1).
- * Non-INVITE: 1xx other than 100 is refused with 0 actions (RFC 4320 §4.1). @return actions
+ * Non-INVITE: 1xx other than 100 is refused with 0 actions, as is 100 before 3.5 s on an unreliable
+ * transport (RFC 4320 §4.1); 408 ends the transaction unsent, as stw_tx_abandon() does (§4.2).
+ * @return actions
  */
 unsigned stw_tx_respond(struct stw_tx *tx, unsigned code, struct stw_slices response, struct stw_now now);
 /** Server, non-INVITE: end without a response (RFC 4320 §4.2: no 408). @return actions */
@@ -106,7 +111,10 @@ int stw_tx_client_new(struct stw_tx_layer *layer, const struct stw_tx_client_opt
 unsigned stw_tx_resend(struct stw_tx *tx, struct stw_slices request, bool reliable, struct stw_now now);
 /** @return actions */
 unsigned stw_tx_receive_response(struct stw_tx *tx, const struct stw_msg *response, struct stw_now now);
-/** Client: nothing more is of interest; end as soon as the machine allows it (Completed still absorbs). */
+/**
+ * Client: nothing more is of interest; end as soon as the machine allows it. Before a final response
+ * that is at once (§9.1: none came after CANCEL); Completed still absorbs and sends ACK, Accepted absorbs.
+ */
 void stw_tx_forget(struct stw_tx *tx);
 
 /** The message could not be sent, or its flow broke. @return actions */
@@ -115,6 +123,8 @@ unsigned stw_tx_transport_error(struct stw_tx *tx, struct stw_now now);
 unsigned stw_tx_timer(struct stw_tx *tx, struct stw_timer *timer, struct stw_now now);
 /** Free what is Terminated; `user_done` is called with each tx->user before (may be NULL). */
 void stw_tx_reap(struct stw_tx_layer *layer, void (*user_done)(void *context, struct stw_tx *tx), void *context);
+/** End all at once without a word to anybody, for a shutdown: the next stw_tx_reap() frees them. */
+void stw_tx_end_all(struct stw_tx_layer *layer);
 
 /** Which of RFC 3261's timers runs (for tests and `status`): 'A' … 'M'; 0: none. */
 char stw_tx_timer_letter(const struct stw_tx *tx, const struct stw_timer *timer);
