@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The four machines of RFC 3261 §17, one row per arrow. An empty cell: the event says nothing in this
- * state. Row STW_TX_NONE is the arrow that enters the figure from outside.
+ * The four machines of RFC 3261 §17, one row per arrow. An empty cell: the event says nothing in
+ * this state. Row STW_TX_NONE is the arrow that enters the figure from outside.
  */
 #include "internal.h"
 
@@ -155,8 +155,8 @@ static const enum tx_event end_events[][STW_TX_STATES] = {
 };
 /* clang-format on */
 
-const struct tx_rule *tx_rule_find(enum stw_tx_kind kind, enum stw_tx_state state,
-				   enum tx_event event)
+const struct tx_rule *tx_rule_find(
+	enum stw_tx_kind kind, enum stw_tx_state state, enum tx_event event)
 {
 	switch (kind) {
 	case STW_TX_INVITE_CLIENT:
