@@ -26,7 +26,8 @@ uint64_t stw_io_seed(void)
 {
 	uint64_t seed;
 
-	/* Only a signal before the kernel's pool is ready can cut eight bytes short: getrandom(2). */
+	/* Only a signal before the kernel's pool is ready can cut eight bytes short: getrandom(2).
+	 */
 	while (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
 		;
 	return seed;

@@ -8,8 +8,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#define DNS_TRIES      2
-#define DNS_NAME_BYTES 256      /* RFC 1035 §2.3.4, with NUL */
+#define DNS_TRIES      3
+#define DNS_PARTS      7 /* of the time: each try waits twice as long as the one before, 1 + 2 + 4 */
+#define DNS_READ_BYTES (1 << 20)
+#define DNS_NAME_BYTES 256 /* RFC 1035 §2.3.4, with NUL */
 
 /* ---- queries ------------------------------------------------------------------- */
 
@@ -44,7 +46,7 @@ static int query_error(int status)
 	case ARES_ENOTFOUND:
 	case ARES_ENODATA:
 	case ARES_EBADNAME:
-	case ARES_SUCCESS:              /* and no address */
+	case ARES_SUCCESS: /* and no address */
 		return -ENOENT;
 	case ARES_ETIMEOUT:
 		return -ETIMEDOUT;
@@ -217,12 +219,14 @@ int dns_open(struct stw_io *io)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct ares_options options = {
-		/* The second try waits twice as long; a server that lost one packet still answers in time. */
-		.timeout = (int)(io->options.dns_timeout_ms / 3 + 1),
+		/* A burst of questions may overrun the server's socket: what was lost is asked
+		   again soon. */
+		.timeout = (int)(io->options.dns_timeout_ms / DNS_PARTS + 1),
 		.tries = DNS_TRIES,
+		.socket_receive_buffer_size = DNS_READ_BYTES,
 		.sock_state_cb = dns_watch,
 		.sock_state_cb_data = io,
-		.ndomains = 0,          /* a host in a URI is a full name: nothing is appended */
+		.ndomains = 0, /* a host in a URI is a full name: nothing is appended */
 	};
 	int status;
 
@@ -230,7 +234,8 @@ int dns_open(struct stw_io *io)
 	if (library_error)
 		return -ENOMEM;
 	status = ares_init_options(&io->dns, &options,
-		ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB | ARES_OPT_DOMAINS);
+		ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_RCVBUF |
+			ARES_OPT_SOCK_STATE_CB | ARES_OPT_DOMAINS);
 	if (status != ARES_SUCCESS) {
 		io->dns = NULL;
 		return status == ARES_ENOMEM ? -ENOMEM : -EIO;

@@ -140,15 +140,15 @@ static void flow_watch(struct stw_io *io, struct flow *flow)
 		events |= EPOLLIN;
 	if (events == flow->watched)
 		return;
-	if (watch_set(io, flow->fd, events, watch_key(WATCH_FLOW, flow->hop.flow.slot,
-						    flow->hop.flow.generation)) == 0)
+	if (watch_set(io, flow->fd, events,
+		    watch_key(WATCH_FLOW, flow->hop.flow.slot, flow->hop.flow.generation)) == 0)
 		flow->watched = events;
 }
 
 /*
- * Closing: first what is queued goes out, then our side is shut down, then the peer closes its side.
- * To close while the peer still sends would answer it with a reset, which may overtake our last
- * response (RFC 1122 §4.2.2.13).
+ * Closing: first what is queued goes out, then our side is shut down, then the peer closes its
+ * side. To close while the peer still sends would answer it with a reset, which may overtake our
+ * last response (RFC 1122 §4.2.2.13).
  */
 static void flow_close_step(struct stw_io *io, struct flow *flow)
 {
@@ -194,7 +194,8 @@ void flows_expire(struct stw_io *io, uint64_t now_ms)
 
 uint64_t flows_due_ms(const struct stw_io *io)
 {
-	const struct flow *opening = TAILQ_FIRST(&io->opening), *closing = TAILQ_FIRST(&io->closing);
+	const struct flow *opening = TAILQ_FIRST(&io->opening),
+			  *closing = TAILQ_FIRST(&io->closing);
 	uint64_t due_ms = opening ? opening->due_ms : UINT64_MAX;
 
 	return closing && closing->due_ms < due_ms ? closing->due_ms : due_ms;

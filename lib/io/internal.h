@@ -10,27 +10,29 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
-#define READY_MAX         64    /* descriptors served in one poll */
-#define UDP_BATCH         64    /* datagrams in one recvmmsg or sendmmsg */
-#define UDP_ERRORS        16    /* entries of the error queue read in one poll */
-#define UDP_IOVECS        1024  /* slices of one sendmmsg batch */
+#define READY_MAX         64   /* descriptors served in one poll */
+#define UDP_BATCH         64   /* datagrams in one recvmmsg or sendmmsg */
+#define UDP_ERRORS        16   /* entries of the error queue read in one poll */
+#define UDP_IOVECS        1024 /* slices of one sendmmsg batch */
 #define UDP_SLOT_BYTES    65536
 #define UDP_STRIDE_BYTES  (UDP_SLOT_BYTES + 2112) /* so that slots do not share cache sets */
 #define UDP_CONTROL_BYTES 64
 #define UDP_SOCKET_BYTES  (4 << 20) /* SO_RCVBUF, SO_SNDBUF */
-#define ACCEPTS_MAX       16    /* connections accepted per listener in one poll */
-#define FLOW_READ_BYTES   16384 /* read per flow in one poll */
-#define FAILURES_MAX      64    /* SEND_FAILED kept until the next poll */
-#define QUERIES_MAX       1024  /* names being resolved */
+#define ACCEPTS_MAX       16        /* connections accepted per listener in one poll */
+#define FLOW_READ_BYTES   16384     /* read per flow in one poll */
+#define FAILURES_MAX      64        /* SEND_FAILED kept until the next poll */
+#define QUERIES_MAX       1024      /* names being resolved */
 #define QUERY_ADDRS_MAX   16
-#define LINGER_MS         5000  /* a flow we closed may take so long to be flushed and closed by the peer */
-#define LINGER_BYTES      (256 << 10) /* and may send so much more */
-#define ACCEPT_PAUSE_MS   100
+#define LINGER_MS         5000 /* a flow we closed may take so long to be flushed and closed by the peer \
+				*/
+#define LINGER_BYTES    (256 << 10) /* and may send so much more */
+#define ACCEPT_PAUSE_MS 100
 
 /* What the sockets can add in one poll, at most; what was pending before leaves them this room. */
 #define EVENTS_PER_POLL (STW_LISTENERS_MAX * (UDP_BATCH + UDP_ERRORS) + READY_MAX * 2)
 #define EVENTS_MAX      4096
-_Static_assert(EVENTS_PER_POLL + 2 * FAILURES_MAX < EVENTS_MAX, "room for all that one poll brings");
+_Static_assert(
+	EVENTS_PER_POLL + 2 * FAILURES_MAX < EVENTS_MAX, "room for all that one poll brings");
 
 union sockaddr_any {
 	struct sockaddr sa;
@@ -59,48 +61,48 @@ struct udp_batch {
 struct udp {
 	struct udp_received in;
 	struct udp_batch out;
-	char *slots;                    /* UDP_BATCH times UDP_STRIDE_BYTES */
+	char *slots; /* UDP_BATCH times UDP_STRIDE_BYTES */
 };
 
 struct io_listener {
 	struct stw_listener bound;
-	int fd;                         /* -1: stopped */
+	int fd; /* -1: stopped */
 	bool wildcard;
-	struct udp *udp;                /* datagrams only */
+	struct udp *udp; /* datagrams only */
 };
 
 /* ---- flows ------------------------------------------------------------------ */
 
 struct output {
 	struct output *next;
-	size_t start, end, capacity;    /* data[start, end) waits */
+	size_t start, end, capacity; /* data[start, end) waits */
 	char data[];
 };
 
 enum flow_state {
-	FLOW_OPENING,                   /* connect is under way */
+	FLOW_OPENING, /* connect is under way */
 	FLOW_OPEN,
-	FLOW_DEAD,                      /* socket closed, CLOSED to be told */
+	FLOW_DEAD, /* socket closed, CLOSED to be told */
 };
 
 struct flow {
-	TAILQ_ENTRY(flow) link;         /* in `list` */
-	struct flow_list *list;         /* NULL: open, nothing to wait for */
+	TAILQ_ENTRY(flow) link; /* in `list` */
+	struct flow_list *list; /* NULL: open, nothing to wait for */
 	enum flow_state state;
-	bool closing;                   /* gone for the layers; no event follows */
-	bool shut;                      /* our side has been shut down */
+	bool closing; /* gone for the layers; no event follows */
+	bool shut;    /* our side has been shut down */
 	int fd, error;
-	uint32_t watched;               /* epoll events asked for */
+	uint32_t watched; /* epoll events asked for */
 	struct stw_hop hop;
-	uint64_t due_ms;                /* connect timeout, end of lingering */
+	uint64_t due_ms; /* connect timeout, end of lingering */
 	struct output *first, *last;
 	size_t output_bytes, discarded_bytes;
 };
 TAILQ_HEAD(flow_list, flow);
 
 struct flow_slot {
-	struct flow *flow;              /* NULL: free */
-	uint32_t generation;            /* of the flow, or of the next one */
+	struct flow *flow;   /* NULL: free */
+	uint32_t generation; /* of the flow, or of the next one */
 	uint32_t next_free;
 };
 
@@ -108,9 +110,9 @@ struct flow_slot {
 
 struct query {
 	TAILQ_ENTRY(query) link;
-	struct query_list *list;        /* waiting, done or shown; NULL: forgotten, c-ares frees it */
+	struct query_list *list; /* waiting, done or shown; NULL: forgotten, c-ares frees it */
 	struct stw_io *io;
-	bool asked;                     /* c-ares will call back */
+	bool asked; /* c-ares will call back */
 	int error;
 	uint64_t id, due_ms;
 	struct stw_addr addrs[QUERY_ADDRS_MAX];
@@ -128,34 +130,34 @@ struct send_failure {
 struct stw_io {
 	struct stw_io_options options;
 	int epoll_fd, wake_fd;
-	int reserve_fd;                 /* given up for a moment when no other is left, see tcp.c */
-	uint64_t accept_again_ms;       /* UINT64_MAX: not paused */
+	int reserve_fd;           /* given up for a moment when no other is left, see tcp.c */
+	uint64_t accept_again_ms; /* UINT64_MAX: not paused */
 	struct stw_io_stats stats;
 	struct io_listener listeners[STW_LISTENERS_MAX];
 	unsigned listener_count;
 
-	struct flow_slot *slots;        /* options.max_flows */
+	struct flow_slot *slots; /* options.max_flows */
 	uint32_t slots_used, free_slot;
-	struct flow_list opening, closing, dead;  /* the first two in order of due_ms */
-	char *bytes;                    /* READY_MAX times FLOW_READ_BYTES */
+	struct flow_list opening, closing, dead; /* the first two in order of due_ms */
+	char *bytes;                             /* READY_MAX times FLOW_READ_BYTES */
 	size_t bytes_used;
 
 	ares_channel dns;
-	struct query_list waiting, done, shown;   /* waiting: in order of due_ms */
+	struct query_list waiting, done, shown; /* waiting: in order of due_ms */
 	unsigned query_count;
 
 	struct send_failure failures[FAILURES_MAX];
 	unsigned failure_count;
-	struct stw_io_event *events;    /* EVENTS_MAX */
+	struct stw_io_event *events; /* EVENTS_MAX */
 	unsigned event_count;
 };
 
 /* What epoll hands back: which kind, and which one of it. */
 enum watch_kind {
 	WATCH_WAKE,
-	WATCH_LISTENER,                 /* index */
-	WATCH_FLOW,                     /* slot and generation */
-	WATCH_DNS,                      /* descriptor */
+	WATCH_LISTENER, /* index */
+	WATCH_FLOW,     /* slot and generation */
+	WATCH_DNS,      /* descriptor */
 };
 
 uint64_t watch_key(enum watch_kind kind, uint32_t slot, uint32_t value);

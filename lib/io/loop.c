@@ -140,7 +140,7 @@ int stw_io_poll(struct stw_io *io, uint64_t deadline_ms, const struct stw_io_eve
 {
 	int done;
 
-	assert(batches_empty(io));      /* their slices have ended with the last batch of events */
+	assert(batches_empty(io)); /* their slices have ended with the last batch of events */
 	io->event_count = 0;
 	io->bytes_used = 0;
 	dns_forget_shown(io);
@@ -175,18 +175,21 @@ static int listener_socket(const struct stw_listener *listener)
 	int family = listener->bind.family == 4 ? AF_INET : AF_INET6, on = 1, fd;
 	bool datagrams = listener->transport == STW_TRANSPORT_UDP;
 
-	fd = socket(family, (datagrams ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = socket(
+		family, (datagrams ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	if (family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
-	/* Connections in TIME_WAIT do not hinder a restart. For UDP it would let others share the port. */
+	/* Connections in TIME_WAIT do not hinder a restart. For UDP it would let others share the
+	 * port. */
 	if (!datagrams)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	return fd;
 }
 
-/* A socket with SO_REUSEPORT would silently share the address with a second server of the same user. */
+/* A socket with SO_REUSEPORT would silently share the address with a second server of the same
+ * user. */
 static int listener_probe(const struct stw_io *io, const struct stw_listener *listener)
 {
 	int fd, err;
@@ -222,8 +225,8 @@ static int listener_open(struct stw_io *io, struct io_listener *listener)
 		return -errno;
 	addr_from_sockaddr(&name.sa, &listener->bound.bind);
 	listener->wildcard = stw_addr_is_any(&listener->bound.bind);
-	return listener->bound.transport == STW_TRANSPORT_UDP ? udp_open(io, listener) :
-								 tcp_listen(io, listener);
+	return listener->bound.transport == STW_TRANSPORT_UDP ? udp_open(io, listener)
+							      : tcp_listen(io, listener);
 }
 
 static void listener_close(struct io_listener *listener)
@@ -246,8 +249,8 @@ int stw_io_listen(struct stw_io *io, struct stw_listener *listener)
 	*slot = (struct io_listener){ .bound = *listener, .fd = -1 };
 	err = listener_open(io, slot);
 	if (err == 0)
-		err = watch_set(io, slot->fd, EPOLLIN,
-			watch_key(WATCH_LISTENER, io->listener_count, 0));
+		err = watch_set(
+			io, slot->fd, EPOLLIN, watch_key(WATCH_LISTENER, io->listener_count, 0));
 	if (err < 0) {
 		listener_close(slot);
 		return err;

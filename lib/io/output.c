@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a flow sends: straight to the kernel; only what it does not take is copied, up to a limit. */
+/* What a flow sends: straight to the kernel; only what it does not take is copied, up to a limit.
+ */
 #include "internal.h"
 
 #include <errno.h>

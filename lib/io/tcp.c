@@ -96,8 +96,8 @@ static int accepted_add(struct stw_io *io, uint16_t index, int fd, const union s
 		return err;
 	flow->state = FLOW_OPEN;
 	flow->watched = EPOLLIN;
-	err = watch_set(io, fd, EPOLLIN, watch_key(WATCH_FLOW, flow->hop.flow.slot,
-					       flow->hop.flow.generation));
+	err = watch_set(io, fd, EPOLLIN,
+		watch_key(WATCH_FLOW, flow->hop.flow.slot, flow->hop.flow.generation));
 	if (err < 0) {
 		flow->fd = -1;
 		flow_release(io, flow);
@@ -212,8 +212,8 @@ int tcp_open(struct stw_io *io, const struct stw_hop *hop, struct stw_flow_id *r
 	}
 	err = connect_start(io, fd, hop);
 	if (err == 0)
-		err = watch_set(io, fd, EPOLLOUT, watch_key(WATCH_FLOW, flow->hop.flow.slot,
-							flow->hop.flow.generation));
+		err = watch_set(io, fd, EPOLLOUT,
+			watch_key(WATCH_FLOW, flow->hop.flow.slot, flow->hop.flow.generation));
 	if (err < 0) {
 		flow_release(io, flow);
 		return err;

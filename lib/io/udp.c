@@ -32,7 +32,8 @@ static int udp_configure(const struct io_listener *listener)
 
 	buffer_raise(listener->fd, SO_RCVBUFFORCE, SO_RCVBUF);
 	buffer_raise(listener->fd, SO_SNDBUFFORCE, SO_SNDBUF);
-	if (setsockopt(listener->fd, level, ipv4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &on, sizeof(on)) < 0)
+	if (setsockopt(listener->fd, level, ipv4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &on, sizeof(on)) <
+		0)
 		return -errno;
 	if (setsockopt(listener->fd, level, ipv4 ? IP_RECVERR : IPV6_RECVERR, &on, sizeof(on)) < 0)
 		return -errno;
@@ -77,7 +78,8 @@ void udp_close(struct io_listener *listener)
 
 /* ---- errors ----------------------------------------------------------------------- */
 
-static void failure_add(struct stw_io *io, uint16_t index, const union sockaddr_any *name, int error)
+static void failure_add(
+	struct stw_io *io, uint16_t index, const union sockaddr_any *name, int error)
 {
 	struct send_failure *failure = &io->failures[io->failure_count];
 
@@ -99,7 +101,8 @@ static void failure_add(struct stw_io *io, uint16_t index, const union sockaddr_
 static bool error_matters(const struct sock_extended_err *error)
 {
 	if (error->ee_origin == SO_EE_ORIGIN_ICMP)
-		return (error->ee_type == ICMP_DEST_UNREACH && error->ee_code != ICMP_FRAG_NEEDED) ||
+		return (error->ee_type == ICMP_DEST_UNREACH &&
+			       error->ee_code != ICMP_FRAG_NEEDED) ||
 		       error->ee_type == ICMP_PARAMETERPROB;
 	if (error->ee_origin == SO_EE_ORIGIN_ICMP6)
 		return error->ee_type == ICMP6_DST_UNREACH || error->ee_type == ICMP6_PARAM_PROB;
@@ -253,7 +256,8 @@ static unsigned iov_borrow(struct iovec *iov, struct stw_slices slices)
 	return n;
 }
 
-static void batch_add(struct io_listener *listener, const struct stw_hop *hop, struct stw_slices slices)
+static void batch_add(
+	struct io_listener *listener, const struct stw_hop *hop, struct stw_slices slices)
 {
 	struct udp_batch *out = &listener->udp->out;
 	struct msghdr *header = &out->messages[out->count].msg_hdr;
@@ -264,7 +268,8 @@ static void batch_add(struct io_listener *listener, const struct stw_hop *hop, s
 	header->msg_iov = &out->iov[out->iov_count];
 	header->msg_iovlen = iov_borrow(header->msg_iov, slices);
 	out->iov_count += (unsigned)header->msg_iovlen;
-	if (listener->wildcard && hop->local.family == hop->remote.family && !stw_addr_is_any(&hop->local)) {
+	if (listener->wildcard && hop->local.family == hop->remote.family &&
+		!stw_addr_is_any(&hop->local)) {
 		header->msg_control = out->control[out->count];
 		header->msg_controllen = control_put_source(header, &hop->local);
 	}
@@ -281,8 +286,9 @@ int udp_send(struct stw_io *io, const struct stw_hop *hop, struct stw_slices sli
 	listener = &io->listeners[hop->listener];
 	if (!listener->udp || listener->bound.bind.family != hop->remote.family)
 		return -EINVAL;
-	if (slices.n > UDP_IOVECS || stw_slices_bytes(slices) > (hop->remote.family == 4 ?
-			PAYLOAD_MAX_IPV4 : PAYLOAD_MAX_IPV6))
+	if (slices.n > UDP_IOVECS ||
+		stw_slices_bytes(slices) >
+			(hop->remote.family == 4 ? PAYLOAD_MAX_IPV4 : PAYLOAD_MAX_IPV6))
 		return -EMSGSIZE;
 
 	out = &listener->udp->out;

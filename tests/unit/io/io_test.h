@@ -39,8 +39,8 @@ static inline struct stw_addr test_addr(const char *host, uint16_t port)
 	return addr;
 }
 
-static inline struct stw_listener test_listen(struct stw_io *io, enum stw_transport transport,
-					      const char *host)
+static inline struct stw_listener test_listen(
+	struct stw_io *io, enum stw_transport transport, const char *host)
 {
 	struct stw_listener listener = { .transport = transport, .bind = test_addr(host, 0) };
 
@@ -113,7 +113,8 @@ static inline int test_poll(struct stw_io *io, uint32_t wait_ms, const struct st
 	return stw_io_poll(io, stw_io_now().mono_ms + wait_ms, ret);
 }
 
-/* The next event, which must come alone, in time, and be of this kind. Valid until the next poll. */
+/* The next event, which must come alone, in time, and be of this kind. Valid until the next poll.
+ */
 static inline const struct stw_io_event *test_next(struct stw_io *io, enum stw_io_event_kind kind)
 {
 	const struct stw_io_event *events;

@@ -152,7 +152,8 @@ static void test_connect_timeout(void **state)
 {
 	struct stw_io *io = test_io(&(struct stw_io_options){ .connect_timeout_ms = 60 });
 	struct stw_addr peer, ignored;
-	int listening = test_listening("127.0.0.1", 0, &peer), filler = test_connect(&peer, &ignored);
+	int listening = test_listening("127.0.0.1", 0, &peer),
+	    filler = test_connect(&peer, &ignored);
 	uint64_t start_ms = stw_io_now().mono_ms;
 
 	test_open(io, &peer);
@@ -225,11 +226,12 @@ static void test_generation(void **state)
 /* More than the kernel takes at once: queued, then read by the peer byte for byte. */
 static void test_partial_writes(void **state)
 {
-	enum { PARTS = 100, PART = 100000 };
+	enum { PARTS = 300, PART = 100000 };
 	static char part[PART], data[PART];
 	struct stw_io *io = test_io(&(struct stw_io_options){ .max_output_bytes = PARTS * PART });
 	struct stw_listener ours = test_listen(io, STW_TRANSPORT_TCP, "127.0.0.1");
-	struct stw_str slices[] = { { part, 1 }, { part + 1, 70000 }, { part + 70001, PART - 70001 } };
+	struct stw_str slices[] = { { part, 1 }, { part + 1, 70000 },
+		{ part + 70001, PART - 70001 } };
 	const struct stw_io_event *events;
 	struct stw_hop hop;
 	size_t got = 0;
@@ -244,13 +246,13 @@ static void test_partial_writes(void **state)
 
 	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
 	for (;;) {
-		ssize_t n = recv(fd, data, PART, 0);
+		ssize_t n = recv(fd, data, PART - got % PART, 0);
 
 		if (n == 0)
 			break;
 		assert_true(n > 0 || errno == EAGAIN);
-		for (ssize_t i = 0; i < n; i++)
-			assert_int_equal(data[i], part[(got + (size_t)i) % PART]);
+		if (n > 0)
+			assert_memory_equal(data, part + got % PART, (size_t)n);
 		got += n > 0 ? (size_t)n : 0;
 		assert_int_equal(test_poll(io, n < 0 ? 1 : 0, &events), 0);
 	}
@@ -272,7 +274,7 @@ static void test_small_messages_queue(void **state)
 	size_t sent = 0, got = 0;
 	int fd = test_incoming(io, &ours, &hop);
 
-	for (; sent < 8 * sizeof(big); sent += sizeof(big))
+	for (; sent < 32 * sizeof(big); sent += sizeof(big))
 		assert_int_equal(stw_io_ops()->send(io, &hop, (struct stw_slices){ &one, 1 }), 0);
 	for (int i = 0; i < 1000; i++, sent += 5)
 		assert_int_equal(test_send(io, &hop, "small"), 0);
@@ -323,8 +325,8 @@ static void test_slow_reader(void **state)
 /* Bytes first, then the end; what was queued for a peer that has ended still goes out. */
 static void test_half_close(void **state)
 {
-	static char part[4 << 20];
-	struct stw_io *io = test_io(&(struct stw_io_options){ .max_output_bytes = 8 << 20 });
+	static char part[32 << 20];
+	struct stw_io *io = test_io(&(struct stw_io_options){ .max_output_bytes = 32 << 20 });
 	struct stw_listener ours = test_listen(io, STW_TRANSPORT_TCP, "127.0.0.1");
 	struct stw_str one = { part, sizeof(part) };
 	const struct stw_io_event *events;
@@ -340,6 +342,7 @@ static void test_half_close(void **state)
 	assert_int_equal(test_next(io, STW_IO_CLOSED)->error, 0);
 	assert_int_equal(test_send(io, &hop, "x"), -ENOTCONN);
 	while ((n = recv(fd, part, sizeof(part), MSG_DONTWAIT)) != 0) {
+		assert_true(n > 0 || errno == EAGAIN);
 		got += n > 0 ? (size_t)n : 0;
 		closed += test_poll(io, 1, &events);
 	}
@@ -443,7 +446,8 @@ static void test_fair(void **state)
 	stw_io_free(io);
 }
 
-/* Without descriptors connections are refused, the loop does not spin, and later ones are served. */
+/* Without descriptors connections are refused, the loop does not spin, and later ones are served.
+ */
 static void test_descriptors_run_out(void **state)
 {
 	enum { PEERS = 8 };
@@ -505,7 +509,8 @@ static void test_stop_listening(void **state)
 	union test_name name;
 	struct stw_hop hop;
 	socklen_t len;
-	int fd = test_incoming(io, &ours, &hop), late = test_socket(SOCK_STREAM, "127.0.0.1", &ignored);
+	int fd = test_incoming(io, &ours, &hop),
+	    late = test_socket(SOCK_STREAM, "127.0.0.1", &ignored);
 
 	stw_io_stop_listening(io);
 	len = test_name(&ours.bind, &name);

@@ -4,7 +4,8 @@
 #define BATCH 64
 
 struct side {
-	const char *host, *wildcard, *other;    /* other: a second address of the machine, NULL: none */
+	const char *host, *wildcard,
+		*other; /* other: a second address of the machine, NULL: none */
 };
 
 static const struct side sides[] = {
@@ -140,9 +141,11 @@ static void test_many_slices(void **state)
 	test_listen(io, STW_TRANSPORT_UDP, "127.0.0.1");
 	for (size_t i = 0; i < STW_ARRAY_SIZE(slices); i++)
 		slices[i] = STW_STR("a");
-	assert_int_equal(stw_io_ops()->send(io, &hop, (struct stw_slices){ slices, 1025 }), -EMSGSIZE);
+	assert_int_equal(
+		stw_io_ops()->send(io, &hop, (struct stw_slices){ slices, 1025 }), -EMSGSIZE);
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(stw_io_ops()->send(io, &hop, (struct stw_slices){ slices, 1000 }), 0);
+		assert_int_equal(
+			stw_io_ops()->send(io, &hop, (struct stw_slices){ slices, 1000 }), 0);
 	stw_io_flush(io);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(recv(fd, data, sizeof(data), 0), 1000);
@@ -194,6 +197,7 @@ static void test_refused(void **state)
 		test_listen(io, STW_TRANSPORT_UDP, sides[i].host);
 		close(gone_fd);
 		assert_int_equal(test_send(io, &to_gone, "x"), 0);
+		stw_io_flush(io);
 		assert_int_equal(test_send(io, &to_alive, "one"), 0);
 		stw_io_flush(io);
 		assert_int_equal(test_send(io, &to_alive, "two"), 0);
@@ -322,12 +326,18 @@ static void test_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_both_ways),     cmocka_unit_test(test_wildcard_source),
-		cmocka_unit_test(test_batch_in),      cmocka_unit_test(test_batch_out),
-		cmocka_unit_test(test_many_slices),   cmocka_unit_test(test_largest),
-		cmocka_unit_test(test_refused),       cmocka_unit_test(test_send_error),
-		cmocka_unit_test(test_wrong_hop),     cmocka_unit_test(test_listen_errors),
-		cmocka_unit_test(test_reuse_port),    cmocka_unit_test(test_stop_listening),
+		cmocka_unit_test(test_both_ways),
+		cmocka_unit_test(test_wildcard_source),
+		cmocka_unit_test(test_batch_in),
+		cmocka_unit_test(test_batch_out),
+		cmocka_unit_test(test_many_slices),
+		cmocka_unit_test(test_largest),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_send_error),
+		cmocka_unit_test(test_wrong_hop),
+		cmocka_unit_test(test_listen_errors),
+		cmocka_unit_test(test_reuse_port),
+		cmocka_unit_test(test_stop_listening),
 		cmocka_unit_test(test_no_memory),
 	};
 

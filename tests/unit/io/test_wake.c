@@ -97,9 +97,12 @@ static void test_new_fails(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_from_thread),    cmocka_unit_test(test_once),
-		cmocka_unit_test(test_deadline),       cmocka_unit_test(test_clock_and_seed),
-		cmocka_unit_test(test_local_addrs),    cmocka_unit_test(test_new_fails),
+		cmocka_unit_test(test_from_thread),
+		cmocka_unit_test(test_once),
+		cmocka_unit_test(test_deadline),
+		cmocka_unit_test(test_clock_and_seed),
+		cmocka_unit_test(test_local_addrs),
+		cmocka_unit_test(test_new_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
