@@ -5,7 +5,7 @@
 
 #define COLUMNS 79
 
-static void complain(struct stw_cli *cli, const char *format, va_list args)
+static void STW_PRINTF(2, 0) complain(struct stw_cli *cli, const char *format, va_list args)
 {
 	fprintf(cli->err, "strowger%s%s: ", cli->command ? " " : "",
 		cli->command ? cli->command->name : "");

@@ -399,15 +399,32 @@ static void test_each_option_is_set_and_read(void **state)
 	}
 }
 
+/* "*store\_sync*", as scdoc wants it. */
+static void man_name(const char *key, char name[64])
+{
+	*name++ = '*';
+	for (; *key; key++) {
+		if (*key == '_')
+			*name++ = '\\';
+		*name++ = *key;
+	}
+	strcpy(name, "*");
+}
+
 static void test_each_option_is_documented(void **state)
 {
 	const struct stw_option *option;
+	char name[64];
 	size_t count;
+	char *page = support_read_file(STW_SOURCE_ROOT "/docs/man/strowger.yaml.5.scd", &count);
 
 	option = stw_option_all(&count);
 	for (size_t i = 0; i < count; i++) {
 		size_t len = strlen(option[i].help);
 
+		man_name(option[i].key, name);
+		if (!strstr(page, name))
+			fail_msg("%s is not in strowger.yaml(5)", name);
 		assert_true(len > 10 && option[i].help[len - 1] == '.');
 		assert_ptr_equal(stw_option_find(option[i].key), &option[i]);
 		for (size_t j = 0; j < i; j++)
@@ -416,6 +433,7 @@ static void test_each_option_is_documented(void **state)
 			assert_memory_equal(option[i].rfc, "RFC ", 4);
 	}
 	assert_null(stw_option_find("registration"));
+	free(page);
 }
 
 static void test_listen_and_advertise(void **state)

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The executable beside this test, run as a user runs it: exit status, output, messages. */
+#include "support.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char strowger[4096], folder[] = "/tmp/strowger-cli-XXXXXX";
+
+struct result {
+	int status;
+	char text[200000];
+};
+
+/* `format` is the command line behind "strowger"; what is kept is chosen by the shell's redirections. */
+static void run(struct result *ret, const char *arguments)
+{
+	char line[6000];
+	size_t len;
+	FILE *out;
+
+	if (access(strowger, X_OK) < 0)
+		skip();
+	snprintf(line, sizeof(line), "cd %s && unset STROWGER_CONFIG && %s %s", folder, strowger,
+		arguments);
+	out = popen(line, "r");
+	assert_non_null(out);
+	len = fread(ret->text, 1, sizeof(ret->text) - 1, out);
+	ret->text[len] = '\0';
+	ret->status = WEXITSTATUS(pclose(out));
+}
+
+static void file_write(const char *name, const char *text)
+{
+	char path[256];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+static const struct { const char *arguments; int status; const char *part; } cases[] = {
+	{ "", 0, "usage: strowger COMMAND" },
+	{ "help", 0, "explain" },
+	{ "--help", 0, "explain" },
+	{ "--version", 0, "strowger 0." },
+	{ "help explain", 0, "usage: strowger explain [OPTIONS] [CODE|CAUSE]" },
+	{ "explain --help", 0, "--output FORMAT" },
+	{ "help exlpain 2>&1", 2, "did you mean explain?" },
+	{ "exlpain 2>&1", 2, "unknown command exlpain; did you mean explain?" },
+	{ "--vresion 2>&1", 2, "unknown option --vresion" },
+	{ "explain 488", 0, "488 Not Acceptable Here  (4xx Request Failure)\n" },
+	{ "explain 488", 0, "RFC 3261 §21.4.26" },
+	{ "explain 499", 0, "treats it as 400 Bad Request\n(RFC 3261 §8.1.3.2)" },
+	{ "explain 199 -o json", 0, "\"code\": 199" },
+	{ "explain 413", 0, "body-too-large" },
+	{ "explain body-too-large", 0, "413 Request Entity Too Large" },
+	{ "explain not-sip", 0, "none; the message is dropped" },
+	{ "explain body-to-large 2>&1", 1, "did you mean body-too-large?" },
+	{ "explain 42 2>&1", 2, "42 is not a response code; they go from 100 to 699" },
+	{ "explain 700 2>&1", 2, "not a response code" },
+	{ "explain 4xx 2>&1", 2, "not a response code" },
+	{ "explain 486 487 2>&1", 2, "unexpected argument 487" },
+	{ "explain --outptu json 2>&1", 2, "did you mean --output?" },
+	{ "explain -o xml 2>&1", 2, "allowed: text, json" },
+	{ "explain -o 2>&1", 2, "needs a value" },
+	{ "explain -z 2>&1", 2, "unknown option -z" },
+	{ "check 2>&1", 2, "an argument is missing" },
+	{ "check missing.yaml 2>&1", 1, "missing.yaml: No such file or directory" },
+	{ "check good.yaml", 0, "good.yaml: valid; domains example.com; listens on UDP 127.0.0.1:5070" },
+	{ "check bad.yaml 2>&1 >/dev/null", 1, "bad.yaml:2:3: unknown option \"log.levle\"; did you mean level?" },
+	{ "check -o json bad.yaml", 1, "\"valid\": false" },
+	{ "config --config good.yaml", 0, "\n  - udp:127.0.0.1:5070\n" },
+	{ "config --config missing.yaml 2>&1", 1, "missing.yaml: No such file or directory" },
+	{ "config --config bad.yaml 2>&1", 1, "bad.yaml:2:3: " },
+	{ "config --defaults > d.yaml", 0, "" },
+	{ "check d.yaml", 0, "d.yaml: valid" },
+	{ "explain > /dev/full", 1, "" },
+};
+
+static void test_status_and_output(void **state)
+{
+	static struct result result;
+	unsigned wrong = 0;
+
+	file_write("good.yaml", "domains: example.com\nlisten: [udp:127.0.0.1:5070]\n");
+	file_write("bad.yaml", "log:\n  levle: debug\n");
+	for (size_t i = 0; i < STW_ARRAY_SIZE(cases); i++) {
+		run(&result, cases[i].arguments);
+		if (result.status == cases[i].status && strstr(result.text, cases[i].part))
+			continue;
+		print_error("strowger %s: %d\n%s\n", cases[i].arguments, result.status, result.text);
+		wrong++;
+	}
+	assert_int_equal(wrong, 0);
+}
+
+static void test_json_is_json(void **state)
+{
+	static const struct { const char *arguments; size_t elements; } lists[] = {
+		{ "explain -o json", 77 }, { "config --defaults -o json", 43 },
+	};
+	static struct result result;
+	json_error_t error;
+	json_t *json;
+
+	for (size_t i = 0; i < STW_ARRAY_SIZE(lists); i++) {
+		run(&result, lists[i].arguments);
+		assert_int_equal(result.status, 0);
+		json = json_loads(result.text, 0, &error);
+		assert_non_null(json);
+		assert_int_equal(json_array_size(json), lists[i].elements);
+		json_decref(json);
+	}
+}
+
+/* All 77 codes stand in the list, by class. */
+static void test_explain_lists_all(void **state)
+{
+	static struct result result;
+	unsigned codes = 0, classes = 0;
+
+	run(&result, "explain");
+	for (const char *line = result.text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		codes += line[0] == ' ' && line[2] >= '1' && line[2] <= '6' && line[5] == ' ';
+		classes += strncmp(line + 1, "xx ", 3) == 0;
+	}
+	assert_int_equal(codes, 77);
+	assert_int_equal(classes, 6);
+}
+
+static int setup(void **state)
+{
+	ssize_t len = readlink("/proc/self/exe", strowger, sizeof(strowger) - 16);
+	char *slash;
+
+	if (len < 0 || !mkdtemp(folder))
+		return -1;
+	strowger[len] = '\0';
+	slash = strrchr(strowger, '/');
+	strcpy(slash + 1, "strowger");
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char line[64];
+
+	snprintf(line, sizeof(line), "rm -r %s", folder);
+	return system(line) == 0 ? 0 : -1;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_status_and_output),
+		cmocka_unit_test(test_json_is_json),
+		cmocka_unit_test(test_explain_lists_all),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
