@@ -49,7 +49,8 @@ static void values_walk(const struct stw_msg *msg)
 		while (stw_values_next(&values, &value)) {
 			require(is_within(msg, value) && value.len);
 			if (stw_address_parse(value, &address) == 0)
-				require(is_within(msg, address.uri.text) && is_within(msg, address.params));
+				require(is_within(msg, address.uri.text) &&
+					is_within(msg, address.params));
 			if (stw_via_parse(value, &via) == 0)
 				require(is_within(msg, via.params) && is_within(msg, via.branch));
 			stw_cseq_parse(value, &cseq);
@@ -64,8 +65,8 @@ static void body_walk(const struct stw_msg *msg)
 	struct stw_multipart multipart;
 	struct stw_part part;
 
-	if (stw_multipart_begin(stw_msg_value(msg, STW_HDR_CONTENT_TYPE), stw_msg_body(msg),
-		    &multipart) < 0)
+	if (stw_multipart_begin(
+		    stw_msg_value(msg, STW_HDR_CONTENT_TYPE), stw_msg_body(msg), &multipart) < 0)
 		return;
 	while (stw_multipart_next(&multipart, &part) > 0) {
 		require(is_within(msg, part.headers) && is_within(msg, part.body));
@@ -104,7 +105,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (stw_msg_check(&msg, &fault) < 0)
 		require(fault.cause);
 	else
-		require(msg.has_via && msg.has_from && msg.has_to && msg.has_call_id && msg.has_cseq);
+		require(msg.has_via && msg.has_from && msg.has_to && msg.has_call_id &&
+			msg.has_cseq);
 	fields_walk(&msg);
 	values_walk(&msg);
 	body_walk(&msg);

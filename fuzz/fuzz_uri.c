@@ -61,7 +61,8 @@ static void values_try(struct stw_str text)
 			require(stw_unquote(param.value, buffer).len <= param.value.len);
 	}
 	if (stw_via_parse(text, &via) == 0) {
-		require(via.host.len && is_within(text, via.sent_by) && is_within(text, via.params));
+		require(via.host.len && is_within(text, via.sent_by) &&
+			is_within(text, via.params));
 		require(is_within(text, via.received) && is_within(text, via.maddr));
 	}
 	free(buffer);

@@ -22,8 +22,8 @@ static int address_params_parse(struct stw_str text, struct stw_address *address
 	return more;
 }
 
-/* The `<` of a name-addr; value.len for an addr-spec. display-name = *(token LWS) / quoted-string; no
- * LWS is needed before the bracket (RFC 4475 §3.1.1.6). */
+/* The `<` of a name-addr; value.len for an addr-spec. display-name = *(token LWS) / quoted-string;
+ * no LWS is needed before the bracket (RFC 4475 §3.1.1.6). */
 static int bracket_find(struct stw_str value, struct stw_address *address, size_t *ret)
 {
 	size_t at = quoted_length(value, 0);

@@ -3,15 +3,15 @@
 
 #include <errno.h>
 
-/* What §8.1.1 demands of every message; each decoder leaves its `has_` flag and tells the first fault. */
+/* What §8.1.1 demands of every message; each decoder leaves its `has_` flag and tells the first
+ * fault. */
 struct check {
 	struct stw_msg *msg;
 	struct stw_fault *fault;
 	bool failed;
 };
 
-static void check_fault(struct check *check, enum stw_header header,
-			const struct stw_cause *cause)
+static void check_fault(struct check *check, enum stw_header header, const struct stw_cause *cause)
 {
 	const struct stw_field *field = stw_msg_find(check->msg, header);
 
@@ -21,8 +21,8 @@ static void check_fault(struct check *check, enum stw_header header,
 }
 
 /* The value of a mandatory field; false when there is none. */
-static bool value_take(struct check *check, enum stw_header header,
-		       const struct stw_cause *missing, struct stw_str *ret)
+static bool value_take(struct check *check, enum stw_header header, const struct stw_cause *missing,
+	struct stw_str *ret)
 {
 	*ret = stw_msg_value(check->msg, header);
 	if (!ret->ptr)

@@ -6,11 +6,11 @@
 #include <string.h>
 
 static const char days[7][4] = { "Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed" };
-static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
-	"Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+static const char months[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
+	"Oct", "Nov", "Dec" };
 
-#define DAY_S INT64_C(86400)
-#define YEAR_MAX_S INT64_C(253402300799)        /* 9999-12-31 23:59:59 */
+#define DAY_S      INT64_C(86400)
+#define YEAR_MAX_S INT64_C(253402300799) /* 9999-12-31 23:59:59 */
 
 /* Days since 1970-01-01 of the proleptic Gregorian calendar; months count from March. */
 static int64_t days_from_civil(int64_t year, unsigned month, unsigned day)
@@ -20,7 +20,7 @@ static int64_t days_from_civil(int64_t year, unsigned month, unsigned day)
 	int64_t day_of_year = (153 * m + 2) / 5 + day - 1;
 
 	return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 +
-		day_of_year - 719468;
+	       day_of_year - 719468;
 }
 
 static unsigned days_in_month(int64_t year, unsigned month)
@@ -28,7 +28,7 @@ static unsigned days_in_month(int64_t year, unsigned month)
 	int64_t next_year = month == 12 ? year + 1 : year;
 
 	return (unsigned)(days_from_civil(next_year, month % 12 + 1, 1) -
-		days_from_civil(year, month, 1));
+			  days_from_civil(year, month, 1));
 }
 
 /* "d": a digit; "A": any byte, read elsewhere; all else stands for itself. */
@@ -79,12 +79,12 @@ int stw_date_parse(struct stw_str value, int64_t *ret_s)
 	hour = date_digits(value, 17, 2);
 	minute = date_digits(value, 20, 2);
 	second = date_digits(value, 23, 2);
-	if (month > 12 || day < 1 || day > days_in_month(year, month) || hour > 23 ||
-		minute > 59 || second > 60)
+	if (month > 12 || day < 1 || day > days_in_month(year, month) || hour > 23 || minute > 59 ||
+		second > 60)
 		return -EBADMSG;
 
 	*ret_s = days_from_civil(year, month, day) * DAY_S +
-		(int64_t)(hour * 3600 + minute * 60 + second);
+		 (int64_t)(hour * 3600 + minute * 60 + second);
 	return 0;
 }
 
@@ -102,7 +102,8 @@ void stw_date_write(int64_t seconds, char buffer[STW_DATE_BYTES])
 	z = day + 719468;
 	era = z / 146097;
 	day_of_era = z - era * 146097;
-	year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+	year_of_era =
+		(day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
 	day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
 	m = (5 * day_of_year + 2) / 153;
 	month = (unsigned)(m < 10 ? m + 2 : m - 10);

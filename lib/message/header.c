@@ -8,7 +8,7 @@ static const struct {
 	char compact;
 	uint8_t flags;
 } headers[STW_HEADERS] = {
-#define X(id, name, compact, flags, rfc) \
+#define X(id, name, compact, flags, rfc)                                                           \
 	[STW_HDR_##id] = { { name, sizeof(name) - 1 }, compact, flags },
 	STW_HEADER_LIST(X)
 #undef X
@@ -16,7 +16,7 @@ static const struct {
 
 /* Open addressing. Filled from the list before main(), so that list and table cannot differ. */
 #define HEADER_SLOTS 512u
-#define NAME_MAX 24u
+#define NAME_MAX     24u
 static uint8_t slots[HEADER_SLOTS];
 static uint8_t compacts[26];
 

@@ -25,8 +25,8 @@ static int ipv4_parse(struct stw_str text, uint8_t ret_bytes[4])
 	return at == text.len ? 0 : -EBADMSG;
 }
 
-/* Of "::" at `at`; 3 for the ":::" that RFC 3261's grammar wants before an IPv4address and that is to
- * be tolerated (RFC 5118 §4.10); 0 when there is none. */
+/* Of "::" at `at`; 3 for the ":::" that RFC 3261's grammar wants before an IPv4address and that is
+ * to be tolerated (RFC 5118 §4.10); 0 when there is none. */
 static size_t gap_length(struct stw_str text, size_t at)
 {
 	if (!char_at(text, at, ':') || !char_at(text, at + 1, ':'))
@@ -91,8 +91,8 @@ int ipv6_parse(struct stw_str text, uint8_t ret_bytes[16])
 }
 
 /*
- * hostname = *( domainlabel "." ) toplabel [ "." ]. As senders do: "_" within labels, and a first digit
- * in the last label if it is not all digits (RFC 1123 §2.1).
+ * hostname = *( domainlabel "." ) toplabel [ "." ]. As senders do: "_" within labels, and a first
+ * digit in the last label if it is not all digits (RFC 1123 §2.1).
  */
 static bool is_hostname(struct stw_str text)
 {
@@ -139,7 +139,7 @@ int stw_host_parse(struct stw_str text, struct stw_str *ret, enum stw_host_kind 
 }
 
 int hostport_parse(struct stw_str text, bool lws, struct stw_str *ret_host,
-		   enum stw_host_kind *ret_kind, uint16_t *ret_port)
+	enum stw_host_kind *ret_kind, uint16_t *ret_port)
 {
 	size_t end = 0, at;
 	uint64_t port = 0;

@@ -11,17 +11,17 @@ enum {
 	CHAR_ALPHA = 1u << 1,
 	CHAR_HEX = 1u << 2,
 	CHAR_TOKEN = 1u << 3,
-	CHAR_WORD = 1u << 4,            /* word of Call-ID */
-	CHAR_USER = 1u << 5,            /* unreserved / user-unreserved */
+	CHAR_WORD = 1u << 4, /* word of Call-ID */
+	CHAR_USER = 1u << 5, /* unreserved / user-unreserved */
 	CHAR_PASSWORD = 1u << 6,
-	CHAR_PARAM = 1u << 7,           /* paramchar of a URI, without escaped */
-	CHAR_HEADER = 1u << 8,          /* hname, hvalue of a URI, without escaped */
-	CHAR_URIC = 1u << 9,            /* uric, without escaped */
+	CHAR_PARAM = 1u << 7,  /* paramchar of a URI, without escaped */
+	CHAR_HEADER = 1u << 8, /* hname, hvalue of a URI, without escaped */
+	CHAR_URIC = 1u << 9,   /* uric, without escaped */
 	CHAR_SCHEME = 1u << 10,
-	CHAR_VALUE = 1u << 11,          /* unquoted value of a header parameter, see lexer.c */
-	CHAR_DISPLAY = 1u << 12,        /* unquoted display-name, see lexer.c */
-	CHAR_RESERVED = 1u << 13,       /* reserved of RFC 2396 §2.2 */
-	CHAR_LWS = 1u << 14,            /* SP, HTAB and the CR LF of a fold */
+	CHAR_VALUE = 1u << 11,    /* unquoted value of a header parameter, see lexer.c */
+	CHAR_DISPLAY = 1u << 12,  /* unquoted display-name, see lexer.c */
+	CHAR_RESERVED = 1u << 13, /* reserved of RFC 2396 §2.2 */
+	CHAR_LWS = 1u << 14,      /* SP, HTAB and the CR LF of a fold */
 	CHAR_ALPHANUM = CHAR_ALPHA | CHAR_DIGIT,
 };
 
@@ -53,7 +53,8 @@ static inline bool char_at(struct stw_str text, size_t at, char byte)
 	return at < text.len && text.ptr[at] == byte;
 }
 
-/** The part [from, to), which the caller knows to be within the text; of absent text it is absent. */
+/** The part [from, to), which the caller knows to be within the text; of absent text it is absent.
+ */
 static inline struct stw_str str_part(struct stw_str text, size_t from, size_t to)
 {
 	return (struct stw_str){ text.ptr ? text.ptr + from : NULL, to - from };
@@ -78,15 +79,16 @@ struct stw_str str_trim_lws(struct stw_str text);
 unsigned char_hex(char byte);
 /** As char_run(), with well-formed "%HH" among the bytes. */
 size_t escaped_run(struct stw_str text, size_t at, unsigned classes);
-/** Bytes of the quoted-string at `at`, both quotes counted; 0 when there is none or it is not closed. */
+/** Bytes of the quoted-string at `at`, both quotes counted; 0 when there is none or it is not
+ * closed. */
 size_t quoted_length(struct stw_str text, size_t at);
 /** IPv6address of RFC 3261 §25.1 without brackets. @return 0, -EBADMSG */
 int ipv6_parse(struct stw_str text, uint8_t ret_bytes[16]);
 /** hostport of a URI or sent-by of a Via; with `lws`, LWS may surround the colon. */
 int hostport_parse(struct stw_str text, bool lws, struct stw_str *ret_host,
-		   enum stw_host_kind *ret_kind, uint16_t *ret_port);
+	enum stw_host_kind *ret_kind, uint16_t *ret_port);
 /** Record a fault unless a graver one, or an earlier one as grave, stands there (F4–F9). */
 void fault_note(const struct stw_msg *msg, struct stw_fault *fault, size_t offset,
-		enum stw_header header, const struct stw_cause *cause);
+	enum stw_header header, const struct stw_cause *cause);
 
 #endif

@@ -9,55 +9,55 @@
 #define ALPHA(c)        (IN(c, 'a', 'z') || IN(c, 'A', 'Z'))
 #define ALPHANUM(c)     (ALPHA(c) || DIGIT(c))
 #define HEXDIG(c)       (DIGIT(c) || IN(c, 'a', 'f') || IN(c, 'A', 'F'))
-#define MARK(c)                                                                               \
-	((c) == '-' || (c) == '_' || (c) == '.' || (c) == '!' || (c) == '~' || (c) == '*' || \
-	 (c) == '\'' || (c) == '(' || (c) == ')')
+#define MARK(c)                                                                                    \
+	((c) == '-' || (c) == '_' || (c) == '.' || (c) == '!' || (c) == '~' || (c) == '*' ||       \
+		(c) == '\'' || (c) == '(' || (c) == ')')
 #define UNRESERVED(c) (ALPHANUM(c) || MARK(c))
-#define RESERVED(c)                                                                           \
-	((c) == ';' || (c) == '/' || (c) == '?' || (c) == ':' || (c) == '@' || (c) == '&' || \
-	 (c) == '=' || (c) == '+' || (c) == '$' || (c) == ',')
-#define TOKEN(c)                                                                              \
-	(ALPHANUM(c) || (c) == '-' || (c) == '.' || (c) == '!' || (c) == '%' || (c) == '*' || \
-	 (c) == '_' || (c) == '+' || (c) == '`' || (c) == '\'' || (c) == '~')
-#define WORD(c)                                                                               \
-	(TOKEN(c) || (c) == '(' || (c) == ')' || (c) == '<' || (c) == '>' || (c) == ':' ||   \
-	 (c) == '\\' || (c) == '"' || (c) == '/' || (c) == '[' || (c) == ']' || (c) == '?' || \
-	 (c) == '{' || (c) == '}')
-#define PASSWORD(c) \
+#define RESERVED(c)                                                                                \
+	((c) == ';' || (c) == '/' || (c) == '?' || (c) == ':' || (c) == '@' || (c) == '&' ||       \
+		(c) == '=' || (c) == '+' || (c) == '$' || (c) == ',')
+#define TOKEN(c)                                                                                   \
+	(ALPHANUM(c) || (c) == '-' || (c) == '.' || (c) == '!' || (c) == '%' || (c) == '*' ||      \
+		(c) == '_' || (c) == '+' || (c) == '`' || (c) == '\'' || (c) == '~')
+#define WORD(c)                                                                                    \
+	(TOKEN(c) || (c) == '(' || (c) == ')' || (c) == '<' || (c) == '>' || (c) == ':' ||         \
+		(c) == '\\' || (c) == '"' || (c) == '/' || (c) == '[' || (c) == ']' ||             \
+		(c) == '?' || (c) == '{' || (c) == '}')
+#define PASSWORD(c)                                                                                \
 	(UNRESERVED(c) || (c) == '&' || (c) == '=' || (c) == '+' || (c) == '$' || (c) == ',')
 /* "#" is not in the grammar, but some telephones dial "sip:*21#@…" without escaping it. */
 #define USER(c) (PASSWORD(c) || (c) == ';' || (c) == '?' || (c) == '/' || (c) == '#')
-#define PARAM(c)                                                                              \
-	(UNRESERVED(c) || (c) == '[' || (c) == ']' || (c) == '/' || (c) == ':' || (c) == '&' || \
-	 (c) == '+' || (c) == '$')
-#define HEADER(c)                                                                             \
-	(UNRESERVED(c) || (c) == '[' || (c) == ']' || (c) == '/' || (c) == '?' || (c) == ':' || \
-	 (c) == '+' || (c) == '$')
+#define PARAM(c)                                                                                   \
+	(UNRESERVED(c) || (c) == '[' || (c) == ']' || (c) == '/' || (c) == ':' || (c) == '&' ||    \
+		(c) == '+' || (c) == '$')
+#define HEADER(c)                                                                                  \
+	(UNRESERVED(c) || (c) == '[' || (c) == ']' || (c) == '/' || (c) == '?' || (c) == ':' ||    \
+		(c) == '+' || (c) == '$')
 /* "[" and "]" for the IPv6 references that RFC 3986 §3.2.2 brought. */
 #define URIC(c)   (RESERVED(c) || UNRESERVED(c) || (c) == '[' || (c) == ']')
 #define SCHEME(c) (ALPHANUM(c) || (c) == '+' || (c) == '-' || (c) == '.')
 /* gen-value is token / host; senders also leave paramchars, "=", "@" and UTF-8 unquoted. */
-#define VALUE(c)                                                                              \
-	((TOKEN(c) || PARAM(c) || (c) == '=' || (c) == '@' || (c) == '?' || (c) == '{' ||    \
-	  (c) == '}' || (c) == '|' || (c) == '^' || (c) == '#' || (c) >= 0x80))
+#define VALUE(c)                                                                                   \
+	((TOKEN(c) || PARAM(c) || (c) == '=' || (c) == '@' || (c) == '?' || (c) == '{' ||          \
+		(c) == '}' || (c) == '|' || (c) == '^' || (c) == '#' || (c) >= 0x80))
 /* *(token LWS); senders also leave UTF-8 unquoted. */
 #define DISPLAY(c) (TOKEN(c) || (c) >= 0x80)
 #define LWS(c)     ((c) == ' ' || (c) == '\t' || (c) == '\r' || (c) == '\n')
 
-#define CLASS(c)                                                                              \
-	((DIGIT(c) ? CHAR_DIGIT : 0) | (ALPHA(c) ? CHAR_ALPHA : 0) | (HEXDIG(c) ? CHAR_HEX : 0) | \
-	 (TOKEN(c) ? CHAR_TOKEN : 0) | (WORD(c) ? CHAR_WORD : 0) | (USER(c) ? CHAR_USER : 0) | \
-	 (PASSWORD(c) ? CHAR_PASSWORD : 0) | (PARAM(c) ? CHAR_PARAM : 0) |                   \
-	 (HEADER(c) ? CHAR_HEADER : 0) | (URIC(c) ? CHAR_URIC : 0) |                         \
-	 (SCHEME(c) ? CHAR_SCHEME : 0) | (VALUE(c) ? CHAR_VALUE : 0) |                       \
-	 (DISPLAY(c) ? CHAR_DISPLAY : 0) | (RESERVED(c) ? CHAR_RESERVED : 0) |               \
-	 (LWS(c) ? CHAR_LWS : 0))
+#define CLASS(c)                                                                                   \
+	((DIGIT(c) ? CHAR_DIGIT : 0) | (ALPHA(c) ? CHAR_ALPHA : 0) | (HEXDIG(c) ? CHAR_HEX : 0) |  \
+		(TOKEN(c) ? CHAR_TOKEN : 0) | (WORD(c) ? CHAR_WORD : 0) |                          \
+		(USER(c) ? CHAR_USER : 0) | (PASSWORD(c) ? CHAR_PASSWORD : 0) |                    \
+		(PARAM(c) ? CHAR_PARAM : 0) | (HEADER(c) ? CHAR_HEADER : 0) |                      \
+		(URIC(c) ? CHAR_URIC : 0) | (SCHEME(c) ? CHAR_SCHEME : 0) |                        \
+		(VALUE(c) ? CHAR_VALUE : 0) | (DISPLAY(c) ? CHAR_DISPLAY : 0) |                    \
+		(RESERVED(c) ? CHAR_RESERVED : 0) | (LWS(c) ? CHAR_LWS : 0))
 #define LOWER(c) (uint8_t)(IN(c, 'A', 'Z') ? (c) + ('a' - 'A') : (c))
 
-#define EACH4(X, c)   X(c), X((c) + 1), X((c) + 2), X((c) + 3)
-#define EACH16(X, c)  EACH4(X, c), EACH4(X, (c) + 4), EACH4(X, (c) + 8), EACH4(X, (c) + 12)
-#define EACH64(X, c)  EACH16(X, c), EACH16(X, (c) + 16), EACH16(X, (c) + 32), EACH16(X, (c) + 48)
-#define EACH256(X)    EACH64(X, 0), EACH64(X, 64), EACH64(X, 128), EACH64(X, 192)
+#define EACH4(X, c)  X(c), X((c) + 1), X((c) + 2), X((c) + 3)
+#define EACH16(X, c) EACH4(X, c), EACH4(X, (c) + 4), EACH4(X, (c) + 8), EACH4(X, (c) + 12)
+#define EACH64(X, c) EACH16(X, c), EACH16(X, (c) + 16), EACH16(X, (c) + 32), EACH16(X, (c) + 48)
+#define EACH256(X)   EACH64(X, 0), EACH64(X, 64), EACH64(X, 128), EACH64(X, 192)
 
 const uint16_t stw_char_class[256] = { EACH256(CLASS) };
 const uint8_t stw_char_lower[256] = { EACH256(LOWER) };
@@ -106,7 +106,8 @@ size_t escaped_run(struct stw_str text, size_t at, unsigned classes)
 	for (;;) {
 		at += char_run(text, at, classes);
 		if (text.len - at < 3 || text.ptr[at] != '%' ||
-			!char_is(text.ptr[at + 1], CHAR_HEX) || !char_is(text.ptr[at + 2], CHAR_HEX))
+			!char_is(text.ptr[at + 1], CHAR_HEX) ||
+			!char_is(text.ptr[at + 2], CHAR_HEX))
 			return at - start;
 		at += 3;
 	}

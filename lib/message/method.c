@@ -22,6 +22,7 @@ enum stw_method stw_method_from(struct stw_str token)
 #define KEY(len, letter) ((len) << 8 | (letter))
 	if (token.len < 3 || token.len > 9)
 		return STW_METHOD_UNKNOWN;
+	/* clang-format off */
 	switch (KEY(token.len, (size_t)(uint8_t)token.ptr[0])) {
 	case KEY(3, 'A'): return method_if(token, STW_METHOD_ACK);
 	case KEY(3, 'B'): return method_if(token, STW_METHOD_BYE);
@@ -39,6 +40,7 @@ enum stw_method stw_method_from(struct stw_str token)
 	case KEY(9, 'S'): return method_if(token, STW_METHOD_SUBSCRIBE);
 	default: return STW_METHOD_UNKNOWN;
 	}
+	/* clang-format on */
 #undef KEY
 }
 

@@ -3,7 +3,8 @@
 
 #include <errno.h>
 
-/* generic-param = token [ EQUAL gen-value ], and uri-parameter, whose names may hold more (§25.1). */
+/* generic-param = token [ EQUAL gen-value ], and uri-parameter, whose names may hold more (§25.1).
+ */
 int stw_param_next(struct stw_str params, size_t *at, struct stw_param *ret)
 {
 	size_t pos = lws_skip(params, *at), name, value, len;

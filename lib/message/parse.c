@@ -22,25 +22,30 @@ struct scan {
 	struct stw_msg *msg;
 	const struct stw_msg_limits *limits;
 	struct stw_fault *fault;
-	const char *end;                /* no byte behind is looked at but the body's */
-	bool has_length;                /* Content-Length seen */
-	uint64_t length;                /* its value; UINT64_MAX: not a number */
+	const char *end; /* no byte behind is looked at but the body's */
+	bool has_length; /* Content-Length seen */
+	uint64_t length; /* its value; UINT64_MAX: not a number */
 };
 
 /* Order of the common front: 505, 414, 413, 513, then all the 400s in the order of their place. */
 static unsigned fault_rank(const struct stw_cause *cause)
 {
 	switch (cause->code) {
-	case 505: return 1;
-	case 414: return 2;
-	case 413: return 3;
-	case 513: return 4;
-	default: return 5;
+	case 505:
+		return 1;
+	case 414:
+		return 2;
+	case 413:
+		return 3;
+	case 513:
+		return 4;
+	default:
+		return 5;
 	}
 }
 
 void fault_note(const struct stw_msg *msg, struct stw_fault *fault, size_t offset,
-		enum stw_header header, const struct stw_cause *cause)
+	enum stw_header header, const struct stw_cause *cause)
 {
 	const char *at = msg->data, *end = msg->data + offset;
 	unsigned line = 1;
@@ -147,7 +152,7 @@ static const char *line_end(struct scan *scan, const char *at, const char **ret_
 static bool starts_sip(struct stw_str text)
 {
 	return text.len >= 4 && char_lower(text.ptr[0]) == 's' && char_lower(text.ptr[1]) == 'i' &&
-		char_lower(text.ptr[2]) == 'p' && text.ptr[3] == '/';
+	       char_lower(text.ptr[2]) == 'p' && text.ptr[3] == '/';
 }
 
 /* SIP-Version of `text`, which starts with "SIP/". @return its length; 0 when it is none */
@@ -162,7 +167,8 @@ static size_t version_length(struct stw_str text, bool *ret_is_2_0)
 	return 5 + major + minor;
 }
 
-/* Status-Line = SIP-Version SP Status-Code SP Reason-Phrase; the SP behind the code may be missing. */
+/* Status-Line = SIP-Version SP Status-Code SP Reason-Phrase; the SP behind the code may be missing.
+ */
 static void status_line_read(struct scan *scan, struct stw_str line)
 {
 	struct stw_msg *msg = scan->msg;
@@ -178,7 +184,7 @@ static void status_line_read(struct scan *scan, struct stw_str line)
 		return;
 	}
 	code = (unsigned)(line.ptr[at + 1] - '0') * 100 + (unsigned)(line.ptr[at + 2] - '0') * 10 +
-		(unsigned)(line.ptr[at + 3] - '0');
+	       (unsigned)(line.ptr[at + 3] - '0');
 	if (code < 100 || code > 699) {
 		scan_fault(scan, line.ptr + at + 1, &stw_cause_bad_status_line);
 		return;
@@ -281,8 +287,8 @@ static bool may_repeat(enum stw_header header)
 	}
 }
 
-static void header_fault(struct scan *scan, const struct stw_field *field,
-			 const struct stw_cause *cause)
+static void header_fault(
+	struct scan *scan, const struct stw_field *field, const struct stw_cause *cause)
 {
 	scan->msg->has_fault = true;
 	fault_note(scan->msg, scan->fault, field->start, (enum stw_header)field->header, cause);
@@ -315,7 +321,7 @@ static void field_add(struct scan *scan, const struct stw_field *field)
 	if (field->header == STW_HDR_CONTENT_LENGTH)
 		content_length_read(scan, field);
 	else if (field->header && msg->first[field->header] &&
-		!may_repeat((enum stw_header)field->header))
+		 !may_repeat((enum stw_header)field->header))
 		header_fault(scan, field, &stw_cause_header_repeated);
 
 	if (msg->field_count == msg->field_capacity ||
@@ -421,9 +427,10 @@ static void msg_clear(struct stw_msg *msg, const char *data)
 }
 
 int stw_msg_parse(struct stw_msg *msg, const char *data, size_t len,
-		  const struct stw_msg_limits *limits, struct stw_fault *fault)
+	const struct stw_msg_limits *limits, struct stw_fault *fault)
 {
-	struct scan scan = { msg, limits ? limits : &stw_msg_limits_default, fault, NULL, false, 0 };
+	struct scan scan = { msg, limits ? limits : &stw_msg_limits_default, fault, NULL, false,
+		0 };
 	const char *next, *body;
 	int err;
 

@@ -79,8 +79,8 @@ static int sip_uri_parse(struct stw_str text, size_t at, struct stw_uri *uri)
 	}
 	for (end = at; end < text.len && text.ptr[end] != ';' && text.ptr[end] != '?'; end++)
 		;
-	if (hostport_parse(str_part(text, at, end), false, &uri->host, &uri->host_kind,
-		    &uri->port) < 0)
+	if (hostport_parse(
+		    str_part(text, at, end), false, &uri->host, &uri->host_kind, &uri->port) < 0)
 		return -EBADMSG;
 
 	params = end;
@@ -95,8 +95,8 @@ static int sip_uri_parse(struct stw_str text, size_t at, struct stw_uri *uri)
 	return uri_headers_valid(uri->headers) ? 0 : -EBADMSG;
 }
 
-/* telephone-uri = "tel:" telephone-subscriber. A local number without phone-context is let pass: the
- * dial plan knows its context. */
+/* telephone-uri = "tel:" telephone-subscriber. A local number without phone-context is let pass:
+ * the dial plan knows its context. */
 static int tel_uri_parse(struct stw_str text, size_t at, struct stw_uri *uri)
 {
 	size_t number = at, digits = 0;
@@ -167,7 +167,8 @@ bool stw_uri_param(const struct stw_uri *uri, struct stw_str name, struct stw_st
 
 /* ---- comparison, §19.1.4 ------------------------------------------------------------ */
 
-/* The byte at *at, unescaped; an escaped reserved byte keeps a mark, as it does not equal itself. */
+/* The byte at *at, unescaped; an escaped reserved byte keeps a mark, as it does not equal itself.
+ */
 static unsigned unit_next(struct stw_str text, size_t *at, bool nocase)
 {
 	unsigned byte = (uint8_t)text.ptr[*at], mark = 0;
@@ -203,12 +204,13 @@ static bool host_equal(const struct stw_uri *a, const struct stw_uri *b)
 	if (a->host_kind != STW_HOST_IPV6)
 		return stw_str_equal_nocase(a->host, b->host);
 	return ipv6_parse(a->host, left) == 0 && ipv6_parse(b->host, right) == 0 &&
-		!memcmp(left, right, sizeof(left));
+	       !memcmp(left, right, sizeof(left));
 }
 
 enum match { MATCH_ABSENT, MATCH_DIFFERS, MATCH_EQUAL };
 
-/* Is a parameter of that name there, and one of that value too? Names are compared as escaped text. */
+/* Is a parameter of that name there, and one of that value too? Names are compared as escaped text.
+ */
 static enum match param_lookup(struct stw_str params, const struct stw_param *wanted)
 {
 	enum match match = MATCH_ABSENT;
@@ -225,8 +227,8 @@ static enum match param_lookup(struct stw_str params, const struct stw_param *wa
 	return match;
 }
 
-/* "A user, ttl, or method uri-parameter appearing in only one URI never matches"; maddr and transport
- * likewise. */
+/* "A user, ttl, or method uri-parameter appearing in only one URI never matches"; maddr and
+ * transport likewise. */
 static bool param_must_be_in_both(struct stw_str name)
 {
 	static const char *const names[] = { "user", "ttl", "method", "maddr", "transport" };
@@ -321,19 +323,19 @@ bool stw_uri_equal(const struct stw_uri *a, const struct stw_uri *b)
 	case STW_SCHEME_SIP:
 	case STW_SCHEME_SIPS:
 		return a->port == b->port && host_equal(a, b) &&
-			escaped_equal(a->user, b->user, false) &&
-			escaped_equal(a->password, b->password, false) &&
-			params_match(a->params, b->params, false) &&
-			params_match(b->params, a->params, false) &&
-			headers_match(a->headers, b->headers) &&
-			headers_match(b->headers, a->headers);
+		       escaped_equal(a->user, b->user, false) &&
+		       escaped_equal(a->password, b->password, false) &&
+		       params_match(a->params, b->params, false) &&
+		       params_match(b->params, a->params, false) &&
+		       headers_match(a->headers, b->headers) &&
+		       headers_match(b->headers, a->headers);
 	case STW_SCHEME_TEL:
 		return number_equal(a->user, b->user) && params_match(a->params, b->params, true) &&
-			params_match(b->params, a->params, true);
+		       params_match(b->params, a->params, true);
 	case STW_SCHEME_URN:
 	case STW_SCHEME_OTHER:
 		break;
 	}
 	return stw_str_equal_nocase(a->scheme_name, b->scheme_name) &&
-		stw_str_equal(a->opaque, b->opaque);
+	       stw_str_equal(a->opaque, b->opaque);
 }

@@ -51,9 +51,10 @@ struct stw_values stw_msg_values(const struct stw_msg *msg, enum stw_header head
 }
 
 /*
- * The comma that ends the value at `at`, or the end (§7.3.1). Commas within quoted-string and <> are
- * part of it. Parentheses are no comments here: no list header field has a comment in its grammar,
- * and the user part of a URI may hold an unbalanced one (§25.1). What is left open runs to the end.
+ * The comma that ends the value at `at`, or the end (§7.3.1). Commas within quoted-string and <>
+ * are part of it. Parentheses are no comments here: no list header field has a comment in its
+ * grammar, and the user part of a URI may hold an unbalanced one (§25.1). What is left open runs to
+ * the end.
  */
 static size_t value_end(struct stw_str text, size_t at)
 {

@@ -12,8 +12,8 @@ static struct stw_str token_take(struct stw_str value, size_t *at)
 	return str_part(value, start, start + len);
 }
 
-/* sent-protocol = protocol-name SLASH protocol-version SLASH transport. Any name and version will do:
- * a 505 travels back along a Via of that version (RFC 4475 §3.1.2.16). */
+/* sent-protocol = protocol-name SLASH protocol-version SLASH transport. Any name and version will
+ * do: a 505 travels back along a Via of that version (RFC 4475 §3.1.2.16). */
 static int sent_protocol_parse(struct stw_str value, size_t *at, struct stw_via *via)
 {
 	if (!token_take(value, at).len || !char_at(value, (*at)++, '/') ||
@@ -22,7 +22,8 @@ static int sent_protocol_parse(struct stw_str value, size_t *at, struct stw_via 
 	via->transport = token_take(value, at);
 	/* LWS stands between transport and sent-by. */
 	return via->transport.len && via->transport.ptr + via->transport.len < value.ptr + *at
-		? 0 : -EBADMSG;
+		       ? 0
+		       : -EBADMSG;
 }
 
 /* An address with the brackets that some put around IPv6 (RFC 5118 §4.5) or without, or a host. */
@@ -64,7 +65,8 @@ static int via_param_parse(const struct stw_param *param, struct stw_via *via)
 	} else if (name.len == 5 && stw_str_equal_nocase(name, STW_STR("rport"))) {
 		return via->has_rport ? 0 : rport_parse(value, via);
 	} else if (name.len == 8 && stw_str_equal_nocase(name, STW_STR("received"))) {
-		/* Whoever receives a request writes this anew (§18.2.1): no address counts as none. */
+		/* Whoever receives a request writes this anew (§18.2.1): no address counts as none.
+		 */
 		if (!via->received.ptr)
 			via_host_parse(value, &via->received);
 	} else if (name.len == 5 && stw_str_equal_nocase(name, STW_STR("maddr"))) {

@@ -33,7 +33,7 @@ struct guarded_msg {
 };
 
 static inline int guarded_parse_bytes(struct guarded_msg *guarded, const char *bytes, size_t len,
-				      const struct stw_msg_limits *limits)
+	const struct stw_msg_limits *limits)
 {
 	guarded->text = (struct stw_str){ support_guarded(bytes, len), len };
 	guarded->msg.fields = guarded->fields;

@@ -12,22 +12,52 @@ static const struct {
 	{ "<sip:a@b;x=y?z=1>;TAG=2;tag=3", "", "sip:a@b;x=y?z=1", true, ";TAG=2;tag=3", "2" },
 	{ "caller<sip:a@b>", "caller", "sip:a@b", true, "", NULL },
 	{ "A. B-c \t d <sip:a@b> ; q=0.5", "A. B-c \t d", "sip:a@b", true, "; q=0.5", NULL },
-	{ "\"Quoted \\\"<x>\\\" string\"\r\n <sip:a@b>", "\"Quoted \\\"<x>\\\" string\"", "sip:a@b", true,
-	  "", NULL },
+	{ "\"Quoted \\\"<x>\\\" string\"\r\n <sip:a@b>", "\"Quoted \\\"<x>\\\" string\"", "sip:a@b",
+		true, "", NULL },
 	{ "\"\"<sip:a@b>", "\"\"", "sip:a@b", true, "", NULL },
 	{ "J\xc3\xb6rg <sip:a@b>", "J\xc3\xb6rg", "sip:a@b", true, "", NULL },
 	{ "<tel:+1>;+sip.instance=\"<urn:uuid:1;2,3>\";expires=60", "", "tel:+1", true,
-	  ";+sip.instance=\"<urn:uuid:1;2,3>\";expires=60", NULL },
+		";+sip.instance=\"<urn:uuid:1;2,3>\";expires=60", NULL },
 	{ "http://a/b;tag=x", "", "http://a/b", false, ";tag=x", "x" },
 	{ "<urn:service:sos>", "", "urn:service:sos", true, "", NULL },
 };
 
 static const char *const bad[] = {
-	"", " ", "<>", "a", "a b", "\"", "\"a", "\"a\"", "\"a\" sip:a@b", "<sip:a@b", "sip:a@b>",
-	"< sip:a@b>", "<sip:a@b >", "<sip:a b>", "a,b <sip:a@b>", "a@b <sip:a@b>", "\"a\" b <sip:a@b>",
-	"sip:a@b?c=d", "sip:a,b@c", "sip:a@b c", "sip:a@b;", "<sip:a@b>;", "<sip:a@b>;;a", "<sip:a@b>;=a",
-	"<sip:a@b>;a=", "<sip:a@b>;tag", "<sip:a@b>;tag=\"x\"", "<sip:a@b>;tag=a@b", "<sip:a@b> x",
-	"<sip:a@b>,<sip:c@d>", "<sip:a@b>;a=\"open", "<sip:a@b>;a b", "*;a=b", "**", "<*>",
+	"",
+	" ",
+	"<>",
+	"a",
+	"a b",
+	"\"",
+	"\"a",
+	"\"a\"",
+	"\"a\" sip:a@b",
+	"<sip:a@b",
+	"sip:a@b>",
+	"< sip:a@b>",
+	"<sip:a@b >",
+	"<sip:a b>",
+	"a,b <sip:a@b>",
+	"a@b <sip:a@b>",
+	"\"a\" b <sip:a@b>",
+	"sip:a@b?c=d",
+	"sip:a,b@c",
+	"sip:a@b c",
+	"sip:a@b;",
+	"<sip:a@b>;",
+	"<sip:a@b>;;a",
+	"<sip:a@b>;=a",
+	"<sip:a@b>;a=",
+	"<sip:a@b>;tag",
+	"<sip:a@b>;tag=\"x\"",
+	"<sip:a@b>;tag=a@b",
+	"<sip:a@b> x",
+	"<sip:a@b>,<sip:c@d>",
+	"<sip:a@b>;a=\"open",
+	"<sip:a@b>;a b",
+	"*;a=b",
+	"**",
+	"<*>",
 	"\"a\r\nb\" <sip:a@b>",
 };
 
@@ -73,14 +103,20 @@ static void test_torture(void **state)
 {
 	struct stw_address address;
 
-	assert_int_equal(stw_address_parse(STW_STR(
-		"sip:user@example.com?Route=%3Csip:sip.example.com%3E"), &address), -EBADMSG);
-	assert_int_equal(stw_address_parse(STW_STR(
-		"\"Watson, Thomas\" < sip:t.watson@example.org >"), &address), -EBADMSG);
-	assert_int_equal(stw_address_parse(STW_STR(
-		"Bell, Alexander <sip:a.g.bell@example.com>;tag=43"), &address), -EBADMSG);
-	assert_int_equal(stw_address_parse(STW_STR(
-		"\"Joe\" <sip:joe@example.org>;;;;"), &address), -EBADMSG);
+	assert_int_equal(
+		stw_address_parse(
+			STW_STR("sip:user@example.com?Route=%3Csip:sip.example.com%3E"), &address),
+		-EBADMSG);
+	assert_int_equal(
+		stw_address_parse(
+			STW_STR("\"Watson, Thomas\" < sip:t.watson@example.org >"), &address),
+		-EBADMSG);
+	assert_int_equal(
+		stw_address_parse(
+			STW_STR("Bell, Alexander <sip:a.g.bell@example.com>;tag=43"), &address),
+		-EBADMSG);
+	assert_int_equal(stw_address_parse(STW_STR("\"Joe\" <sip:joe@example.org>;;;;"), &address),
+		-EBADMSG);
 }
 
 static void test_wildcard(void **state)

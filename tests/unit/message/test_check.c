@@ -3,11 +3,11 @@
 
 #include <stdio.h>
 
-#define VIA "Via: SIP/2.0/UDP h;branch=z9hG4bK1\r\n"
-#define FROM "From: <sip:a@b>;tag=1\r\n"
-#define TO "To: <sip:c@d>\r\n"
-#define ID "Call-ID: x@y\r\n"
-#define CSEQ "CSeq: 1 OPTIONS\r\n"
+#define VIA   "Via: SIP/2.0/UDP h;branch=z9hG4bK1\r\n"
+#define FROM  "From: <sip:a@b>;tag=1\r\n"
+#define TO    "To: <sip:c@d>\r\n"
+#define ID    "Call-ID: x@y\r\n"
+#define CSEQ  "CSeq: 1 OPTIONS\r\n"
 #define START "OPTIONS sip:c@d SIP/2.0\r\n"
 
 static const struct {
@@ -22,7 +22,9 @@ static const struct {
 	{ START "Via: x\r\n" FROM TO ID CSEQ "\r\n", "bad-via" },
 	{ START "Via: ,,\r\n" FROM TO ID CSEQ "\r\n", "bad-via" },
 	{ START "Via:\r\n" FROM TO ID CSEQ "\r\n", "bad-via" },
-	{ START "Via: ," "SIP/2.0/UDP h, broken\r\n" FROM TO ID CSEQ "\r\n", "" },
+	{ START "Via: ,"
+		"SIP/2.0/UDP h, broken\r\n" FROM TO ID CSEQ "\r\n",
+		"" },
 	{ START "Via: SIP/2.0/UDP h;branch=Z9hG4bK\r\n" FROM TO ID CSEQ "\r\n", "bad-branch" },
 	{ "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK\r\n" FROM TO ID CSEQ "\r\n", "" },
 	{ START VIA "From: a b\r\n" TO ID CSEQ "\r\n", "bad-from" },
@@ -77,7 +79,7 @@ static void test_decoded(void **state)
 	assert_int_equal(guarded_parse(&m, START VIA FROM TO ID CSEQ "\r\n"), 0);
 	assert_int_equal(stw_msg_check(&m.msg, &m.fault), 0);
 	assert_true(m.msg.has_via && m.msg.has_from && m.msg.has_to && m.msg.has_call_id &&
-		m.msg.has_cseq && m.msg.has_uri);
+		    m.msg.has_cseq && m.msg.has_uri);
 	assert_str(m.msg.via.branch, "z9hG4bK1");
 	assert_str(m.msg.from.tag, "1");
 	assert_null(m.msg.to.tag.ptr);
@@ -86,8 +88,8 @@ static void test_decoded(void **state)
 	assert_str(m.msg.uri.user, "c");
 	guarded_done(&m);
 
-	assert_int_equal(guarded_parse(&m, "SIP/2.0 200 OK\r\n" VIA FROM TO ID
-		"CSeq: 7 BYE\r\n\r\n"), 0);
+	assert_int_equal(
+		guarded_parse(&m, "SIP/2.0 200 OK\r\n" VIA FROM TO ID "CSeq: 7 BYE\r\n\r\n"), 0);
 	assert_int_equal(m.msg.method, STW_METHOD_UNKNOWN);
 	assert_int_equal(stw_msg_check(&m.msg, &m.fault), 0);
 	assert_int_equal(m.msg.method, STW_METHOD_BYE);
@@ -100,7 +102,8 @@ static void test_after_fault(void **state)
 	struct guarded_msg m;
 
 	assert_int_equal(guarded_parse(&m, "OPTIONS  sip:c@d SIP/2.0\r\nrubbish\r\n" VIA FROM
-		"To: <\r\n" ID "CSeq: 1 INVITE\r\n\r\n"), -EBADMSG);
+					   "To: <\r\n" ID "CSeq: 1 INVITE\r\n\r\n"),
+		-EBADMSG);
 	assert_int_equal(stw_msg_check(&m.msg, &m.fault), -EBADMSG);
 	assert_cause(m.fault.cause, "bad-request-line");
 	assert_int_equal(m.fault.line, 1);
@@ -125,8 +128,10 @@ static void test_place(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cases), cmocka_unit_test(test_decoded),
-		cmocka_unit_test(test_after_fault), cmocka_unit_test(test_place),
+		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_decoded),
+		cmocka_unit_test(test_after_fault),
+		cmocka_unit_test(test_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

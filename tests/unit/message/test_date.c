@@ -15,12 +15,25 @@ static const struct {
 };
 
 static const char *const bad[] = {
-	"", "Sat, 13 Nov 2010 23:29:00 EST", "Sat, 13 Nov 2010 23:29:00 UTC", "Sat, 13 Nov 2010 23:29:00",
-	"sat, 13 Nov 2010 23:29:00 GMT", "Sat, 13 nov 2010 23:29:00 GMT", "Xxx, 13 Nov 2010 23:29:00 GMT",
-	"Sat, 3 Nov 2010 23:29:00 GMT", "Sat, 00 Nov 2010 23:29:00 GMT", "Sat, 31 Nov 2010 23:29:00 GMT",
-	"Mon, 29 Feb 2010 23:29:00 GMT", "Thu, 29 Feb 1900 23:29:00 GMT", "Sat, 13 Nov 2010 24:29:00 GMT",
-	"Sat, 13 Nov 2010 23:60:00 GMT", "Sat, 13 Nov 2010 23:29:61 GMT", "Sat, 13 Xxx 2010 23:29:00 GMT",
-	"Sat, 13 Nov 2010 23:29:00 GMT ", "Sat  13 Nov 2010 23:29:00 GMT", "Sat, 1a Nov 2010 23:29:00 GMT",
+	"",
+	"Sat, 13 Nov 2010 23:29:00 EST",
+	"Sat, 13 Nov 2010 23:29:00 UTC",
+	"Sat, 13 Nov 2010 23:29:00",
+	"sat, 13 Nov 2010 23:29:00 GMT",
+	"Sat, 13 nov 2010 23:29:00 GMT",
+	"Xxx, 13 Nov 2010 23:29:00 GMT",
+	"Sat, 3 Nov 2010 23:29:00 GMT",
+	"Sat, 00 Nov 2010 23:29:00 GMT",
+	"Sat, 31 Nov 2010 23:29:00 GMT",
+	"Mon, 29 Feb 2010 23:29:00 GMT",
+	"Thu, 29 Feb 1900 23:29:00 GMT",
+	"Sat, 13 Nov 2010 24:29:00 GMT",
+	"Sat, 13 Nov 2010 23:60:00 GMT",
+	"Sat, 13 Nov 2010 23:29:61 GMT",
+	"Sat, 13 Xxx 2010 23:29:00 GMT",
+	"Sat, 13 Nov 2010 23:29:00 GMT ",
+	"Sat  13 Nov 2010 23:29:00 GMT",
+	"Sat, 1a Nov 2010 23:29:00 GMT",
 };
 
 static void test_good(void **state)

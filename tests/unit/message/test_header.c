@@ -54,8 +54,8 @@ static void test_unknown(void **state)
 
 static void test_methods(void **state)
 {
-	static const char *const unknown[] = { "", "INV", "invite", "INVITES", "INVITF", "ACK ", "X",
-		"SUBSCRIBES", "NOTIFX", "RE%47ISTER" };
+	static const char *const unknown[] = { "", "INV", "invite", "INVITES", "INVITF", "ACK ",
+		"X", "SUBSCRIBES", "NOTIFX", "RE%47ISTER" };
 	struct stw_str name;
 	unsigned method;
 	size_t i;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guarded.h"
 
-static const char text[] = "INVITE sip:bob:pw@example.com:5070;x=y SIP/2.0\r\n"
+static const char text[] =
+	"INVITE sip:bob:pw@example.com:5070;x=y SIP/2.0\r\n"
 	"Via: SIP/2.0/TCP h:1;branch=z9hG4bK1;received=192.0.2.1;maddr=192.0.2.2;rport=9\r\n"
 	"From: \"A\" <sip:a@b>;tag=1\r\n"
 	"To: <tel:+1-2;ext=3>;tag=2\r\n"

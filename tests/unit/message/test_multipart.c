@@ -7,13 +7,16 @@ static const struct {
 	int err;
 	const char *parts;
 } cases[] = {
-	{ "multipart/mixed;boundary=x", "--x\r\nContent-Type: a/b\r\n\r\none\r\n--x--", 0, "a/b//one" },
+	{ "multipart/mixed;boundary=x", "--x\r\nContent-Type: a/b\r\n\r\none\r\n--x--", 0,
+		"a/b//one" },
 	{ "Multipart / Mixed ; boundary = \"x y\"",
-	  "preamble\r\n--x y\r\n\r\none\r\n--x y \t\r\ncontent-disposition: session\r\n\r\n\r\ntwo\r\n\r\n"
-	  "--x y--\r\nepilogue", 0, "//one|/session/\r\ntwo\r\n" },
+		"preamble\r\n--x y\r\n\r\none\r\n--x y \t\r\ncontent-disposition: "
+		"session\r\n\r\n\r\ntwo\r\n\r\n"
+		"--x y--\r\nepilogue",
+		0, "//one|/session/\r\ntwo\r\n" },
 	{ "multipart/mixed;boundary=x", "--x\r\n\r\n--xy\r\n--x\r\nA: b\r\n--x--", 0, "//--xy|//" },
 	{ "multipart/mixed;boundary=x", "--x\r\nContent-Type:\r\n a/b;\r\n c=d\r\n\r\n\r\n--x--", 0,
-	  "a/b;\r\n c=d//" },
+		"a/b;\r\n c=d//" },
 	{ "multipart/mixed;boundary=x", "--x\r\n\r\nmid --x dle\r\n--x--", 0, "//mid --x dle" },
 	{ "multipart/mixed;boundary=x", "--x\r\n--x--", 0, "//" },
 	{ "multipart/mixed;boundary=x", "--x--", 0, "" },
@@ -29,10 +32,12 @@ static const struct {
 	{ "multipart/;boundary=x", "--x--", -EBADMSG, "" },
 	{ "multipart/mixed;boundary="
 	  "0123456789012345678901234567890123456789012345678901234567890123456789",
-	  "--0123456789012345678901234567890123456789012345678901234567890123456789--", 0, "" },
+		"--0123456789012345678901234567890123456789012345678901234567890123456789--", 0,
+		"" },
 	{ "multipart/mixed;boundary="
 	  "01234567890123456789012345678901234567890123456789012345678901234567890",
-	  "--01234567890123456789012345678901234567890123456789012345678901234567890--", -EBADMSG, "" },
+		"--01234567890123456789012345678901234567890123456789012345678901234567890--",
+		-EBADMSG, "" },
 	{ "application/sdp", "v=0", -ENOENT, "" },
 	{ "", "", -ENOENT, "" },
 };
@@ -83,7 +88,8 @@ static void test_copy(void **state)
 	struct stw_part part;
 
 	assert_int_equal(stw_multipart_begin(STW_STR("multipart/mixed;boundary=x"),
-		STW_STR("--x\r\n\r\na\r\n--x--"), &first), 0);
+				 STW_STR("--x\r\n\r\na\r\n--x--"), &first),
+		0);
 	second = first;
 	memset(&first, 0, sizeof(first));
 	assert_int_equal(stw_multipart_next(&second, &part), 1);

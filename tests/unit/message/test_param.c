@@ -84,9 +84,23 @@ static void test_qvalue(void **state)
 		const char *in;
 		int q;
 	} rows[] = {
-		{ "0", 0 }, { "1", 1000 }, { "0.", 0 }, { "1.", 1000 }, { "0.5", 500 }, { "0.05", 50 },
-		{ "0.123", 123 }, { "1.000", 1000 }, { "0.33", 330 }, { "1.001", -1 }, { "0.1234", -1 },
-		{ "2", -1 }, { "", -1 }, { ".5", -1 }, { "-1", -1 }, { "0,5", -1 }, { "0.5x", -1 },
+		{ "0", 0 },
+		{ "1", 1000 },
+		{ "0.", 0 },
+		{ "1.", 1000 },
+		{ "0.5", 500 },
+		{ "0.05", 50 },
+		{ "0.123", 123 },
+		{ "1.000", 1000 },
+		{ "0.33", 330 },
+		{ "1.001", -1 },
+		{ "0.1234", -1 },
+		{ "2", -1 },
+		{ "", -1 },
+		{ ".5", -1 },
+		{ "-1", -1 },
+		{ "0,5", -1 },
+		{ "0.5x", -1 },
 		{ "01", -1 },
 	};
 	struct stw_str text;
@@ -137,9 +151,12 @@ static void test_lexer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_next),   cmocka_unit_test(test_find),
-		cmocka_unit_test(test_unquote), cmocka_unit_test(test_qvalue),
-		cmocka_unit_test(test_delta_seconds), cmocka_unit_test(test_lexer),
+		cmocka_unit_test(test_next),
+		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_unquote),
+		cmocka_unit_test(test_qvalue),
+		cmocka_unit_test(test_delta_seconds),
+		cmocka_unit_test(test_lexer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,8 +59,10 @@ static const struct {
 	{ "SIP/2.0 200 OK\r\nA: b", -EBADMSG, "bad-header-syntax", 2 },
 	{ "SIP/2.0 200 OK\r\nA: b\r\n\n", -EBADMSG, "bad-header-syntax", 3 },
 	{ "SIP/2.0 200 OK\r\nA:\r\nB :\t\r\n c\r\n\r\n", 0, "", 0 },
-	{ "SIP/2.0 200 OK\r\nFrom: <sip:a@b>\r\nf: <sip:a@b>\r\n\r\n", -EBADMSG, "header-repeated", 3 },
-	{ "SIP/2.0 200 OK\r\nSubject: a\r\ns: b\r\nUser-Agent: a\r\nUser-Agent: b\r\n\r\n", 0, "", 0 },
+	{ "SIP/2.0 200 OK\r\nFrom: <sip:a@b>\r\nf: <sip:a@b>\r\n\r\n", -EBADMSG, "header-repeated",
+		3 },
+	{ "SIP/2.0 200 OK\r\nSubject: a\r\ns: b\r\nUser-Agent: a\r\nUser-Agent: b\r\n\r\n", 0, "",
+		0 },
 	{ "SIP/2.0 200 OK\r\nRoute: <sip:a>\r\nRoute: <sip:b>\r\n\r\n", 0, "", 0 },
 	/* Content-Length and body */
 	{ "SIP/2.0 200 OK\r\nl: 0\r\n\r\nmore", 0, "", 0 },
@@ -69,7 +71,8 @@ static const struct {
 	{ "SIP/2.0 200 OK\r\nl: -1\r\n\r\n", -EBADMSG, "bad-content-length", 2 },
 	{ "SIP/2.0 200 OK\r\nl:\r\n\r\n", -EBADMSG, "bad-content-length", 2 },
 	{ "SIP/2.0 200 OK\r\nl: 4, 4\r\n\r\nmore", -EBADMSG, "bad-content-length", 2 },
-	{ "SIP/2.0 200 OK\r\nl: 4\r\nContent-Length: 4\r\n\r\nmore", -EBADMSG, "content-length-twice", 3 },
+	{ "SIP/2.0 200 OK\r\nl: 4\r\nContent-Length: 4\r\n\r\nmore", -EBADMSG,
+		"content-length-twice", 3 },
 	{ "SIP/2.0 200 OK\r\nl: 99999999999999999999999\r\n\r\n", -EBADMSG, "body-too-large", 4 },
 	/* the graver fault wins, wherever it stands */
 	{ "INVITE  sip:a@b SIP/2.0\r\nx\r\nl: 999999999\r\n\r\n", -EBADMSG, "body-too-large", 5 },
@@ -94,13 +97,13 @@ static void test_cases(void **state)
 static void test_index(void **state)
 {
 	static const char text[] = "INVITE sip:bob@b SIP/2.0\r\n"
-		"Subject :  a\r\n\t folded  \r\n"
-		"v: SIP/2.0/UDP one\r\n"
-		"X-Odd:\r\n"
-		"VIA: SIP/2.0/UDP two\r\n"
-		"l: 3\r\n"
-		"\r\n"
-		"abcdef";
+				   "Subject :  a\r\n\t folded  \r\n"
+				   "v: SIP/2.0/UDP one\r\n"
+				   "X-Odd:\r\n"
+				   "VIA: SIP/2.0/UDP two\r\n"
+				   "l: 3\r\n"
+				   "\r\n"
+				   "abcdef";
 	const struct stw_field *field;
 	struct guarded_msg m;
 
@@ -144,8 +147,8 @@ static void test_line_lengths(void **state)
 	int pad, len;
 
 	for (pad = 0; pad < 100; pad++) {
-		len = snprintf(text, sizeof(text), "SIP/2.0 200 OK\r\nX:%0*d\r\nl: 0\r\n\r\n",
-			pad + 1, 7);
+		len = snprintf(
+			text, sizeof(text), "SIP/2.0 200 OK\r\nX:%0*d\r\nl: 0\r\n\r\n", pad + 1, 7);
 		assert_int_equal(guarded_parse_bytes(&m, text, (size_t)len, NULL), 0);
 		assert_int_equal(m.fields[0].value_len, pad + 1);
 		assert_int_equal(m.msg.field_count, 2);
@@ -174,18 +177,21 @@ static void test_limits(void **state)
 		{ "OPTIONS sip:a@b SIP/2.0\r\nA: b\r\n\r\n", "" },
 		{ "OPTIONS sip:a@0123456789.0123456789 SIP/2.0\r\nA: b\r\n\r\n", "uri-too-long" },
 		{ "OPTIONS sip:a@0123456789.0123456789 SIP/3.0\r\nA: b\r\n\r\n",
-		  "version-not-supported" },
+			"version-not-supported" },
 		{ "OPTIONS sip:a@b SIP/2.0\r\nl: 11\r\n\r\n", "body-too-large" },
 		{ "OPTIONS sip:a@b SIP/2.0\r\n\r\n01234567890", "body-too-large" },
 		{ "OPTIONS sip:a@b SIP/2.0\r\nA: b\r\nA: b\r\nA: b\r\nA: b\r\n\r\n",
-		  "too-many-headers" },
+			"too-many-headers" },
 		{ "OPTIONS sip:a@b SIP/2.0\r\nA: 01234567890123456789012345678901234\r\n\r\n", "" },
 		{ "OPTIONS sip:a@b SIP/2.0\r\nA: 012345678901234567890123456789012345\r\n\r\n",
-		  "header-too-large" },
+			"header-too-large" },
 		{ "OPTIONS sip:a@b SIP/2.0\r\n"
-		  "A: 0123456789012345678901234567890123\r\nA: 0123456789012345678901234567890123\r\n"
-		  "A: 0123456789012345678901234567890123\r\nA: 0123456789012345678901234567890123\r\n"
-		  "A: 0123456789012345678901234567890123\r\n\r\n", "too-many-headers" },
+		  "A: 0123456789012345678901234567890123\r\nA: "
+		  "0123456789012345678901234567890123\r\n"
+		  "A: 0123456789012345678901234567890123\r\nA: "
+		  "0123456789012345678901234567890123\r\n"
+		  "A: 0123456789012345678901234567890123\r\n\r\n",
+			"too-many-headers" },
 	};
 	struct guarded_msg m;
 	size_t i;
@@ -198,7 +204,8 @@ static void test_limits(void **state)
 	}
 
 	limits.max_headers = 30;
-	assert_int_equal(guarded_parse_bytes(&m, rows[8].in, strlen(rows[8].in), &limits), -EBADMSG);
+	assert_int_equal(
+		guarded_parse_bytes(&m, rows[8].in, strlen(rows[8].in), &limits), -EBADMSG);
 	assert_cause(m.fault.cause, "message-too-large");
 	assert_int_equal(m.msg.len, 200);
 	guarded_done(&m);
@@ -221,8 +228,10 @@ static void test_capacity(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cases),  cmocka_unit_test(test_index),
-		cmocka_unit_test(test_line_lengths), cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_index),
+		cmocka_unit_test(test_line_lengths),
+		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_capacity),
 	};
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every message of RFC 4475, 5118, 3665 and 5359, with the verdict of tests/torture/verdicts.tsv. */
+/* Every message of RFC 4475, 5118, 3665 and 5359, with the verdict of tests/torture/verdicts.tsv.
+ */
 #include "support.h"
 
 #include <strowger/message.h>
@@ -15,8 +16,8 @@
 static struct stw_field fields[STW_MSG_FIELDS_MAX];
 
 /* Parse and check as the front of every element does; NULL: no fault. */
-static const struct stw_cause *judge(struct stw_msg *msg, const char *data, size_t len,
-				     struct stw_fault *fault)
+static const struct stw_cause *judge(
+	struct stw_msg *msg, const char *data, size_t len, struct stw_fault *fault)
 {
 	int err;
 
@@ -90,7 +91,7 @@ static unsigned files_in(const char *folder, const char *suffix)
 	while ((entry = readdir(dir))) {
 		len = strlen(entry->d_name);
 		count += len > strlen(suffix) &&
-			!strcmp(entry->d_name + len - strlen(suffix), suffix);
+			 !strcmp(entry->d_name + len - strlen(suffix), suffix);
 	}
 	closedir(dir);
 	return count;
@@ -125,7 +126,7 @@ static void test_verdicts(void **state)
 	fclose(file);
 	assert_int_equal(failed, 0);
 	assert_int_equal(rows, files_in("rfc4475", ".dat") + files_in("rfc4475/extra", ".dat") +
-		files_in("rfc5118", ".dat"));
+				       files_in("rfc5118", ".dat"));
 }
 
 /* Bare LF ends no line on the wire, but what can be read is, so that a 400 finds its way. */

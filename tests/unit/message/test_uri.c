@@ -11,52 +11,123 @@ static const struct {
 	const char *params, *headers;
 } good[] = {
 	{ "sip:example.com", STW_SCHEME_SIP, NULL, NULL, "example.com", STW_HOST_NAME, 0, "", "" },
-	{ "SIPS:bob@example.com.", STW_SCHEME_SIPS, "bob", NULL, "example.com.", STW_HOST_NAME, 0, "",
-	  "" },
+	{ "SIPS:bob@example.com.", STW_SCHEME_SIPS, "bob", NULL, "example.com.", STW_HOST_NAME, 0,
+		"", "" },
 	{ "sip:bob:pw=1@h:5070", STW_SCHEME_SIP, "bob", "pw=1", "h", STW_HOST_NAME, 5070, "", "" },
 	{ "sip:bob:@h", STW_SCHEME_SIP, "bob", "", "h", STW_HOST_NAME, 0, "", "" },
 	{ "sip:a;b=c?d/e&f=g+h$i,j@h;x;y=z", STW_SCHEME_SIP, "a;b=c?d/e&f=g+h$i,j", NULL, "h",
-	  STW_HOST_NAME, 0, ";x;y=z", "" },
+		STW_HOST_NAME, 0, ";x;y=z", "" },
 	{ "sip:%00%40@h", STW_SCHEME_SIP, "%00%40", NULL, "h", STW_HOST_NAME, 0, "", "" },
 	{ "sip:*21#@h", STW_SCHEME_SIP, "*21#", NULL, "h", STW_HOST_NAME, 0, "", "" },
-	{ "sip:+1-212-555-1212:1234@gateway.com;user=phone", STW_SCHEME_SIP, "+1-212-555-1212", "1234",
-	  "gateway.com", STW_HOST_NAME, 0, ";user=phone", "" },
-	{ "sip:192.0.2.1:65535;lr", STW_SCHEME_SIP, NULL, NULL, "192.0.2.1", STW_HOST_IPV4, 65535, ";lr",
-	  "" },
+	{ "sip:+1-212-555-1212:1234@gateway.com;user=phone", STW_SCHEME_SIP, "+1-212-555-1212",
+		"1234", "gateway.com", STW_HOST_NAME, 0, ";user=phone", "" },
+	{ "sip:192.0.2.1:65535;lr", STW_SCHEME_SIP, NULL, NULL, "192.0.2.1", STW_HOST_IPV4, 65535,
+		";lr", "" },
 	{ "sip:u@[2001:db8::1]:5060;maddr=[::1]", STW_SCHEME_SIP, "u", NULL, "2001:db8::1",
-	  STW_HOST_IPV6, 5060, ";maddr=[::1]", "" },
+		STW_HOST_IPV6, 5060, ";maddr=[::1]", "" },
 	{ "sip:[::]", STW_SCHEME_SIP, NULL, NULL, "::", STW_HOST_IPV6, 0, "", "" },
-	{ "sip:[1:2:3:4:5:6:7:8]", STW_SCHEME_SIP, NULL, NULL, "1:2:3:4:5:6:7:8", STW_HOST_IPV6, 0, "",
-	  "" },
-	{ "sip:[::ffff:192.0.2.1]", STW_SCHEME_SIP, NULL, NULL, "::ffff:192.0.2.1", STW_HOST_IPV6, 0, "",
-	  "" },
+	{ "sip:[1:2:3:4:5:6:7:8]", STW_SCHEME_SIP, NULL, NULL, "1:2:3:4:5:6:7:8", STW_HOST_IPV6, 0,
+		"", "" },
+	{ "sip:[::ffff:192.0.2.1]", STW_SCHEME_SIP, NULL, NULL, "::ffff:192.0.2.1", STW_HOST_IPV6,
+		0, "", "" },
 	{ "sip:[2001:db8:::192.0.2.1]", STW_SCHEME_SIP, NULL, NULL, "2001:db8:::192.0.2.1",
-	  STW_HOST_IPV6, 0, "", "" },
+		STW_HOST_IPV6, 0, "", "" },
 	{ "sip:h?Route=%3Csip:x%3E&a=", STW_SCHEME_SIP, NULL, NULL, "h", STW_HOST_NAME, 0, "",
-	  "Route=%3Csip:x%3E&a=" },
+		"Route=%3Csip:x%3E&a=" },
 	{ "sip:h;a=b?c=d", STW_SCHEME_SIP, NULL, NULL, "h", STW_HOST_NAME, 0, ";a=b", "c=d" },
 	{ "sip:3f2a9b:1", STW_SCHEME_SIP, NULL, NULL, "3f2a9b", STW_HOST_NAME, 1, "", "" },
-	{ "sip:my_host.local", STW_SCHEME_SIP, NULL, NULL, "my_host.local", STW_HOST_NAME, 0, "", "" },
-	{ "tel:+1-201-555-0123", STW_SCHEME_TEL, "+1-201-555-0123", NULL, "", STW_HOST_NAME, 0, "", "" },
+	{ "sip:my_host.local", STW_SCHEME_SIP, NULL, NULL, "my_host.local", STW_HOST_NAME, 0, "",
+		"" },
+	{ "tel:+1-201-555-0123", STW_SCHEME_TEL, "+1-201-555-0123", NULL, "", STW_HOST_NAME, 0, "",
+		"" },
 	{ "tel:7042;phone-context=example.com", STW_SCHEME_TEL, "7042", NULL, "", STW_HOST_NAME, 0,
-	  ";phone-context=example.com", "" },
+		";phone-context=example.com", "" },
 	{ "tel:*21#", STW_SCHEME_TEL, "*21#", NULL, "", STW_HOST_NAME, 0, "", "" },
 };
 
 static const char *const bad[] = {
-	"", ":", "sip", "sip:", "1sip:h", "<sip:h>", "sip:@h", "sip:u@", "sip:u@@h", "sip:u@v@h",
-	"sip:u ser@h", "sip:u@h ", " sip:u@h", "sip:u@h h", "sip:u@h; lr", "sip:u@h\r\n", "sip:u%4@h",
-	"sip:u%4g@h", "sip:u%@h", "sip:u<@h", "sip:u\"@h", "sip:[u@h", "sip:u:p?@h", "sip:u@h:",
-	"sip:u@h:0", "sip:u@h:65536", "sip:u@h:5a", "sip:u@h:-1", "sip:u@h:99999999999999999999",
-	"sip:u@h;", "sip:u@h;;a", "sip:u@h;=a", "sip:u@h;a=", "sip:u@h;a=b=c", "sip:u@h;a=%zz",
-	"sip:u@h?", "sip:u@h?a", "sip:u@h?=a", "sip:u@h?a=b&", "sip:u@h?a=b&&c=d", "sip:u@h?a=b=c",
-	"sip:-h", "sip:h-", "sip:a..b", "sip:.a", "sip:.", "sip:a-.b", "sip:h%41", "sip:1.2.3",
-	"sip:1.2.3.4.5", "sip:256.1.1.1", "sip:1.2.3.4444", "sip:2001:db8::1", "sip:[2001:db8::1",
-	"sip:[2001:db8::1]5060", "sip:[]", "sip:[:]", "sip:[1::2::3]", "sip:[12345::]", "sip:[1:2]",
-	"sip:[1:2:3:4:5:6:7:8:9]", "sip:[1:2:3:4:5:6:7:8::]", "sip:[1:2:3:4:5:6:7:]", "sip:[:1::]",
-	"sip:[::1.2.3]", "sip:[1:2:3:4:5:6:7:1.2.3.4]", "sip:[fe80::1%25eth0]", "sip:[g::]",
-	"sip:[:::]", "tel:", "tel:+", "tel:+12a", "tel:--", "tel:+1;", "tel:12 3", "tel:x", "urn:",
-	"http:", "http://a b", "http://a\"b", "x:%4", "sip:\xc3\xbc@h",
+	"",
+	":",
+	"sip",
+	"sip:",
+	"1sip:h",
+	"<sip:h>",
+	"sip:@h",
+	"sip:u@",
+	"sip:u@@h",
+	"sip:u@v@h",
+	"sip:u ser@h",
+	"sip:u@h ",
+	" sip:u@h",
+	"sip:u@h h",
+	"sip:u@h; lr",
+	"sip:u@h\r\n",
+	"sip:u%4@h",
+	"sip:u%4g@h",
+	"sip:u%@h",
+	"sip:u<@h",
+	"sip:u\"@h",
+	"sip:[u@h",
+	"sip:u:p?@h",
+	"sip:u@h:",
+	"sip:u@h:0",
+	"sip:u@h:65536",
+	"sip:u@h:5a",
+	"sip:u@h:-1",
+	"sip:u@h:99999999999999999999",
+	"sip:u@h;",
+	"sip:u@h;;a",
+	"sip:u@h;=a",
+	"sip:u@h;a=",
+	"sip:u@h;a=b=c",
+	"sip:u@h;a=%zz",
+	"sip:u@h?",
+	"sip:u@h?a",
+	"sip:u@h?=a",
+	"sip:u@h?a=b&",
+	"sip:u@h?a=b&&c=d",
+	"sip:u@h?a=b=c",
+	"sip:-h",
+	"sip:h-",
+	"sip:a..b",
+	"sip:.a",
+	"sip:.",
+	"sip:a-.b",
+	"sip:h%41",
+	"sip:1.2.3",
+	"sip:1.2.3.4.5",
+	"sip:256.1.1.1",
+	"sip:1.2.3.4444",
+	"sip:2001:db8::1",
+	"sip:[2001:db8::1",
+	"sip:[2001:db8::1]5060",
+	"sip:[]",
+	"sip:[:]",
+	"sip:[1::2::3]",
+	"sip:[12345::]",
+	"sip:[1:2]",
+	"sip:[1:2:3:4:5:6:7:8:9]",
+	"sip:[1:2:3:4:5:6:7:8::]",
+	"sip:[1:2:3:4:5:6:7:]",
+	"sip:[:1::]",
+	"sip:[::1.2.3]",
+	"sip:[1:2:3:4:5:6:7:1.2.3.4]",
+	"sip:[fe80::1%25eth0]",
+	"sip:[g::]",
+	"sip:[:::]",
+	"tel:",
+	"tel:+",
+	"tel:+12a",
+	"tel:--",
+	"tel:+1;",
+	"tel:12 3",
+	"tel:x",
+	"urn:",
+	"http:",
+	"http://a b",
+	"http://a\"b",
+	"x:%4",
+	"sip:\xc3\xbc@h",
 };
 
 static void test_good(void **state)
@@ -113,12 +184,14 @@ static void test_part_limit(void **state)
 		stw_write_text(&writer, "sip:h");
 		for (i = 0; i < count; i++)
 			stw_write_text(&writer, ";a");
-		assert_int_equal(stw_uri_parse(stw_writer_text(&writer), &uri), count > 64 ? -EBADMSG : 0);
+		assert_int_equal(
+			stw_uri_parse(stw_writer_text(&writer), &uri), count > 64 ? -EBADMSG : 0);
 		stw_writer_init(&writer, text, sizeof(text));
 		stw_write_text(&writer, "sip:h");
 		for (i = 0; i < count; i++)
 			stw_write_text(&writer, i ? "&a=" : "?a=");
-		assert_int_equal(stw_uri_parse(stw_writer_text(&writer), &uri), count > 64 ? -EBADMSG : 0);
+		assert_int_equal(
+			stw_uri_parse(stw_writer_text(&writer), &uri), count > 64 ? -EBADMSG : 0);
 	}
 }
 
@@ -133,7 +206,8 @@ static void test_other_schemes(void **state)
 	assert_int_equal(uri.scheme, STW_SCHEME_OTHER);
 	assert_str(uri.scheme_name, "soap.beep");
 	assert_str(uri.opaque, "//192.0.2.103:3002");
-	assert_int_equal(stw_uri_parse(STW_STR("nobodyKnowsThisScheme:totallyopaquecontent"), &uri), 0);
+	assert_int_equal(
+		stw_uri_parse(STW_STR("nobodyKnowsThisScheme:totallyopaquecontent"), &uri), 0);
 }
 
 /* RFC 3261 §19.1.4 gives most of these. */
@@ -145,9 +219,9 @@ static const struct {
 	{ "sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5", true },
 	{ "sip:carol@chicago.com;newparam=5", "sip:carol@chicago.com;security=on", true },
 	{ "sip:biloxi.com;transport=tcp;method=REGISTER?to=sip:bob%40biloxi.com",
-	  "sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com", true },
+		"sip:biloxi.com;method=REGISTER;transport=tcp?to=sip:bob%40biloxi.com", true },
 	{ "sip:alice@atlanta.com?subject=project%20x&priority=urgent",
-	  "sip:alice@atlanta.com?priority=urgent&subject=project%20x", true },
+		"sip:alice@atlanta.com?priority=urgent&subject=project%20x", true },
 	{ "SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP", false },
 	{ "sip:bob@biloxi.com", "sip:bob@biloxi.com:5060", false },
 	{ "sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp", false },
@@ -195,7 +269,8 @@ static void test_equal(void **state)
 	for (i = 0; i < STW_ARRAY_SIZE(pairs); i++) {
 		assert_int_equal(stw_uri_parse(stw_str_from(pairs[i].a), &a), 0);
 		assert_int_equal(stw_uri_parse(stw_str_from(pairs[i].b), &b), 0);
-		if (stw_uri_equal(&a, &b) != pairs[i].equal || stw_uri_equal(&b, &a) != pairs[i].equal)
+		if (stw_uri_equal(&a, &b) != pairs[i].equal ||
+			stw_uri_equal(&b, &a) != pairs[i].equal)
 			fail_msg("%s %s", pairs[i].a, pairs[i].b);
 		assert_true(stw_uri_equal(&a, &a));
 	}
@@ -247,10 +322,14 @@ static void test_host(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),	 cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_other_schemes), cmocka_unit_test(test_equal),
-		cmocka_unit_test(test_param),	 cmocka_unit_test(test_unescape),
-		cmocka_unit_test(test_host),	 cmocka_unit_test(test_part_limit),
+		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_other_schemes),
+		cmocka_unit_test(test_equal),
+		cmocka_unit_test(test_param),
+		cmocka_unit_test(test_unescape),
+		cmocka_unit_test(test_host),
+		cmocka_unit_test(test_part_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

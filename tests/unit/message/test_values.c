@@ -16,8 +16,9 @@ static const struct {
 	{ "Route: <sip:a>,<sip:b> , <sip:c>\r\n", STW_HDR_ROUTE, "<sip:a>|<sip:b>|<sip:c>" },
 	{ "Route: <sip:a>\r\nTo: x\r\nRoute: <sip:b>\r\n", STW_HDR_ROUTE, "<sip:a>|<sip:b>" },
 	{ "Route: ,, <sip:a>,\r\n ,\r\nRoute:\r\nRoute: ,<sip:b>\r\n", STW_HDR_ROUTE,
-	  "<sip:a>|<sip:b>" },
-	{ "m: \"a,b\" <sip:x,y@z>;q=1,sip:q\r\n", STW_HDR_CONTACT, "\"a,b\" <sip:x,y@z>;q=1|sip:q" },
+		"<sip:a>|<sip:b>" },
+	{ "m: \"a,b\" <sip:x,y@z>;q=1,sip:q\r\n", STW_HDR_CONTACT,
+		"\"a,b\" <sip:x,y@z>;q=1|sip:q" },
 	{ "m: \"a\\\",b\" <sip:x>, sip:q\r\n", STW_HDR_CONTACT, "\"a\\\",b\" <sip:x>|sip:q" },
 	{ "m: \"open, <sip:x>\r\n", STW_HDR_CONTACT, "\"open, <sip:x>" },
 	{ "m: <sip:open, sip:x\r\n", STW_HDR_CONTACT, "<sip:open, sip:x" },
@@ -25,8 +26,9 @@ static const struct {
 	{ "Supported: a\r\n ,b\r\nk: c\r\n", STW_HDR_SUPPORTED, "a|b|c" },
 	/* no list: a line is a value */
 	{ "Authorization: Digest a=b, c=d\r\nAuthorization: Digest e\r\n", STW_HDR_AUTHORIZATION,
-	  "Digest a=b, c=d|Digest e" },
-	{ "Date: Sat, 13 Nov 2010 23:29:00 GMT\r\n", STW_HDR_DATE, "Sat, 13 Nov 2010 23:29:00 GMT" },
+		"Digest a=b, c=d|Digest e" },
+	{ "Date: Sat, 13 Nov 2010 23:29:00 GMT\r\n", STW_HDR_DATE,
+		"Sat, 13 Nov 2010 23:29:00 GMT" },
 	{ "Server: a, b\r\n", STW_HDR_SERVER, "a, b" },
 };
 
@@ -47,7 +49,7 @@ static void test_values(void **state)
 		while (stw_values_next(&values, &value)) {
 			assert_true(value.ptr >= m.msg.data + values.field->value);
 			assert_true(value.ptr + value.len <=
-				m.msg.data + values.field->value + values.field->value_len);
+				    m.msg.data + values.field->value + values.field->value_len);
 			if (writer.len)
 				stw_write_char(&writer, '|');
 			stw_write_str(&writer, value);
@@ -62,7 +64,8 @@ static void test_has_token(void **state)
 {
 	struct guarded_msg m;
 
-	assert_int_equal(guarded_parse(&m, START "k: path, Outbound\r\nSupported: 100rel\r\n\r\n"), 0);
+	assert_int_equal(
+		guarded_parse(&m, START "k: path, Outbound\r\nSupported: 100rel\r\n\r\n"), 0);
 	assert_true(stw_msg_has_token(&m.msg, STW_HDR_SUPPORTED, STW_STR("path")));
 	assert_true(stw_msg_has_token(&m.msg, STW_HDR_SUPPORTED, STW_STR("outbound")));
 	assert_true(stw_msg_has_token(&m.msg, STW_HDR_SUPPORTED, STW_STR("100REL")));
@@ -76,9 +79,10 @@ static void test_number(void **state)
 	struct guarded_msg m;
 	uint64_t number = 0;
 
-	assert_int_equal(guarded_parse(&m, START
-		"Expires: 0060\r\nMax-Forwards: 256\r\nRSeq: -1\r\nMin-SE: 9 0\r\nTimestamp:\r\n"
-		"Max-Breadth: 99999999999999999999999999\r\n\r\n"), 0);
+	assert_int_equal(guarded_parse(&m, START "Expires: 0060\r\nMax-Forwards: 256\r\nRSeq: "
+						 "-1\r\nMin-SE: 9 0\r\nTimestamp:\r\n"
+						 "Max-Breadth: 99999999999999999999999999\r\n\r\n"),
+		0);
 	assert_int_equal(stw_msg_number(&m.msg, STW_HDR_EXPIRES, 60, &number), 0);
 	assert_int_equal(number, 60);
 	assert_int_equal(stw_msg_number(&m.msg, STW_HDR_EXPIRES, 59, &number), -ERANGE);
@@ -96,8 +100,8 @@ static void test_find(void **state)
 	const struct stw_field *field;
 	struct guarded_msg m;
 
-	assert_int_equal(guarded_parse(&m, START "X-A: 1\r\nX-B: 2\r\nx-a: 3\r\nTo: <sip:t>\r\n\r\n"),
-		0);
+	assert_int_equal(
+		guarded_parse(&m, START "X-A: 1\r\nX-B: 2\r\nx-a: 3\r\nTo: <sip:t>\r\n\r\n"), 0);
 	field = stw_msg_find_name(&m.msg, STW_STR("x-A"));
 	assert_str(stw_field_value(&m.msg, field), "1");
 	field = stw_msg_find_next(&m.msg, field);
@@ -113,8 +117,10 @@ static void test_find(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_values), cmocka_unit_test(test_has_token),
-		cmocka_unit_test(test_number), cmocka_unit_test(test_find),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_has_token),
+		cmocka_unit_test(test_number),
+		cmocka_unit_test(test_find),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
