@@ -28,7 +28,7 @@ static const struct example examples[] = {
 		"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", "00000001",
 		"f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ", "auth", "",
 		"753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1" },
-	{ "RFC 7616 §3.9.2 as corrected by erratum 4897", STW_DIGEST_SHA_512_256,
+	{ "RFC 7616 §3.9.2 with its response value recomputed", STW_DIGEST_SHA_512_256,
 		"J\xc3\xa4s\xc3\xb8n Doe", "api@example.org", "Secret, or not?", "GET", "/doe.json",
 		"5TsQWLVdgBdmrQ0XsxbDODV+57QdFR34I9HAbC/RVvkK", "00000001",
 		"NTg6RKcb9boFIAS3KrFK9BGeh+iDa/sm6jUMp2wds69v", "auth", "",

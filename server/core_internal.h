@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of the core share: server/core.c and server/route. */
+#ifndef STW_CORE_INTERNAL_H
+#define STW_CORE_INTERNAL_H
+
+#include "server/core.h"
+
+struct stw_core {
+	struct stw_core_options options;
+	struct stw_config *config;              /* the snapshot in force */
+	struct stw_stack *stack;
+	struct stw_decisions *decisions;
+	struct stw_nonces *nonces;
+	struct stw_now now;
+	struct stw_now started;
+	bool draining;
+	uint64_t sweep_due_ms;
+	struct stw_job sweep;
+	bool sweeping;
+	unsigned pending_jobs;
+};
+
+#define CAUSE(name, id, code, phrase, rfc, meaning, reason, remedy) STW_CAUSE_DECLARE(name);
+#include "server/causes.def"
+#undef CAUSE
+
+#endif

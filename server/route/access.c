@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Digest for the registrar (401) and the proxy (407): who is it, and may the credentials be used. */
+#include "server/route/route.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct access_causes {
+	const struct stw_cause *missing, *wrong, *stale, *malformed, *not_offered;
+};
+
+static const struct access_causes registrar_causes = {
+	&stw_cause_credentials_missing, &stw_cause_credentials_wrong, &stw_cause_nonce_stale,
+	&stw_cause_credentials_malformed, &stw_cause_algorithm_not_offered,
+};
+static const struct access_causes proxy_causes = {
+	&stw_cause_credentials_missing_proxy, &stw_cause_credentials_wrong_proxy, &stw_cause_nonce_stale_proxy,
+	&stw_cause_credentials_malformed_proxy, &stw_cause_algorithm_not_offered_proxy,
+};
+
+static enum stw_verdict access_challenge(struct stw_check *check, enum stw_header header, struct stw_str realm,
+					 const struct stw_cause *cause, bool stale)
+{
+	const struct stw_config *config = check->config;
+	char nonce[STW_NONCE_TEXT_MAX];
+	struct stw_challenge challenge = {
+		.header = header == STW_HDR_AUTHORIZATION ? STW_HDR_WWW_AUTHENTICATE : STW_HDR_PROXY_AUTHENTICATE,
+		.realm = realm, .algorithms = config->auth.algorithms,
+		.algorithm_count = config->auth.algorithm_count, .stale = stale,
+	};
+	size_t capacity = 1024 + 4 * realm.len;
+	char *buffer = stw_arena_bytes(&check->request->arena, capacity);
+	struct stw_writer writer;
+
+	if (!buffer)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	challenge.nonce = stw_nonce_make(check->core->nonces, realm, stw_random_next(stw_request_random(check->request)),
+		check->core->now, nonce);
+	stw_writer_init(&writer, buffer, capacity);
+	stw_challenge_write(&writer, &challenge);
+	check->refusal.headers = stw_writer_text(&writer);
+	check->refusal.option = "auth.required";
+	stw_refusal_fact(&check->refusal, "realm", realm);
+	return stw_route_refuse(check, cause);
+}
+
+/* "alice", or "alice@example.com" (DESIGN §11): the user's row and the HA1 that belongs to the form used. */
+static const struct stw_user *access_user(struct stw_check *check, struct stw_str realm, const struct stw_ha1 **ret)
+{
+	struct stw_str name = check->credentials.username;
+	size_t at = stw_str_find(name, '@', 0);
+	bool full = at < name.len && stw_str_equal_nocase(stw_str_cut(name, at + 1, name.len), realm);
+	struct stw_uri uri = { .scheme = STW_SCHEME_SIP, .user = full ? stw_str_cut(name, 0, at) : name,
+		.host = realm, .host_kind = STW_HOST_NAME };
+	const struct stw_user *user;
+	struct stw_str aor;
+
+	*ret = NULL;
+	if (!uri.user.len || stw_aor_canonical(&uri, &check->request->arena, &aor) < 0)
+		return NULL;
+	user = stw_directory_find(check->core->options.directory, aor);
+	if (user)
+		*ret = full ? &user->ha1_user_domain : &user->ha1_user;
+	return user;
+}
+
+static unsigned access_offered(const struct stw_config *config)
+{
+	unsigned i, set = 0;
+
+	for (i = 0; i < config->auth.algorithm_count; i++)
+		set |= 1u << config->auth.algorithms[i];
+	return set;
+}
+
+enum stw_verdict stw_route_authenticate(struct stw_check *check, enum stw_header header, struct stw_str realm)
+{
+	const struct access_causes *causes = header == STW_HDR_AUTHORIZATION ? &registrar_causes : &proxy_causes;
+	struct stw_auth_check verify = { .request = check->request->msg, .credentials = &check->credentials,
+		.realm = realm, .offered = access_offered(check->config) };
+	const struct stw_user *user;
+	int err;
+
+	err = stw_credentials_find(check->request->msg, header, realm, &check->credentials);
+	if (err == -ENOENT)
+		return access_challenge(check, header, realm, causes->missing, false);
+	if (err < 0)
+		return access_challenge(check, header, realm, err == -ENOTSUP ? causes->not_offered : causes->malformed,
+			false);
+	if (!(verify.offered & (1u << check->credentials.algorithm)))
+		return access_challenge(check, header, realm, causes->not_offered, false);
+	user = access_user(check, realm, &verify.ha1);
+	stw_refusal_fact(&check->refusal, "user", check->credentials.username);
+	switch (stw_auth_check(check->core->nonces, &verify, check->core->now)) {
+	case STW_AUTH_OK:
+		break;
+	case STW_AUTH_STALE:
+		return access_challenge(check, header, realm, causes->stale, true);
+	case STW_AUTH_NONE:
+		return access_challenge(check, header, realm, causes->missing, false);
+	case STW_AUTH_MALFORMED:
+		return access_challenge(check, header, realm, causes->malformed, false);
+	case STW_AUTH_BAD:
+		return access_challenge(check, header, realm, causes->wrong, false);
+	}
+	check->refusal = (struct stw_refusal){ 0 };
+	check->authenticated = true;
+	check->user_aor = user->aor;
+	return STW_PASS;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* List P: RFC 3261 §16.3, policy, §16.5. */
+#include "server/route/route.h"
+
+static bool never_answered(const struct stw_check *check)
+{
+	return check->request->msg->method == STW_METHOD_ACK || check->request->msg->method == STW_METHOD_CANCEL;
+}
+
+static enum stw_verdict check_validate(struct stw_check *check)
+{
+	const struct stw_cause *cause = stw_request_validate(check->request, &check->refusal);
+
+	if (!cause)
+		return STW_PASS;
+	/* §16.3 step 3: a proxy may answer an OPTIONS that may go no further as its final recipient. */
+	if (cause == &stw_cause_options_final) {
+		stw_request_respond(check->request, 200,
+			STW_STR("Allow: ACK, CANCEL, OPTIONS, REGISTER\r\nSupported: path\r\n"), cause);
+		return STW_DONE;
+	}
+	return STW_REFUSE;
+}
+
+/* §22.3, DESIGN §11: our own users prove who they are; in a dialog that passed through us nobody is asked again. */
+static enum stw_verdict check_caller(struct stw_check *check)
+{
+	struct stw_str from;
+	enum stw_verdict verdict;
+
+	if (!check->config->auth.required || !check->caller_domain.len || check->request->routing.in_dialog ||
+	    never_answered(check))
+		return STW_PASS;
+	verdict = stw_route_authenticate(check, STW_HDR_PROXY_AUTHORIZATION, check->caller_domain);
+	if (verdict != STW_PASS)
+		return verdict;
+	if (stw_route_aor(check, &check->request->msg->from.uri, check->caller_domain, &from) < 0 ||
+	    !stw_str_equal(from, check->user_aor)) {
+		stw_refusal_fact(&check->refusal, "user", check->user_aor);
+		return stw_route_refuse(check, &stw_cause_from_mismatch);
+	}
+	return STW_PASS;
+}
+
+static enum stw_verdict check_route_mark(struct stw_check *check)
+{
+	return check->request->routing.forged ? stw_route_refuse(check, &stw_cause_route_forged) : STW_PASS;
+}
+
+/* Nobody relays through us to elsewhere without being one of our users. */
+static enum stw_verdict check_relay(struct stw_check *check)
+{
+	const struct stw_request *request = check->request;
+	bool to_us = check->domain.len && !request->routing.has_route;
+
+	if (request->routing.in_dialog || check->caller_domain.len)
+		return STW_PASS;
+	if (!to_us) {
+		stw_refusal_fact(&check->refusal, "destination", request->routing.uri.host);
+		stw_refusal_fact(&check->refusal, "caller", request->msg->from.uri.host);
+		check->refusal.option = "domains";
+		return stw_route_refuse(check, &stw_cause_relay_refused);
+	}
+	if (!check->config->call.from_anyone) {
+		check->refusal.option = "call.from_anyone";
+		stw_refusal_fact(&check->refusal, "caller", request->msg->from.uri.host);
+		return stw_route_refuse(check, &stw_cause_stranger_refused);
+	}
+	return STW_PASS;
+}
+
+const struct stw_check_row stw_route_proxy_rows[] = {
+	{ "P2-P5", check_validate },
+	{ "P7", check_caller },
+	{ "P8", check_route_mark },
+	{ "P9", check_relay },
+	{ "P12-P14", stw_route_target_set },
+	{ NULL, NULL },
+};

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/route/route.h"
+
+#include <string.h>
+
+enum stw_verdict stw_route_refuse(struct stw_check *check, const struct stw_cause *cause)
+{
+	check->refusal.cause = cause;
+	return STW_REFUSE;
+}
+
+static void route_run(struct stw_check *check, const struct stw_check_row *rows)
+{
+	const struct stw_check_row *row;
+
+	for (row = rows; row->run; row++) {
+		switch (row->run(check)) {
+		case STW_PASS:
+			break;
+		case STW_REFUSE:
+			stw_request_refuse(check->request, &check->refusal);
+			return;
+		case STW_DONE:
+			return;
+		}
+	}
+}
+
+/* After route preprocessing the Request-URI decides: the registrar, the server itself, or the proxy. */
+static const struct stw_check_row *route_choose(const struct stw_check *check)
+{
+	const struct stw_request *request = check->request;
+
+	if (request->routing.has_route || !check->domain.len)
+		return stw_route_proxy_rows;
+	if (request->msg->method == STW_METHOD_REGISTER)
+		return stw_route_registrar_rows;
+	if (!request->routing.uri.user.ptr)
+		return stw_route_server_rows;
+	return stw_route_proxy_rows;
+}
+
+/* ACK and CANCEL without transaction are never answered. They are relayed inside a dialog that passed through
+ * us, or to one of our users (a phone that lost its route set); else dropped. */
+static bool route_may_pass_unanswered(const struct stw_check *check)
+{
+	const struct stw_request *request = check->request;
+
+	return request->routing.in_dialog ||
+	       (check->domain.len && request->routing.uri.user.ptr && !request->routing.has_route);
+}
+
+void stw_route_request(struct stw_core *core, struct stw_request *request)
+{
+	struct stw_check check = { .core = core, .request = request, .config = core->config };
+	enum stw_method method = request->msg->method;
+	const struct stw_cause *cause;
+
+	/* P8 is computed first because a verified Route mark spares P7; a broken Route is refused in its row. */
+	cause = stw_request_preprocess(request);
+	if (cause) {
+		check.refusal.cause = cause;
+		stw_request_refuse(request, &check.refusal);
+		return;
+	}
+	check.domain = stw_route_domain(core, &request->routing.uri);
+	check.caller_domain = stw_route_domain(core, &request->msg->from.uri);
+	if (method == STW_METHOD_ACK && !route_may_pass_unanswered(&check)) {
+		stw_request_drop(request, &stw_cause_ack_unmatched);
+		return;
+	}
+	if (method == STW_METHOD_CANCEL && !route_may_pass_unanswered(&check)) {
+		check.refusal.cause = &stw_cause_cancel_unmatched;
+		stw_request_refuse(request, &check.refusal);
+		return;
+	}
+	route_run(&check, route_choose(&check));
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* List U for requests to the server itself: it answers OPTIONS and nothing else (RFC 3261 §8.2, §11). */
+#include "server/route/route.h"
+
+#define ALLOW_LINE "Allow: ACK, CANCEL, OPTIONS, REGISTER\r\n"
+
+static enum stw_verdict check_validate(struct stw_check *check)
+{
+	/* A UAS ignores Max-Forwards and Proxy-Require is not its business, but the scheme must be ours. */
+	return check->request->routing.uri.scheme == STW_SCHEME_SIP ||
+	       check->request->routing.uri.scheme == STW_SCHEME_SIPS ?
+		       STW_PASS : stw_route_refuse(check, &stw_cause_scheme_unsupported);
+}
+
+static enum stw_verdict check_method(struct stw_check *check)
+{
+	enum stw_method method = check->request->msg->method;
+
+	if (method == STW_METHOD_OPTIONS || check->request->msg->to.tag.ptr)
+		return STW_PASS;
+	check->refusal.headers = STW_STR(ALLOW_LINE);
+	return stw_route_refuse(check, method == STW_METHOD_UNKNOWN ? &stw_cause_method_unknown :
+		&stw_cause_not_acceptable_here_method);
+}
+
+static enum stw_verdict check_dialog(struct stw_check *check)
+{
+	return check->request->msg->to.tag.ptr ? stw_route_refuse(check, &stw_cause_dialog_unknown) : STW_PASS;
+}
+
+/* U9: the tags of Require that we do not support; `supported` may be empty. */
+enum stw_verdict stw_route_require(struct stw_check *check, struct stw_str supported, const struct stw_cause *cause)
+{
+	struct stw_values values = stw_msg_values(check->request->msg, STW_HDR_REQUIRE);
+	struct stw_str line = STW_STR_NONE, tag;
+
+	while (stw_values_next(&values, &tag)) {
+		if (supported.len && stw_str_equal_nocase(tag, supported))
+			continue;
+		if (stw_arena_printf(&check->request->arena, &line, "%.*s%s%.*s", STW_STR_ARG(line),
+			    line.len ? ", " : "Unsupported: ", STW_STR_ARG(tag)) < 0)
+			return stw_route_refuse(check, &stw_cause_out_of_memory);
+	}
+	if (!line.len)
+		return STW_PASS;
+	if (stw_arena_printf(&check->request->arena, &check->refusal.headers, "%.*s\r\n", STW_STR_ARG(line)) < 0)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	return stw_route_refuse(check, cause);
+}
+
+static enum stw_verdict check_require(struct stw_check *check)
+{
+	return stw_route_require(check, STW_STR_NONE, &stw_cause_extension_required_here);
+}
+
+static enum stw_verdict answer_options(struct stw_check *check)
+{
+	stw_request_respond(check->request, 200, STW_STR(ALLOW_LINE "Accept: application/sdp\r\nSupported: path\r\n"),
+		&stw_cause_options_answered);
+	return STW_DONE;
+}
+
+const struct stw_check_row stw_route_server_rows[] = {
+	{ "U4", check_method },
+	{ "U5", check_validate },
+	{ "U6", check_dialog },
+	{ "U9", check_require },
+	{ "OPTIONS", answer_options },
+	{ NULL, NULL },
+};

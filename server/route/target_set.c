@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* P12: the target set, RFC 3261 §16.5: the bindings of one of our users, or the Request-URI as it is. */
+#include "server/route/route.h"
+
+#define TARGETS_MAX 32
+
+static bool target_is_source(const struct stw_binding *binding)
+{
+	struct stw_target where;
+	struct stw_uri uri;
+
+	return stw_uri_parse(binding->uri, &uri) == 0 && stw_target_from_uri(&uri, &where) == 0 &&
+	       !where.need_resolve && where.transport == binding->source.transport &&
+	       stw_addr_equal(&where.addr, &binding->source.remote);
+}
+
+/* DESIGN §11: where a binding is reached. */
+static struct stw_proxy_target target_of(const struct stw_check *check, const struct stw_binding *binding)
+{
+	enum stw_use_source use = check->config->registration.use_source;
+	struct stw_proxy_target target = { .uri = binding->uri, .q = binding->q, .path = binding->path,
+		.instance = binding->instance };
+
+	if (use == STW_USE_SOURCE_NEVER || binding->path.len || !binding->source.remote.family)
+		return target;
+	if (use == STW_USE_SOURCE_ALWAYS || !target_is_source(binding)) {
+		target.has_hop = true;
+		target.hop_only = use == STW_USE_SOURCE_ALWAYS;
+		target.hop = binding->source;
+	}
+	return target;
+}
+
+static enum stw_verdict target_forward(struct stw_check *check, const struct stw_proxy_target *targets, unsigned n)
+{
+	struct stw_proxy_job job = { .targets = targets, .n = n };
+	enum stw_method method = check->request->msg->method;
+
+	if (method == STW_METHOD_ACK || method == STW_METHOD_CANCEL) {
+		stw_request_forward_stateless(check->request, n ? targets : NULL);
+		return STW_DONE;
+	}
+	if (!check->request->routing.in_dialog)
+		job.ring_timeout_ms = check->config->call.ring_timeout_ms;
+	stw_request_proxy(check->request, &job);
+	return STW_DONE;
+}
+
+enum stw_verdict stw_route_target_set(struct stw_check *check)
+{
+	const struct stw_request *request = check->request;
+	struct stw_proxy_target targets[TARGETS_MAX];
+	const struct stw_bindings *bindings;
+	struct stw_str aor;
+	unsigned i, n = 0;
+
+	if (request->routing.has_route || !check->domain.len)
+		return target_forward(check, NULL, 0);
+	if (stw_route_aor(check, &request->routing.uri, check->domain, &aor) < 0)
+		return stw_route_refuse(check, &stw_cause_bad_request_uri);
+	stw_refusal_fact(&check->refusal, "user", aor);
+	if (!stw_directory_find(check->core->options.directory, aor))
+		return stw_route_refuse(check, &stw_cause_user_unknown);
+	bindings = stw_location_find(check->core->options.location, aor);
+	for (i = 0; bindings && i < bindings->n && n < TARGETS_MAX; i++) {
+		if (bindings->v[i].expires_ms > check->core->now.wall_ms)
+			targets[n++] = target_of(check, &bindings->v[i]);
+	}
+	if (!n)
+		return stw_route_refuse(check, &stw_cause_not_registered);
+	return target_forward(check, targets, n);
+}
