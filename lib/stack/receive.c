@@ -194,7 +194,7 @@ static void receive_request(struct stw_stack *stack, const struct stw_hop *hop)
 
 void stack_receive(struct stw_stack *stack, const struct stw_hop *hop, const char *data, size_t len)
 {
-	struct stw_fault fault = { 0 }, second = { 0 };
+	struct stw_fault fault = { 0 };
 	int err;
 
 	err = stw_msg_parse(&stack->msg, data, len, &stack->options.flows.message, &fault);
@@ -203,7 +203,7 @@ void stack_receive(struct stw_stack *stack, const struct stw_hop *hop, const cha
 		return;
 	}
 	if (err < 0) {
-		stw_msg_check(&stack->msg, &second);
+		stw_msg_check(&stack->msg, &fault);
 		receive_fault(stack, hop, fault.cause);
 		return;
 	}
