@@ -22,13 +22,15 @@ static void summary_print(FILE *out, const char *file, const struct stw_config *
 	fputc('\n', out);
 }
 
-static int result_print(struct stw_cli *cli, const char *file, const struct stw_config_errors *errors)
+static int result_print(
+	struct stw_cli *cli, const char *file, const struct stw_config_errors *errors)
 {
 	int status = errors->n > 0 ? STW_EXIT_FAILED : STW_EXIT_DONE;
 
 	if (cli->json) {
-		if (stw_cli_json(cli, json_pack("{s:s, s:b, s:o}", "file", file, "valid",
-				errors->n == 0, "errors", stw_cli_config_errors_json(file, errors))) != 0)
+		if (stw_cli_json(
+			    cli, json_pack("{s:s, s:b, s:o}", "file", file, "valid", errors->n == 0,
+					 "errors", stw_cli_config_errors_json(file, errors))) != 0)
 			return STW_EXIT_FAILED;
 		return status;
 	}

@@ -67,7 +67,8 @@ int stw_cmd_config(struct stw_cli *cli)
 {
 	bool defaults = false;
 	const struct stw_cli_option options[] = {
-		{ "defaults", 0, NULL, "the values of an empty configuration file", NULL, &defaults },
+		{ "defaults", 0, NULL, "the values of an empty configuration file", NULL,
+			&defaults },
 	};
 	struct stw_config *config;
 	int status = stw_cli_parse(cli, options, STW_ARRAY_SIZE(options), 0, 0);

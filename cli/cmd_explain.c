@@ -13,8 +13,13 @@
 static const char *class_name(unsigned code)
 {
 	static const char *const names[] = {
-		"", "1xx Provisional", "2xx Successful", "3xx Redirection", "4xx Request Failure",
-		"5xx Server Failure", "6xx Global Failure",
+		"",
+		"1xx Provisional",
+		"2xx Successful",
+		"3xx Redirection",
+		"4xx Request Failure",
+		"5xx Server Failure",
+		"6xx Global Failure",
 	};
 
 	return names[code / 100];
@@ -22,12 +27,15 @@ static const char *class_name(unsigned code)
 
 static const char *retry_words(const char *retry)
 {
-	static const struct { const char *word, *text; } words[] = {
+	static const struct {
+		const char *word, *text;
+	} words[] = {
 		{ "never", "no" },
 		{ "other-target", "yes, to another target that the response names" },
 		{ "after-fix", "yes, after what is wrong has been corrected" },
 		{ "after-delay", "yes, after a while" },
-		{ "immediately-with-change", "yes, at once, with the change that the response asks for" },
+		{ "immediately-with-change",
+			"yes, at once, with the change that the response asks for" },
 	};
 
 	for (size_t i = 0; i < STW_ARRAY_SIZE(words); i++) {
@@ -55,8 +63,8 @@ static void line_print(FILE *out, const char *label, const char *text)
 static json_t *cause_json(const struct stw_cause *cause)
 {
 	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:s}", "cause", cause->id, "code",
-		(int)cause->code, "phrase", cause->phrase, "rfc", cause->rfc, "meaning", cause->meaning,
-		"reason", cause->reason, "remedy", cause->remedy);
+		(int)cause->code, "phrase", cause->phrase, "rfc", cause->rfc, "meaning",
+		cause->meaning, "reason", cause->reason, "remedy", cause->remedy);
 }
 
 static int cause_explain(struct stw_cli *cli, const struct stw_cause *cause)
@@ -99,12 +107,12 @@ static json_t *status_json(const struct stw_status *status, unsigned code)
 {
 	bool registered = status->code == code;
 
-	return json_pack("{s:i, s:b, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "code",
-		(int)code, "registered", registered, "treated_as", (int)status->code, "phrase",
-		status->phrase, "class", class_name(code), "rfc", status->rfc, "status", status->status,
-		"methods", status->methods, "sender", stw_status_sender(status->code), "meaning",
-		status->summary, "reason", status->reason, "remedy", status->remedy, "retry",
-		status->retry);
+	return json_pack("{s:i, s:b, s:i, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}",
+		"code", (int)code, "registered", registered, "treated_as", (int)status->code,
+		"phrase", status->phrase, "class", class_name(code), "rfc", status->rfc, "status",
+		status->status, "methods", status->methods, "sender",
+		stw_status_sender(status->code), "meaning", status->summary, "reason",
+		status->reason, "remedy", status->remedy, "retry", status->retry);
 }
 
 static json_t *code_causes_json(unsigned code)
@@ -132,7 +140,9 @@ static void code_causes_print(FILE *out, unsigned code)
 		if (causes[i]->code != code)
 			continue;
 		if (first)
-			fprintf(out, "\nStrowger sends %u for these causes (`strowger explain CAUSE`):\n",
+			fprintf(out,
+				"\nStrowger sends %u for these causes (`strowger explain "
+				"CAUSE`):\n",
 				code);
 		first = false;
 		fprintf(out, "  %s\n      ", causes[i]->id);
@@ -158,7 +168,8 @@ static int code_explain(struct stw_cli *cli, unsigned code)
 	json_t *json;
 
 	if (!status)
-		return stw_cli_usage(cli, "%u is not a response code; they go from 100 to 699", code);
+		return stw_cli_usage(
+			cli, "%u is not a response code; they go from 100 to 699", code);
 	if (cli->json) {
 		json = status_json(status, code);
 		if (json)
@@ -169,8 +180,10 @@ static int code_explain(struct stw_cli *cli, unsigned code)
 		fprintf(cli->out, "%u %s  (%s)\n\n", code, status->phrase, class_name(code));
 	} else {
 		fprintf(cli->out, "%u  (%s)\n\n", code, class_name(code));
-		fprintf(cli->out, "Not a registered code. Who receives it treats it as %u %s\n"
-			"(RFC 3261 §8.1.3.2):\n\n", status->code, status->phrase);
+		fprintf(cli->out,
+			"Not a registered code. Who receives it treats it as %u %s\n"
+			"(RFC 3261 §8.1.3.2):\n\n",
+			status->code, status->phrase);
 	}
 	status_print(cli->out, status);
 	code_causes_print(cli->out, code);
@@ -219,8 +232,8 @@ int stw_cmd_explain(struct stw_cli *cli)
 	word = cli->operands[0];
 	if (isdigit((unsigned char)word[0])) {
 		if (stw_str_to_uint(stw_str_from(word), 999, &code) < 0)
-			return stw_cli_usage(cli, "%s is not a response code; they go from 100 to 699",
-				word);
+			return stw_cli_usage(
+				cli, "%s is not a response code; they go from 100 to 699", word);
 		return code_explain(cli, (unsigned)code);
 	}
 	cause = stw_cause_find(word);

@@ -6,7 +6,7 @@
 #include "server/suggest.h"
 
 static const struct stw_command commands[] = {
-#define COMMAND(name, group, synopsis, summary, help) \
+#define COMMAND(name, group, synopsis, summary, help)                                              \
 	{ #name, group, synopsis, summary, help, stw_cmd_##name },
 #include "cli/commands.def"
 #undef COMMAND
@@ -26,7 +26,8 @@ static void overview_print(FILE *out)
 	const char *group = "";
 
 	fputs("usage: strowger COMMAND [OPTIONS] [ARGUMENTS]\n\n"
-	      "Strowger, a SIP server (RFC 3261).\n", out);
+	      "Strowger, a SIP server (RFC 3261).\n",
+		out);
 	for (size_t i = 0; i < STW_ARRAY_SIZE(commands); i++) {
 		if (strcmp(group, commands[i].group) != 0)
 			fprintf(out, "\n%s\n", commands[i].group);
@@ -67,7 +68,7 @@ static int help(struct stw_cli *cli, const char *name)
 static int dispatch(struct stw_cli *cli, int argc, char **argv)
 {
 	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-	    (argc == 2 && strcmp(argv[1], "help") == 0)) {
+		(argc == 2 && strcmp(argv[1], "help") == 0)) {
 		overview_print(cli->out);
 		return STW_EXIT_DONE;
 	}

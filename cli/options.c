@@ -11,7 +11,7 @@
 
 #define OWN_MAX    24
 #define COMMON_MAX 4
-#define OWN_FIRST  1000         /* values of getopt_long for a command's own options */
+#define OWN_FIRST  1000 /* values of getopt_long for a command's own options */
 
 enum { OPT_SOCKET = 500 };
 
@@ -54,8 +54,8 @@ static int unknown_option(struct stw_cli *cli, const struct table *table, const 
 
 	if (dashes < 2 && optopt > 0 && optopt < 256)
 		return stw_cli_usage(cli, "unknown option -%c", optopt);
-	stw_suggest_begin(&suggestion,
-		(struct stw_str){ word + dashes, strcspn(word + dashes, "=") });
+	stw_suggest_begin(
+		&suggestion, (struct stw_str){ word + dashes, strcspn(word + dashes, "=") });
 	for (const struct option *option = table->longs; option->name; option++)
 		stw_suggest_try(&suggestion, option->name);
 	return stw_cli_usage(cli, "unknown option %s%s%s%s", word,
@@ -96,15 +96,15 @@ static int operands_check(struct stw_cli *cli, int min, int max)
 	cli->operands = cli->argv + optind;
 	cli->operand_count = cli->argc - optind;
 	if (cli->operand_count < min)
-		return stw_cli_usage(cli, "an argument is missing: strowger %s %s", cli->command->name,
-			cli->command->synopsis);
+		return stw_cli_usage(cli, "an argument is missing: strowger %s %s",
+			cli->command->name, cli->command->synopsis);
 	if (cli->operand_count > max)
 		return stw_cli_usage(cli, "unexpected argument %s", cli->operands[max]);
 	return -1;
 }
 
-int stw_cli_parse(struct stw_cli *cli, const struct stw_cli_option *options, unsigned count, int min,
-		  int max)
+int stw_cli_parse(
+	struct stw_cli *cli, const struct stw_cli_option *options, unsigned count, int min, int max)
 {
 	struct table table;
 	unsigned own;
@@ -122,7 +122,8 @@ int stw_cli_parse(struct stw_cli *cli, const struct stw_cli_option *options, uns
 			return operands_check(cli, min, max);
 		own = own_index(options, count, letter);
 		if (letter == '?')
-			return unknown_option(cli, &table, cli->argv[optind > word ? optind - 1 : word]);
+			return unknown_option(
+				cli, &table, cli->argv[optind > word ? optind - 1 : word]);
 		if (letter == ':')
 			return stw_cli_usage(cli, "option %s needs a value", cli->argv[optind - 1]);
 		if (own < count)

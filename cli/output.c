@@ -74,7 +74,8 @@ void stw_cli_config_errors(FILE *out, const char *file, const struct stw_config_
 		const struct stw_config_error *error = &errors->v[i];
 
 		if (error->line != 0)
-			fprintf(out, "%s:%u:%u: %s\n", file, error->line, error->column, error->text);
+			fprintf(out, "%s:%u:%u: %s\n", file, error->line, error->column,
+				error->text);
 		else
 			fprintf(out, "%s: %s\n", file, error->text);
 	}
@@ -87,8 +88,9 @@ json_t *stw_cli_config_errors_json(const char *file, const struct stw_config_err
 	for (unsigned i = 0; i < errors->n; i++) {
 		const struct stw_config_error *error = &errors->v[i];
 
-		json_array_append_new(list, json_pack("{s:s, s:i, s:i, s:s}", "file", file, "line",
-			(int)error->line, "column", (int)error->column, "text", error->text));
+		json_array_append_new(list,
+			json_pack("{s:s, s:i, s:i, s:s}", "file", file, "line", (int)error->line,
+				"column", (int)error->column, "text", error->text));
 	}
 	return list;
 }
@@ -126,13 +128,14 @@ static void option_print(FILE *out, const struct stw_cli_option *option)
 	stw_cli_wrap(out, 26, 26, option->help);
 }
 
-void stw_cli_help(FILE *out, const struct stw_command *command, const struct stw_cli_option *options,
-		  unsigned count)
+void stw_cli_help(FILE *out, const struct stw_command *command,
+	const struct stw_cli_option *options, unsigned count)
 {
 	static const struct stw_cli_option common[] = {
 		{ "output", 'o', "FORMAT", "text (the default) or json", NULL, NULL },
 		{ "config", 'c', "FILE",
-		  "configuration file; else $STROWGER_CONFIG, else " STW_CONFIG_FILE_DEFAULT, NULL, NULL },
+			"configuration file; else $STROWGER_CONFIG, else " STW_CONFIG_FILE_DEFAULT,
+			NULL, NULL },
 		{ "socket", 0, "PATH", "administration socket of the running server", NULL, NULL },
 		{ "help", 'h', NULL, "this text", NULL, NULL },
 	};

@@ -1,6 +1,7 @@
 /* uses: strowger_server */
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any file gives a configuration that prints and reads back, or an error with a place in the file. */
+/* Any file gives a configuration that prints and reads back, or an error with a place in the file.
+ */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 
 #include <ctype.h>
 
-#define WORD_MAX 48     /* longer words are no slip of a known one */
+#define WORD_MAX 48 /* longer words are no slip of a known one */
 
 static bool same_letter(char a, char b)
 {
@@ -31,7 +31,7 @@ unsigned stw_edit_distance(struct stw_str a, struct stw_str b)
 			cost = same_letter(a.ptr[i - 1], b.ptr[j - 1]) ? 0 : 1;
 			row[j] = least(least(last[j], row[j - 1]) + 1, last[j - 1] + cost);
 			if (i > 1 && j > 1 && same_letter(a.ptr[i - 1], b.ptr[j - 2]) &&
-			    same_letter(a.ptr[i - 2], b.ptr[j - 1]))
+				same_letter(a.ptr[i - 2], b.ptr[j - 1]))
 				row[j] = least(row[j], before[j - 2] + 1);
 		}
 		swap = before;
@@ -56,7 +56,7 @@ void stw_suggest_try(struct stw_suggestion *suggestion, const char *candidate)
 
 	/* "warn" for "warning": the beginning of a word is as good as a slip. */
 	if (distance > allowed && suggestion->word.len >= 3 && text.len > suggestion->word.len &&
-	    stw_str_starts(text, suggestion->word))
+		stw_str_starts(text, suggestion->word))
 		distance = allowed;
 	if (distance > allowed || distance >= suggestion->distance)
 		return;

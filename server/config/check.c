@@ -5,8 +5,8 @@
 #include <string.h>
 
 /* The first of these options that the file sets, to point at. */
-static struct config_mark mark_of_first(const struct config_context *context, const char *a,
-					const char *b)
+static struct config_mark mark_of_first(
+	const struct config_context *context, const char *a, const char *b)
 {
 	struct config_mark mark = config_option_mark(context, a);
 
@@ -27,7 +27,8 @@ static void check_open_listener(struct config_context *context)
 		if (stw_addr_is_loopback(&listener->bind))
 			continue;
 		config_error(context, config_option_mark(context, "auth.required"),
-			"auth.required: false would let everyone use the listener on %.*s; listen on "
+			"auth.required: false would let everyone use the listener on %.*s; listen "
+			"on "
 			"loopback only, or say auth.insecure_listen: true",
 			STW_STR_ARG(stw_addr_text(&listener->bind, address)));
 		return;

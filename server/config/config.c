@@ -33,9 +33,10 @@ static int config_new(const char *name, struct stw_config **ret)
 		return -ENOMEM;
 	atomic_init(&config->refs, 1);
 	stw_arena_init(&config->arena, CONFIG_ARENA_BYTES);
-	config->lines = stw_arena_zalloc(&config->arena,
-		CONFIG_OPTIONS_MAX * sizeof(config->lines[0]));
-	if (!config->lines || (name && stw_arena_copy(&config->arena, stw_str_from(name), &file) < 0)) {
+	config->lines =
+		stw_arena_zalloc(&config->arena, CONFIG_OPTIONS_MAX * sizeof(config->lines[0]));
+	if (!config->lines ||
+		(name && stw_arena_copy(&config->arena, stw_str_from(name), &file) < 0)) {
 		stw_config_unref(config);
 		return -ENOMEM;
 	}
@@ -44,8 +45,8 @@ static int config_new(const char *name, struct stw_config **ret)
 	return 0;
 }
 
-int stw_config_parse(const char *name, const char *text, size_t len, struct stw_config_errors *errors,
-		     struct stw_config **ret)
+int stw_config_parse(const char *name, const char *text, size_t len,
+	struct stw_config_errors *errors, struct stw_config **ret)
 {
 	struct config_context context = { .errors = errors };
 	int err;
@@ -55,7 +56,8 @@ int stw_config_parse(const char *name, const char *text, size_t len, struct stw_
 	if (err < 0)
 		return err;
 	err = config_defaults(&context);
-	/* After a broken file the options that were not reached would be judged by their defaults. */
+	/* After a broken file the options that were not reached would be judged by their defaults.
+	 */
 	if (err == 0 && config_read(&context, text, len) == 0 && !context.no_memory)
 		config_check(&context);
 	if (context.no_memory)
@@ -116,8 +118,8 @@ int stw_config_load(const char *path, struct stw_config_errors *errors, struct s
 	return err;
 }
 
-static bool value_equal(const struct stw_option *option, const struct stw_config *a,
-			const struct stw_config *b)
+static bool value_equal(
+	const struct stw_option *option, const struct stw_config *a, const struct stw_config *b)
 {
 	char text[2][2 * CONFIG_TEXT_MAX];
 	struct stw_writer writer[2];
@@ -129,15 +131,15 @@ static bool value_equal(const struct stw_option *option, const struct stw_config
 			more[i] = stw_option_text(option, i == 0 ? a : b, index, &writer[i]);
 		}
 		if (more[0] != more[1] ||
-		    !stw_str_equal(stw_writer_text(&writer[0]), stw_writer_text(&writer[1])))
+			!stw_str_equal(stw_writer_text(&writer[0]), stw_writer_text(&writer[1])))
 			return false;
 		if (!more[0])
 			return true;
 	}
 }
 
-const struct stw_option *stw_config_restart_needed(const struct stw_config *old,
-						   const struct stw_config *new_)
+const struct stw_option *stw_config_restart_needed(
+	const struct stw_config *old, const struct stw_config *new_)
 {
 	const struct stw_option *option;
 	size_t count;
@@ -150,8 +152,8 @@ const struct stw_option *stw_config_restart_needed(const struct stw_config *old,
 	return NULL;
 }
 
-struct stw_str stw_config_place(const struct stw_config *config, const char *key, char *buffer,
-				size_t size)
+struct stw_str stw_config_place(
+	const struct stw_config *config, const char *key, char *buffer, size_t size)
 {
 	const struct stw_option *option = stw_option_find(key);
 	unsigned line = option ? config->lines[config_option_index(option)] : 0;

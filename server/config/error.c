@@ -32,7 +32,8 @@ const char *config_quote(struct stw_str text, char buffer[96])
 		len--;
 	*at++ = '"';
 	for (size_t i = 0; i < len; i++)
-		*at++ = (unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == 0x7f ? '?' : text.ptr[i];
+		*at++ = (unsigned char)text.ptr[i] < 0x20 || text.ptr[i] == 0x7f ? '?'
+										 : text.ptr[i];
 	strcpy(at, len < text.len ? "...\"" : "\"");
 	return buffer;
 }

@@ -25,7 +25,8 @@ int config_host_port(struct stw_str text, struct stw_str *ret_host, uint16_t *re
 	size_t colon = stw_str_find(text, ':', from);
 	uint64_t port = 0;
 
-	if (colon < text.len && stw_str_to_uint(stw_str_cut(text, colon + 1, text.len), 65535, &port) < 0)
+	if (colon < text.len &&
+		stw_str_to_uint(stw_str_cut(text, colon + 1, text.len), 65535, &port) < 0)
 		return -EBADMSG;
 	*ret_host = stw_str_cut(text, 0, colon);
 	*ret_port = (uint16_t)port;
@@ -35,7 +36,7 @@ int config_host_port(struct stw_str text, struct stw_str *ret_host, uint16_t *re
 /* ---- domains ---- */
 
 static void domains_add(struct config_context *context, const struct stw_option *option,
-			const struct config_item *item)
+	const struct config_item *item)
 {
 	struct stw_config *config = context->config;
 	enum stw_host_kind kind;
@@ -45,8 +46,10 @@ static void domains_add(struct config_context *context, const struct stw_option 
 	config_quote(item->text, quoted);
 	if (stw_host_parse(item->text, &host, &kind) < 0 || host.len > 253) {
 		config_error(context, item->mark,
-			"domains: %s is not a host name; allowed: names like example.com, without port "
-			"or sip:", quoted);
+			"domains: %s is not a host name; allowed: names like example.com, without "
+			"port "
+			"or sip:",
+			quoted);
 		return;
 	}
 	for (unsigned i = 0; i < config->domain_count; i++) {
@@ -72,7 +75,7 @@ static void domains_add(struct config_context *context, const struct stw_option 
 }
 
 static bool domains_get(const struct stw_config *config, const struct stw_option *option,
-			unsigned index, struct config_item *ret)
+	unsigned index, struct config_item *ret)
 {
 	struct stw_str domain;
 	bool ipv6;
@@ -100,20 +103,24 @@ static void domains_standard(struct config_context *context, const struct stw_op
 	char name[256] = "";
 
 	if (gethostname(name, sizeof(name) - 1) == 0 &&
-	    stw_host_parse(stw_str_from(name), &host, &kind) == 0)
+		stw_host_parse(stw_str_from(name), &host, &kind) == 0)
 		item.text = stw_str_from(name);
 	domains_add(context, option, &item);
 }
 
 const struct stw_option_form config_form_domains = {
-	.add = domains_add, .get = domains_get, .clear = domains_clear, .standard = domains_standard,
+	.add = domains_add,
+	.get = domains_get,
+	.clear = domains_clear,
+	.standard = domains_standard,
 };
 
 /* ---- listen ---- */
 
-/* The word before the first colon. @return the transport; NONE and an error when it cannot be used */
-static enum stw_transport listen_transport(struct config_context *context,
-					   const struct config_item *item, struct stw_str word)
+/* The word before the first colon. @return the transport; NONE and an error when it cannot be used
+ */
+static enum stw_transport listen_transport(
+	struct config_context *context, const struct config_item *item, struct stw_str word)
 {
 	static const char allowed[] = "allowed: udp:HOST:PORT or tcp:HOST:PORT";
 	enum stw_transport transport = stw_transport_from(word);
@@ -125,7 +132,8 @@ static enum stw_transport listen_transport(struct config_context *context,
 	config_quote(item->text, quoted);
 	if (transport != STW_TRANSPORT_NONE) {
 		config_error(context, item->mark,
-			"listen: %s: encrypted and WebSocket listeners (tls, ws, wss) are not built yet; %s",
+			"listen: %s: encrypted and WebSocket listeners (tls, ws, wss) are not "
+			"built yet; %s",
 			quoted, allowed);
 		return STW_TRANSPORT_NONE;
 	}
@@ -133,18 +141,19 @@ static enum stw_transport listen_transport(struct config_context *context,
 	stw_suggest_try(&suggestion, "udp");
 	stw_suggest_try(&suggestion, "tcp");
 	if (!suggestion.best)
-		suggestion.best = isdigit((unsigned char)word.ptr[0]) || word.ptr[0] == '[' ? "udp:" : NULL;
+		suggestion.best =
+			isdigit((unsigned char)word.ptr[0]) || word.ptr[0] == '[' ? "udp:" : NULL;
 	text[0] = '\0';
 	if (suggestion.best)
 		snprintf(text, sizeof(text), "; did you mean %s%s?", suggestion.best,
 			strchr(suggestion.best, ':') ? "..." : "");
-	config_error(context, item->mark, "listen: %s does not start with a transport; %s%s", quoted,
-		allowed, text);
+	config_error(context, item->mark, "listen: %s does not start with a transport; %s%s",
+		quoted, allowed, text);
 	return STW_TRANSPORT_NONE;
 }
 
 static bool advertise_set(struct config_context *context, struct config_mark mark,
-			  struct stw_str text, struct stw_listener *listener)
+	struct stw_str text, struct stw_listener *listener)
 {
 	enum stw_host_kind kind;
 	struct stw_str host, inner;
@@ -153,7 +162,8 @@ static bool advertise_set(struct config_context *context, struct config_mark mar
 
 	if (config_host_port(text, &host, &port) < 0 || stw_host_parse(host, &inner, &kind) < 0) {
 		config_error(context, mark,
-			"advertise: %s is not an address; allowed: HOST or HOST:PORT, IPv6 in brackets",
+			"advertise: %s is not an address; allowed: HOST or HOST:PORT, IPv6 in "
+			"brackets",
 			config_quote(text, quoted));
 		return false;
 	}
@@ -168,14 +178,14 @@ static bool listen_twice(const struct stw_listeners *listen, const struct stw_li
 {
 	for (unsigned i = 0; i < listen->n; i++) {
 		if (listen->v[i].transport == listener->transport && listener->bind.port != 0 &&
-		    stw_addr_equal(&listen->v[i].bind, &listener->bind))
+			stw_addr_equal(&listen->v[i].bind, &listener->bind))
 			return true;
 	}
 	return false;
 }
 
 static void listen_add(struct config_context *context, const struct stw_option *option,
-		       const struct config_item *item)
+	const struct config_item *item)
 {
 	struct stw_listeners *listen = &context->config->listen;
 	size_t colon = stw_str_find(item->text, ':', 0);
@@ -190,10 +200,12 @@ static void listen_add(struct config_context *context, const struct stw_option *
 	config_quote(item->text, quoted);
 	rest = stw_str_cut(item->text, colon + 1, item->text.len);
 	if (config_host_port(rest, &host, &port) < 0 || stw_str_find(rest, ':', 0) == rest.len ||
-	    stw_addr_from_host(host, port, &listener.bind) < 0) {
+		stw_addr_from_host(host, port, &listener.bind) < 0) {
 		config_error(context, item->mark,
-			"listen: %s has no IP address and port; allowed: udp:HOST:PORT or tcp:HOST:PORT, "
-			"HOST an address of this machine (0.0.0.0 or [::] for all, IPv6 in brackets)",
+			"listen: %s has no IP address and port; allowed: udp:HOST:PORT or "
+			"tcp:HOST:PORT, "
+			"HOST an address of this machine (0.0.0.0 or [::] for all, IPv6 in "
+			"brackets)",
 			quoted);
 		return;
 	}
@@ -202,11 +214,12 @@ static void listen_add(struct config_context *context, const struct stw_option *
 		return;
 	}
 	if (listen->n == STW_LISTENERS_MAX) {
-		config_error(context, item->mark, "listen: more than %d listeners", STW_LISTENERS_MAX);
+		config_error(
+			context, item->mark, "listen: more than %d listeners", STW_LISTENERS_MAX);
 		return;
 	}
 	if (item->advertise.ptr &&
-	    !advertise_set(context, item->advertise_mark, item->advertise, &listener))
+		!advertise_set(context, item->advertise_mark, item->advertise, &listener))
 		return;
 	context->listen_at[listen->n] = item->mark;
 	listen->v[listen->n++] = listener;
@@ -218,13 +231,14 @@ static bool advertises_global(const struct stw_config *config, const struct stw_
 	struct stw_str host;
 	uint16_t port;
 
-	return config->advertise.len > 0 && config_host_port(config->advertise, &host, &port) == 0 &&
+	return config->advertise.len > 0 &&
+	       config_host_port(config->advertise, &host, &port) == 0 &&
 	       stw_str_equal(host, listener->advertise) && port == listener->advertise_port &&
 	       !stw_addr_is_loopback(&listener->bind);
 }
 
 static bool listen_get(const struct stw_config *config, const struct stw_option *option,
-		       unsigned index, struct config_item *ret)
+	unsigned index, struct config_item *ret)
 {
 	const struct stw_listener *listener;
 	char address[STW_ADDR_TEXT_MAX];
@@ -255,20 +269,23 @@ static void listen_clear(struct stw_config *config)
 }
 
 const struct stw_option_form config_form_listen = {
-	.add = listen_add, .get = listen_get, .clear = listen_clear, .mapping = true,
+	.add = listen_add,
+	.get = listen_get,
+	.clear = listen_clear,
+	.mapping = true,
 };
 
 /* ---- advertise ---- */
 
 static void advertise_add(struct config_context *context, const struct stw_option *option,
-			  const struct config_item *item)
+	const struct config_item *item)
 {
 	if (item->text.len == 0 || advertise_set(context, item->mark, item->text, NULL))
 		config_keep(context, item->text, &context->config->advertise);
 }
 
-static bool text_get(const struct stw_config *config, const struct stw_option *option, unsigned index,
-		     struct config_item *ret)
+static bool text_get(const struct stw_config *config, const struct stw_option *option,
+	unsigned index, struct config_item *ret)
 {
 	if (index > 0)
 		return false;
@@ -281,7 +298,7 @@ const struct stw_option_form config_form_advertise = { .add = advertise_add, .ge
 /* ---- auth.algorithms ---- */
 
 static void algorithms_add(struct config_context *context, const struct stw_option *option,
-			   const struct config_item *item)
+	const struct config_item *item)
 {
 	struct stw_config *config = context->config;
 	enum stw_digest_algorithm algorithm;
@@ -296,8 +313,9 @@ static void algorithms_add(struct config_context *context, const struct stw_opti
 				STW_STR_ARG(stw_digest_name((enum stw_digest_algorithm)i)));
 			stw_suggest_try(&suggestion, names[i]);
 		}
-		config_error(context, item->mark, "auth.algorithms: %s is not known; allowed: %s%s%s%s",
-			quoted, option->allowed, suggestion.best ? "; did you mean " : "",
+		config_error(context, item->mark,
+			"auth.algorithms: %s is not known; allowed: %s%s%s%s", quoted,
+			option->allowed, suggestion.best ? "; did you mean " : "",
 			suggestion.best ? suggestion.best : "", suggestion.best ? "?" : "");
 		return;
 	}
@@ -311,7 +329,7 @@ static void algorithms_add(struct config_context *context, const struct stw_opti
 }
 
 static bool algorithms_get(const struct stw_config *config, const struct stw_option *option,
-			   unsigned index, struct config_item *ret)
+	unsigned index, struct config_item *ret)
 {
 	if (index >= config->auth.algorithm_count)
 		return false;
@@ -325,13 +343,15 @@ static void algorithms_clear(struct stw_config *config)
 }
 
 const struct stw_option_form config_form_algorithms = {
-	.add = algorithms_add, .get = algorithms_get, .clear = algorithms_clear,
+	.add = algorithms_add,
+	.get = algorithms_get,
+	.clear = algorithms_clear,
 };
 
 /* ---- store ---- */
 
 static void store_add(struct config_context *context, const struct stw_option *option,
-		      const struct config_item *item)
+	const struct config_item *item)
 {
 	static const struct stw_str sqlite = { "sqlite:", 7 };
 	struct stw_str *store = &context->config->store;
@@ -339,7 +359,7 @@ static void store_add(struct config_context *context, const struct stw_option *o
 
 	config_quote(item->text, quoted);
 	if (stw_str_equal(item->text, STW_STR("memory")) ||
-	    stw_str_equal(item->text, STW_STR("memory:")))
+		stw_str_equal(item->text, STW_STR("memory:")))
 		config_keep(context, STW_STR(":memory:"), store);
 	else if (stw_str_starts(item->text, sqlite) && item->text.len > sqlite.len)
 		config_keep(context, stw_str_cut(item->text, sqlite.len, item->text.len), store);
@@ -349,15 +369,15 @@ static void store_add(struct config_context *context, const struct stw_option *o
 			option->allowed);
 	else if (item->text.len > 0 && item->text.ptr[0] == '/')
 		config_error(context, item->mark,
-			"store: %s names no kind of store; allowed: %s; did you mean sqlite:%.*s?", quoted,
-			option->allowed, STW_STR_ARG(item->text));
+			"store: %s names no kind of store; allowed: %s; did you mean sqlite:%.*s?",
+			quoted, option->allowed, STW_STR_ARG(item->text));
 	else
 		config_error(context, item->mark, "store: %s is not known; allowed: %s", quoted,
 			option->allowed);
 }
 
-static bool store_get(const struct stw_config *config, const struct stw_option *option, unsigned index,
-		      struct config_item *ret)
+static bool store_get(const struct stw_config *config, const struct stw_option *option,
+	unsigned index, struct config_item *ret)
 {
 	bool memory = stw_str_equal(config->store, STW_STR(":memory:"));
 
@@ -368,8 +388,8 @@ static bool store_get(const struct stw_config *config, const struct stw_option *
 		return true;
 	}
 	ret->text.ptr = ret->buffer;
-	ret->text.len = (size_t)snprintf(ret->buffer, sizeof(ret->buffer), "sqlite:%.*s",
-		STW_STR_ARG(config->store));
+	ret->text.len = (size_t)snprintf(
+		ret->buffer, sizeof(ret->buffer), "sqlite:%.*s", STW_STR_ARG(config->store));
 	return true;
 }
 
@@ -382,13 +402,15 @@ static void store_standard(struct config_context *context, const struct stw_opti
 }
 
 const struct stw_option_form config_form_store = {
-	.add = store_add, .get = store_get, .standard = store_standard,
+	.add = store_add,
+	.get = store_get,
+	.standard = store_standard,
 };
 
 /* ---- files, the admin socket and its address ---- */
 
 static void path_add(struct config_context *context, const struct stw_option *option,
-		     const struct config_item *item)
+	const struct config_item *item)
 {
 	char path[CONFIG_TEXT_MAX + 1], quoted[96];
 
@@ -404,7 +426,7 @@ static void path_add(struct config_context *context, const struct stw_option *op
 const struct stw_option_form config_form_path = { .add = path_add, .get = text_get };
 
 static void socket_add(struct config_context *context, const struct stw_option *option,
-		       const struct config_item *item)
+	const struct config_item *item)
 {
 	size_t max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
 	char quoted[96];
@@ -426,11 +448,13 @@ static void socket_standard(struct config_context *context, const struct stw_opt
 }
 
 const struct stw_option_form config_form_socket = {
-	.add = socket_add, .get = text_get, .standard = socket_standard,
+	.add = socket_add,
+	.get = text_get,
+	.standard = socket_standard,
 };
 
 static void admin_listen_add(struct config_context *context, const struct stw_option *option,
-			     const struct config_item *item)
+	const struct config_item *item)
 {
 	struct stw_addr addr;
 	struct stw_str host;
@@ -439,23 +463,27 @@ static void admin_listen_add(struct config_context *context, const struct stw_op
 
 	config_quote(item->text, quoted);
 	if (item->text.len > 0 && (config_host_port(item->text, &host, &port) < 0 || port == 0 ||
-		stw_addr_from_host(host, port, &addr) < 0))
+					  stw_addr_from_host(host, port, &addr) < 0))
 		config_error(context, item->mark,
-			"admin.listen: %s is not an address and port; allowed: like 127.0.0.1:8090", quoted);
+			"admin.listen: %s is not an address and port; allowed: like 127.0.0.1:8090",
+			quoted);
 	else if (item->text.len > 0 && !stw_addr_is_loopback(&addr))
 		config_error(context, item->mark,
-			"admin.listen: %s is not on loopback; the administration is for this machine only; "
-			"allowed: like 127.0.0.1:%u", quoted, port);
+			"admin.listen: %s is not on loopback; the administration is for this "
+			"machine only; "
+			"allowed: like 127.0.0.1:%u",
+			quoted, port);
 	else
 		config_keep(context, item->text, &context->config->admin.listen);
 }
 
-const struct stw_option_form config_form_admin_listen = { .add = admin_listen_add, .get = text_get };
+const struct stw_option_form config_form_admin_listen = { .add = admin_listen_add,
+	.get = text_get };
 
 /* ---- dns.servers: kept as one text with commas ---- */
 
 static void servers_add(struct config_context *context, const struct stw_option *option,
-			const struct config_item *item)
+	const struct config_item *item)
 {
 	struct stw_str *servers = &context->config->dns.servers;
 	struct stw_addr addr;
@@ -463,7 +491,8 @@ static void servers_add(struct config_context *context, const struct stw_option 
 	char quoted[96];
 	uint16_t port;
 
-	if (config_host_port(item->text, &host, &port) < 0 || stw_addr_from_host(host, port, &addr) < 0) {
+	if (config_host_port(item->text, &host, &port) < 0 ||
+		stw_addr_from_host(host, port, &addr) < 0) {
 		config_error(context, item->mark,
 			"dns.servers: %s is not an IP address; allowed: %s, IPv6 in brackets",
 			config_quote(item->text, quoted), option->allowed);
@@ -474,12 +503,12 @@ static void servers_add(struct config_context *context, const struct stw_option 
 		return;
 	}
 	if (stw_arena_printf(&context->config->arena, servers, "%.*s%s%.*s", STW_STR_ARG(*servers),
-		servers->len > 0 ? "," : "", STW_STR_ARG(item->text)) < 0)
+		    servers->len > 0 ? "," : "", STW_STR_ARG(item->text)) < 0)
 		context->no_memory = true;
 }
 
 static bool servers_get(const struct stw_config *config, const struct stw_option *option,
-			unsigned index, struct config_item *ret)
+	unsigned index, struct config_item *ret)
 {
 	struct stw_str servers = config->dns.servers;
 	size_t from = 0, end;
@@ -503,5 +532,7 @@ static void servers_clear(struct stw_config *config)
 }
 
 const struct stw_option_form config_form_servers = {
-	.add = servers_add, .get = servers_get, .clear = servers_clear,
+	.add = servers_add,
+	.get = servers_get,
+	.clear = servers_clear,
 };

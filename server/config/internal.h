@@ -5,10 +5,10 @@
 
 #include "server/config/config.h"
 
-#define CONFIG_OPTIONS_MAX  64
-#define CONFIG_ARENA_BYTES  (1u << 20)
-#define CONFIG_FILE_BYTES   (1u << 20)
-#define CONFIG_TEXT_MAX     1024        /* bytes of one value */
+#define CONFIG_OPTIONS_MAX 64
+#define CONFIG_ARENA_BYTES (1u << 20)
+#define CONFIG_FILE_BYTES  (1u << 20)
+#define CONFIG_TEXT_MAX    1024 /* bytes of one value */
 
 /** A place in the file; 0: none. */
 struct config_mark {
@@ -19,9 +19,9 @@ struct config_mark {
 struct config_item {
 	struct stw_str text;
 	struct config_mark mark;
-	struct stw_str advertise;       /* listen entries; ptr NULL: none */
+	struct stw_str advertise; /* listen entries; ptr NULL: none */
 	struct config_mark advertise_mark;
-	char buffer[CONFIG_TEXT_MAX + 64];      /* holds what `get` writes */
+	char buffer[CONFIG_TEXT_MAX + 64]; /* holds what `get` writes */
 };
 
 /** A snapshot in the making. */
@@ -29,7 +29,7 @@ struct config_context {
 	struct stw_config *config;
 	struct stw_config_errors *errors;
 	bool no_memory;
-	struct config_mark at[CONFIG_OPTIONS_MAX];      /* where each value stands */
+	struct config_mark at[CONFIG_OPTIONS_MAX]; /* where each value stands */
 	struct config_mark listen_at[STW_LISTENERS_MAX];
 };
 
@@ -37,15 +37,15 @@ struct config_context {
 struct stw_option_form {
 	/** Check and store; errors go to the context. */
 	void (*add)(struct config_context *context, const struct stw_option *option,
-		    const struct config_item *item);
+		const struct config_item *item);
 	/** Value `index`, as `add` takes it. False: there is none. */
-	bool (*get)(const struct stw_config *config, const struct stw_option *option, unsigned index,
-		    struct config_item *ret);
+	bool (*get)(const struct stw_config *config, const struct stw_option *option,
+		unsigned index, struct config_item *ret);
 	/** Lists: forget all values. */
 	void (*clear)(struct stw_config *config);
 	/** A default that depends on the machine. NULL: the text in the table. */
 	void (*standard)(struct config_context *context, const struct stw_option *option);
-	bool mapping;                   /* elements may be {address: …, advertise: …} */
+	bool mapping; /* elements may be {address: …, advertise: …} */
 };
 
 extern const struct stw_option_form config_form_domains, config_form_listen, config_form_algorithms,
@@ -68,12 +68,12 @@ const char *config_quote(struct stw_str text, char buffer[96]);
 
 /* value.c: numbers, durations, words */
 void config_value_set(struct config_context *context, const struct stw_option *option,
-		      const struct config_item *item);
+	const struct config_item *item);
 struct stw_str config_value_get(const struct stw_config *config, const struct stw_option *option,
-				char *buffer, size_t size);
+	char *buffer, size_t size);
 /** A number of the option's unit as it is written in the file. */
-struct stw_str config_number_text(const struct stw_option *option, uint64_t number, char *buffer,
-				  size_t size);
+struct stw_str config_number_text(
+	const struct stw_option *option, uint64_t number, char *buffer, size_t size);
 void *config_member(const struct stw_config *config, const struct stw_option *option);
 /** Copy into the arena of the snapshot. */
 void config_keep(struct config_context *context, struct stw_str text, struct stw_str *ret);
@@ -81,8 +81,8 @@ void config_keep(struct config_context *context, struct stw_str text, struct stw
 /* yaml.c */
 int config_read(struct config_context *context, const char *text, size_t len);
 /** Set one option from its value as written in YAML. */
-void config_read_value(struct config_context *context, const struct stw_option *option,
-		       const char *text);
+void config_read_value(
+	struct config_context *context, const struct stw_option *option, const char *text);
 
 /* defaults.c */
 int config_defaults(struct config_context *context);

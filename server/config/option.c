@@ -6,159 +6,183 @@
 
 #include "server/config/internal.h"
 
-#define BOOL     STW_OPTION_BOOL
-#define UINT     STW_OPTION_UINT
-#define DURATION STW_OPTION_DURATION
-#define TEXT     STW_OPTION_TEXT
-#define ENUM     STW_OPTION_ENUM
-#define LIST     STW_OPTION_LIST
-#define LIVE     true
-#define RESTART  false
+#define BOOL       STW_OPTION_BOOL
+#define UINT       STW_OPTION_UINT
+#define DURATION   STW_OPTION_DURATION
+#define TEXT       STW_OPTION_TEXT
+#define ENUM       STW_OPTION_ENUM
+#define LIST       STW_OPTION_LIST
+#define LIVE       true
+#define RESTART    false
 #define FORM(name) (&config_form_##name)
-#define NO_FORM  NULL
+#define NO_FORM    NULL
 
-#define MS_PER_S     1000u
-#define MS_PER_DAY   86400000u
-#define S_PER_DAY    86400u
+#define MS_PER_S   1000u
+#define MS_PER_DAY 86400000u
+#define S_PER_DAY  86400u
 /* Timer C must be larger than three minutes, RFC 3261 §16.6 step 11. */
 #define TIMER_C_MIN_MS 180001u
 
 /* OPTION(key, type, member, unit, min, max, allowed, default, change, form, help, RFC) */
-#define OPTION_LIST(OPTION) \
-	OPTION("domains", LIST, domains, "", 1, STW_CONFIG_DOMAINS_MAX, "host names", \
-	       "the name of this host", LIVE, FORM(domains), \
-	       "Domains whose users live here. The first is the realm for requests to our own addresses.", \
-	       "RFC 3261 §16.5") \
-	OPTION("listen", LIST, listen, "", 1, STW_LISTENERS_MAX, \
-	       "udp:HOST:PORT or tcp:HOST:PORT", "[udp:0.0.0.0:5060, tcp:0.0.0.0:5060]", RESTART, \
-	       FORM(listen), \
-	       "Where SIP is received. HOST is an address of this machine, IPv6 in brackets. An entry may " \
-	       "also be {address: udp:HOST:PORT, advertise: HOST:PORT}.", "RFC 3261 §18.2.1") \
-	OPTION("advertise", TEXT, advertise, "", 0, 0, "HOST or HOST:PORT", "", RESTART, \
-	       FORM(advertise), \
-	       "What Via and Record-Route name instead of the address of a listener, for a server behind " \
-	       "NAT. Listeners on loopback and entries with an advertise of their own do not use it.", \
-	       "RFC 3261 §18.1.1") \
-	OPTION("user", TEXT, user, "", 0, 0, "", "", RESTART, NO_FORM, \
-	       "System user to run as when started by root. Empty: stay who started it.", "") \
-	OPTION("workers", UINT, workers, "", 1, 1, "", "1", RESTART, NO_FORM, \
-	       "Worker threads. There is one in this version; more workers come later, when work is " \
-	       "shared by Call-ID.", "") \
-	OPTION("store", TEXT, store, "", 0, 0, "sqlite:PATH or memory", "", RESTART, FORM(store), \
-	       "Where users and bindings are kept. memory forgets everything at the end.", "") \
-	OPTION("store_sync", ENUM, store_sync, "", 0, 0, "normal|full", "normal", RESTART, NO_FORM, \
-	       "normal survives a crash of the server, full also a loss of power, at the cost of speed.", \
-	       "") \
-	OPTION("tls.certificate", TEXT, tls.certificate, "", 0, 0, "", "", RESTART, FORM(path), \
-	       "PEM file with the certificate chain of this server.", "RFC 3261 §26.3.1") \
-	OPTION("tls.key", TEXT, tls.key, "", 0, 0, "", "", RESTART, FORM(path), \
-	       "PEM file with the private key of the certificate.", "RFC 3261 §26.3.1") \
-	OPTION("admin.listen", TEXT, admin.listen, "", 0, 0, "ADDRESS:PORT on loopback", "", RESTART, \
-	       FORM(admin_listen), \
-	       "Where the administration over HTTP listens, on loopback only. Empty: nowhere.", "") \
-	OPTION("admin.socket", TEXT, admin.socket, "", 0, 0, "", "", RESTART, FORM(socket), \
-	       "Unix socket through which the command line talks to the server.", "") \
-	OPTION("auth.required", BOOL, auth.required, "", 0, 0, "", "true", LIVE, NO_FORM, \
-	       "Our own users prove who they are with their password.", "RFC 3261 §22") \
-	OPTION("auth.algorithms", LIST, auth.algorithms, "", 1, STW_DIGEST_ALGORITHMS, \
-	       "MD5, SHA-256, SHA-512-256", "[MD5]", LIVE, FORM(algorithms), \
-	       "Digest algorithms that are offered, one challenge each, in this order. Many phones know " \
-	       "MD5 only and give up on others.", "RFC 8760 §2.4") \
-	OPTION("auth.insecure_listen", BOOL, auth.insecure_listen, "", 0, 0, "", "false", LIVE, NO_FORM, \
-	       "Allow listening beyond loopback although auth.required is false.", "RFC 3261 §26.1") \
-	OPTION("auth.nonce_lifetime", DURATION, auth.nonce_lifetime_s, "s", 10, S_PER_DAY, "", "5m", \
-	       RESTART, NO_FORM, \
-	       "How long a nonce is good. A later use is challenged again with stale=true.", \
-	       "RFC 7616 §3.3") \
-	OPTION("registration.min_expires", DURATION, registration.min_expires_s, "s", 1, \
-	       7 * S_PER_DAY, "", "60s", LIVE, NO_FORM, \
-	       "Shortest life of a binding; less is refused with 423.", "RFC 3261 §10.3") \
-	OPTION("registration.max_expires", DURATION, registration.max_expires_s, "s", 1, \
-	       30 * S_PER_DAY, "", "1h", LIVE, NO_FORM, \
-	       "Longest life of a binding; more is shortened to it.", "RFC 3261 §10.3") \
-	OPTION("registration.default_expires", DURATION, registration.default_expires_s, "s", 1, \
-	       30 * S_PER_DAY, "", "1h", LIVE, NO_FORM, \
-	       "Life of a binding when the phone asks for none.", "RFC 3261 §10.2.1.1") \
-	OPTION("registration.max_bindings", UINT, registration.max_bindings, "", 1, 1000, "", "10", \
-	       LIVE, NO_FORM, "Bindings that one user may have at a time.", "RFC 3261 §10.3") \
-	OPTION("registration.use_source", ENUM, registration.use_source, "", 0, 0, \
-	       "auto|always|never", "auto", LIVE, NO_FORM, \
-	       "Reach a phone at the address its REGISTER came from: auto when its Contact names another " \
-	       "one (NAT), always, or never.", "RFC 3581 §4") \
-	OPTION("call.ring_timeout", DURATION, call.ring_timeout_ms, "ms", MS_PER_S, 3600 * MS_PER_S, \
-	       "", "60s", LIVE, NO_FORM, "How long a phone may ring before the call ends with 408.", \
-	       "RFC 3261 §16.7") \
-	OPTION("call.from_anyone", BOOL, call.from_anyone, "", 0, 0, "", "true", LIVE, NO_FORM, \
-	       "Callers from other domains reach our users without a password. They never reach others " \
-	       "through us.", "RFC 3261 §22.1") \
-	OPTION("proxy.recurse", BOOL, proxy.recurse, "", 0, 0, "", "false", LIVE, NO_FORM, \
-	       "Follow 3xx responses here instead of passing them to the caller.", "RFC 3261 §16.5") \
-	OPTION("proxy.serial_fallback", BOOL, proxy.serial_fallback, "", 0, 0, "", "true", LIVE, \
-	       NO_FORM, \
-	       "When Max-Breadth does not allow all branches at once, try them one after the other.", \
-	       "RFC 5393 §5.3.3") \
-	OPTION("proxy.timer_c", DURATION, proxy.timer_c_ms, "ms", TIMER_C_MIN_MS, MS_PER_DAY, "", \
-	       "3m1s", LIVE, NO_FORM, \
-	       "Timer C: how long a branch may stay without a final response after its last provisional " \
-	       "one.", "RFC 3261 §16.6") \
+#define OPTION_LIST(OPTION)                                                                        \
+	OPTION("domains", LIST, domains, "", 1, STW_CONFIG_DOMAINS_MAX, "host names",              \
+		"the name of this host", LIVE, FORM(domains),                                      \
+		"Domains whose users live here. The first is the realm for requests to our own "   \
+		"addresses.",                                                                      \
+		"RFC 3261 §16.5")                                                                  \
+	OPTION("listen", LIST, listen, "", 1, STW_LISTENERS_MAX, "udp:HOST:PORT or tcp:HOST:PORT", \
+		"[udp:0.0.0.0:5060, tcp:0.0.0.0:5060]", RESTART, FORM(listen),                     \
+		"Where SIP is received. HOST is an address of this machine, IPv6 in brackets. An " \
+		"entry may "                                                                       \
+		"also be {address: udp:HOST:PORT, advertise: HOST:PORT}.",                         \
+		"RFC 3261 §18.2.1")                                                                \
+	OPTION("advertise", TEXT, advertise, "", 0, 0, "HOST or HOST:PORT", "", RESTART,           \
+		FORM(advertise),                                                                   \
+		"What Via and Record-Route name instead of the address of a listener, for a "      \
+		"server behind "                                                                   \
+		"NAT. Listeners on loopback and entries with an advertise of their own do not "    \
+		"use it.",                                                                         \
+		"RFC 3261 §18.1.1")                                                                \
+	OPTION("user", TEXT, user, "", 0, 0, "", "", RESTART, NO_FORM,                             \
+		"System user to run as when started by root. Empty: stay who started it.", "")     \
+	OPTION("workers", UINT, workers, "", 1, 1, "", "1", RESTART, NO_FORM,                      \
+		"Worker threads. There is one in this version; more workers come later, when "     \
+		"work is "                                                                         \
+		"shared by Call-ID.",                                                              \
+		"")                                                                                \
+	OPTION("store", TEXT, store, "", 0, 0, "sqlite:PATH or memory", "", RESTART, FORM(store),  \
+		"Where users and bindings are kept. memory forgets everything at the end.", "")    \
+	OPTION("store_sync", ENUM, store_sync, "", 0, 0, "normal|full", "normal", RESTART,         \
+		NO_FORM,                                                                           \
+		"normal survives a crash of the server, full also a loss of power, at the cost "   \
+		"of speed.",                                                                       \
+		"")                                                                                \
+	OPTION("tls.certificate", TEXT, tls.certificate, "", 0, 0, "", "", RESTART, FORM(path),    \
+		"PEM file with the certificate chain of this server.", "RFC 3261 §26.3.1")         \
+	OPTION("tls.key", TEXT, tls.key, "", 0, 0, "", "", RESTART, FORM(path),                    \
+		"PEM file with the private key of the certificate.", "RFC 3261 §26.3.1")           \
+	OPTION("admin.listen", TEXT, admin.listen, "", 0, 0, "ADDRESS:PORT on loopback", "",       \
+		RESTART, FORM(admin_listen),                                                       \
+		"Where the administration over HTTP listens, on loopback only. Empty: nowhere.",   \
+		"")                                                                                \
+	OPTION("admin.socket", TEXT, admin.socket, "", 0, 0, "", "", RESTART, FORM(socket),        \
+		"Unix socket through which the command line talks to the server.", "")             \
+	OPTION("auth.required", BOOL, auth.required, "", 0, 0, "", "true", LIVE, NO_FORM,          \
+		"Our own users prove who they are with their password.", "RFC 3261 §22")           \
+	OPTION("auth.algorithms", LIST, auth.algorithms, "", 1, STW_DIGEST_ALGORITHMS,             \
+		"MD5, SHA-256, SHA-512-256", "[MD5]", LIVE, FORM(algorithms),                      \
+		"Digest algorithms that are offered, one challenge each, in this order. Many "     \
+		"phones know "                                                                     \
+		"MD5 only and give up on others.",                                                 \
+		"RFC 8760 §2.4")                                                                   \
+	OPTION("auth.insecure_listen", BOOL, auth.insecure_listen, "", 0, 0, "", "false", LIVE,    \
+		NO_FORM, "Allow listening beyond loopback although auth.required is false.",       \
+		"RFC 3261 §26.1")                                                                  \
+	OPTION("auth.nonce_lifetime", DURATION, auth.nonce_lifetime_s, "s", 10, S_PER_DAY, "",     \
+		"5m", RESTART, NO_FORM,                                                            \
+		"How long a nonce is good. A later use is challenged again with stale=true.",      \
+		"RFC 7616 §3.3")                                                                   \
+	OPTION("registration.min_expires", DURATION, registration.min_expires_s, "s", 1,           \
+		7 * S_PER_DAY, "", "60s", LIVE, NO_FORM,                                           \
+		"Shortest life of a binding; less is refused with 423.", "RFC 3261 §10.3")         \
+	OPTION("registration.max_expires", DURATION, registration.max_expires_s, "s", 1,           \
+		30 * S_PER_DAY, "", "1h", LIVE, NO_FORM,                                           \
+		"Longest life of a binding; more is shortened to it.", "RFC 3261 §10.3")           \
+	OPTION("registration.default_expires", DURATION, registration.default_expires_s, "s", 1,   \
+		30 * S_PER_DAY, "", "1h", LIVE, NO_FORM,                                           \
+		"Life of a binding when the phone asks for none.", "RFC 3261 §10.2.1.1")           \
+	OPTION("registration.max_bindings", UINT, registration.max_bindings, "", 1, 1000, "",      \
+		"10", LIVE, NO_FORM, "Bindings that one user may have at a time.",                 \
+		"RFC 3261 §10.3")                                                                  \
+	OPTION("registration.use_source", ENUM, registration.use_source, "", 0, 0,                 \
+		"auto|always|never", "auto", LIVE, NO_FORM,                                        \
+		"Reach a phone at the address its REGISTER came from: auto when its Contact "      \
+		"names another "                                                                   \
+		"one (NAT), always, or never.",                                                    \
+		"RFC 3581 §4")                                                                     \
+	OPTION("call.ring_timeout", DURATION, call.ring_timeout_ms, "ms", MS_PER_S,                \
+		3600 * MS_PER_S, "", "60s", LIVE, NO_FORM,                                         \
+		"How long a phone may ring before the call ends with 408.", "RFC 3261 §16.7")      \
+	OPTION("call.from_anyone", BOOL, call.from_anyone, "", 0, 0, "", "true", LIVE, NO_FORM,    \
+		"Callers from other domains reach our users without a password. They never reach " \
+		"others "                                                                          \
+		"through us.",                                                                     \
+		"RFC 3261 §22.1")                                                                  \
+	OPTION("proxy.recurse", BOOL, proxy.recurse, "", 0, 0, "", "false", LIVE, NO_FORM,         \
+		"Follow 3xx responses here instead of passing them to the caller.",                \
+		"RFC 3261 §16.5")                                                                  \
+	OPTION("proxy.serial_fallback", BOOL, proxy.serial_fallback, "", 0, 0, "", "true", LIVE,   \
+		NO_FORM,                                                                           \
+		"When Max-Breadth does not allow all branches at once, try them one after the "    \
+		"other.",                                                                          \
+		"RFC 5393 §5.3.3")                                                                 \
+	OPTION("proxy.timer_c", DURATION, proxy.timer_c_ms, "ms", TIMER_C_MIN_MS, MS_PER_DAY, "",  \
+		"3m1s", LIVE, NO_FORM,                                                             \
+		"Timer C: how long a branch may stay without a final response after its last "     \
+		"provisional "                                                                     \
+		"one.",                                                                            \
+		"RFC 3261 §16.6")                                                                  \
 	OPTION("proxy.max_breadth", UINT, proxy.max_breadth, "", 1, 1000, "", "60", LIVE, NO_FORM, \
-	       "Max-Breadth of requests that carry none: branches at a time, over all proxies.", \
-	       "RFC 5393 §5.3.3") \
-	OPTION("limits.max_message", UINT, limits.message.max_message, "bytes", 2048, 65535, "", \
-	       "65535", RESTART, NO_FORM, "Longest message; more is answered with 513.", \
-	       "RFC 3261 §21.5.7") \
-	OPTION("limits.max_uri", UINT, limits.message.max_uri, "bytes", 64, 65535, "", "2048", \
-	       RESTART, NO_FORM, "Longest Request-URI; more is answered with 414.", \
-	       "RFC 3261 §21.4.12") \
-	OPTION("limits.max_body", UINT, limits.message.max_body, "bytes", 0, 65535, "", "32768", \
-	       RESTART, NO_FORM, "Longest message body; more is answered with 413.", \
-	       "RFC 3261 §21.4.11") \
-	OPTION("limits.max_headers", UINT, limits.message.max_headers, "", 16, STW_MSG_FIELDS_MAX, "", \
-	       "256", RESTART, NO_FORM, "Header fields in a message; more is answered with 513.", \
-	       "RFC 3261 §21.5.7") \
+		"Max-Breadth of requests that carry none: branches at a time, over all proxies.",  \
+		"RFC 5393 §5.3.3")                                                                 \
+	OPTION("limits.max_message", UINT, limits.message.max_message, "bytes", 2048, 65535, "",   \
+		"65535", RESTART, NO_FORM, "Longest message; more is answered with 513.",          \
+		"RFC 3261 §21.5.7")                                                                \
+	OPTION("limits.max_uri", UINT, limits.message.max_uri, "bytes", 64, 65535, "", "2048",     \
+		RESTART, NO_FORM, "Longest Request-URI; more is answered with 414.",               \
+		"RFC 3261 §21.4.12")                                                               \
+	OPTION("limits.max_body", UINT, limits.message.max_body, "bytes", 0, 65535, "", "32768",   \
+		RESTART, NO_FORM, "Longest message body; more is answered with 413.",              \
+		"RFC 3261 §21.4.11")                                                               \
+	OPTION("limits.max_headers", UINT, limits.message.max_headers, "", 16, STW_MSG_FIELDS_MAX, \
+		"", "256", RESTART, NO_FORM,                                                       \
+		"Header fields in a message; more is answered with 513.", "RFC 3261 §21.5.7")      \
 	OPTION("limits.max_header_bytes", UINT, limits.message.max_field, "bytes", 256, 65535, "", \
-	       "8192", RESTART, NO_FORM, "Longest single header field; more is answered with 513.", \
-	       "RFC 3261 §21.5.7") \
-	OPTION("limits.max_transactions", UINT, limits.max_transactions, "", 100, 10000000, "", \
-	       "100000", RESTART, NO_FORM, \
-	       "Transactions at a time; new calls beyond it are answered with 503.", \
-	       "RFC 3261 §21.5.4") \
-	OPTION("limits.max_connections", UINT, limits.max_connections, "", 1, 1000000, "", "10000", \
-	       RESTART, NO_FORM, "Open connections in all; more are closed at once.", \
-	       "RFC 3261 §18") \
-	OPTION("limits.max_connections_per_source", UINT, limits.max_connections_per_source, "", 1, \
-	       1000000, "", "64", RESTART, NO_FORM, "Open connections from one IP address.", \
-	       "RFC 3261 §18") \
+		"8192", RESTART, NO_FORM,                                                          \
+		"Longest single header field; more is answered with 513.", "RFC 3261 §21.5.7")     \
+	OPTION("limits.max_transactions", UINT, limits.max_transactions, "", 100, 10000000, "",    \
+		"100000", RESTART, NO_FORM,                                                        \
+		"Transactions at a time; new calls beyond it are answered with 503.",              \
+		"RFC 3261 §21.5.4")                                                                \
+	OPTION("limits.max_connections", UINT, limits.max_connections, "", 1, 1000000, "",         \
+		"10000", RESTART, NO_FORM, "Open connections in all; more are closed at once.",    \
+		"RFC 3261 §18")                                                                    \
+	OPTION("limits.max_connections_per_source", UINT, limits.max_connections_per_source, "",   \
+		1, 1000000, "", "64", RESTART, NO_FORM, "Open connections from one IP address.",   \
+		"RFC 3261 §18")                                                                    \
 	OPTION("limits.connection_idle", DURATION, limits.connection_idle_ms, "ms", 10 * MS_PER_S, \
-	       MS_PER_DAY, "", "15m", RESTART, NO_FORM, \
-	       "A connection that carried nothing for so long is closed. Phones behind NAT send " \
-	       "keep-alives about every two minutes.", "RFC 5626 §4.4.1") \
-	OPTION("limits.message_timeout", DURATION, limits.message_timeout_ms, "ms", MS_PER_S, \
-	       300 * MS_PER_S, "", "10s", RESTART, NO_FORM, \
-	       "A message begun on a connection must be complete within this time.", \
-	       "RFC 3261 §18.3") \
-	OPTION("limits.max_output", UINT, limits.max_output_bytes, "bytes", 65536, 1u << 30, "", \
-	       "1MiB", RESTART, NO_FORM, \
-	       "What may wait for a peer that reads slowly; beyond it the connection is closed.", \
-	       "RFC 3261 §18.4") \
-	OPTION("limits.max_branches", UINT, limits.max_branches, "", 1, 256, "", "32", RESTART, \
-	       NO_FORM, "Branches of one call.", "RFC 5393 §5.3") \
-	OPTION("dns.servers", LIST, dns.servers, "", 0, 8, "ADDRESS or ADDRESS:PORT", "[]", RESTART, \
-	       FORM(servers), "Name servers to ask. Empty: those of the system.", "RFC 3263") \
-	OPTION("dns.timeout", DURATION, dns.timeout_ms, "ms", 100, 60 * MS_PER_S, "", "5s", RESTART, \
-	       NO_FORM, "How long a look-up may take.", "RFC 3263 §4") \
-	OPTION("udp_oversize", ENUM, udp_oversize, "", 0, 0, "tcp|send", "tcp", LIVE, NO_FORM, \
-	       "Requests above 1300 bytes to a UDP target: tcp tries TCP first, send sends them over UDP.", \
-	       "RFC 3261 §18.1.1") \
-	OPTION("log.level", ENUM, log.level, "", 0, 0, "error|warning|notice|debug", "notice", LIVE, \
-	       NO_FORM, "How much is logged.", "") \
-	OPTION("decisions.keep_calls", UINT, decisions.keep_calls, "", 0, 10000000, "", "10000", \
-	       RESTART, NO_FORM, "Calls that strowger why remembers; 0: none.", "")
+		MS_PER_DAY, "", "15m", RESTART, NO_FORM,                                           \
+		"A connection that carried nothing for so long is closed. Phones behind NAT send " \
+		"keep-alives about every two minutes.",                                            \
+		"RFC 5626 §4.4.1")                                                                 \
+	OPTION("limits.message_timeout", DURATION, limits.message_timeout_ms, "ms", MS_PER_S,      \
+		300 * MS_PER_S, "", "10s", RESTART, NO_FORM,                                       \
+		"A message begun on a connection must be complete within this time.",              \
+		"RFC 3261 §18.3")                                                                  \
+	OPTION("limits.max_output", UINT, limits.max_output_bytes, "bytes", 65536, 1u << 30, "",   \
+		"1MiB", RESTART, NO_FORM,                                                          \
+		"What may wait for a peer that reads slowly; beyond it the connection is closed.", \
+		"RFC 3261 §18.4")                                                                  \
+	OPTION("limits.max_branches", UINT, limits.max_branches, "", 1, 256, "", "32", RESTART,    \
+		NO_FORM, "Branches of one call.", "RFC 5393 §5.3")                                 \
+	OPTION("dns.servers", LIST, dns.servers, "", 0, 8, "ADDRESS or ADDRESS:PORT", "[]",        \
+		RESTART, FORM(servers), "Name servers to ask. Empty: those of the system.",        \
+		"RFC 3263")                                                                        \
+	OPTION("dns.timeout", DURATION, dns.timeout_ms, "ms", 100, 60 * MS_PER_S, "", "5s",        \
+		RESTART, NO_FORM, "How long a look-up may take.", "RFC 3263 §4")                   \
+	OPTION("udp_oversize", ENUM, udp_oversize, "", 0, 0, "tcp|send", "tcp", LIVE, NO_FORM,     \
+		"Requests above 1300 bytes to a UDP target: tcp tries TCP first, send sends them " \
+		"over UDP.",                                                                       \
+		"RFC 3261 §18.1.1")                                                                \
+	OPTION("log.level", ENUM, log.level, "", 0, 0, "error|warning|notice|debug", "notice",     \
+		LIVE, NO_FORM, "How much is logged.", "")                                          \
+	OPTION("decisions.keep_calls", UINT, decisions.keep_calls, "", 0, 10000000, "", "10000",   \
+		RESTART, NO_FORM, "Calls that strowger why remembers; 0: none.", "")
 
 static const struct stw_option options[] = {
-#define OPTION(key, type, member, unit, min, max, allowed, standard, live, form, help, rfc) \
+#define OPTION(key, type, member, unit, min, max, allowed, standard, live, form, help, rfc)        \
 	{ key, type, offsetof(struct stw_config, member), unit, min, max, allowed, standard, live, \
-	  help, rfc, form },
+		help, rfc, form },
 	OPTION_LIST(OPTION)
 #undef OPTION
 };
@@ -166,9 +190,10 @@ static const struct stw_option options[] = {
 _Static_assert(STW_ARRAY_SIZE(options) <= CONFIG_OPTIONS_MAX, "raise CONFIG_OPTIONS_MAX");
 
 /* Numbers, durations and words are stored through one 32-bit access. */
-#define OPTION(key, type, member, unit, min, max, allowed, standard, live, form, help, rfc) \
-	_Static_assert(type == TEXT || type == LIST || type == BOOL || \
-		       sizeof(((struct stw_config *)0)->member) == sizeof(uint32_t), key);
+#define OPTION(key, type, member, unit, min, max, allowed, standard, live, form, help, rfc)        \
+	_Static_assert(type == TEXT || type == LIST || type == BOOL ||                             \
+			       sizeof(((struct stw_config *)0)->member) == sizeof(uint32_t),       \
+		key);
 OPTION_LIST(OPTION)
 #undef OPTION
 
@@ -200,9 +225,12 @@ struct config_mark config_option_mark(const struct config_context *context, cons
 const char *stw_option_type_name(const struct stw_option *option)
 {
 	static const char *const names[] = {
-		[STW_OPTION_BOOL] = "true or false", [STW_OPTION_UINT] = "number",
-		[STW_OPTION_DURATION] = "duration",  [STW_OPTION_TEXT] = "text",
-		[STW_OPTION_ENUM] = "word",          [STW_OPTION_LIST] = "list",
+		[STW_OPTION_BOOL] = "true or false",
+		[STW_OPTION_UINT] = "number",
+		[STW_OPTION_DURATION] = "duration",
+		[STW_OPTION_TEXT] = "text",
+		[STW_OPTION_ENUM] = "word",
+		[STW_OPTION_LIST] = "list",
 	};
 
 	return names[option->type];
@@ -227,13 +255,15 @@ struct stw_str stw_option_allowed(const struct stw_option *option, char *buffer,
 	switch (option->type) {
 	case STW_OPTION_UINT:
 	case STW_OPTION_DURATION:
-		stw_write_str(&writer, config_number_text(option, option->min, number, sizeof(number)));
+		stw_write_str(
+			&writer, config_number_text(option, option->min, number, sizeof(number)));
 		if (option->min == option->max) {
 			stw_write_text(&writer, " only");
 			break;
 		}
 		stw_write_text(&writer, " to ");
-		stw_write_str(&writer, config_number_text(option, option->max, number, sizeof(number)));
+		stw_write_str(
+			&writer, config_number_text(option, option->max, number, sizeof(number)));
 		break;
 	case STW_OPTION_BOOL:
 		stw_write_text(&writer, "true, false");

@@ -9,8 +9,8 @@
 
 #define COMMENT_COLUMNS 90
 
-static bool item_get(const struct stw_option *option, const struct stw_config *config, unsigned index,
-		     struct config_item *ret)
+static bool item_get(const struct stw_option *option, const struct stw_config *config,
+	unsigned index, struct config_item *ret)
 {
 	ret->advertise = STW_STR_NONE;
 	if (option->form)
@@ -21,8 +21,8 @@ static bool item_get(const struct stw_option *option, const struct stw_config *c
 	return true;
 }
 
-bool stw_option_text(const struct stw_option *option, const struct stw_config *config, unsigned index,
-		     struct stw_writer *writer)
+bool stw_option_text(const struct stw_option *option, const struct stw_config *config,
+	unsigned index, struct stw_writer *writer)
 {
 	struct config_item item;
 
@@ -40,7 +40,7 @@ bool stw_option_text(const struct stw_option *option, const struct stw_config *c
 static bool is_plain(struct stw_str text)
 {
 	if (text.len == 0 || !(isalnum((unsigned char)text.ptr[0]) || text.ptr[0] == '/') ||
-	    text.ptr[text.len - 1] == ':')
+		text.ptr[text.len - 1] == ':')
 		return false;
 	for (size_t i = 0; i < text.len; i++) {
 		if (!isalnum((unsigned char)text.ptr[i]) && !memchr("._/:@-", text.ptr[i], 6))
@@ -82,7 +82,7 @@ static void item_print(FILE *out, const struct config_item *item)
 }
 
 static void value_print(FILE *out, const struct stw_option *option, const struct stw_config *config,
-			const char *indent)
+	const char *indent)
 {
 	struct config_item item;
 	unsigned index = 0;
@@ -131,8 +131,8 @@ static void facts_print(FILE *out, const struct stw_option *option, const char *
 		standard = "depends on the user who starts it";
 	if (option->type == STW_OPTION_BOOL)
 		words = STW_STR_NONE;
-	snprintf(line, sizeof(line), "%c%s%s%s%.*s. Default: %s. Change: %s.%s%s%s", toupper(type[0]),
-		type + 1, strcmp(option->unit, "bytes") == 0 ? " of bytes" : "",
+	snprintf(line, sizeof(line), "%c%s%s%s%.*s. Default: %s. Change: %s.%s%s%s",
+		toupper(type[0]), type + 1, strcmp(option->unit, "bytes") == 0 ? " of bytes" : "",
 		words.len > 0 ? ", " : "", STW_STR_ARG(words), *standard ? standard : "empty",
 		option->live ? "live" : "restart", *option->rfc ? " " : "", option->rfc,
 		*option->rfc ? "." : "");
@@ -146,8 +146,10 @@ void stw_config_print(FILE *out, const struct stw_config *config)
 	size_t count, length;
 
 	option = stw_option_all(&count);
-	fputs("# Strowger: every option, with its value. What is left out keeps its default.\n", out);
-	fputs("# Change: live takes effect with `strowger reload`, restart with a new start.\n", out);
+	fputs("# Strowger: every option, with its value. What is left out keeps its default.\n",
+		out);
+	fputs("# Change: live takes effect with `strowger reload`, restart with a new start.\n",
+		out);
 	for (size_t i = 0; i < count; i++) {
 		dot = strchr(option[i].key, '.');
 		length = dot ? (size_t)(dot - option[i].key) : 0;

@@ -54,7 +54,8 @@ static struct stw_str letters_take(struct stw_str *text)
 	return letters;
 }
 
-/* 1*( 1*DIGIT unit ), units in falling order: 3m1s. @return 0; -ENOENT no unit; -EBADMSG; -ERANGE */
+/* 1*( 1*DIGIT unit ), units in falling order: 3m1s. @return 0; -ENOENT no unit; -EBADMSG; -ERANGE
+ */
 static int duration_parse(struct stw_str text, uint64_t *ret_ms)
 {
 	size_t next = 0, unit;
@@ -110,8 +111,8 @@ static bool is_seconds(const struct stw_option *option)
 	return strcmp(option->unit, "s") == 0;
 }
 
-struct stw_str config_number_text(const struct stw_option *option, uint64_t number, char *buffer,
-				  size_t size)
+struct stw_str config_number_text(
+	const struct stw_option *option, uint64_t number, char *buffer, size_t size)
 {
 	bool duration = option->type == STW_OPTION_DURATION;
 	const struct unit *units = duration ? duration_units : size_units;
@@ -138,14 +139,14 @@ struct stw_str config_number_text(const struct stw_option *option, uint64_t numb
 }
 
 static void number_store(struct config_context *context, const struct stw_option *option,
-			 const struct config_item *item, uint64_t number)
+	const struct config_item *item, uint64_t number)
 {
 	char allowed[128], quoted[96];
 	uint32_t stored = (uint32_t)number;
 
 	if (number < option->min || number > option->max) {
-		config_error(context, item->mark, "%s: %s is out of range; allowed: %.*s", option->key,
-			config_quote(item->text, quoted),
+		config_error(context, item->mark, "%s: %s is out of range; allowed: %.*s",
+			option->key, config_quote(item->text, quoted),
 			STW_STR_ARG(stw_option_allowed(option, allowed, sizeof(allowed))));
 		return;
 	}
@@ -153,7 +154,7 @@ static void number_store(struct config_context *context, const struct stw_option
 }
 
 static void uint_set(struct config_context *context, const struct stw_option *option,
-		     const struct config_item *item)
+	const struct config_item *item)
 {
 	char allowed[128], quoted[96];
 	uint64_t number;
@@ -174,7 +175,7 @@ static void uint_set(struct config_context *context, const struct stw_option *op
 }
 
 static void duration_set(struct config_context *context, const struct stw_option *option,
-			 const struct config_item *item)
+	const struct config_item *item)
 {
 	char allowed[128], quoted[96];
 	struct stw_str range = stw_option_allowed(option, allowed, sizeof(allowed));
@@ -184,13 +185,15 @@ static void duration_set(struct config_context *context, const struct stw_option
 	config_quote(item->text, quoted);
 	if (err == -ENOENT) {
 		config_error(context, item->mark,
-			"%s: %s has no unit; allowed: %.*s (units d, h, m, s, ms; did you mean %.*ss?)",
+			"%s: %s has no unit; allowed: %.*s (units d, h, m, s, ms; did you mean "
+			"%.*ss?)",
 			option->key, quoted, STW_STR_ARG(range), STW_STR_ARG(item->text));
 		return;
 	}
 	if (err == -EBADMSG) {
 		config_error(context, item->mark,
-			"%s: %s is not a duration; write it like 60s, 1h, 3m1s or 500ms; allowed: %.*s",
+			"%s: %s is not a duration; write it like 60s, 1h, 3m1s or 500ms; allowed: "
+			"%.*s",
 			option->key, quoted, STW_STR_ARG(range));
 		return;
 	}
@@ -198,8 +201,9 @@ static void duration_set(struct config_context *context, const struct stw_option
 		number = UINT64_MAX;
 	if (err == 0 && is_seconds(option)) {
 		if (number % 1000 != 0) {
-			config_error(context, item->mark, "%s: %s is not whole seconds; allowed: %.*s",
-				option->key, quoted, STW_STR_ARG(range));
+			config_error(context, item->mark,
+				"%s: %s is not whole seconds; allowed: %.*s", option->key, quoted,
+				STW_STR_ARG(range));
 			return;
 		}
 		number /= 1000;
@@ -208,12 +212,21 @@ static void duration_set(struct config_context *context, const struct stw_option
 }
 
 static void bool_set(struct config_context *context, const struct stw_option *option,
-		     const struct config_item *item)
+	const struct config_item *item)
 {
-	static const struct { const char *word, *meant; } meant[] = {
-		{ "yes", "true" }, { "on", "true" }, { "1", "true" }, { "y", "true" },
-		{ "no", "false" }, { "off", "false" }, { "0", "false" }, { "n", "false" },
-		{ "true", "true" }, { "false", "false" },
+	static const struct {
+		const char *word, *meant;
+	} meant[] = {
+		{ "yes", "true" },
+		{ "on", "true" },
+		{ "1", "true" },
+		{ "y", "true" },
+		{ "no", "false" },
+		{ "off", "false" },
+		{ "0", "false" },
+		{ "n", "false" },
+		{ "true", "true" },
+		{ "false", "false" },
 	};
 	struct stw_suggestion suggestion;
 	const char *hint = NULL;
@@ -257,7 +270,7 @@ static bool word_at(const char *words, unsigned index, struct stw_str *ret)
 }
 
 static void enum_set(struct config_context *context, const struct stw_option *option,
-		     const struct config_item *item)
+	const struct config_item *item)
 {
 	char allowed[128], quoted[96], words[8][32];
 	struct stw_suggestion suggestion;
@@ -280,7 +293,7 @@ static void enum_set(struct config_context *context, const struct stw_option *op
 }
 
 static void text_set(struct config_context *context, const struct stw_option *option,
-		     const struct config_item *item)
+	const struct config_item *item)
 {
 	if (option->form)
 		option->form->add(context, option, item);
@@ -289,19 +302,22 @@ static void text_set(struct config_context *context, const struct stw_option *op
 }
 
 void config_value_set(struct config_context *context, const struct stw_option *option,
-		      const struct config_item *item)
+	const struct config_item *item)
 {
-	static void (*const setters[])(struct config_context *, const struct stw_option *,
-				       const struct config_item *) = {
-		[STW_OPTION_BOOL] = bool_set, [STW_OPTION_UINT] = uint_set,
-		[STW_OPTION_DURATION] = duration_set, [STW_OPTION_TEXT] = text_set,
-		[STW_OPTION_ENUM] = enum_set, [STW_OPTION_LIST] = text_set,
+	static void (*const setters[])(
+		struct config_context *, const struct stw_option *, const struct config_item *) = {
+		[STW_OPTION_BOOL] = bool_set,
+		[STW_OPTION_UINT] = uint_set,
+		[STW_OPTION_DURATION] = duration_set,
+		[STW_OPTION_TEXT] = text_set,
+		[STW_OPTION_ENUM] = enum_set,
+		[STW_OPTION_LIST] = text_set,
 	};
 	char quoted[96];
 
 	if (item->text.len > CONFIG_TEXT_MAX) {
-		config_error(context, item->mark, "%s: the value is longer than %d bytes", option->key,
-			CONFIG_TEXT_MAX);
+		config_error(context, item->mark, "%s: the value is longer than %d bytes",
+			option->key, CONFIG_TEXT_MAX);
 		return;
 	}
 	if (memchr(item->text.ptr, '\0', item->text.len)) {
@@ -312,8 +328,8 @@ void config_value_set(struct config_context *context, const struct stw_option *o
 	setters[option->type](context, option, item);
 }
 
-struct stw_str config_value_get(const struct stw_config *config, const struct stw_option *option,
-				char *buffer, size_t size)
+struct stw_str config_value_get(
+	const struct stw_config *config, const struct stw_option *option, char *buffer, size_t size)
 {
 	const void *member = config_member(config, option);
 	struct stw_str word = STW_STR_NONE;

@@ -18,7 +18,7 @@ struct reader {
 	yaml_parser_t parser;
 	yaml_event_t event;
 	bool has_event;
-	bool broken;                    /* no further event can be had */
+	bool broken; /* no further event can be had */
 	const char *text;
 	size_t len;
 };
@@ -95,7 +95,8 @@ static bool event_next(struct reader *reader)
 	reader->has_event = true;
 	if (anchor_of(&reader->event)) {
 		config_error(reader->context, mark_of(reader->event.start_mark),
-			"anchors (&name) and aliases (*name) are not used here; write the value out");
+			"anchors (&name) and aliases (*name) are not used here; write the value "
+			"out");
 		reader->broken = true;
 		return false;
 	}
@@ -123,7 +124,8 @@ static void value_skip(struct reader *reader)
 
 static struct stw_str scalar_text(const yaml_event_t *event)
 {
-	return (struct stw_str){ (const char *)event->data.scalar.value, event->data.scalar.length };
+	return (struct stw_str){ (const char *)event->data.scalar.value,
+		event->data.scalar.length };
 }
 
 /* "key:" with nothing behind it. */
@@ -133,7 +135,7 @@ static bool scalar_is_null(const yaml_event_t *event)
 
 	return event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
 	       (text.len == 0 || stw_str_equal(text, STW_STR("~")) ||
-		stw_str_equal(text, STW_STR("null")));
+		       stw_str_equal(text, STW_STR("null")));
 }
 
 static void scalar_read(struct reader *reader, const struct stw_option *option)
@@ -152,7 +154,7 @@ static void scalar_read(struct reader *reader, const struct stw_option *option)
 
 /* One key of {address: …, advertise: …}; the value is copied into `buffer`. */
 static bool entry_key(struct reader *reader, const char *key, char buffer[CONFIG_TEXT_MAX],
-		      struct stw_str *ret, struct config_mark *ret_mark)
+	struct stw_str *ret, struct config_mark *ret_mark)
 {
 	struct stw_str text = scalar_text(&reader->event);
 
@@ -180,7 +182,8 @@ static void entry_key_unknown(struct reader *reader, struct config_mark mark, co
 	stw_suggest_begin(&suggestion, stw_str_from(key));
 	stw_suggest_try(&suggestion, "address");
 	stw_suggest_try(&suggestion, "advertise");
-	config_error(reader->context, mark, "listen: unknown key %s; allowed: address, advertise%s%s%s",
+	config_error(reader->context, mark,
+		"listen: unknown key %s; allowed: address, advertise%s%s%s",
 		config_quote(stw_str_from(key), quoted), suggestion.best ? "; did you mean " : "",
 		suggestion.best ? suggestion.best : "", suggestion.best ? "?" : "");
 }
@@ -226,7 +229,8 @@ static void entry_read(struct reader *reader, const struct stw_option *option)
 		else if (is_address)
 			known = entry_key(reader, key, address, &item.text, &item.mark);
 		else
-			known = entry_key(reader, key, advertise, &item.advertise, &item.advertise_mark);
+			known = entry_key(
+				reader, key, advertise, &item.advertise, &item.advertise_mark);
 		good = good && known;
 	}
 	if (reader->broken || !good)
@@ -246,7 +250,8 @@ static void list_read(struct reader *reader, const struct stw_option *option)
 		count++;
 		if (reader->event.type == YAML_SCALAR_EVENT) {
 			scalar_read(reader, option);
-		} else if (reader->event.type == YAML_MAPPING_START_EVENT && option->form->mapping) {
+		} else if (reader->event.type == YAML_MAPPING_START_EVENT &&
+			   option->form->mapping) {
 			entry_read(reader, option);
 		} else {
 			config_error(reader->context, mark_of(reader->event.start_mark),
@@ -275,8 +280,8 @@ static void option_read(struct reader *reader, const struct stw_option *option)
 	} else {
 		struct stw_str words = stw_option_allowed(option, allowed, sizeof(allowed));
 
-		config_error(reader->context, mark, "%s: a %s is not allowed here, it takes a %s%s%.*s",
-			option->key,
+		config_error(reader->context, mark,
+			"%s: a %s is not allowed here, it takes a %s%s%.*s", option->key,
 			reader->event.type == YAML_SEQUENCE_START_EVENT ? "list" : "mapping",
 			option->type == STW_OPTION_BOOL ? "word" : stw_option_type_name(option),
 			words.len > 0 ? "; allowed: " : "", STW_STR_ARG(words));
@@ -300,15 +305,16 @@ static bool is_group(const char *name)
 	option = stw_option_all(&count);
 	for (size_t i = 0; i < count; i++) {
 		if (group_length(option[i].key) == strlen(name) &&
-		    strncmp(option[i].key, name, strlen(name)) == 0)
+			strncmp(option[i].key, name, strlen(name)) == 0)
 			return true;
 	}
 	return false;
 }
 
-/* "registration.max_bindings" for "max_bindings" at the wrong place; else the nearest name at this one. */
-static void unknown_key(struct reader *reader, const char *group, const char *name,
-			struct config_mark mark)
+/* "registration.max_bindings" for "max_bindings" at the wrong place; else the nearest name at this
+ * one. */
+static void unknown_key(
+	struct reader *reader, const char *group, const char *name, struct config_mark mark)
 {
 	struct stw_suggestion suggestion;
 	const struct stw_option *option;
@@ -341,8 +347,8 @@ static void twice(struct reader *reader, const char *key, struct config_mark mar
 	config_error(reader->context, mark, "%s stands twice; first in line %u", key, line);
 }
 
-static void known_option(struct reader *reader, const struct stw_option *option,
-			 struct config_mark mark)
+static void known_option(
+	struct reader *reader, const struct stw_option *option, struct config_mark mark)
 {
 	struct config_context *context = reader->context;
 	unsigned index = config_option_index(option);
@@ -363,7 +369,7 @@ static void group_read(struct reader *reader, const char *group, struct config_m
 	char name[KEY_MAX], key[2 * KEY_MAX];
 
 	if (reader->event.type == YAML_SCALAR_EVENT && scalar_is_null(&reader->event))
-		return;         /* all its options are commented out */
+		return; /* all its options are commented out */
 	if (reader->event.type != YAML_MAPPING_START_EVENT) {
 		config_error(reader->context, mark,
 			"%s: is a group of options; write them below it, indented", group);
@@ -452,13 +458,14 @@ static void document_read(struct reader *reader)
 	if (reader->event.type == YAML_MAPPING_START_EVENT) {
 		root_read(reader);
 	} else if (reader->event.type != YAML_SCALAR_EVENT || !scalar_is_null(&reader->event)) {
-		config_error(reader->context, mark, "the file must consist of lines \"option: value\"");
+		config_error(
+			reader->context, mark, "the file must consist of lines \"option: value\"");
 		value_skip(reader);
 	}
 }
 
-static bool reader_begin(struct reader *reader, struct config_context *context, const char *text,
-			 size_t len)
+static bool reader_begin(
+	struct reader *reader, struct config_context *context, const char *text, size_t len)
 {
 	*reader = (struct reader){ .context = context, .text = text, .len = len };
 	if (!yaml_parser_initialize(&reader->parser)) {
@@ -498,8 +505,8 @@ int config_read(struct config_context *context, const char *text, size_t len)
 	return reader.broken ? -1 : 0;
 }
 
-void config_read_value(struct config_context *context, const struct stw_option *option,
-		       const char *text)
+void config_read_value(
+	struct config_context *context, const struct stw_option *option, const char *text)
 {
 	struct reader reader;
 

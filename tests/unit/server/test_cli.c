@@ -16,7 +16,8 @@ struct result {
 	char text[200000];
 };
 
-/* `format` is the command line behind "strowger"; what is kept is chosen by the shell's redirections. */
+/* `format` is the command line behind "strowger"; what is kept is chosen by the shell's
+ * redirections. */
 static void run(struct result *ret, const char *arguments)
 {
 	char line[6000];
@@ -46,7 +47,11 @@ static void file_write(const char *name, const char *text)
 	fclose(file);
 }
 
-static const struct { const char *arguments; int status; const char *part; } cases[] = {
+static const struct {
+	const char *arguments;
+	int status;
+	const char *part;
+} cases[] = {
 	{ "", 0, "usage: strowger COMMAND" },
 	{ "help", 0, "explain" },
 	{ "--help", 0, "explain" },
@@ -74,8 +79,10 @@ static const struct { const char *arguments; int status; const char *part; } cas
 	{ "explain -z 2>&1", 2, "unknown option -z" },
 	{ "check 2>&1", 2, "an argument is missing" },
 	{ "check missing.yaml 2>&1", 1, "missing.yaml: No such file or directory" },
-	{ "check good.yaml", 0, "good.yaml: valid; domains example.com; listens on UDP 127.0.0.1:5070" },
-	{ "check bad.yaml 2>&1 >/dev/null", 1, "bad.yaml:2:3: unknown option \"log.levle\"; did you mean level?" },
+	{ "check good.yaml", 0,
+		"good.yaml: valid; domains example.com; listens on UDP 127.0.0.1:5070" },
+	{ "check bad.yaml 2>&1 >/dev/null", 1,
+		"bad.yaml:2:3: unknown option \"log.levle\"; did you mean level?" },
 	{ "check -o json bad.yaml", 1, "\"valid\": false" },
 	{ "config --config good.yaml", 0, "\n  - udp:127.0.0.1:5070\n" },
 	{ "config --config missing.yaml 2>&1", 1, "missing.yaml: No such file or directory" },
@@ -96,7 +103,8 @@ static void test_status_and_output(void **state)
 		run(&result, cases[i].arguments);
 		if (result.status == cases[i].status && strstr(result.text, cases[i].part))
 			continue;
-		print_error("strowger %s: %d\n%s\n", cases[i].arguments, result.status, result.text);
+		print_error(
+			"strowger %s: %d\n%s\n", cases[i].arguments, result.status, result.text);
 		wrong++;
 	}
 	assert_int_equal(wrong, 0);
@@ -104,8 +112,12 @@ static void test_status_and_output(void **state)
 
 static void test_json_is_json(void **state)
 {
-	static const struct { const char *arguments; size_t elements; } lists[] = {
-		{ "explain -o json", 77 }, { "config --defaults -o json", 43 },
+	static const struct {
+		const char *arguments;
+		size_t elements;
+	} lists[] = {
+		{ "explain -o json", 77 },
+		{ "config --defaults -o json", 43 },
 	};
 	static struct result result;
 	json_error_t error;

@@ -25,144 +25,156 @@ static struct stw_config *good(const char *text)
 }
 
 /* Every message of these files, with its place. */
-static const struct { const char *yaml, *expected; } faults[] = {
-	{ "registraton: {}\n", "1:1: unknown option \"registraton\"; did you mean registration?\n" },
+static const struct {
+	const char *yaml, *expected;
+} faults[] = {
+	{ "registraton: {}\n",
+		"1:1: unknown option \"registraton\"; did you mean registration?\n" },
 	{ "registration:\n  max_binding: 3\n",
-	  "2:3: unknown option \"registration.max_binding\"; did you mean max_bindings?\n" },
+		"2:3: unknown option \"registration.max_binding\"; did you mean max_bindings?\n" },
 	{ "max_bindings: 3\n",
-	  "1:1: unknown option \"max_bindings\"; did you mean registration.max_bindings?\n" },
+		"1:1: unknown option \"max_bindings\"; did you mean registration.max_bindings?\n" },
 	{ "zzzzzzzz: 3\n",
-	  "1:1: unknown option \"zzzzzzzz\"; `strowger config --defaults` lists all\n" },
+		"1:1: unknown option \"zzzzzzzz\"; `strowger config --defaults` lists all\n" },
 	{ "auth.required: true\n",
-	  "1:1: auth.required: write the group and its option in two lines, or {…}\n" },
+		"1:1: auth.required: write the group and its option in two lines, or {…}\n" },
 	{ "workers: 1\nworkers: 1\n", "2:1: workers stands twice; first in line 1\n" },
-	{ "log: {level: debug}\n\nlog: {level: error}\n", "3:1: log stands twice; first in line 1\n" },
+	{ "log: {level: debug}\n\nlog: {level: error}\n",
+		"3:1: log stands twice; first in line 1\n" },
 	{ "log:\n  level: debug\n  level: error\n",
-	  "3:3: log.level stands twice; first in line 2\n" },
+		"3:3: log.level stands twice; first in line 2\n" },
 	{ "workers: 4\n", "1:10: workers: \"4\" is out of range; allowed: 1 only\n" },
 	{ "workers: many\n", "1:10: workers: \"many\" is not a number; allowed: 1 only\n" },
 	{ "workers: -1\n", "1:10: workers: \"-1\" is not a number; allowed: 1 only\n" },
 	{ "workers:\n", "1:9: workers: has no value; leave the line out for the default\n" },
 	{ "workers: [1]\n",
-	  "1:10: workers: a list is not allowed here, it takes a number; allowed: 1 only\n" },
+		"1:10: workers: a list is not allowed here, it takes a number; allowed: 1 only\n" },
 	{ "registration: {max_bindings: 99999999999999999999}\n",
-	  "1:30: registration.max_bindings: \"99999999999999999999\" is out of range; "
-	  "allowed: 1 to 1000\n" },
-	{ "registration:\n  min_expires: 60\n",
-	  "2:16: registration.min_expires: \"60\" has no unit; allowed: 1s to 7d (units d, h, m, s, ms; "
-	  "did you mean 60s?)\n" },
-	{ "registration: {min_expires: 1500ms}\n",
-	  "1:29: registration.min_expires: \"1500ms\" is not whole seconds; allowed: 1s to 7d\n" },
+		"1:30: registration.max_bindings: \"99999999999999999999\" is out of range; "
+		"allowed: 1 to 1000\n" },
+	{ "registration:\n  min_expires: 60\n", "2:16: registration.min_expires: \"60\" has no "
+						"unit; allowed: 1s to 7d (units d, h, m, s, ms; "
+						"did you mean 60s?)\n" },
+	{ "registration: {min_expires: 1500ms}\n", "1:29: registration.min_expires: \"1500ms\" is "
+						   "not whole seconds; allowed: 1s to 7d\n" },
 	{ "registration: {min_expires: 8d, max_expires: 30d}\n",
-	  "1:29: registration.min_expires: \"8d\" is out of range; allowed: 1s to 7d\n" },
-	{ "registration: {min_expires: 1 hour}\n",
-	  "1:29: registration.min_expires: \"1 hour\" is not a duration; write it like 60s, 1h, 3m1s or "
-	  "500ms; allowed: 1s to 7d\n" },
-	{ "registration: {min_expires: 1s2m}\n",
-	  "1:29: registration.min_expires: \"1s2m\" is not a duration; write it like 60s, 1h, 3m1s or "
-	  "500ms; allowed: 1s to 7d\n" },
-	{ "registration: {min_expires: 2h}\n",
-	  "1:29: registration.min_expires (2h) is more than registration.default_expires (1h)\n" },
-	{ "registration:\n  default_expires: 10s\n",
-	  "2:20: registration.min_expires (1m) is more than registration.default_expires (10s)\n" },
+		"1:29: registration.min_expires: \"8d\" is out of range; allowed: 1s to 7d\n" },
+	{ "registration: {min_expires: 1 hour}\n", "1:29: registration.min_expires: \"1 hour\" is "
+						   "not a duration; write it like 60s, 1h, 3m1s or "
+						   "500ms; allowed: 1s to 7d\n" },
+	{ "registration: {min_expires: 1s2m}\n", "1:29: registration.min_expires: \"1s2m\" is not "
+						 "a duration; write it like 60s, 1h, 3m1s or "
+						 "500ms; allowed: 1s to 7d\n" },
+	{ "registration: {min_expires: 2h}\n", "1:29: registration.min_expires (2h) is more than "
+					       "registration.default_expires (1h)\n" },
+	{ "registration:\n  default_expires: 10s\n", "2:20: registration.min_expires (1m) is more "
+						     "than registration.default_expires (10s)\n" },
 	{ "proxy: {timer_c: 3m}\n",
-	  "1:18: proxy.timer_c: \"3m\" is out of range; allowed: 3m1ms to 1d\n" },
-	{ "limits: {max_output: 1MB}\n",
-	  "1:22: limits.max_output: \"1MB\" is not a number of bytes (KiB and MiB may follow); "
-	  "allowed: 64KiB to 1GiB\n" },
+		"1:18: proxy.timer_c: \"3m\" is out of range; allowed: 3m1ms to 1d\n" },
+	{ "limits: {max_output: 1MB}\n", "1:22: limits.max_output: \"1MB\" is not a number of "
+					 "bytes (KiB and MiB may follow); "
+					 "allowed: 64KiB to 1GiB\n" },
 	{ "limits: {max_message: 1MiB}\n",
-	  "1:23: limits.max_message: \"1MiB\" is out of range; allowed: 2KiB to 65535\n" },
+		"1:23: limits.max_message: \"1MiB\" is out of range; allowed: 2KiB to 65535\n" },
 	{ "auth: {required: yes}\n",
-	  "1:18: auth.required: \"yes\" is not true or false; did you mean true?\n" },
+		"1:18: auth.required: \"yes\" is not true or false; did you mean true?\n" },
 	{ "auth: {required: flase}\n",
-	  "1:18: auth.required: \"flase\" is not true or false; did you mean false?\n" },
+		"1:18: auth.required: \"flase\" is not true or false; did you mean false?\n" },
 	{ "auth: {required: maybe}\n", "1:18: auth.required: \"maybe\" is not true or false\n" },
-	{ "log: {level: warn}\n",
-	  "1:14: log.level: \"warn\" is not known; allowed: error, warning, notice, debug; did you mean "
-	  "warning?\n" },
+	{ "log: {level: warn}\n", "1:14: log.level: \"warn\" is not known; allowed: error, "
+				  "warning, notice, debug; did you mean "
+				  "warning?\n" },
 	{ "log: debug\n", "1:1: log: is a group of options; write them below it, indented\n" },
 	{ "auth: {algorithms: [md5, MD5]}\n", "1:26: auth.algorithms: \"MD5\" stands twice\n" },
-	{ "auth: {algorithms: [SHA256]}\n",
-	  "1:21: auth.algorithms: \"SHA256\" is not known; allowed: MD5, SHA-256, SHA-512-256; did you "
-	  "mean SHA-256?\n" },
+	{ "auth: {algorithms: [SHA256]}\n", "1:21: auth.algorithms: \"SHA256\" is not known; "
+					    "allowed: MD5, SHA-256, SHA-512-256; did you "
+					    "mean SHA-256?\n" },
 	{ "auth: {algorithms: []}\n",
-	  "1:20: auth.algorithms: the list is empty; leave the line out for the default\n" },
-	{ "auth:\n  required: false\n",
-	  "2:13: auth.required: false would let everyone use the listener on 0.0.0.0:5060; listen on "
-	  "loopback only, or say auth.insecure_listen: true\n" },
-	{ "domains: [exa mple.com]\n",
-	  "1:11: domains: \"exa mple.com\" is not a host name; allowed: names like example.com, without "
-	  "port or sip:\n" },
+		"1:20: auth.algorithms: the list is empty; leave the line out for the default\n" },
+	{ "auth:\n  required: false\n", "2:13: auth.required: false would let everyone use the "
+					"listener on 0.0.0.0:5060; listen on "
+					"loopback only, or say auth.insecure_listen: true\n" },
+	{ "domains: [exa mple.com]\n", "1:11: domains: \"exa mple.com\" is not a host name; "
+				       "allowed: names like example.com, without "
+				       "port or sip:\n" },
 	{ "domains: [a.example, A.Example]\n", "1:22: domains: \"A.Example\" stands twice\n" },
 	{ "domains: [[a]]\n", "1:11: domains: an element must be a text\n" },
-	{ "domains: {a: b}\n",
-	  "1:10: domains: a mapping is not allowed here, it takes a list; allowed: host names\n" },
+	{ "domains: {a: b}\n", "1:10: domains: a mapping is not allowed here, it takes a list; "
+			       "allowed: host names\n" },
 	{ "listen:\n  - udp:0.0.0.0:5060\n  - tls:0.0.0.0:5061\n",
-	  "3:5: listen: \"tls:0.0.0.0:5061\": encrypted and WebSocket listeners (tls, ws, wss) are not "
-	  "built yet; allowed: udp:HOST:PORT or tcp:HOST:PORT\n" },
-	{ "listen: [0.0.0.0:5060]\n",
-	  "1:10: listen: \"0.0.0.0:5060\" does not start with a transport; allowed: udp:HOST:PORT or "
-	  "tcp:HOST:PORT; did you mean udp:...?\n" },
-	{ "listen: [upd:0.0.0.0:5060]\n",
-	  "1:10: listen: \"upd:0.0.0.0:5060\" does not start with a transport; allowed: udp:HOST:PORT or "
-	  "tcp:HOST:PORT; did you mean udp?\n" },
-	{ "listen: [udp:example.com:5060]\n",
-	  "1:10: listen: \"udp:example.com:5060\" has no IP address and port; allowed: udp:HOST:PORT or "
-	  "tcp:HOST:PORT, HOST an address of this machine (0.0.0.0 or [::] for all, IPv6 in brackets)\n" },
-	{ "listen: ['udp:::1:5060']\n",
-	  "1:10: listen: \"udp:::1:5060\" has no IP address and port; allowed: udp:HOST:PORT or "
-	  "tcp:HOST:PORT, HOST an address of this machine (0.0.0.0 or [::] for all, IPv6 in brackets)\n" },
-	{ "listen: [udp:0.0.0.0:99999]\n",
-	  "1:10: listen: \"udp:0.0.0.0:99999\" has no IP address and port; allowed: udp:HOST:PORT or "
-	  "tcp:HOST:PORT, HOST an address of this machine (0.0.0.0 or [::] for all, IPv6 in brackets)\n" },
+		"3:5: listen: \"tls:0.0.0.0:5061\": encrypted and WebSocket listeners (tls, ws, "
+		"wss) are not "
+		"built yet; allowed: udp:HOST:PORT or tcp:HOST:PORT\n" },
+	{ "listen: [0.0.0.0:5060]\n", "1:10: listen: \"0.0.0.0:5060\" does not start with a "
+				      "transport; allowed: udp:HOST:PORT or "
+				      "tcp:HOST:PORT; did you mean udp:...?\n" },
+	{ "listen: [upd:0.0.0.0:5060]\n", "1:10: listen: \"upd:0.0.0.0:5060\" does not start with "
+					  "a transport; allowed: udp:HOST:PORT or "
+					  "tcp:HOST:PORT; did you mean udp?\n" },
+	{ "listen: [udp:example.com:5060]\n", "1:10: listen: \"udp:example.com:5060\" has no IP "
+					      "address and port; allowed: udp:HOST:PORT or "
+					      "tcp:HOST:PORT, HOST an address of this machine "
+					      "(0.0.0.0 or [::] for all, IPv6 in brackets)\n" },
+	{ "listen: ['udp:::1:5060']\n", "1:10: listen: \"udp:::1:5060\" has no IP address and "
+					"port; allowed: udp:HOST:PORT or "
+					"tcp:HOST:PORT, HOST an address of this machine (0.0.0.0 "
+					"or [::] for all, IPv6 in brackets)\n" },
+	{ "listen: [udp:0.0.0.0:99999]\n", "1:10: listen: \"udp:0.0.0.0:99999\" has no IP address "
+					   "and port; allowed: udp:HOST:PORT or "
+					   "tcp:HOST:PORT, HOST an address of this machine "
+					   "(0.0.0.0 or [::] for all, IPv6 in brackets)\n" },
 	{ "listen: [udp:127.0.0.1:5060, udp:127.0.0.1:5060]\n",
-	  "1:30: listen: \"udp:127.0.0.1:5060\" stands twice\n" },
+		"1:30: listen: \"udp:127.0.0.1:5060\" stands twice\n" },
 	{ "listen:\n  - adress: udp:127.0.0.1:5060\n",
-	  "2:5: listen: unknown key \"adress\"; allowed: address, advertise; did you mean address?\n" },
+		"2:5: listen: unknown key \"adress\"; allowed: address, advertise; did you mean "
+		"address?\n" },
 	{ "listen:\n  - advertise: a.example\n", "2:5: listen: the entry has no address\n" },
 	{ "listen:\n  - address: udp:127.0.0.1:5060\n    advertise: a b\n",
-	  "3:16: advertise: \"a b\" is not an address; allowed: HOST or HOST:PORT, IPv6 in brackets\n" },
-	{ "advertise: 'sip:a.example'\n",
-	  "1:12: advertise: \"sip:a.example\" is not an address; allowed: HOST or HOST:PORT, IPv6 in "
-	  "brackets\n" },
-	{ "store: nats://127.0.0.1\n",
-	  "1:8: store: \"nats://127.0.0.1\": a shared store over NATS is not built yet; allowed: "
-	  "sqlite:PATH or memory\n" },
-	{ "store: /var/lib/x.db\n",
-	  "1:8: store: \"/var/lib/x.db\" names no kind of store; allowed: sqlite:PATH or memory; did you "
-	  "mean sqlite:/var/lib/x.db?\n" },
+		"3:16: advertise: \"a b\" is not an address; allowed: HOST or HOST:PORT, IPv6 in "
+		"brackets\n" },
+	{ "advertise: 'sip:a.example'\n", "1:12: advertise: \"sip:a.example\" is not an address; "
+					  "allowed: HOST or HOST:PORT, IPv6 in "
+					  "brackets\n" },
+	{ "store: nats://127.0.0.1\n", "1:8: store: \"nats://127.0.0.1\": a shared store over NATS "
+				       "is not built yet; allowed: "
+				       "sqlite:PATH or memory\n" },
+	{ "store: /var/lib/x.db\n", "1:8: store: \"/var/lib/x.db\" names no kind of store; "
+				    "allowed: sqlite:PATH or memory; did you "
+				    "mean sqlite:/var/lib/x.db?\n" },
 	{ "store: postgres\n",
-	  "1:8: store: \"postgres\" is not known; allowed: sqlite:PATH or memory\n" },
+		"1:8: store: \"postgres\" is not known; allowed: sqlite:PATH or memory\n" },
 	{ "tls:\n  certificate: /nonexistent/cert.pem\n",
-	  "2:16: tls.certificate: \"/nonexistent/cert.pem\" cannot be read: No such file or directory\n"
-	  "2:16: tls.certificate: is set, but tls.key is not\n" },
-	{ "admin: {listen: 0.0.0.0:8090}\n",
-	  "1:17: admin.listen: \"0.0.0.0:8090\" is not on loopback; the administration is for this machine "
-	  "only; allowed: like 127.0.0.1:8090\n" },
-	{ "admin: {socket: admin.sock}\n",
-	  "1:17: admin.socket: \"admin.sock\" is not an absolute path of at most 107 bytes\n" },
-	{ "dns: {servers: [one.one]}\n",
-	  "1:17: dns.servers: \"one.one\" is not an IP address; allowed: ADDRESS or ADDRESS:PORT, IPv6 in "
-	  "brackets\n" },
+		"2:16: tls.certificate: \"/nonexistent/cert.pem\" cannot be read: No such file or "
+		"directory\n"
+		"2:16: tls.certificate: is set, but tls.key is not\n" },
+	{ "admin: {listen: 0.0.0.0:8090}\n", "1:17: admin.listen: \"0.0.0.0:8090\" is not on "
+					     "loopback; the administration is for this machine "
+					     "only; allowed: like 127.0.0.1:8090\n" },
+	{ "admin: {socket: admin.sock}\n", "1:17: admin.socket: \"admin.sock\" is not an absolute "
+					   "path of at most 107 bytes\n" },
+	{ "dns: {servers: [one.one]}\n", "1:17: dns.servers: \"one.one\" is not an IP address; "
+					 "allowed: ADDRESS or ADDRESS:PORT, IPv6 in "
+					 "brackets\n" },
 	{ "user: \"a\\0b\"\n", "1:7: user: \"a?b\" contains a NUL byte\n" },
 	/* The YAML around it. */
-	{ "workers: &a 1\n",
-	  "1:10: anchors (&name) and aliases (*name) are not used here; write the value out\n" },
-	{ "a: &a [x,x]\nb: [*a,*a]\n",
-	  "1:4: anchors (&name) and aliases (*name) are not used here; write the value out\n" },
-	{ "log: {level: *x}\n",
-	  "1:14: anchors (&name) and aliases (*name) are not used here; write the value out\n" },
+	{ "workers: &a 1\n", "1:10: anchors (&name) and aliases (*name) are not used here; write "
+			     "the value out\n" },
+	{ "a: &a [x,x]\nb: [*a,*a]\n", "1:4: anchors (&name) and aliases (*name) are not used "
+				       "here; write the value out\n" },
+	{ "log: {level: *x}\n", "1:14: anchors (&name) and aliases (*name) are not used here; "
+				"write the value out\n" },
 	{ "- a\n- b\n", "1:1: the file must consist of lines \"option: value\"\n" },
 	{ "just words\n", "1:1: the file must consist of lines \"option: value\"\n" },
 	{ "workers: 1\n---\nworkers: 1\n",
-	  "2:1: the file has a second document (---); only one is allowed\n" },
+		"2:1: the file has a second document (---); only one is allowed\n" },
 	{ "? [a, b]\n: c\n", "1:3: a key must be the name of an option\n" },
 	/* Errors are collected, in order. */
 	{ "workers: 2\nlog: {level: x}\ncall: {ring_timeout: 5}\n",
-	  "1:10: workers: \"2\" is out of range; allowed: 1 only\n"
-	  "2:14: log.level: \"x\" is not known; allowed: error, warning, notice, debug\n"
-	  "3:22: call.ring_timeout: \"5\" has no unit; allowed: 1s to 1h (units d, h, m, s, ms; did you "
-	  "mean 5s?)\n" },
+		"1:10: workers: \"2\" is out of range; allowed: 1 only\n"
+		"2:14: log.level: \"x\" is not known; allowed: error, warning, notice, debug\n"
+		"3:22: call.ring_timeout: \"5\" has no unit; allowed: 1s to 1h (units d, h, m, s, "
+		"ms; did you "
+		"mean 5s?)\n" },
 };
 
 static void errors_text(char *buffer, size_t size)
@@ -200,23 +212,32 @@ static void test_faults(void **state)
 
 static void test_syntax_errors_have_a_place(void **state)
 {
-	static const struct { const char *yaml; unsigned line; } cases[] = {
-		{ "workers: 1\n\tlog: x\n", 2 }, { "a: [1\n", 2 }, { "a: b: c\n", 1 },
-		{ "workers: 1\nx: \xff\n", 2 }, { "\"abc\n", 2 }, { "a: 1\n b: 2\n", 2 },
+	static const struct {
+		const char *yaml;
+		unsigned line;
+	} cases[] = {
+		{ "workers: 1\n\tlog: x\n", 2 },
+		{ "a: [1\n", 2 },
+		{ "a: b: c\n", 1 },
+		{ "workers: 1\nx: \xff\n", 2 },
+		{ "\"abc\n", 2 },
+		{ "a: 1\n b: 2\n", 2 },
 		{ "workers: 1\nuser: \x01\n", 2 },
 	};
 
 	for (size_t i = 0; i < STW_ARRAY_SIZE(cases); i++) {
 		struct stw_config *config = NULL;
 
-		assert_int_equal(stw_config_parse("t", cases[i].yaml, strlen(cases[i].yaml), &errors,
-			&config), -EINVAL);
+		assert_int_equal(stw_config_parse("t", cases[i].yaml, strlen(cases[i].yaml),
+					 &errors, &config),
+			-EINVAL);
 		assert_non_null(strstr(errors.v[errors.n - 1].text, "not valid YAML: "));
 		assert_int_equal(errors.v[errors.n - 1].line, cases[i].line);
 	}
 }
 
-/* Deep nesting is skipped without recursion; libyaml itself refuses what is deeper than its bound. */
+/* Deep nesting is skipped without recursion; libyaml itself refuses what is deeper than its bound.
+ */
 static void test_depth_and_count(void **state)
 {
 	struct stw_config *config = NULL;
@@ -233,7 +254,8 @@ static void test_depth_and_count(void **state)
 
 static void test_empty_file_gives_defaults(void **state)
 {
-	static const char *const empty[] = { "", "\n", "# nothing\n", "---\n", "{}\n", "log:\n", "~\n" };
+	static const char *const empty[] = { "", "\n", "# nothing\n", "---\n", "{}\n", "log:\n",
+		"~\n" };
 
 	for (size_t i = 0; i < STW_ARRAY_SIZE(empty); i++) {
 		struct stw_config *config = good(empty[i]);
@@ -298,8 +320,9 @@ static void test_defaults_round_trip(void **state)
 	for (size_t i = 0, count; i < (stw_option_all(&count), count); i++) {
 		char buffer[64];
 
-		assert_true(stw_config_place(second, stw_option_all(&count)[i].key, buffer,
-			sizeof(buffer)).len > 7);
+		assert_true(stw_config_place(
+				    second, stw_option_all(&count)[i].key, buffer, sizeof(buffer))
+				    .len > 7);
 	}
 	free(text);
 	stw_config_unref(first);
@@ -307,7 +330,9 @@ static void test_defaults_round_trip(void **state)
 }
 
 /* One value for each option that is not its default, and how it reads back. */
-static const struct { const char *key, *yaml, *text; } values[] = {
+static const struct {
+	const char *key, *yaml, *text;
+} values[] = {
 	{ "domains", "[Example.COM, '[2001:DB8::1]']", "example.com" },
 	{ "listen", "['udp:[::1]:5070']", "udp:[::1]:5070" },
 	{ "advertise", "sip.example.com:5080", "sip.example.com:5080" },
@@ -372,7 +397,8 @@ static void test_each_option_is_set_and_read(void **state)
 			more = ", insecure_listen: true";
 		if (dot)
 			snprintf(yaml, sizeof(yaml), "%.*s: {%s: %s%s}\n",
-				(int)(dot - values[i].key), values[i].key, dot + 1, values[i].yaml, more);
+				(int)(dot - values[i].key), values[i].key, dot + 1, values[i].yaml,
+				more);
 		else
 			snprintf(yaml, sizeof(yaml), "%s: %s\n", values[i].key, values[i].yaml);
 		config = good(yaml);
@@ -380,7 +406,8 @@ static void test_each_option_is_set_and_read(void **state)
 		assert_non_null(stw_option_find(values[i].key));
 		assert_true(stw_option_text(stw_option_find(values[i].key), config, 0, &writer));
 		assert_str(stw_writer_text(&writer), values[i].text);
-		assert_str(stw_config_place(config, values[i].key, buffer, sizeof(buffer)), "t.yaml:1");
+		assert_str(stw_config_place(config, values[i].key, buffer, sizeof(buffer)),
+			"t.yaml:1");
 		text = printed(config);
 		again = good(text);
 		assert_same(config, again);
@@ -438,12 +465,12 @@ static void test_each_option_is_documented(void **state)
 
 static void test_listen_and_advertise(void **state)
 {
-	struct stw_config *config = good(
-		"advertise: '[2001:db8::5]:6000'\n"
-		"listen:\n"
-		"  - udp:0.0.0.0:5060\n"
-		"  - tcp:127.0.0.1:5060\n"
-		"  - {address: 'tcp:[::]:5062', advertise: sip.example.com}\n");
+	struct stw_config *config =
+		good("advertise: '[2001:db8::5]:6000'\n"
+		     "listen:\n"
+		     "  - udp:0.0.0.0:5060\n"
+		     "  - tcp:127.0.0.1:5060\n"
+		     "  - {address: 'tcp:[::]:5062', advertise: sip.example.com}\n");
 
 	assert_int_equal(config->listen.n, 3);
 	assert_str(config->listen.v[0].advertise, "[2001:db8::5]");
@@ -463,13 +490,14 @@ static void test_insecure_is_allowed_on_loopback_or_when_said(void **state)
 
 static void test_restart_needed(void **state)
 {
-	struct stw_config *old = good(""), *live = good("log: {level: debug}\ndomains: [a.example]\n");
+	struct stw_config *old = good(""),
+			  *live = good("log: {level: debug}\ndomains: [a.example]\n");
 	struct stw_config *restart = good("log: {level: debug}\nlisten: [udp:127.0.0.1:5060]\n");
 	char place[16];
 
 	assert_null(stw_config_restart_needed(old, live));
 	assert_string_equal(stw_config_restart_needed(old, restart)->key, "listen");
-	assert_str(stw_config_place(restart, "listen", place, 7), "");        /* too small */
+	assert_str(stw_config_place(restart, "listen", place, 7), ""); /* too small */
 	assert_str(stw_config_place(restart, "workers", place, sizeof(place)), "default");
 	assert_ptr_equal(stw_config_ref(old), old);
 	stw_config_unref(old);
@@ -499,7 +527,8 @@ static void test_files(void **state)
 
 static void test_no_memory(void **state)
 {
-	static const char text[] = "domains: [a.example, b.example]\nuser: x\ndns: {servers: 127.0.0.1}\n";
+	static const char text[] =
+		"domains: [a.example, b.example]\nuser: x\ndns: {servers: 127.0.0.1}\n";
 	struct stw_config *config;
 	unsigned count;
 
@@ -509,7 +538,8 @@ static void test_no_memory(void **state)
 	for (unsigned n = 1; n <= count; n++) {
 		config = NULL;
 		support_fail_allocation(n);
-		assert_int_equal(stw_config_parse("t", text, strlen(text), &errors, &config), -ENOMEM);
+		assert_int_equal(
+			stw_config_parse("t", text, strlen(text), &errors, &config), -ENOMEM);
 		assert_null(config);
 	}
 	support_fail_allocation(0);
@@ -517,14 +547,24 @@ static void test_no_memory(void **state)
 
 static void test_edit_distance(void **state)
 {
-	static const struct { const char *a, *b; unsigned distance; } cases[] = {
-		{ "", "", 0 }, { "abc", "abc", 0 }, { "abc", "ABC", 0 }, { "abc", "acb", 1 },
-		{ "abc", "ab", 1 }, { "abc", "axbc", 1 }, { "kitten", "sitting", 3 }, { "", "ab", 2 },
+	static const struct {
+		const char *a, *b;
+		unsigned distance;
+	} cases[] = {
+		{ "", "", 0 },
+		{ "abc", "abc", 0 },
+		{ "abc", "ABC", 0 },
+		{ "abc", "acb", 1 },
+		{ "abc", "ab", 1 },
+		{ "abc", "axbc", 1 },
+		{ "kitten", "sitting", 3 },
+		{ "", "ab", 2 },
 	};
 	struct stw_suggestion suggestion;
 
 	for (size_t i = 0; i < STW_ARRAY_SIZE(cases); i++)
-		assert_int_equal(stw_edit_distance(stw_str_from(cases[i].a), stw_str_from(cases[i].b)),
+		assert_int_equal(
+			stw_edit_distance(stw_str_from(cases[i].a), stw_str_from(cases[i].b)),
 			cases[i].distance);
 	stw_suggest_begin(&suggestion, STW_STR("udd"));
 	stw_suggest_try(&suggestion, "tcp");
