@@ -11,11 +11,6 @@
 #define NONCE_SLOTS 65536
 #define SWEEP_INTERVAL_MS 30000
 
-#define CAUSE(name, id, code, phrase, rfc, meaning, reason, remedy) \
-	STW_CAUSE_DEFINE(name, id, code, phrase, rfc, meaning, reason, remedy)
-#include "server/causes.def"
-#undef CAUSE
-
 /* ---- what the stack asks of us ---------------------------------------------------- */
 
 static void core_request(void *user, struct stw_request *request)

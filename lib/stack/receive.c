@@ -88,7 +88,7 @@ static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 	}
 	tx = stw_tx_match_response(stack->transactions, &stack->msg);
 	if (!tx) {
-		stack_drop(stack, hop, &stack->msg, &stw_cause_response_without_transaction);
+		stack_drop(stack, hop, &stack->msg, &stw_cause_response_unmatched);
 		return;
 	}
 	actions = stw_tx_receive_response(tx, &stack->msg, stack->now);

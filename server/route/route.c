@@ -70,7 +70,7 @@ void stw_route_request(struct stw_core *core, struct stw_request *request)
 		return;
 	}
 	if (method == STW_METHOD_CANCEL && !route_may_pass_unanswered(&check)) {
-		check.refusal.cause = &stw_cause_cancel_unmatched;
+		check.refusal.cause = &stw_cause_request_gone;
 		stw_request_refuse(request, &check.refusal);
 		return;
 	}
