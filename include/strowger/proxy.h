@@ -151,6 +151,12 @@ void stw_response_context_failed(struct stw_response_context *context, unsigned 
 void stw_response_context_timer_c(struct stw_response_context *context, unsigned branch);
 /** The no-answer timer (call.ring_timeout) or the INVITE's Expires: end all pending branches; 408. */
 void stw_response_context_no_answer(struct stw_response_context *context);
+/** The time in Expires of the INVITE ran out: as no_answer, and nothing new is tried. */
+void stw_response_context_expired(struct stw_response_context *context);
+/** While held (a queue that waits for an agent) no final response is decided; `false` goes on. */
+void stw_response_context_hold(struct stw_response_context *context, bool held);
+/** Non-INVITE shortly before 64*T1 of its arrival: answer from what is stored, if anything (RFC 4321 §1.5). */
+void stw_response_context_give_up_silent(struct stw_response_context *context);
 /** The INVITE's Expires has passed (§13.3.1): the same with its own cause. */
 void stw_response_context_expired(struct stw_response_context *context);
 /** CANCEL from upstream; `reason_lines` of the CANCEL are copied to those that go down. */

@@ -1,0 +1,619 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The response context, RFC 3261 §16.7 to §16.10: what happens on each event of a branch. Inputs change
+ * the state and put entries into a queue; stw_response_context_next() turns entries into actions.
+ */
+#include "context.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the queue of actions ------------------------------------------------------------------ */
+
+void context_push(struct stw_response_context *context, enum entry_kind kind, unsigned branch)
+{
+	assert(context->tail < context->capacity);
+	context->entries[context->tail++] = (struct entry){ kind, branch };
+}
+
+/* What belongs to the last input is gone with it; START, CANCEL and the final response stay. */
+static void queue_begin(struct stw_response_context *context, const struct stw_msg *event)
+{
+	unsigned from, to = 0;
+
+	for (from = context->head; from < context->tail; from++)
+		if (context->entries[from].kind != ENTRY_EVENT)
+			context->entries[to++] = context->entries[from];
+	context->head = 0;
+	context->tail = to;
+	context->event = event;
+}
+
+/* A Timer C that still waits in the queue need not stand there twice. */
+static void queue_timer_c(struct stw_response_context *context, unsigned branch)
+{
+	unsigned i;
+
+	for (i = context->head; i < context->tail; i++)
+		if (context->entries[i].kind == ENTRY_TIMER_C && context->entries[i].branch == branch)
+			return;
+	context_push(context, ENTRY_TIMER_C, branch);
+}
+
+int context_reserve(struct stw_response_context *context, unsigned targets)
+{
+	unsigned capacity = context->capacity;
+	struct entry *entries;
+
+	while (capacity < ENTRIES_FOR(targets))
+		capacity *= 2;
+	if (capacity == context->capacity)
+		return 0;
+	entries = stw_arena_alloc(&context->arena, capacity * sizeof(*entries));
+	if (!entries)
+		return -ENOMEM;
+	memcpy(entries, context->entries, context->tail * sizeof(*entries));
+	context->entries = entries;
+	context->capacity = capacity;
+	return 0;
+}
+
+static struct branch *branch_find(const struct stw_response_context *context, unsigned index)
+{
+	struct branch *branch = context->started;
+
+	while (branch && branch->index != index)
+		branch = branch->next;
+	return branch;
+}
+
+static struct stw_proxy_action final_action(const struct stw_response_context *context)
+{
+	struct stw_proxy_action action = { .lines = context->lines };
+
+	switch (context->decision.kind) {
+	case DECISION_RELAY:
+		action.kind = STW_PROXY_RELAY;
+		action.response = context->response;
+		break;
+	case DECISION_ANSWER:
+		action.kind = STW_PROXY_ANSWER;
+		action.cause = context->decision.cause;
+		break;
+	case DECISION_ABANDON:
+		action.kind = STW_PROXY_ABANDON;
+		break;
+	case DECISION_NONE:
+		break;
+	}
+	return action;
+}
+
+/* NOTHING when the branch has ended since the entry was made. */
+static struct stw_proxy_action branch_action(
+	const struct stw_response_context *context, const struct entry *entry)
+{
+	const struct branch *branch = branch_find(context, entry->branch);
+	struct stw_proxy_action action = { .branch = entry->branch };
+
+	if (!branch || branch->state != BRANCH_PENDING)
+		return action;
+	if (entry->kind == ENTRY_START) {
+		action.kind = STW_PROXY_START;
+		action.target = &branch->target;
+		action.max_breadth = branch->breadth;
+	} else if (entry->kind == ENTRY_TIMER_C) {
+		action.kind = STW_PROXY_TIMER_C;
+	} else {
+		action.kind = STW_PROXY_CANCEL;
+		action.lines = branch->cancel_lines;
+	}
+	return action;
+}
+
+struct stw_proxy_action stw_response_context_next(struct stw_response_context *context)
+{
+	struct stw_proxy_action action = { .kind = STW_PROXY_NOTHING };
+
+	while (action.kind == STW_PROXY_NOTHING && context->head < context->tail) {
+		const struct entry *entry = &context->entries[context->head++];
+
+		switch (entry->kind) {
+		case ENTRY_EVENT:
+			action.kind = STW_PROXY_RELAY;
+			action.branch = entry->branch;
+			action.response = context->event;
+			break;
+		case ENTRY_FINAL:
+			action = final_action(context);
+			break;
+		case ENTRY_FINISHED:
+			action.kind = STW_PROXY_FINISHED;
+			break;
+		case ENTRY_START:
+		case ENTRY_TIMER_C:
+		case ENTRY_CANCEL:
+			action = branch_action(context, entry);
+			break;
+		}
+	}
+	return action;
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+int stw_response_context_new(const struct stw_proxy_options *options, const struct stw_msg *request,
+			     struct stw_response_context **ret)
+{
+	struct stw_response_context *context = calloc(1, sizeof(*context));
+
+	if (!context)
+		return -ENOMEM;
+	stw_arena_init(&context->arena, CONTEXT_BYTES_MAX);
+	context->options = options;
+	context->request = request;
+	context->invite = request->method == STW_METHOD_INVITE;
+	context->breadth_in = context_breadth(options, request);
+	context->started_end = &context->started;
+	context->candidates_end = &context->candidates;
+	context->entries = context->embedded;
+	context->capacity = ENTRIES_EMBEDDED;
+	*ret = context;
+	return 0;
+}
+
+struct stw_response_context *stw_response_context_free(struct stw_response_context *context)
+{
+	struct branch *branch;
+
+	if (!context)
+		return NULL;
+	for (branch = context->started; branch; branch = branch->next)
+		stw_block_unref(branch->received.block);
+	stw_block_unref(context->lines_block);
+	stw_block_unref(context->merged_block);
+	stw_arena_done(&context->arena);
+	free(context);
+	return NULL;
+}
+
+bool stw_response_context_final_sent(const struct stw_response_context *context)
+{
+	return context->decided && context->decision.kind != DECISION_ABANDON;
+}
+
+unsigned stw_response_context_pending(const struct stw_response_context *context)
+{
+	return context->pending;
+}
+
+/* ---- going on: start, decide, finish ----------------------------------------------------------- */
+
+static void context_close(struct stw_response_context *context)
+{
+	context->closed = true;
+	context->untried = NULL;
+}
+
+static void context_finish(struct stw_response_context *context)
+{
+	if (!context->decided || context->pending || context->finished)
+		return;
+	context->finished = true;
+	context_push(context, ENTRY_FINISHED, 0);
+}
+
+static void context_conclude(struct stw_response_context *context)
+{
+	context->decision = context_decide(context);
+	context->decided = true;
+	context_close(context);
+	context_build(context);
+	context_push(context, ENTRY_FINAL, 0);
+}
+
+/* Nothing was ever tried: a queue still waits for an agent. */
+static bool context_waits(const struct stw_response_context *context)
+{
+	if (context->closed || context->own.code)
+		return false;
+	return context->held || !context->started_count;
+}
+
+static void context_advance(struct stw_response_context *context)
+{
+	if (!context->closed)
+		context_start_targets(context);
+	if (!context->decided && !context->pending && !context->untried && !context_waits(context))
+		context_conclude(context);
+	context_finish(context);
+}
+
+static void branch_end(struct stw_response_context *context, struct branch *branch)
+{
+	branch->state = BRANCH_ENDED;
+	context->breadth_used -= branch->breadth;
+	branch->breadth = 0;
+	context->pending--;
+}
+
+/* Two slots of a branch, one of the context: none is ever used twice. */
+static void candidate_put(struct stw_response_context *context, struct candidate *slot,
+			  const struct candidate *candidate)
+{
+	*slot = *candidate;
+	slot->next = NULL;
+	*context->candidates_end = slot;
+	context->candidates_end = &slot->next;
+}
+
+void candidate_own(
+	struct stw_response_context *context, struct candidate *slot, const struct stw_cause *cause)
+{
+	/* S503: that it will be a 500 when it is sent changes nothing in its rank. */
+	bool unavailable = cause == &stw_cause_downstream_unavailable;
+	struct candidate candidate = { .code = unavailable ? 503 : cause->code, .cause = cause };
+
+	if (!slot->code)
+		candidate_put(context, slot, &candidate);
+}
+
+int stw_response_context_add(struct stw_response_context *context,
+			     const struct stw_proxy_target *targets, unsigned n)
+{
+	unsigned i;
+	int err;
+
+	if (context->closed)
+		return 0;
+	context->groups++;
+	for (i = 0; i < n; i++) {
+		err = context_target_add(context, &targets[i], context->groups);
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+void stw_response_context_start(struct stw_response_context *context)
+{
+	queue_begin(context, NULL);
+	context_advance(context);
+}
+
+void stw_response_context_hold(struct stw_response_context *context, bool held)
+{
+	queue_begin(context, NULL);
+	context->held = held;
+	context_advance(context);
+}
+
+/* ---- CANCEL, §16.10 and §9.1 --------------------------------------------------------------------- */
+
+static void branch_cancel_now(struct stw_response_context *context, struct branch *branch)
+{
+	if (!branch->cancel_wanted || branch->cancel_sent || !branch->provisional)
+		return;
+	branch->cancel_sent = true;
+	context_push(context, ENTRY_CANCEL, branch->index);
+}
+
+/* A branch without a 1xx waits for one (§9.1); only an INVITE is ever cancelled. */
+static void branch_cancel(struct stw_response_context *context, struct branch *branch,
+			  struct stw_str lines)
+{
+	if (!context->invite || branch->state != BRANCH_PENDING || branch->cancel_wanted)
+		return;
+	branch->cancel_wanted = true;
+	branch->cancel_lines = lines;
+	branch_cancel_now(context, branch);
+}
+
+static void context_cancel_pending(struct stw_response_context *context, struct stw_str lines)
+{
+	struct branch *branch;
+
+	for (branch = context->started; branch; branch = branch->next)
+		branch_cancel(context, branch, lines);
+}
+
+void stw_response_context_cancel(struct stw_response_context *context, struct stw_str reason_lines)
+{
+	struct stw_str lines = STW_STR_NONE;
+
+	queue_begin(context, NULL);
+	if (context->decided || context->cancelled || !context->invite)
+		return;
+	/* Without memory the CANCEL goes down all the same, only without its Reason. */
+	if (reason_lines.len && stw_arena_copy(&context->arena, reason_lines, &lines) < 0)
+		lines = STW_STR_NONE;
+	context->cancelled = true;
+	if (!context->pending)
+		candidate_own(context, &context->own, &stw_cause_cancelled);
+	context_close(context);
+	context_cancel_pending(context, lines);
+	context_advance(context);
+}
+
+/* ---- responses, c1 ---------------------------------------------------------------------------------- */
+
+static bool tag_same(struct stw_str ours, struct stw_str theirs)
+{
+	return !ours.ptr || stw_str_equal_nocase(ours, theirs);
+}
+
+/* Via branch and CSeq have matched (§17.1.3); these must be those of the request, §8.2.6.2. */
+static bool response_fits(const struct stw_response_context *context, const struct stw_msg *response)
+{
+	const struct stw_msg *request = context->request;
+
+	return response->has_call_id && response->has_from && response->has_to &&
+		stw_str_equal(request->call_id, response->call_id) &&
+		tag_same(request->from.tag, response->from.tag) &&
+		tag_same(request->to.tag, response->to.tag);
+}
+
+static void response_provisional(struct stw_response_context *context, struct branch *branch,
+				 const struct stw_msg *response)
+{
+	if (branch->state != BRANCH_PENDING || !response_fits(context, response))
+		return;
+	branch->provisional = true;
+	/* RFC 4320 §4.1: no 1xx to a non-INVITE goes up; §16.7 step 2: 100 moves no Timer C. */
+	if (context->invite && response->code > 100) {
+		if (!context->decided)
+			context_push(context, ENTRY_EVENT, branch->index);
+		queue_timer_c(context, branch->index);
+	}
+	branch_cancel_now(context, branch);
+}
+
+/* §16.7 step 5: every 2xx to an INVITE goes up at once, also after another final response. */
+static void response_success(struct stw_response_context *context, struct branch *branch)
+{
+	static const char reason[] =
+		"Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n";
+
+	if (branch->state == BRANCH_PENDING)
+		branch_end(context, branch);
+	else if (!context->invite)
+		return;
+	if (context->invite || !context->decided)
+		context_push(context, ENTRY_EVENT, branch->index);
+	context_close(context);
+	/* RFC 3841 §9.1 */
+	if (!stw_msg_has_token(context->request, STW_HDR_REQUEST_DISPOSITION, STW_STR("no-cancel")))
+		context_cancel_pending(context, STW_STR(reason));
+	if (!context->decided)
+		context->decision.kind = DECISION_RELAY;
+	context->decided = true;
+	context_finish(context);
+}
+
+static struct candidate candidate_of(const struct stw_msg *response)
+{
+	struct stw_str value = stw_msg_value(response, STW_HDR_RETRY_AFTER);
+	struct candidate candidate = { .code = response->code };
+	uint64_t seconds = 0;
+	size_t digits = 0;
+
+	/* Retry-After = delta-seconds [ comment ] *( SEMI retry-param ), §20.33 */
+	while (digits < value.len && value.ptr[digits] >= '0' && value.ptr[digits] <= '9')
+		digits++;
+	if (digits && stw_str_to_uint(stw_str_cut(value, 0, digits), UINT32_MAX, &seconds) == 0) {
+		candidate.has_retry_after = true;
+		candidate.retry_after_s = (uint32_t)seconds;
+	}
+	return candidate;
+}
+
+/* Without memory for the copy it counts as a failure of our own. */
+static void response_store(struct stw_response_context *context, struct branch *branch,
+			   const struct stw_msg *response)
+{
+	struct candidate candidate = candidate_of(response);
+
+	if (context_worth_keeping(context, &candidate) &&
+		stw_msg_keep(response, &candidate.block, &candidate.msg) < 0)
+		candidate_own(context, &branch->received, &stw_cause_downstream_unavailable);
+	else
+		candidate_put(context, &branch->received, &candidate);
+}
+
+static void response_global(struct stw_response_context *context, struct branch *branch,
+			    const struct stw_msg *response)
+{
+	struct stw_str reason = STW_STR_NONE;
+	const char *phrase = stw_status_phrase(response->code);
+	int err;
+
+	response_store(context, branch, response);
+	branch_end(context, branch);
+	context_close(context);
+	err = stw_arena_printf(&context->arena, &reason, "Reason: SIP;cause=%u%s%s%s\r\n",
+		(unsigned)response->code, *phrase ? ";text=\"" : "", phrase, *phrase ? "\"" : "");
+	context_cancel_pending(context, err < 0 ? STW_STR_NONE : reason);
+}
+
+static void response_redirection(struct stw_response_context *context, struct branch *branch,
+				 const struct stw_msg *response)
+{
+	struct candidate candidate = candidate_of(response);
+	int err;
+
+	if (!context->options->recurse || context->closed || response->code == 305 ||
+		response->code == 380) {
+		response_store(context, branch, response);
+		return;
+	}
+	err = context_redirect(context, branch, response, &candidate);
+	if (err == -ENOMEM)
+		response_store(context, branch, response);
+	else if (err == 0)
+		candidate_put(context, &branch->received, &candidate);
+}
+
+static void response_failure(struct stw_response_context *context, struct branch *branch,
+			     const struct stw_msg *response)
+{
+	bool silent = response->code == 408;
+
+	branch->flow_failed = silent || response->code == 430;
+	if (silent && !context->invite)
+		branch->timed_out = true;       /* RFC 4320 §4.2: it may not go to a non-INVITE */
+	else if (response->code == 416 && !context->closed && context_add_sip_form(context, branch))
+		;
+	else if (response->code < 400)
+		response_redirection(context, branch, response);
+	else
+		response_store(context, branch, response);
+	branch_end(context, branch);
+}
+
+static void response_final(struct stw_response_context *context, struct branch *branch,
+			   const struct stw_msg *response)
+{
+	bool fits = response_fits(context, response);
+
+	if (fits && response->code < 300) {
+		response_success(context, branch);
+		return;
+	}
+	if (branch->state != BRANCH_PENDING)
+		return;
+	if (!fits) {
+		if (context->invite)
+			candidate_own(context, &branch->own, &stw_cause_bad_response_downstream);
+		branch_end(context, branch);
+	} else if (response->code >= 600) {
+		response_global(context, branch, response);
+	} else {
+		response_failure(context, branch, response);
+	}
+	context_advance(context);
+}
+
+void stw_response_context_response(
+	struct stw_response_context *context, unsigned branch, const struct stw_msg *response)
+{
+	struct branch *from = branch_find(context, branch);
+
+	queue_begin(context, response);
+	if (!from)
+		return;
+	if (response->code < 200)
+		response_provisional(context, from, response);
+	else
+		response_final(context, from, response);
+}
+
+/* ---- what happens without a response, c1 ----------------------------------------------------------- */
+
+static struct branch *branch_pending(const struct stw_response_context *context, unsigned index)
+{
+	struct branch *branch = branch_find(context, index);
+
+	return branch && branch->state == BRANCH_PENDING ? branch : NULL;
+}
+
+/* RFC 4320 §4.2: the silence of a non-INVITE leaves no candidate. */
+static void branch_silent(struct stw_response_context *context, struct branch *branch,
+			  const struct stw_cause *cause)
+{
+	branch->timed_out = true;
+	branch->flow_failed = !branch->own.code;
+	if (context->invite)
+		candidate_own(context, &branch->own, cause);
+	branch_end(context, branch);
+	context_advance(context);
+}
+
+void stw_response_context_timeout(struct stw_response_context *context, unsigned branch)
+{
+	struct branch *from = branch_pending(context, branch);
+
+	queue_begin(context, NULL);
+	if (from)
+		branch_silent(context, from, &stw_cause_branch_timeout);
+}
+
+void stw_response_context_failed(struct stw_response_context *context, unsigned branch,
+				 const struct stw_cause *cause)
+{
+	struct branch *from = branch_pending(context, branch);
+
+	queue_begin(context, NULL);
+	if (!from)
+		return;
+	if (!cause || !cause->code)
+		cause = &stw_cause_downstream_unavailable;
+	if (cause->code == 408) {
+		branch_silent(context, from, cause);
+		return;
+	}
+	from->flow_failed = true;
+	candidate_own(context, &from->own, cause);
+	branch_end(context, from);
+	context_advance(context);
+}
+
+/* §16.8. A branch that was asked to end before, and did not, is given up. */
+void stw_response_context_timer_c(struct stw_response_context *context, unsigned branch)
+{
+	struct branch *from = branch_pending(context, branch);
+
+	queue_begin(context, NULL);
+	if (!from || !context->invite)
+		return;
+	if (!from->provisional || from->cancel_sent) {
+		branch_silent(context, from, &stw_cause_timer_c);
+		return;
+	}
+	candidate_own(context, &from->own, &stw_cause_timer_c);
+	branch_cancel(context, from, STW_STR_NONE);
+}
+
+/* Each pending branch counts as S408 and is cancelled; its 487 ranks below that. */
+static void context_end_pending(struct stw_response_context *context, const struct stw_cause *cause)
+{
+	struct branch *branch;
+
+	if (!context->pending)
+		candidate_own(context, &context->own, cause);
+	for (branch = context->started; branch; branch = branch->next) {
+		if (branch->state == BRANCH_PENDING) {
+			candidate_own(context, &branch->own, cause);
+			branch_cancel(context, branch, STW_STR_NONE);
+		}
+	}
+}
+
+void stw_response_context_no_answer(struct stw_response_context *context)
+{
+	queue_begin(context, NULL);
+	if (context->decided || context->cancelled || !context->invite)
+		return;
+	context_end_pending(context, &stw_cause_no_answer);
+	context_advance(context);
+}
+
+void stw_response_context_expired(struct stw_response_context *context)
+{
+	queue_begin(context, NULL);
+	if (context->decided || context->cancelled || !context->invite)
+		return;
+	context_end_pending(context, &stw_cause_invite_expired);
+	context_close(context);
+	context_advance(context);
+}
+
+void stw_response_context_give_up_silent(struct stw_response_context *context)
+{
+	queue_begin(context, NULL);
+	if (context->decided || context->invite || !context_candidate_next(context, NULL))
+		return;
+	context_conclude(context);
+	context_finish(context);
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The target set of a response context: order (RFC 3261 §16.6), instances and their flows (RFC 5626 §7)
+ * and the division of Max-Breadth (RFC 5393 §5.3.3).
+ */
+#include "context.h"
+
+#include <errno.h>
+
+uint32_t context_breadth(const struct stw_proxy_options *options, const struct stw_msg *request)
+{
+	uint64_t breadth;
+	int err = stw_msg_number(request, STW_HDR_MAX_BREADTH, UINT32_MAX, &breadth);
+
+	if (err < 0 || breadth > options->max_breadth)
+		return options->max_breadth;
+	return (uint32_t)breadth;
+}
+
+/* ---- adding ------------------------------------------------------------------------------------ */
+
+static bool uri_same(struct stw_str a, struct stw_str b)
+{
+	struct stw_uri uri_a, uri_b;
+
+	if (stw_str_equal(a, b))
+		return true;
+	return stw_uri_parse(a, &uri_a) == 0 && stw_uri_parse(b, &uri_b) == 0 &&
+		stw_uri_equal(&uri_a, &uri_b);
+}
+
+/* Two flows of one phone may carry the same Contact (RFC 5626 §5.1): they are two places. */
+static bool hops_differ(const struct stw_proxy_target *a, const struct stw_proxy_target *b)
+{
+	return a->has_hop && b->has_hop &&
+		(!stw_flow_id_equal(a->hop.flow, b->hop.flow) ||
+			a->hop.transport != b->hop.transport ||
+			!stw_addr_equal(&a->hop.remote, &b->hop.remote));
+}
+
+static bool list_holds(const struct branch *list, const struct stw_proxy_target *target)
+{
+	for (; list; list = list->next)
+		if (uri_same(list->target.uri, target->uri) && !hops_differ(&list->target, target))
+			return true;
+	return false;
+}
+
+static int target_copy(struct stw_arena *arena, const struct stw_proxy_target *target,
+		       struct stw_proxy_target *ret)
+{
+	*ret = *target;
+	if (stw_arena_copy(arena, target->uri, &ret->uri) < 0 ||
+		stw_arena_copy(arena, target->path, &ret->path) < 0 ||
+		stw_arena_copy(arena, target->instance, &ret->instance) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+static bool goes_before(const struct branch *a, const struct branch *b)
+{
+	return a->group != b->group ? a->group < b->group : a->target.q > b->target.q;
+}
+
+static uint32_t branches_max(const struct stw_proxy_options *options)
+{
+	uint32_t max = options->max_branches;
+
+	return max && max < CONTEXT_BRANCHES_MAX ? max : CONTEXT_BRANCHES_MAX;
+}
+
+int context_target_add(struct stw_response_context *context, const struct stw_proxy_target *target,
+		       unsigned group)
+{
+	struct branch **at = &context->untried, *branch;
+
+	if (list_holds(context->untried, target) || list_holds(context->started, target))
+		return 0;
+	if (context->targets >= branches_max(context->options))
+		return -ENOBUFS;
+	if (context_reserve(context, context->targets + 1) < 0)
+		return -ENOMEM;
+	branch = stw_arena_zalloc(&context->arena, sizeof(*branch));
+	if (!branch || target_copy(&context->arena, target, &branch->target) < 0)
+		return -ENOMEM;
+	branch->group = group;
+	while (*at && !goes_before(branch, *at))
+		at = &(*at)->next;
+	branch->next = *at;
+	*at = branch;
+	context->targets++;
+	return 1;
+}
+
+/* ---- which may start --------------------------------------------------------------------------- */
+
+enum instance_state {
+	INSTANCE_FREE,          /* not tried, or all flows tried so far have failed */
+	INSTANCE_BUSY,          /* one flow is being tried: RFC 5626 §7 wants one at a time */
+	INSTANCE_SPENT,         /* it has answered: it is not tried again */
+};
+
+static bool same_instance(const struct branch *a, const struct branch *b)
+{
+	return a->target.instance.len && stw_str_equal(a->target.instance, b->target.instance);
+}
+
+static enum instance_state instance_state(
+	const struct stw_response_context *context, const struct branch *branch)
+{
+	const struct branch *other;
+
+	for (other = context->untried; other && other != branch; other = other->next)
+		if (other->chosen && same_instance(branch, other))
+			return INSTANCE_BUSY;
+	for (other = context->started; other; other = other->next) {
+		if (!same_instance(branch, other))
+			continue;
+		if (other->state == BRANCH_PENDING)
+			return INSTANCE_BUSY;
+		if (!other->flow_failed)
+			return INSTANCE_SPENT;
+	}
+	return INSTANCE_FREE;
+}
+
+static bool same_level(const struct branch *a, unsigned group, unsigned q)
+{
+	return a->group == group && a->target.q == q;
+}
+
+/* Mark what may start among the first group and q; drop what may never. @return how many are marked */
+static unsigned level_choose(struct stw_response_context *context)
+{
+	struct branch **at = &context->untried;
+	unsigned group = context->untried->group, q = context->untried->target.q, n = 0;
+
+	while (*at && same_level(*at, group, q)) {
+		struct branch *branch = *at;
+		enum instance_state state = instance_state(context, branch);
+
+		branch->chosen = state == INSTANCE_FREE;
+		n += branch->chosen;
+		if (state == INSTANCE_SPENT)
+			*at = branch->next;
+		else
+			at = &branch->next;
+	}
+	return n;
+}
+
+/* RFC 5626 §11.5: the 430 of another flow of this instance is replaced by what comes now. */
+static void flow_replace(struct stw_response_context *context, const struct branch *branch)
+{
+	struct branch *other;
+
+	for (other = context->started; other; other = other->next)
+		if (same_instance(branch, other) && other->received.code == 430)
+			other->received.code = 0;
+}
+
+static void branch_start(struct stw_response_context *context, struct branch *branch, uint32_t breadth)
+{
+	flow_replace(context, branch);
+	branch->chosen = false;
+	branch->next = NULL;
+	branch->state = BRANCH_PENDING;
+	branch->index = context->started_count++;
+	branch->breadth = breadth;
+	context->breadth_used += breadth;
+	context->pending++;
+	*context->started_end = branch;
+	context->started_end = &branch->next;
+	context_push(context, ENTRY_START, branch->index);
+	if (context->invite)
+		context_push(context, ENTRY_TIMER_C, branch->index);
+}
+
+/* Start the first `n` that are marked; each gets an equal share of what is free. */
+static void level_start(struct stw_response_context *context, unsigned n)
+{
+	uint32_t share = (context->breadth_in - context->breadth_used) / n;
+	struct branch **at = &context->untried;
+
+	context->level_group = context->untried->group;
+	context->level_q = context->untried->target.q;
+	while (*at && same_level(*at, context->level_group, context->level_q)) {
+		struct branch *branch = *at;
+
+		if (branch->chosen && n) {
+			*at = branch->next;
+			branch_start(context, branch, share);
+			n--;
+		} else {
+			branch->chosen = false;
+			at = &branch->next;
+		}
+	}
+}
+
+/* RFC 5393 §5.3.3: too little breadth for a parallel fork, and no leave to try in turn. */
+static void breadth_exceeded(struct stw_response_context *context)
+{
+	context->untried = NULL;
+	candidate_own(context, &context->own, &stw_cause_max_breadth);
+}
+
+void context_start_targets(struct stw_response_context *context)
+{
+	while (context->untried) {
+		struct branch *first = context->untried;
+		uint32_t room = context->breadth_in - context->breadth_used;
+		unsigned n;
+
+		if (context->pending && !same_level(first, context->level_group, context->level_q))
+			return;
+		n = level_choose(context);
+		if (n == 0 && context->pending)
+			return;
+		if (n == 0)
+			continue;       /* all of this q were dropped */
+		if (n > room && !context->pending && (room == 0 || !context->options->serial_fallback)) {
+			breadth_exceeded(context);
+			return;
+		}
+		if (room)
+			level_start(context, n < room ? n : room);
+		return;
+	}
+}
