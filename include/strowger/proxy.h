@@ -32,6 +32,8 @@ const struct stw_cause *stw_proxy_validate(const struct stw_proxy_options *optio
 
 /* ---- route preprocessing, §16.4 ------------------------------------------------------ */
 
+#define STW_PROXY_URI_BYTES 512
+
 struct stw_proxy_routing {
 	struct stw_str uri_text;        /* Request-URI after preprocessing */
 	struct stw_uri uri;
@@ -41,6 +43,7 @@ struct stw_proxy_routing {
 	bool in_dialog;                 /* our mark verified: belongs to a dialog that passed through us */
 	bool forged;                    /* a mark of ours is there but does not verify */
 	struct stw_str next_route;      /* first remaining Route value (its URI decides the next hop) */
+	char uri_buffer[STW_PROXY_URI_BYTES];   /* holds uri_text when a maddr of ours was taken out: do not copy */
 };
 
 /** @return 0; -EBADMSG when a Route value or the restored URI is broken (400) */

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "internal.h"
+
+/* z9hG4bK, unique part, ".", loop hash. */
+#define UNIQUE_LEN 16
+static const char cookie[] = "z9hG4bK";
+#define COOKIE_LEN (sizeof(cookie) - 1)
+#define LOOP_AT    (COOKIE_LEN + UNIQUE_LEN + 1)
+
+/* The Route values that remain: without ours, and without the one that became the Request-URI. */
+static void routes_mix(struct proxy_mix *mix, const struct stw_msg *request,
+	const struct stw_proxy_routing *routing)
+{
+	struct stw_values values = stw_msg_values(request, STW_HDR_ROUTE);
+	struct stw_str value, next;
+	bool more = stw_values_next(&values, &value);
+
+	for (unsigned i = 0; more; i++) {
+		more = stw_values_next(&values, &next);
+		if (i >= routing->own_routes && (more || !routing->strict_restored))
+			proxy_mix_text(mix, value);
+		value = next;
+	}
+}
+
+/*
+ * RFC 5393 §4.2.1: all that decides where the request goes, and nothing that changes on a round
+ * through a loop (the topmost Via of RFC 3261 does). Call-ID and CSeq number are there so that an
+ * unlucky collision does not repeat (§4.2.4). The method is not: ACK and CANCEL have the branch of
+ * their INVITE.
+ */
+uint64_t proxy_loop_hash(const struct stw_proxy_options *options, const struct stw_msg *request,
+	const struct stw_proxy_routing *routing)
+{
+	struct proxy_mix mix = proxy_mix_begin(options->key, PROXY_MIX_LOOP);
+
+	proxy_mix_text(&mix, request->call_id);
+	proxy_mix_number(&mix, request->cseq.number);
+	proxy_mix_text(&mix, request->from.tag);
+	proxy_mix_text(&mix, routing->uri_text);
+	proxy_mix_number(&mix, routing->in_dialog);
+	routes_mix(&mix, request, routing);
+	return mix.value;
+}
+
+bool proxy_branch_loop_part(struct stw_str branch, struct stw_str *ret)
+{
+	if (branch.len != LOOP_AT + PROXY_HASH_TEXT || branch.ptr[LOOP_AT - 1] != '.' ||
+		!stw_str_starts(branch, STW_STR("z9hG4bK")))
+		return false;
+	*ret = stw_str_cut(branch, LOOP_AT, branch.len);
+	return true;
+}
+
+struct stw_str stw_proxy_branch(const struct stw_proxy_options *options,
+	const struct stw_msg *request, const struct stw_proxy_routing *routing,
+	struct stw_random *random, char buffer[STW_BRANCH_MAX])
+{
+	struct stw_writer writer;
+	char unique[UNIQUE_LEN];
+
+	stw_random_token(random, unique, sizeof(unique));
+	stw_writer_init(&writer, buffer, STW_BRANCH_MAX);
+	stw_write_text(&writer, cookie);
+	stw_write_str(&writer, (struct stw_str){ unique, sizeof(unique) });
+	stw_write_char(&writer, '.');
+	proxy_write_hash(&writer, proxy_loop_hash(options, request, routing));
+	return stw_writer_text(&writer);
+}
+
+/* §16.11: the cookie promises that the sender's branch is unique; RFC 2543 promised nothing. */
+struct stw_str stw_proxy_stateless_branch(const struct stw_proxy_options *options,
+	const struct stw_msg *request, char buffer[STW_BRANCH_MAX])
+{
+	struct proxy_mix mix = proxy_mix_begin(options->key, PROXY_MIX_STATELESS);
+	const struct stw_via *via = &request->via;
+	struct stw_writer writer;
+
+	if (stw_str_equal_nocase(
+		    stw_str_cut(via->branch, 0, COOKIE_LEN), stw_str_from(cookie))) {
+		proxy_mix_text(&mix, via->sent_by);
+		proxy_mix_text(&mix, via->branch);
+	} else {
+		proxy_mix_text(&mix, via->text);
+		proxy_mix_text(&mix, request->to.tag);
+		proxy_mix_text(&mix, request->from.tag);
+		proxy_mix_text(&mix, request->call_id);
+		proxy_mix_number(&mix, request->cseq.number);
+		proxy_mix_text(&mix, stw_msg_text(request, request->uri_at, request->uri_len));
+	}
+	stw_writer_init(&writer, buffer, STW_BRANCH_MAX);
+	stw_write_text(&writer, cookie);
+	proxy_write_hash(&writer, mix.value);
+	return stw_writer_text(&writer);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to the proxy layer: keyed hashes that come back to us, and URIs with parts left out. */
+#ifndef STW_PROXY_INTERNAL_H
+#define STW_PROXY_INTERNAL_H
+
+#include <strowger/proxy.h>
+
+/* ---- mark.c: what we write into requests and know again when it comes back ------------------- */
+
+#define PROXY_HASH_TEXT 16 /* a hash in hexadecimal */
+
+/* One hash over parts, so that ("ab", "c") and ("a", "bc") differ. No memory is needed. */
+struct proxy_mix {
+	struct stw_hash_key key;
+	uint64_t value;
+};
+
+/* What a hash is for: equal parts must not give equal hashes in two places. */
+enum proxy_mix_use {
+	PROXY_MIX_MARK = 1,
+	PROXY_MIX_LOOP,
+	PROXY_MIX_STATELESS,
+};
+
+struct proxy_mix proxy_mix_begin(struct stw_hash_key key, enum proxy_mix_use use);
+void proxy_mix_text(struct proxy_mix *mix, struct stw_str text);
+void proxy_mix_number(struct proxy_mix *mix, uint64_t number);
+void proxy_write_hash(struct stw_writer *writer, uint64_t hash);
+bool proxy_hash_equals(struct stw_str text, uint64_t hash);
+
+/* Mark of the dialog that a request with this Call-ID and From tag establishes. */
+uint64_t proxy_mark(const struct stw_proxy_options *options, const struct stw_msg *request,
+	struct stw_str tag);
+/* Does the URI name one of our listeners? */
+bool proxy_owns_uri(const struct stw_proxy_options *options, const struct stw_uri *uri);
+
+/* ---- branch.c --------------------------------------------------------------------------------- */
+
+/* The second part of our branch, RFC 5393 §4.2.1. */
+uint64_t proxy_loop_hash(const struct stw_proxy_options *options, const struct stw_msg *request,
+	const struct stw_proxy_routing *routing);
+/* The second part of a branch value of ours; false when it has another form. */
+bool proxy_branch_loop_part(struct stw_str branch, struct stw_str *ret);
+
+/* ---- strip.c ---------------------------------------------------------------------------------- */
+
+enum proxy_strip {
+	PROXY_STRIP_MADDR = 1u << 0,
+	PROXY_STRIP_METHOD = 1u << 1,
+	PROXY_STRIP_HEADERS = 1u << 2,
+	PROXY_STRIP_PORT = 1u << 3,      /* one that is not the scheme's default */
+	PROXY_STRIP_TRANSPORT = 1u << 4, /* likewise */
+};
+
+/* A sip or sips URI without the parts of the set; never longer than it was. */
+void proxy_write_stripped(struct stw_writer *writer, const struct stw_uri *uri, unsigned set);
+
+/* ---- values.c --------------------------------------------------------------------------------- */
+
+/* The values of a list of our own text, such as a Path that the registrar has kept. */
+struct proxy_list {
+	struct stw_msg msg;
+	struct stw_field field;
+};
+
+struct stw_values proxy_list_values(
+	struct proxy_list *list, struct stw_str text, enum stw_header header);
+
+/* ---- relay.c ---------------------------------------------------------------------------------- */
+
+/* The edited message as slices that lie in the arena. @return 0, -ENOMEM, -ENOBUFS */
+int proxy_slices(const struct stw_edit *edit, struct stw_arena *arena, struct stw_slices *ret);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A response on its way upstream, RFC 3261 §16.7 steps 3 and 9. */
+#include "internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+int proxy_slices(const struct stw_edit *edit, struct stw_arena *arena, struct stw_slices *ret)
+{
+	struct stw_str v[STW_EDIT_SLICES_MAX], *kept;
+	int n = stw_edit_slices(edit, v);
+
+	if (n < 0)
+		return n;
+	kept = stw_arena_alloc(arena, (size_t)n * sizeof(*v));
+	if (!kept)
+		return -ENOMEM;
+	memcpy(kept, v, (size_t)n * sizeof(*v));
+	*ret = (struct stw_slices){ kept, (unsigned)n };
+	return 0;
+}
+
+/* The way back is a stream, as the next Via says. */
+static bool goes_by_stream(const struct stw_msg *response)
+{
+	struct stw_values values = stw_msg_values(response, STW_HDR_VIA);
+	struct stw_str value;
+	struct stw_via via;
+
+	return stw_values_next(&values, &value) && stw_values_next(&values, &value) &&
+	       stw_via_parse(value, &via) == 0 &&
+	       stw_transport_reliable(stw_transport_from(via.transport));
+}
+
+int stw_relay_build(const struct stw_msg *response, struct stw_str lines, struct stw_arena *arena,
+	struct stw_slices *ret)
+{
+	struct stw_edit edit;
+	struct stw_str length;
+
+	stw_edit_init(&edit, response);
+	stw_edit_remove_first_value(&edit, STW_HDR_VIA);
+	if (lines.len)
+		stw_edit_append_field(&edit, lines);
+	/* §18.3: a datagram may have come without Content-Length, a stream may not. */
+	if (!stw_msg_find(response, STW_HDR_CONTENT_LENGTH) && goes_by_stream(response)) {
+		if (stw_arena_printf(arena, &length, "Content-Length: %u\r\n", response->body_len) <
+			0)
+			return -ENOMEM;
+		stw_edit_append_field(&edit, length);
+	}
+	return proxy_slices(&edit, arena, ret);
+}
