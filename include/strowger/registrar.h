@@ -62,6 +62,9 @@ struct stw_register {
  *  (§10.3 step 5). @return 0; -EBADMSG; -ENOMEM */
 int stw_aor_canonical(const struct stw_uri *uri, struct stw_arena *arena, struct stw_str *ret);
 
+/** The canonical form of an unescaped user part and a domain, as of a row of the store. @return as above */
+int stw_aor_make(struct stw_str user, struct stw_str domain, struct stw_arena *arena, struct stw_str *ret);
+
 /**
  * Rows R9, R11 and R14 (§10.3 steps 6–7 as far as the request alone decides them).
  * @param source  where the request came from

@@ -17,10 +17,15 @@ const struct stw_bindings *stw_location_find(const struct stw_location *location
 /** Writer: put a snapshot in place (takes it). n == 0 removes. The old one is freed after a grace period.
  *  @return 0; -ENOMEM (the snapshot is freed) */
 int stw_location_publish(struct stw_location *location, struct stw_bindings *bindings);
+/** Writer: make room, so that the next `more` publications need no memory. @return 0, -ENOMEM */
+int stw_location_reserve(struct stw_location *location, size_t more);
 /** Writer: wait for a grace period and free what was replaced. */
 void stw_location_reclaim(struct stw_location *location);
 /** Walk over all: callback returns false to stop. */
 void stw_location_walk(const struct stw_location *location,
+		       bool (*visit)(void *context, const struct stw_bindings *bindings), void *context);
+/** Writer: a part of that walk, `max` places on from *cursor (at first 0), round and round. */
+void stw_location_scan(const struct stw_location *location, size_t *cursor, size_t max,
 		       bool (*visit)(void *context, const struct stw_bindings *bindings), void *context);
 size_t stw_location_count(const struct stw_location *location);
 struct stw_location *stw_location_free(struct stw_location *location);

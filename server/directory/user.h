@@ -20,9 +20,16 @@ struct stw_directory;
 int stw_directory_new(struct stw_hash_key key, struct stw_directory **ret);
 /** By canonical AOR. NULL: not provisioned. Valid until the reader's next quiescent state. */
 const struct stw_user *stw_directory_find(const struct stw_directory *directory, struct stw_str aor);
-/** Writer. Replaces. @return 0, -ENOMEM */
+/** Writer. Replaces. @return 0, -ENOMEM, -EBADMSG no user or domain */
 int stw_directory_put(struct stw_directory *directory, struct stw_str user, struct stw_str domain,
 		      const struct stw_ha1 *ha1_user, const struct stw_ha1 *ha1_user_domain);
+/** A user of our own to be published later; free() it. @return 0, -ENOMEM, -EBADMSG no user or domain */
+int stw_user_new(struct stw_str user, struct stw_str domain, const struct stw_ha1 *ha1_user,
+		 const struct stw_ha1 *ha1_user_domain, struct stw_user **ret);
+/** Writer: make room, so that the next `more` publications need no memory. @return 0, -ENOMEM */
+int stw_directory_reserve(struct stw_directory *directory, size_t more);
+/** Writer: put in place, takes the user. @return 0; -ENOMEM (the user is freed) */
+int stw_directory_publish(struct stw_directory *directory, struct stw_user *user);
 /** Writer. @return 0, -ENOENT */
 int stw_directory_remove(struct stw_directory *directory, struct stw_str aor);
 void stw_directory_reclaim(struct stw_directory *directory);

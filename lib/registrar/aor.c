@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <strowger/registrar.h>
+
+#include <errno.h>
+#include <string.h>
+
+/* What a user part may hold unescaped: unreserved and user-unreserved, RFC 3261 §25.1. */
+static bool is_user_char(uint8_t byte)
+{
+	if ((byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') ||
+		(byte >= 'A' && byte <= 'Z'))
+		return true;
+	return byte && strchr("-_.!~*'()&=+$,;?/", byte);
+}
+
+static void write_user(struct stw_writer *writer, struct stw_str user)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	size_t i;
+
+	for (i = 0; i < user.len; i++) {
+		uint8_t byte = (uint8_t)user.ptr[i];
+
+		if (is_user_char(byte)) {
+			stw_write_char(writer, (char)byte);
+			continue;
+		}
+		stw_write_char(writer, '%');
+		stw_write_char(writer, digits[byte >> 4]);
+		stw_write_char(writer, digits[byte & 15]);
+	}
+}
+
+static void write_lower(struct stw_writer *writer, struct stw_str text)
+{
+	size_t i;
+
+	for (i = 0; i < text.len; i++) {
+		char byte = text.ptr[i];
+
+		stw_write_char(writer, byte >= 'A' && byte <= 'Z' ? (char)(byte | 0x20) : byte);
+	}
+}
+
+int stw_aor_make(
+	struct stw_str user, struct stw_str domain, struct stw_arena *arena, struct stw_str *ret)
+{
+	bool brackets = stw_str_find(domain, ':', 0) < domain.len && domain.ptr[0] != '[';
+	size_t capacity = sizeof("sip:@[]") + 3 * user.len + domain.len;
+	struct stw_writer writer;
+	char *buffer;
+
+	if (!user.len || !domain.len)
+		return -EBADMSG;
+	buffer = stw_arena_bytes(arena, capacity);
+	if (!buffer)
+		return -ENOMEM;
+	stw_writer_init(&writer, buffer, capacity);
+	stw_write_text(&writer, "sip:");
+	write_user(&writer, user);
+	stw_write_text(&writer, brackets ? "@[" : "@");
+	write_lower(&writer, domain);
+	stw_write_text(&writer, brackets ? "]" : "");
+	*ret = stw_writer_text(&writer);
+	return 0;
+}
+
+/* "all URI parameters MUST be removed …, any escaped characters MUST be converted to their
+ * unescaped form": escaping anew in one way gives the same key, and one that can be written. */
+int stw_aor_canonical(const struct stw_uri *uri, struct stw_arena *arena, struct stw_str *ret)
+{
+	char *user;
+	int len;
+
+	if ((uri->scheme != STW_SCHEME_SIP && uri->scheme != STW_SCHEME_SIPS) || !uri->user.len)
+		return -EBADMSG;
+	user = stw_arena_bytes(arena, uri->user.len);
+	if (!user)
+		return -ENOMEM;
+	len = stw_unescape(uri->user, user);
+	if (len < 0)
+		return len;
+	return stw_aor_make((struct stw_str){ user, (size_t)len }, uri->host, arena, ret);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* RFC 3261 §10.3 steps 6 and 7: the bindings that are and a request give the bindings that will be.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+
+/* The tentative bindings. */
+struct draft {
+	const struct stw_register *request;
+	const struct stw_binding **v;
+	unsigned n, added;
+	bool changed;
+	struct stw_binding *granted; /* with their expiry; room for one per contact */
+	unsigned granted_count;
+};
+
+static bool uri_equal(struct stw_str a, struct stw_str b)
+{
+	struct stw_uri left, right;
+
+	if (stw_str_equal(a, b))
+		return true;
+	return stw_uri_parse(a, &left) == 0 && stw_uri_parse(b, &right) == 0 &&
+	       stw_uri_equal(&left, &right);
+}
+
+/* "If they are the same, the registrar compares the CSeq value": a late or repeated REGISTER. */
+static bool out_of_order(const struct stw_binding *binding, const struct stw_register *request)
+{
+	return stw_str_equal(binding->call_id, request->call_id) && request->cseq <= binding->cseq;
+}
+
+/* A contact named twice in one request is not out of order with itself: the later one counts. */
+static bool is_of_request(const struct draft *draft, const struct stw_binding *binding)
+{
+	return binding->call_id.ptr == draft->request->call_id.ptr;
+}
+
+static unsigned draft_find(const struct draft *draft, struct stw_str uri)
+{
+	unsigned i;
+
+	for (i = 0; i < draft->n; i++)
+		if (uri_equal(draft->v[i]->uri, uri))
+			break;
+	return i;
+}
+
+static void draft_remove(struct draft *draft, unsigned at)
+{
+	for (draft->n--; at < draft->n; at++)
+		draft->v[at] = draft->v[at + 1];
+	draft->changed = true;
+}
+
+/* Step 6: "Contact: *" removes each binding, if the request is in order for all of them. */
+static const struct stw_cause *draft_wildcard(struct draft *draft)
+{
+	unsigned i;
+
+	for (i = 0; i < draft->n; i++)
+		if (out_of_order(draft->v[i], draft->request))
+			return &stw_cause_register_out_of_order;
+	draft->changed = draft->changed || draft->n > 0;
+	draft->n = 0;
+	return NULL;
+}
+
+/* Step 7 for one contact. */
+static const struct stw_cause *draft_contact(struct draft *draft, const struct stw_binding *wanted,
+	uint32_t expires_s, struct stw_now now)
+{
+	unsigned at = draft_find(draft, wanted->uri);
+	struct stw_binding *granted;
+
+	if (at < draft->n && !is_of_request(draft, draft->v[at]) &&
+		out_of_order(draft->v[at], draft->request))
+		return &stw_cause_register_out_of_order;
+	if (!expires_s) {
+		if (at < draft->n)
+			draft_remove(draft, at);
+		return NULL;
+	}
+	granted = &draft->granted[draft->granted_count++];
+	*granted = *wanted;
+	granted->call_id = draft->request->call_id;
+	granted->cseq = draft->request->cseq;
+	granted->updated_ms = now.wall_ms;
+	granted->expires_ms = now.wall_ms + (int64_t)expires_s * 1000;
+	draft->changed = true;
+	if (at == draft->n) {
+		draft->n++;
+		draft->added++;
+	}
+	draft->v[at] = granted;
+	return NULL;
+}
+
+static void draft_start(struct draft *draft, const struct stw_bindings *old, struct stw_now now)
+{
+	unsigned i;
+
+	for (i = 0; old && i < old->n; i++) {
+		if (old->v[i].expires_ms > now.wall_ms)
+			draft->v[draft->n++] = &old->v[i];
+		else
+			draft->changed = true;
+	}
+}
+
+static const struct stw_cause *draft_apply(
+	struct draft *draft, const struct stw_registrar_options *options, struct stw_now now)
+{
+	const struct stw_register *request = draft->request;
+	const struct stw_cause *cause = NULL;
+	unsigned i;
+
+	if (request->wildcard)
+		return draft_wildcard(draft);
+	for (i = 0; i < request->n && !cause; i++)
+		cause = draft_contact(
+			draft, &request->contacts[i].binding, request->contacts[i].expires_s, now);
+	/* A limit that was lowered later does not stop a phone from refreshing what it has. */
+	if (!cause && draft->added && draft->n > options->max_bindings)
+		cause = &stw_cause_too_many_bindings;
+	return cause;
+}
+
+const struct stw_cause *stw_register_apply(const struct stw_bindings *old,
+	const struct stw_register *request, const struct stw_registrar_options *options,
+	struct stw_now now, struct stw_bindings **ret)
+{
+	struct stw_binding granted[STW_REGISTER_CONTACTS_MAX];
+	struct draft draft = { .request = request, .granted = granted };
+	const struct stw_cause *cause;
+	struct stw_bindings *bindings;
+
+	draft.v = malloc(((old ? old->n : 0) + request->n + 1) * sizeof(struct stw_binding *));
+	if (!draft.v)
+		return &stw_cause_register_no_memory;
+	draft_start(&draft, old, now);
+	cause = draft_apply(&draft, options, now);
+	if (!cause) {
+		bindings = bindings_make(
+			request->aor, (old ? old->version : 0) + draft.changed, draft.v, draft.n);
+		if (bindings)
+			*ret = bindings;
+		else
+			cause = &stw_cause_register_no_memory;
+	}
+	free(draft.v);
+	return cause;
+}
