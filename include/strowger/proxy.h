@@ -160,8 +160,6 @@ void stw_response_context_expired(struct stw_response_context *context);
 void stw_response_context_hold(struct stw_response_context *context, bool held);
 /** Non-INVITE shortly before 64*T1 of its arrival: answer from what is stored, if anything (RFC 4321 §1.5). */
 void stw_response_context_give_up_silent(struct stw_response_context *context);
-/** The INVITE's Expires has passed (§13.3.1): the same with its own cause. */
-void stw_response_context_expired(struct stw_response_context *context);
 /** CANCEL from upstream; `reason_lines` of the CANCEL are copied to those that go down. */
 void stw_response_context_cancel(struct stw_response_context *context, struct stw_str reason_lines);
 /** Take the actions one by one, in order; NOTHING at the end. Valid until the next input. */
