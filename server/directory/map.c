@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Open addressing with linear probing. A place that has held an item keeps its hash and is never used
- * for another one, so a reader that meets it may trust what it reads; the writer clears such places
- * by building a new array, which readers see whole or not at all.
+ * Open addressing with linear probing. A place that has held an item keeps its hash and is never
+ * used for another one, so a reader that meets it may trust what it reads; the writer clears such
+ * places by building a new array, which readers see whole or not at all.
  */
 #include "server/directory/map.h"
 
@@ -14,14 +14,14 @@
 #define ARRAY_PLACES_MIN 64
 
 struct place {
-	void *item;     /* published; NULL: never used, probing ends here */
-	uint64_t hash;  /* written once, before the item */
+	void *item;    /* published; NULL: never used, probing ends here */
+	uint64_t hash; /* written once, before the item */
 };
 
 struct stw_map_array {
 	struct stw_map_array *older;
-	size_t mask;    /* places - 1 */
-	size_t used;    /* places that hold or held an item */
+	size_t mask; /* places - 1 */
+	size_t used; /* places that hold or held an item */
 	struct place places[];
 };
 

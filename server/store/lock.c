@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One process writes a store. The lock is beside it, so that replacing the store does not lose it. */
+/* One process writes a store. The lock is beside it, so that replacing the store does not lose it.
+ */
 #include "server/store/store.h"
 
 #include <errno.h>

@@ -1,0 +1,590 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The queue before the store and its thread. Jobs that wait are taken as one group and committed
+ * together; then what they changed is published to the readers of the maps; then the results go
+ * back. A result therefore says: this survives kill -9 (RFC 3261 §10.3 step 7, "committed").
+ */
+#include "server/store/internal.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define QUEUE_MAX       4096  /* jobs under way: submitted, result not yet taken */
+#define GROUP_MAX       256   /* jobs in one transaction */
+#define SWEEP_PLACES    65536 /* of the map, looked at by one sweep */
+#define SWEEP_AORS      256   /* changed by one sweep */
+#define GROUP_BYTES_MAX (16u << 20)
+
+struct stw_store {
+	struct stw_store_options options;
+	struct db *db;
+	struct stw_ring *jobs, *results;
+	unsigned under_way;  /* the submitter's */
+	size_t sweep_cursor; /* the writer's */
+	pthread_t thread;
+	bool started;
+	pthread_mutex_t mutex;
+	pthread_cond_t condition;
+	bool stop;            /* under the mutex */
+	atomic_uint waiting;  /* jobs in the ring, or about to be */
+	atomic_bool sleeping; /* the store thread waits for jobs */
+	atomic_bool drained;  /* the submitter has found no result: wake it for the next */
+};
+
+/* ---- a group: what its jobs have changed so far ---------------------------------------------- */
+
+struct change {
+	struct stw_bindings *bindings; /* either: of one address-of-record */
+	struct stw_user *user;         /* or: added or changed */
+	struct stw_str removed_user;   /* or: its address-of-record */
+};
+
+struct group {
+	struct stw_store *store;
+	struct stw_job *jobs[GROUP_MAX];
+	unsigned n;
+	struct change *changes;
+	size_t count, capacity;
+	bool begun; /* a group that changes nothing needs no transaction */
+	int err;    /* the group has failed */
+	struct stw_arena arena;
+	unsigned swept;
+	struct stw_job *sweep;
+};
+
+/* Takes what the change holds. */
+static void group_push(struct group *group, struct change change)
+{
+	size_t capacity = group->capacity ? 2 * group->capacity : GROUP_MAX;
+	struct change *changes;
+
+	if (group->count == group->capacity) {
+		changes = realloc(group->changes, capacity * sizeof(*changes));
+		if (!changes) {
+			free(change.bindings);
+			free(change.user);
+			group->err = -ENOMEM;
+			return;
+		}
+		group->changes = changes;
+		group->capacity = capacity;
+	}
+	group->changes[group->count++] = change;
+}
+
+static int group_begin(struct group *group)
+{
+	if (!group->begun && !group->err) {
+		group->err = db_begin(group->store->db);
+		group->begun = !group->err;
+	}
+	return group->err;
+}
+
+/* As an earlier job of the group has left it, else as it is published. */
+static const struct stw_bindings *group_bindings(const struct group *group, struct stw_str aor)
+{
+	size_t i = group->count;
+
+	while (i--) {
+		const struct stw_bindings *bindings = group->changes[i].bindings;
+
+		if (bindings && stw_str_equal(bindings->aor, aor))
+			return bindings->n ? bindings : NULL;
+	}
+	return stw_location_find(group->store->options.location, aor);
+}
+
+/* Takes the new snapshot. */
+static void group_change_bindings(struct group *group, struct stw_job *job,
+	const struct stw_bindings *old, struct stw_bindings *bindings)
+{
+	int rows;
+
+	if (group_begin(group) < 0) {
+		free(bindings);
+		return;
+	}
+	rows = db_bindings_change(group->store->db, old, bindings);
+	if (rows < 0) {
+		free(bindings);
+		group->err = rows;
+		return;
+	}
+	job->changed += (unsigned)rows;
+	group_push(group, (struct change){ .bindings = bindings });
+}
+
+/* ---- the kinds of job --------------------------------------------------------------------------
+ */
+
+static void run_register(struct group *group, struct stw_job *job)
+{
+	const struct stw_bindings *old = group_bindings(group, job->registration->aor);
+	struct stw_bindings *bindings;
+
+	job->cause =
+		stw_register_apply(old, job->registration, &job->registrar, job->now, &bindings);
+	if (job->cause)
+		return;
+	if (bindings->version == (old ? old->version : 0)) {
+		job->result = bindings;
+		return;
+	}
+	job->result = stw_bindings_copy(bindings);
+	if (!job->result) {
+		free(bindings);
+		job->cause = &stw_cause_register_no_memory;
+		return;
+	}
+	group_change_bindings(group, job, old, bindings);
+}
+
+static void run_user_set(struct group *group, struct stw_job *job)
+{
+	struct stw_user *user;
+	unsigned i;
+	int rows;
+
+	for (i = 0; i < job->user_count && group_begin(group) == 0; i++) {
+		const struct stw_user_row *row = &job->users[i];
+
+		group->err = stw_user_new(
+			row->user, row->domain, &row->ha1_user, &row->ha1_user_domain, &user);
+		if (group->err < 0)
+			return;
+		rows = db_user_set(group->store->db, user);
+		if (rows < 0) {
+			free(user);
+			group->err = rows;
+			return;
+		}
+		job->changed += (unsigned)rows;
+		group_push(group, (struct change){ .user = user });
+	}
+}
+
+/* Whoever gets the name next does not get the phones of the one before. */
+static void remove_user_bindings(struct group *group, struct stw_job *job, struct stw_str aor)
+{
+	const struct stw_bindings *old = group_bindings(group, aor);
+	const struct stw_bindings none = { .aor = aor };
+	struct stw_bindings *bindings;
+
+	if (!old)
+		return;
+	bindings = stw_bindings_copy(&none);
+	if (bindings)
+		group_change_bindings(group, job, old, bindings);
+	else
+		group->err = -ENOMEM;
+}
+
+static void remove_user(struct group *group, struct stw_job *job, struct stw_str aor)
+{
+	int rows;
+
+	if (group_begin(group) < 0)
+		return;
+	rows = db_user_remove(group->store->db, aor);
+	if (rows < 0) {
+		group->err = rows;
+		return;
+	}
+	if (!rows)
+		return;
+	group_push(group, (struct change){ .removed_user = aor });
+	remove_user_bindings(group, job, aor);
+	job->changed += (unsigned)rows;
+}
+
+/* By address-of-record, or by rows. */
+static void run_user_remove(struct group *group, struct stw_job *job)
+{
+	struct stw_str aor;
+	unsigned i;
+
+	if (job->aor.len)
+		remove_user(group, job, job->aor);
+	for (i = 0; i < job->user_count && !group->err; i++) {
+		if (stw_aor_make(job->users[i].user, job->users[i].domain, &group->arena, &aor) < 0)
+			group->err = -ENOMEM;
+		else
+			remove_user(group, job, aor);
+	}
+}
+
+static bool uri_matches(struct stw_str wanted, struct stw_str uri)
+{
+	struct stw_uri a, b;
+
+	if (!wanted.len || stw_str_equal(wanted, uri))
+		return true;
+	return stw_uri_parse(wanted, &a) == 0 && stw_uri_parse(uri, &b) == 0 &&
+	       stw_uri_equal(&a, &b);
+}
+
+static void run_binding_remove(struct group *group, struct stw_job *job)
+{
+	const struct stw_bindings *old = group_bindings(group, job->aor);
+	struct stw_bindings *kept, *bindings;
+	unsigned i;
+
+	if (!old)
+		return;
+	kept = malloc(sizeof(*kept) + old->n * sizeof(old->v[0]));
+	if (!kept) {
+		job->cause = &stw_cause_register_no_memory;
+		return;
+	}
+	*kept = (struct stw_bindings){ .aor = old->aor, .version = old->version + 1 };
+	for (i = 0; i < old->n; i++)
+		if (!uri_matches(job->contact_uri, old->v[i].uri))
+			kept->v[kept->n++] = old->v[i];
+	bindings = kept->n < old->n ? stw_bindings_copy(kept) : NULL;
+	if (bindings)
+		group_change_bindings(group, job, old, bindings);
+	else if (kept->n < old->n)
+		job->cause = &stw_cause_register_no_memory;
+	free(kept);
+}
+
+static bool has_expired(const struct stw_bindings *bindings, struct stw_now now)
+{
+	unsigned i;
+
+	for (i = 0; bindings && i < bindings->n; i++)
+		if (bindings->v[i].expires_ms <= now.wall_ms)
+			return true;
+	return false;
+}
+
+/* A REGISTER that asks for nothing leaves out what has expired. */
+static void sweep_bindings(struct group *group, const struct stw_bindings *old)
+{
+	static const struct stw_registrar_options no_limits;
+	struct stw_register *request = calloc(1, sizeof(*request));
+	struct stw_bindings *bindings;
+
+	if (!request)
+		return;
+	request->aor = old->aor;
+	if (!stw_register_apply(old, request, &no_limits, group->sweep->now, &bindings)) {
+		group_change_bindings(group, group->sweep, old, bindings);
+		group->swept++;
+	}
+	free(request);
+}
+
+static bool sweep_visit(void *context, const struct stw_bindings *published)
+{
+	struct group *group = context;
+	const struct stw_bindings *old;
+
+	if (!has_expired(published, group->sweep->now))
+		return true;
+	old = group_bindings(group, published->aor);
+	if (has_expired(old, group->sweep->now))
+		sweep_bindings(group, old);
+	return !group->err && group->swept < SWEEP_AORS;
+}
+
+static void run_sweep(struct group *group, struct stw_job *job)
+{
+	group->sweep = job;
+	group->swept = 0;
+	stw_location_scan(group->store->options.location, &group->store->sweep_cursor, SWEEP_PLACES,
+		sweep_visit, group);
+}
+
+static void run_job(struct group *group, struct stw_job *job)
+{
+	switch (job->kind) {
+	case STW_JOB_REGISTER:
+		run_register(group, job);
+		break;
+	case STW_JOB_USER_SET:
+		run_user_set(group, job);
+		break;
+	case STW_JOB_USER_REMOVE:
+		run_user_remove(group, job);
+		break;
+	case STW_JOB_BINDING_REMOVE:
+		run_binding_remove(group, job);
+		break;
+	case STW_JOB_SWEEP:
+		run_sweep(group, job);
+		break;
+	}
+}
+
+/* ---- all or nothing
+ * ------------------------------------------------------------------------------ */
+
+/* Room first: after the commit nothing may fail. */
+static void group_commit(struct group *group)
+{
+	const struct stw_store_options *options = &group->store->options;
+
+	if (!group->err && group->count) {
+		group->err = stw_location_reserve(options->location, group->count);
+		if (!group->err)
+			group->err = stw_directory_reserve(options->directory, group->count);
+	}
+	if (group->begun && !group->err)
+		group->err = db_commit(group->store->db);
+	if (group->begun && group->err)
+		db_rollback(group->store->db);
+}
+
+static void group_publish(struct group *group)
+{
+	const struct stw_store_options *options = &group->store->options;
+	size_t i;
+
+	for (i = 0; i < group->count; i++) {
+		struct change *change = &group->changes[i];
+
+		if (change->bindings)
+			stw_location_publish(options->location, change->bindings);
+		else if (change->user)
+			stw_directory_publish(options->directory, change->user);
+		else
+			stw_directory_remove(options->directory, change->removed_user);
+	}
+}
+
+/* What a job was told may rest on another one that is undone now: all of them fail. */
+static void group_undo(struct group *group)
+{
+	size_t i;
+
+	for (i = 0; i < group->count; i++) {
+		free(group->changes[i].bindings);
+		free(group->changes[i].user);
+	}
+	for (i = 0; i < group->n; i++) {
+		struct stw_job *job = group->jobs[i];
+
+		free(job->result);
+		job->result = NULL;
+		job->changed = 0;
+		job->cause = &stw_cause_commit_failed;
+	}
+}
+
+/* There is room: no more jobs are under way than the ring holds. */
+static void store_answer(struct stw_store *store, struct group *group)
+{
+	unsigned i;
+
+	for (i = 0; i < group->n; i++)
+		stw_ring_push(store->results, group->jobs[i]);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (store->options.wake && atomic_exchange(&store->drained, false))
+		store->options.wake(store->options.wake_context);
+}
+
+/* @return false: no job waits */
+static bool store_run_group(struct stw_store *store)
+{
+	struct group group = { .store = store };
+	struct stw_job *job;
+	unsigned i;
+
+	while (group.n < GROUP_MAX && (job = stw_ring_pop(store->jobs)))
+		group.jobs[group.n++] = job;
+	if (!group.n)
+		return false;
+	atomic_fetch_sub(&store->waiting, group.n);
+	stw_arena_init(&group.arena, GROUP_BYTES_MAX);
+	for (i = 0; i < group.n && !group.err; i++)
+		run_job(&group, group.jobs[i]);
+	group_commit(&group);
+	if (group.err)
+		group_undo(&group);
+	else
+		group_publish(&group);
+	store_answer(store, &group);
+	/* Behind the results: the submitter need not wait for the readers of the old snapshots. */
+	stw_location_reclaim(store->options.location);
+	stw_directory_reclaim(store->options.directory);
+	stw_arena_done(&group.arena);
+	free(group.changes);
+	return true;
+}
+
+/* ---- the thread
+ * ---------------------------------------------------------------------------------------- */
+
+/* @return false: told to stop, and nothing waits */
+static bool store_sleep(struct stw_store *store)
+{
+	bool again = true;
+
+	pthread_mutex_lock(&store->mutex);
+	atomic_store(&store->sleeping, true);
+	/* What was counted before "sleeping" was seen is found here; what comes later signals. */
+	if (atomic_load(&store->waiting) == 0) {
+		if (store->stop)
+			again = false;
+		else
+			pthread_cond_wait(&store->condition, &store->mutex);
+	}
+	atomic_store(&store->sleeping, false);
+	pthread_mutex_unlock(&store->mutex);
+	return again;
+}
+
+static void *store_thread(void *context)
+{
+	struct stw_store *store = context;
+
+	do {
+		while (store_run_group(store))
+			;
+	} while (store_sleep(store));
+	return NULL;
+}
+
+/* Signals belong to the threads of the server. */
+static int store_start(struct stw_store *store)
+{
+	sigset_t all, before;
+	int err;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	err = pthread_create(&store->thread, NULL, store_thread, store);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	store->started = err == 0;
+	return -err;
+}
+
+static void store_signal(struct stw_store *store, bool stop)
+{
+	pthread_mutex_lock(&store->mutex);
+	store->stop = store->stop || stop;
+	pthread_cond_signal(&store->condition);
+	pthread_mutex_unlock(&store->mutex);
+}
+
+int stw_store_submit(struct stw_store *store, struct stw_job *job)
+{
+	if (store->under_way == QUEUE_MAX)
+		return -ENOBUFS;
+	job->result = NULL;
+	job->cause = NULL;
+	job->changed = 0;
+	store->under_way++;
+	atomic_fetch_add(&store->waiting, 1);
+	stw_ring_push(store->jobs, job);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (store->started && atomic_load(&store->sleeping))
+		store_signal(store, false);
+	return 0;
+}
+
+struct stw_job *stw_store_result(struct stw_store *store)
+{
+	struct stw_job *job = stw_ring_pop(store->results);
+
+	if (!job) {
+		atomic_store(&store->drained, true);
+		atomic_thread_fence(memory_order_seq_cst);
+		job = stw_ring_pop(store->results);
+	}
+	if (job)
+		store->under_way--;
+	return job;
+}
+
+void stw_store_run(struct stw_store *store)
+{
+	while (!store->options.threaded && store_run_group(store))
+		;
+}
+
+/* ---- open and close
+ * ---------------------------------------------------------------------------------------- */
+
+static struct stw_store *store_free(struct stw_store *store)
+{
+	if (!store)
+		return NULL;
+	db_close(store->db);
+	stw_ring_free(store->jobs);
+	stw_ring_free(store->results);
+	pthread_cond_destroy(&store->condition);
+	pthread_mutex_destroy(&store->mutex);
+	free(store);
+	return NULL;
+}
+
+static struct stw_store *store_new(const struct stw_store_options *options)
+{
+	struct stw_store *store = calloc(1, sizeof(*store));
+
+	if (!store)
+		return NULL;
+	store->options = *options;
+	store->options.path = STW_STR_NONE;
+	pthread_mutex_init(&store->mutex, NULL);
+	pthread_cond_init(&store->condition, NULL);
+	atomic_init(&store->waiting, 0);
+	atomic_init(&store->sleeping, false);
+	atomic_init(&store->drained, true);
+	if (stw_ring_new(QUEUE_MAX, &store->jobs) < 0 ||
+		stw_ring_new(QUEUE_MAX, &store->results) < 0)
+		return store_free(store);
+	return store;
+}
+
+int stw_store_open(const struct stw_store_options *options, struct stw_now now,
+	struct stw_store **ret, char *ret_error, size_t error_size)
+{
+	struct stw_store *store = store_new(options);
+	int err;
+
+	if (!store) {
+		snprintf(ret_error, error_size, "store %.*s cannot be opened: out of memory",
+			STW_STR_ARG(options->path));
+		return -ENOMEM;
+	}
+	err = db_open(options, &store->db, ret_error, error_size);
+	if (err == 0)
+		err = db_load(store->db, options, now, ret_error, error_size);
+	if (err < 0) {
+		store_free(store);
+		return err;
+	}
+	stw_location_reclaim(options->location);
+	stw_directory_reclaim(options->directory);
+	if (options->threaded) {
+		err = store_start(store);
+		if (err < 0) {
+			snprintf(ret_error, error_size, "the store thread cannot be started");
+			store_free(store);
+			return err;
+		}
+	}
+	*ret = store;
+	return 0;
+}
+
+struct stw_store *stw_store_close(struct stw_store *store)
+{
+	if (!store)
+		return NULL;
+	if (store->started) {
+		store_signal(store, true);
+		pthread_join(store->thread, NULL);
+	} else {
+		while (store_run_group(store))
+			;
+	}
+	return store_free(store);
+}
