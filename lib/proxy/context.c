@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The response context, RFC 3261 §16.7 to §16.10: what happens on each event of a branch. Inputs change
- * the state and put entries into a queue; stw_response_context_next() turns entries into actions.
+ * The response context, RFC 3261 §16.7 to §16.10: what happens on each event of a branch. Inputs
+ * change the state and put entries into a queue; stw_response_context_next() turns entries into
+ * actions.
  */
 #include "context.h"
 
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- the queue of actions ------------------------------------------------------------------ */
+/* ---- the queue of actions ------------------------ */
 
 void context_push(struct stw_response_context *context, enum entry_kind kind, unsigned branch)
 {
@@ -37,7 +38,8 @@ static void queue_timer_c(struct stw_response_context *context, unsigned branch)
 	unsigned i;
 
 	for (i = context->head; i < context->tail; i++)
-		if (context->entries[i].kind == ENTRY_TIMER_C && context->entries[i].branch == branch)
+		if (context->entries[i].kind == ENTRY_TIMER_C &&
+			context->entries[i].branch == branch)
 			return;
 	context_push(context, ENTRY_TIMER_C, branch);
 }
@@ -142,10 +144,10 @@ struct stw_proxy_action stw_response_context_next(struct stw_response_context *c
 	return action;
 }
 
-/* ---- life ------------------------------------------------------------------------------------ */
+/* ---- life ------------------------ */
 
 int stw_response_context_new(const struct stw_proxy_options *options, const struct stw_msg *request,
-			     struct stw_response_context **ret)
+	struct stw_response_context **ret)
 {
 	struct stw_response_context *context = calloc(1, sizeof(*context));
 
@@ -189,7 +191,7 @@ unsigned stw_response_context_pending(const struct stw_response_context *context
 	return context->pending;
 }
 
-/* ---- going on: start, decide, finish ----------------------------------------------------------- */
+/* ---- going on: start, decide, finish ------------------------ */
 
 static void context_close(struct stw_response_context *context)
 {
@@ -241,7 +243,7 @@ static void branch_end(struct stw_response_context *context, struct branch *bran
 
 /* Two slots of a branch, one of the context: none is ever used twice. */
 static void candidate_put(struct stw_response_context *context, struct candidate *slot,
-			  const struct candidate *candidate)
+	const struct candidate *candidate)
 {
 	*slot = *candidate;
 	slot->next = NULL;
@@ -260,8 +262,8 @@ void candidate_own(
 		candidate_put(context, slot, &candidate);
 }
 
-int stw_response_context_add(struct stw_response_context *context,
-			     const struct stw_proxy_target *targets, unsigned n)
+int stw_response_context_add(
+	struct stw_response_context *context, const struct stw_proxy_target *targets, unsigned n)
 {
 	unsigned i;
 	int err;
@@ -290,7 +292,7 @@ void stw_response_context_hold(struct stw_response_context *context, bool held)
 	context_advance(context);
 }
 
-/* ---- CANCEL, §16.10 and §9.1 --------------------------------------------------------------------- */
+/* ---- CANCEL, §16.10 and §9.1 ------------------------ */
 
 static void branch_cancel_now(struct stw_response_context *context, struct branch *branch)
 {
@@ -301,8 +303,8 @@ static void branch_cancel_now(struct stw_response_context *context, struct branc
 }
 
 /* A branch without a 1xx waits for one (§9.1); only an INVITE is ever cancelled. */
-static void branch_cancel(struct stw_response_context *context, struct branch *branch,
-			  struct stw_str lines)
+static void branch_cancel(
+	struct stw_response_context *context, struct branch *branch, struct stw_str lines)
 {
 	if (!context->invite || branch->state != BRANCH_PENDING || branch->cancel_wanted)
 		return;
@@ -337,7 +339,7 @@ void stw_response_context_cancel(struct stw_response_context *context, struct st
 	context_advance(context);
 }
 
-/* ---- responses, c1 ---------------------------------------------------------------------------------- */
+/* ---- responses ------------------------ */
 
 static bool tag_same(struct stw_str ours, struct stw_str theirs)
 {
@@ -345,18 +347,19 @@ static bool tag_same(struct stw_str ours, struct stw_str theirs)
 }
 
 /* Via branch and CSeq have matched (§17.1.3); these must be those of the request, §8.2.6.2. */
-static bool response_fits(const struct stw_response_context *context, const struct stw_msg *response)
+static bool response_fits(
+	const struct stw_response_context *context, const struct stw_msg *response)
 {
 	const struct stw_msg *request = context->request;
 
 	return response->has_call_id && response->has_from && response->has_to &&
-		stw_str_equal(request->call_id, response->call_id) &&
-		tag_same(request->from.tag, response->from.tag) &&
-		tag_same(request->to.tag, response->to.tag);
+	       stw_str_equal(request->call_id, response->call_id) &&
+	       tag_same(request->from.tag, response->from.tag) &&
+	       tag_same(request->to.tag, response->to.tag);
 }
 
-static void response_provisional(struct stw_response_context *context, struct branch *branch,
-				 const struct stw_msg *response)
+static void response_provisional(
+	struct stw_response_context *context, struct branch *branch, const struct stw_msg *response)
 {
 	if (branch->state != BRANCH_PENDING || !response_fits(context, response))
 		return;
@@ -373,8 +376,7 @@ static void response_provisional(struct stw_response_context *context, struct br
 /* §16.7 step 5: every 2xx to an INVITE goes up at once, also after another final response. */
 static void response_success(struct stw_response_context *context, struct branch *branch)
 {
-	static const char reason[] =
-		"Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n";
+	static const char reason[] = "Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n";
 
 	if (branch->state == BRANCH_PENDING)
 		branch_end(context, branch);
@@ -410,8 +412,8 @@ static struct candidate candidate_of(const struct stw_msg *response)
 }
 
 /* Without memory for the copy it counts as a failure of our own. */
-static void response_store(struct stw_response_context *context, struct branch *branch,
-			   const struct stw_msg *response)
+static void response_store(
+	struct stw_response_context *context, struct branch *branch, const struct stw_msg *response)
 {
 	struct candidate candidate = candidate_of(response);
 
@@ -422,8 +424,8 @@ static void response_store(struct stw_response_context *context, struct branch *
 		candidate_put(context, &branch->received, &candidate);
 }
 
-static void response_global(struct stw_response_context *context, struct branch *branch,
-			    const struct stw_msg *response)
+static void response_global(
+	struct stw_response_context *context, struct branch *branch, const struct stw_msg *response)
 {
 	struct stw_str reason = STW_STR_NONE;
 	const char *phrase = stw_status_phrase(response->code);
@@ -437,8 +439,8 @@ static void response_global(struct stw_response_context *context, struct branch 
 	context_cancel_pending(context, err < 0 ? STW_STR_NONE : reason);
 }
 
-static void response_redirection(struct stw_response_context *context, struct branch *branch,
-				 const struct stw_msg *response)
+static void response_redirection(
+	struct stw_response_context *context, struct branch *branch, const struct stw_msg *response)
 {
 	struct candidate candidate = candidate_of(response);
 	int err;
@@ -455,14 +457,14 @@ static void response_redirection(struct stw_response_context *context, struct br
 		candidate_put(context, &branch->received, &candidate);
 }
 
-static void response_failure(struct stw_response_context *context, struct branch *branch,
-			     const struct stw_msg *response)
+static void response_failure(
+	struct stw_response_context *context, struct branch *branch, const struct stw_msg *response)
 {
 	bool silent = response->code == 408;
 
 	branch->flow_failed = silent || response->code == 430;
 	if (silent && !context->invite)
-		branch->timed_out = true;       /* RFC 4320 §4.2: it may not go to a non-INVITE */
+		branch->timed_out = true; /* RFC 4320 §4.2: it may not go to a non-INVITE */
 	else if (response->code == 416 && !context->closed && context_add_sip_form(context, branch))
 		;
 	else if (response->code < 400)
@@ -472,8 +474,8 @@ static void response_failure(struct stw_response_context *context, struct branch
 	branch_end(context, branch);
 }
 
-static void response_final(struct stw_response_context *context, struct branch *branch,
-			   const struct stw_msg *response)
+static void response_final(
+	struct stw_response_context *context, struct branch *branch, const struct stw_msg *response)
 {
 	bool fits = response_fits(context, response);
 
@@ -509,7 +511,7 @@ void stw_response_context_response(
 		response_final(context, from, response);
 }
 
-/* ---- what happens without a response, c1 ----------------------------------------------------------- */
+/* ---- what happens without a response ------------------------ */
 
 static struct branch *branch_pending(const struct stw_response_context *context, unsigned index)
 {
@@ -519,8 +521,8 @@ static struct branch *branch_pending(const struct stw_response_context *context,
 }
 
 /* RFC 4320 §4.2: the silence of a non-INVITE leaves no candidate. */
-static void branch_silent(struct stw_response_context *context, struct branch *branch,
-			  const struct stw_cause *cause)
+static void branch_silent(
+	struct stw_response_context *context, struct branch *branch, const struct stw_cause *cause)
 {
 	branch->timed_out = true;
 	branch->flow_failed = !branch->own.code;
@@ -539,8 +541,8 @@ void stw_response_context_timeout(struct stw_response_context *context, unsigned
 		branch_silent(context, from, &stw_cause_branch_timeout);
 }
 
-void stw_response_context_failed(struct stw_response_context *context, unsigned branch,
-				 const struct stw_cause *cause)
+void stw_response_context_failed(
+	struct stw_response_context *context, unsigned branch, const struct stw_cause *cause)
 {
 	struct branch *from = branch_pending(context, branch);
 

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The best response, RFC 3261 §16.7 step 6: when every branch has ended and nothing is left to try. */
+/* The best response, RFC 3261 §16.7 step 6: when every branch has ended and nothing is left to try.
+ */
 #include "context.h"
 
 /*
- * Lower is better. 6xx before all, then 3xx, 4xx, 5xx: §16.7 step 6. Within 4xx it asks for those that
- * help the client to send again; equal numbers go by the order of arrival.
+ * Lower is better. 6xx before all, then 3xx, 4xx, 5xx: §16.7 step 6. Within 4xx it asks for those
+ * that help the client to send again; equal numbers go by the order of arrival.
  */
-#define RANK_GLOBAL      0u     /* 6xx */
-#define RANK_3XX_OTHER   15u
-#define RANK_4XX(row)    (100u + 10u * (row))
-#define RANK_4XX_OTHER   RANK_4XX(10)
-#define RANK_500         302u
-#define RANK_500_LATER   303u   /* without Retry-After */
+#define RANK_GLOBAL    0u /* 6xx */
+#define RANK_3XX_OTHER 15u
+#define RANK_4XX(row)  (100u + 10u * (row))
+#define RANK_4XX_OTHER RANK_4XX(10)
+#define RANK_500       302u
+#define RANK_500_LATER 303u /* without Retry-After */
 
 static const struct rank {
 	unsigned code, rank;
@@ -65,7 +66,7 @@ static const struct rank {
 	{ 410, RANK_4XX(9) },
 	{ 404, RANK_4XX(9) },
 	{ 405, RANK_4XX(9) },
-	/* fault of one path: row 10, all other 4xx */
+	/* fault of one path: all other 4xx, RANK_4XX_OTHER */
 	/* no information */
 	{ 408, RANK_4XX(11) },
 	{ 487, RANK_4XX(11) + 1 },
@@ -137,9 +138,9 @@ bool context_worth_keeping(
 	if (code == 503 || code == 430)
 		return false;
 	if (code < 400 || code == 401 || code == 407)
-		return true;            /* contacts and challenges are gathered */
+		return true; /* contacts and challenges are gathered */
 	if (code == 487)
-		return !candidate_find(context, 487);   /* row 4 may ask for the first */
+		return !candidate_find(context, 487); /* a cancelled call ends with it */
 	return !best || candidate_rank(candidate) < candidate_rank(best);
 }
 
@@ -170,7 +171,7 @@ static struct decision answer(const struct stw_cause *cause)
 	return (struct decision){ .kind = DECISION_ANSWER, .cause = cause };
 }
 
-/* Rows 1 and 2 of the table: 408 never goes to a non-INVITE, RFC 4320 §4.2. */
+/* 408 never goes to a non-INVITE, RFC 4320 §4.2. */
 static struct decision decide_nothing(const struct stw_response_context *context)
 {
 	if (context->invite)

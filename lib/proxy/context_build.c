@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is sent upstream: challenges and contacts of several branches merged (RFC 3261 §16.7 steps 6 and 7),
- * 503 turned into 500, a 3xx without the contacts that the proxy follows itself (§16.7 step 4).
+ * What is sent upstream: challenges and contacts of several branches merged (RFC 3261 §16.7 steps 6
+ * and 7), 503 turned into 500, a 3xx without the contacts that the proxy follows itself (§16.7 step
+ * 4).
  */
 #include "context.h"
 
@@ -10,12 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- a message with changes, as a message of its own ------------------------------------------- */
+/* ---- a message with changes, as a message of its own ------------------------ */
 
-static int bytes_keep(const char *bytes, size_t len, struct stw_block **ret_block, struct stw_msg **ret)
+static int bytes_keep(
+	const char *bytes, size_t len, struct stw_block **ret_block, struct stw_msg **ret)
 {
-	static const struct stw_msg_limits limits = { UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX,
-		UINT32_MAX };
+	static const struct stw_msg_limits limits = { UINT32_MAX, UINT32_MAX, UINT32_MAX,
+		UINT32_MAX, UINT32_MAX };
 	struct stw_field fields[STW_MSG_FIELDS_MAX];
 	struct stw_msg msg = { .fields = fields, .field_capacity = STW_MSG_FIELDS_MAX };
 	struct stw_fault fault;
@@ -27,7 +29,8 @@ static int bytes_keep(const char *bytes, size_t len, struct stw_block **ret_bloc
 	return stw_msg_keep(&msg, ret_block, ret);
 }
 
-static int edit_keep(const struct stw_edit *edit, struct stw_block **ret_block, struct stw_msg **ret)
+static int edit_keep(
+	const struct stw_edit *edit, struct stw_block **ret_block, struct stw_msg **ret)
 {
 	struct stw_str v[STW_EDIT_SLICES_MAX];
 	struct stw_slices slices = { .v = v };
@@ -47,7 +50,7 @@ static int edit_keep(const struct stw_edit *edit, struct stw_block **ret_block, 
 	return err;
 }
 
-/* ---- merging ------------------------------------------------------------------------------------- */
+/* ---- merging ------------------------ */
 
 static bool is_challenge(unsigned code)
 {
@@ -59,7 +62,7 @@ static bool field_merges(unsigned code, const struct stw_field *field)
 {
 	if (is_challenge(code))
 		return field->header == STW_HDR_WWW_AUTHENTICATE ||
-			field->header == STW_HDR_PROXY_AUTHENTICATE;
+		       field->header == STW_HDR_PROXY_AUTHENTICATE;
 	return field->header == STW_HDR_CONTACT;
 }
 
@@ -90,8 +93,8 @@ static size_t lines_take(const struct stw_msg *msg, unsigned code, char *to)
 	return bytes;
 }
 
-static size_t lines_gather(const struct stw_response_context *context, const struct candidate *best,
-			   char *to)
+static size_t lines_gather(
+	const struct stw_response_context *context, const struct candidate *best, char *to)
 {
 	const struct candidate *other = NULL;
 	size_t bytes = 0;
@@ -115,10 +118,11 @@ static void merged_to_tag(struct stw_response_context *context)
 	if (context->request->to.tag.ptr || !tag.ptr)
 		return;
 	hash = stw_hash(context->options->key, tag.ptr, tag.len) ^
-		stw_hash(context->options->key, msg->call_id.ptr, msg->call_id.len);
+	       stw_hash(context->options->key, msg->call_id.ptr, msg->call_id.len);
 	snprintf(text, sizeof(text), "%016llx", (unsigned long long)hash);
 	stw_edit_init(&edit, msg);
-	stw_edit_splice(&edit, (uint32_t)(tag.ptr - msg->data), (uint32_t)tag.len, stw_str_from(text));
+	stw_edit_splice(
+		&edit, (uint32_t)(tag.ptr - msg->data), (uint32_t)tag.len, stw_str_from(text));
 	if (edit_keep(&edit, &context->merged_block, &merged) == 0)
 		context->response = merged;
 }
@@ -152,8 +156,8 @@ static void build_unavailable(struct stw_response_context *context)
 		if (at->retry_after_s < retry_after_s)
 			retry_after_s = at->retry_after_s;
 	}
-	if (!all || stw_arena_printf(&context->arena, &context->lines, "%sRetry-After: %u\r\n", warning,
-			    (unsigned)retry_after_s) < 0)
+	if (!all || stw_arena_printf(&context->arena, &context->lines, "%sRetry-After: %u\r\n",
+			    warning, (unsigned)retry_after_s) < 0)
 		context->lines = STW_STR(warning);
 }
 
@@ -165,7 +169,7 @@ void context_build(struct stw_response_context *context)
 		build_unavailable(context);
 }
 
-/* ---- recursion, §16.7 step 4 ------------------------------------------------------------------------ */
+/* ---- recursion, §16.7 step 4 ------------------------ */
 
 static struct stw_str without_headers(const struct stw_uri *uri)
 {
@@ -177,7 +181,8 @@ static unsigned contact_q(const struct stw_address *contact)
 	struct stw_str value;
 	unsigned q;
 
-	if (!stw_param_find(contact->params, STW_STR("q"), &value) || stw_qvalue_parse(value, &q) < 0)
+	if (!stw_param_find(contact->params, STW_STR("q"), &value) ||
+		stw_qvalue_parse(value, &q) < 0)
 		return 1000;
 	return q;
 }
@@ -206,7 +211,7 @@ static bool contact_follow(
 
 /* The contacts that are left, one a line. @return how many were taken away */
 static unsigned contacts_follow(struct stw_response_context *context, const struct branch *branch,
-				const struct stw_msg *response, struct stw_writer *left)
+	const struct stw_msg *response, struct stw_writer *left)
 {
 	struct stw_values values = stw_msg_values(response, STW_HDR_CONTACT);
 	struct stw_str value;
@@ -225,7 +230,8 @@ static unsigned contacts_follow(struct stw_response_context *context, const stru
 }
 
 /* The response with these contacts in the place of its own. */
-static int redirect_keep(const struct stw_msg *response, struct stw_str contacts, struct candidate *ret)
+static int redirect_keep(
+	const struct stw_msg *response, struct stw_str contacts, struct candidate *ret)
 {
 	const struct stw_field *field = stw_msg_find(response, STW_HDR_CONTACT);
 	struct stw_edit edit;
@@ -238,7 +244,7 @@ static int redirect_keep(const struct stw_msg *response, struct stw_str contacts
 }
 
 int context_redirect(struct stw_response_context *context, const struct branch *branch,
-		     const struct stw_msg *response, struct candidate *ret)
+	const struct stw_msg *response, struct candidate *ret)
 {
 	/* A value of one byte and its comma may become a line of twelve. */
 	size_t capacity = 12 * (size_t)response->len;

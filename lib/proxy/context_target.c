@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The target set of a response context: order (RFC 3261 §16.6), instances and their flows (RFC 5626 §7)
- * and the division of Max-Breadth (RFC 5393 §5.3.3).
+ * The target set of a response context: order (RFC 3261 §16.6), instances and their flows (RFC 5626
+ * §7) and the division of Max-Breadth (RFC 5393 §5.3.3).
  */
 #include "context.h"
 
@@ -17,7 +17,7 @@ uint32_t context_breadth(const struct stw_proxy_options *options, const struct s
 	return (uint32_t)breadth;
 }
 
-/* ---- adding ------------------------------------------------------------------------------------ */
+/* ---- adding ------------------------ */
 
 static bool uri_same(struct stw_str a, struct stw_str b)
 {
@@ -26,16 +26,16 @@ static bool uri_same(struct stw_str a, struct stw_str b)
 	if (stw_str_equal(a, b))
 		return true;
 	return stw_uri_parse(a, &uri_a) == 0 && stw_uri_parse(b, &uri_b) == 0 &&
-		stw_uri_equal(&uri_a, &uri_b);
+	       stw_uri_equal(&uri_a, &uri_b);
 }
 
 /* Two flows of one phone may carry the same Contact (RFC 5626 §5.1): they are two places. */
 static bool hops_differ(const struct stw_proxy_target *a, const struct stw_proxy_target *b)
 {
 	return a->has_hop && b->has_hop &&
-		(!stw_flow_id_equal(a->hop.flow, b->hop.flow) ||
-			a->hop.transport != b->hop.transport ||
-			!stw_addr_equal(&a->hop.remote, &b->hop.remote));
+	       (!stw_flow_id_equal(a->hop.flow, b->hop.flow) ||
+		       a->hop.transport != b->hop.transport ||
+		       !stw_addr_equal(&a->hop.remote, &b->hop.remote));
 }
 
 static bool list_holds(const struct branch *list, const struct stw_proxy_target *target)
@@ -47,7 +47,7 @@ static bool list_holds(const struct branch *list, const struct stw_proxy_target 
 }
 
 static int target_copy(struct stw_arena *arena, const struct stw_proxy_target *target,
-		       struct stw_proxy_target *ret)
+	struct stw_proxy_target *ret)
 {
 	*ret = *target;
 	if (stw_arena_copy(arena, target->uri, &ret->uri) < 0 ||
@@ -69,8 +69,8 @@ static uint32_t branches_max(const struct stw_proxy_options *options)
 	return max && max < CONTEXT_BRANCHES_MAX ? max : CONTEXT_BRANCHES_MAX;
 }
 
-int context_target_add(struct stw_response_context *context, const struct stw_proxy_target *target,
-		       unsigned group)
+int context_target_add(
+	struct stw_response_context *context, const struct stw_proxy_target *target, unsigned group)
 {
 	struct branch **at = &context->untried, *branch;
 
@@ -92,12 +92,12 @@ int context_target_add(struct stw_response_context *context, const struct stw_pr
 	return 1;
 }
 
-/* ---- which may start --------------------------------------------------------------------------- */
+/* ---- which may start ------------------------ */
 
 enum instance_state {
-	INSTANCE_FREE,          /* not tried, or all flows tried so far have failed */
-	INSTANCE_BUSY,          /* one flow is being tried: RFC 5626 §7 wants one at a time */
-	INSTANCE_SPENT,         /* it has answered: it is not tried again */
+	INSTANCE_FREE,  /* not tried, or all flows tried so far have failed */
+	INSTANCE_BUSY,  /* one flow is being tried: RFC 5626 §7 wants one at a time */
+	INSTANCE_SPENT, /* it has answered: it is not tried again */
 };
 
 static bool same_instance(const struct branch *a, const struct branch *b)
@@ -129,7 +129,8 @@ static bool same_level(const struct branch *a, unsigned group, unsigned q)
 	return a->group == group && a->target.q == q;
 }
 
-/* Mark what may start among the first group and q; drop what may never. @return how many are marked */
+/* Mark what may start among the first group and q; drop what may never. @return how many are marked
+ */
 static unsigned level_choose(struct stw_response_context *context)
 {
 	struct branch **at = &context->untried;
@@ -159,7 +160,8 @@ static void flow_replace(struct stw_response_context *context, const struct bran
 			other->received.code = 0;
 }
 
-static void branch_start(struct stw_response_context *context, struct branch *branch, uint32_t breadth)
+static void branch_start(
+	struct stw_response_context *context, struct branch *branch, uint32_t breadth)
 {
 	flow_replace(context, branch);
 	branch->chosen = false;
@@ -218,8 +220,9 @@ void context_start_targets(struct stw_response_context *context)
 		if (n == 0 && context->pending)
 			return;
 		if (n == 0)
-			continue;       /* all of this q were dropped */
-		if (n > room && !context->pending && (room == 0 || !context->options->serial_fallback)) {
+			continue; /* all of this q were dropped */
+		if (n > room && !context->pending &&
+			(room == 0 || !context->options->serial_fallback)) {
 			breadth_exceeded(context);
 			return;
 		}

@@ -21,9 +21,9 @@ struct bench {
 	struct stw_proxy_options options;
 	struct parsed *request, *response;
 	struct stw_response_context *context;
-	char log[8192];                 /* the actions since the last input: "START 0 60; TIMER_C 0; " */
-	char relayed[8192];             /* the last message relayed */
-	char lines[4096];               /* of the last CANCEL, RELAY or ANSWER */
+	char log[8192];     /* the actions since the last input: "START 0 60; TIMER_C 0; " */
+	char relayed[8192]; /* the last message relayed */
+	char lines[4096];   /* of the last CANCEL, RELAY or ANSWER */
 };
 
 static inline void parse(struct parsed *parsed)
@@ -51,7 +51,7 @@ static inline void request_make(
 
 /* `identity`: From, To and Call-ID lines. */
 static inline void response_make(struct parsed *parsed, unsigned code, const char *method,
-				 const char *identity, const char *lines)
+	const char *identity, const char *lines)
 {
 	snprintf(parsed->text, sizeof(parsed->text),
 		"SIP/2.0 %u Test\r\nVia: SIP/2.0/UDP p.example.test;branch=z9hG4bKdown\r\n"
@@ -64,8 +64,9 @@ static inline void response_make(struct parsed *parsed, unsigned code, const cha
 static inline void bench_open(
 	struct bench *bench, const char *method, const char *uri, const char *lines)
 {
-	struct stw_proxy_options options = { .max_breadth = 60, .serial_fallback = true,
-		.max_branches = 30, .key = { 1, 2 } };
+	struct stw_proxy_options options = {
+		.max_breadth = 60, .serial_fallback = true, .max_branches = 30, .key = { 1, 2 }
+	};
 
 	memset(bench, 0, sizeof(*bench));
 	bench->options = options;
@@ -74,8 +75,9 @@ static inline void bench_open(
 	assert_non_null(bench->request);
 	assert_non_null(bench->response);
 	request_make(bench->request, method, uri, lines);
-	assert_int_equal(stw_response_context_new(
-				 &bench->options, &bench->request->msg, &bench->context), 0);
+	assert_int_equal(
+		stw_response_context_new(&bench->options, &bench->request->msg, &bench->context),
+		0);
 }
 
 static inline void bench_close(struct bench *bench)
@@ -100,8 +102,7 @@ static inline void bench_take(struct bench *bench)
 	size_t at = 0;
 
 	bench->log[0] = bench->lines[0] = bench->relayed[0] = 0;
-#define LOG(...) \
-	at += (size_t)snprintf(bench->log + at, sizeof(bench->log) - at, __VA_ARGS__)
+#define LOG(...) at += (size_t)snprintf(bench->log + at, sizeof(bench->log) - at, __VA_ARGS__)
 	while ((action = stw_response_context_next(bench->context)).kind != STW_PROXY_NOTHING) {
 		switch (action.kind) {
 		case STW_PROXY_START:
@@ -162,12 +163,12 @@ static inline void bench_fork(struct bench *bench, unsigned n)
 	bench_take(bench);
 }
 
-#define IDENTITY(tag) \
-	"From: <sip:alice@example.test>;tag=f1\r\nTo: <sip:bob@example.test>;tag=" tag \
+#define IDENTITY(tag)                                                                              \
+	"From: <sip:alice@example.test>;tag=f1\r\nTo: <sip:bob@example.test>;tag=" tag             \
 	"\r\nCall-ID: c1@a\r\n"
 
 static inline void bench_respond_as(struct bench *bench, unsigned branch, unsigned code,
-				    const char *identity, const char *lines)
+	const char *identity, const char *lines)
 {
 	struct stw_str method = stw_method_name(bench->request->msg.method);
 	char name[16];
@@ -184,10 +185,10 @@ static inline void bench_respond(
 	bench_respond_as(bench, branch, code, IDENTITY("t1"), lines);
 }
 
-#define INPUT(bench, call) \
-	do { \
-		call; \
-		bench_take(bench); \
+#define INPUT(bench, call)                                                                         \
+	do {                                                                                       \
+		call;                                                                              \
+		bench_take(bench);                                                                 \
 	} while (0)
 
 static inline void bench_timeout(struct bench *bench, unsigned branch)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The response context event by event: one case for each row of §16.7 to §16.10 as we decided them. */
+/* The response context event by event: one case for each row of §16.7 to §16.10 as we decided them.
+ */
 #include "context_support.h"
 
 #include <errno.h>
@@ -49,7 +50,7 @@ static void failed(unsigned branch, const struct stw_cause *cause)
 	INPUT(&bench, stw_response_context_failed(bench.context, branch, cause));
 }
 
-/* ---- provisional responses ------------------------------------------------------------------------ */
+/* ---- provisional responses ------------------------ */
 
 static void provisionals_to_invite(void **state)
 {
@@ -61,7 +62,8 @@ static void provisionals_to_invite(void **state)
 	expect("RELAY 180; C 0; ");
 	respond(0, 199);
 	expect("RELAY 199; C 0; ");
-	bench_respond_as(&bench, 0, 183, "From: <sip:a@a>;tag=f1\r\nTo: <sip:b@b>;tag=1\r\nCall-ID: no\r\n", "");
+	bench_respond_as(&bench, 0, 183,
+		"From: <sip:a@a>;tag=f1\r\nTo: <sip:b@b>;tag=1\r\nCall-ID: no\r\n", "");
 	expect("");
 	respond(7, 180);
 	expect("");
@@ -95,7 +97,7 @@ static void provisionals_to_non_invite(void **state)
 	bench_close(&bench);
 }
 
-/* ---- success ---------------------------------------------------------------------------------------- */
+/* ---- success ------------------------ */
 
 static void success_cancels_the_others(void **state)
 {
@@ -106,7 +108,7 @@ static void success_cancels_the_others(void **state)
 	respond(0, 200);
 	expect("RELAY 200; CANCEL 1; ");
 	assert_string_equal(bench.lines, ELSEWHERE);
-	respond(2, 100);        /* §9.1: only now */
+	respond(2, 100); /* §9.1: only now */
 	expect("CANCEL 2; ");
 	assert_string_equal(bench.lines, ELSEWHERE);
 	respond(2, 180);
@@ -184,7 +186,7 @@ static void success_drops_untried_targets(void **state)
 	bench_close(&bench);
 }
 
-/* ---- 6xx ----------------------------------------------------------------------------------------------- */
+/* ---- 6xx ------------------------ */
 
 static void global_failure_stops_everything(void **state)
 {
@@ -229,7 +231,7 @@ static void global_failure_of_non_invite_cancels_nothing(void **state)
 	bench_close(&bench);
 }
 
-/* ---- silence ----------------------------------------------------------------------------------------- */
+/* ---- silence ------------------------ */
 
 static void ring_timer(void **state)
 {
@@ -301,7 +303,7 @@ static void timer_c_rows(void **state)
 	expect("ANSWER 408 timer-c; FINISHED; ");
 	bench_close(&bench);
 
-	invite(1);      /* not even the CANCEL helps */
+	invite(1); /* not even the CANCEL helps */
 	respond(0, 180);
 	timer_c(0);
 	bench_timeout(&bench, 0);
@@ -335,7 +337,7 @@ static void silent_branches_may_be_given_up(void **state)
 	bench_close(&bench);
 }
 
-/* ---- failures and misfits ------------------------------------------------------------------------------ */
+/* ---- failures and misfits ------------------------ */
 
 static void failures_by_cause(void **state)
 {
@@ -389,12 +391,12 @@ static void misfit_to_tag_in_a_dialog(void **state)
 		"CSeq: 1 INVITE\r\nMax-Forwards: 70\r\n\r\n");
 	parse(bench.request);
 	bench_fork(&bench, 1);
-	respond(0, 480);        /* tag=t1 */
+	respond(0, 480); /* tag=t1 */
 	expect("ANSWER 502 bad-response-downstream; FINISHED; ");
 	bench_close(&bench);
 }
 
-/* ---- CANCEL from upstream -------------------------------------------------------------------------------- */
+/* ---- CANCEL from upstream ------------------------ */
 
 static void cancel_carries_its_reason(void **state)
 {
@@ -436,7 +438,7 @@ static void cancel_before_any_response(void **state)
 	cancel("");
 	expect("");
 	bench_timeout(&bench, 0);
-	respond(1, 486);        /* it never saw a CANCEL */
+	respond(1, 486); /* it never saw a CANCEL */
 	expect("RELAY 486; FINISHED; ");
 	bench_close(&bench);
 }
@@ -453,14 +455,14 @@ static void cancel_of_non_invite_does_nothing(void **state)
 	bench_close(&bench);
 }
 
-/* ---- serial, parallel, later groups ------------------------------------------------------------------------ */
+/* ---- serial, parallel, later groups ------------------------ */
 
 static void serial_by_falling_q(void **state)
 {
 	bench_open(&bench, "INVITE", "sip:bob@example.test", "");
 	bench.context = stw_response_context_free(bench.context);
-	assert_int_equal(stw_response_context_new(
-				 &bench.options, &bench.request->msg, &bench.context), 0);
+	assert_int_equal(
+		stw_response_context_new(&bench.options, &bench.request->msg, &bench.context), 0);
 	{
 		struct stw_proxy_target targets[] = {
 			{ .uri = STW_STR("sip:low@x.test"), .q = 100 },
@@ -468,7 +470,7 @@ static void serial_by_falling_q(void **state)
 			{ .uri = STW_STR("sip:mid1@x.test"), .q = 500 },
 			{ .uri = STW_STR("sip:mid2@x.test"), .q = 500 },
 			{ .uri = STW_STR("sip:HIGH@x.test"), .q = 1000 },
-			{ .uri = STW_STR("sip:high@X.test"), .q = 1000 },       /* a duplicate */
+			{ .uri = STW_STR("sip:high@X.test"), .q = 1000 }, /* a duplicate */
 		};
 
 		assert_int_equal(stw_response_context_add(bench.context, targets, 6), 0);
@@ -490,7 +492,9 @@ static void serial_by_falling_q(void **state)
 static void targets_are_copied(void **state)
 {
 	char uri[] = "sip:b@x.test", path[] = "<sip:edge.test;lr>";
-	struct stw_proxy_target target = { .uri = stw_str_from(uri), .path = stw_str_from(path), .q = 1 };
+	struct stw_proxy_target target = {
+		.uri = stw_str_from(uri), .path = stw_str_from(path), .q = 1
+	};
 	struct stw_proxy_action action;
 
 	bench_open(&bench, "INVITE", "sip:bob@example.test", "");
@@ -570,7 +574,7 @@ static void memory_is_bounded(void **state)
 	}
 	assert_int_equal(err, -ENOMEM);
 	assert_in_range(i, 10, 20);
-	start();        /* what went in is tried */
+	start(); /* what went in is tried */
 	expect("START 0 60; C 0; ");
 	bench_close(&bench);
 }
@@ -592,7 +596,7 @@ static void allocation_failures(void **state)
 	bench_close(&bench);
 }
 
-/* ---- Max-Breadth, RFC 5393 §5.3.3 ----------------------------------------------------------------------------- */
+/* ---- Max-Breadth, RFC 5393 §5.3.3 ------------------------ */
 
 static void breadth(const char *line, bool fallback, unsigned n)
 {
@@ -658,7 +662,7 @@ static void breadth_exceeded_by_a_later_group(void **state)
 	bench_close(&bench);
 }
 
-/* ---- flows of one instance, RFC 5626 §7 -------------------------------------------------------------------------- */
+/* ---- flows of one instance, RFC 5626 §7 ------------------------ */
 
 static void two_flows(const char *method)
 {
@@ -667,7 +671,8 @@ static void two_flows(const char *method)
 
 	bench_open(&bench, method, "sip:bob@example.test", "");
 	for (i = 0; i < 3; i++) {
-		targets[i].uri = i < 2 ? STW_STR("sip:bob@phone.test") : STW_STR("sip:bob@other.test");
+		targets[i].uri =
+			i < 2 ? STW_STR("sip:bob@phone.test") : STW_STR("sip:bob@other.test");
 		targets[i].instance = i < 2 ? STW_STR("<urn:uuid:1>") : STW_STR("<urn:uuid:2>");
 		targets[i].q = 1000;
 		targets[i].has_hop = true;
@@ -718,7 +723,7 @@ static void a_430_is_replaced_by_the_other_flow(void **state)
 	bench_close(&bench);
 }
 
-/* ---- recursion ----------------------------------------------------------------------------------------------------- */
+/* ---- recursion ------------------------ */
 
 static void recurse(const char *uri)
 {
@@ -759,8 +764,9 @@ static void what_is_not_followed_stays_in_the_response(void **state)
 	expect("START 1 60; C 1; ");
 	respond(1, 486);
 	expect("RELAY 301; FINISHED; ");
-	assert_non_null(strstr(bench.relayed, "Contact: <sips:c@y.test>\r\nContact: "
-					      "<tel:+1555>;q=0.1\r\nContact: <mailto:b@x.test>\r\n"));
+	assert_non_null(
+		strstr(bench.relayed, "Contact: <sips:c@y.test>\r\nContact: "
+				      "<tel:+1555>;q=0.1\r\nContact: <mailto:b@x.test>\r\n"));
 	assert_null(strstr(bench.relayed, "d@y.test"));
 	assert_non_null(strstr(bench.relayed, "X-Other: kept"));
 	bench_close(&bench);
@@ -832,7 +838,7 @@ static void unsupported_scheme_of_our_making(void **state)
 	bench_close(&bench);
 }
 
-/* ---- the caller of the queue ----------------------------------------------------------------------------------------- */
+/* ---- the caller of the queue ------------------------ */
 
 /* A START that fails at once, while the actions are still being taken. */
 static void failures_inside_the_loop(void **state)
@@ -857,245 +863,6 @@ static void a_final_waits_in_the_queue(void **state)
 	expect("RELAY 486; FINISHED; ");
 	assert_non_null(strstr(bench.relayed, "SIP/2.0 486 Test\r\n"));
 	bench_close(&bench);
-}
-
-/* ---- random runs ------------------------------------------------------------------------------------------------------- */
-
-#define RANDOM_BRANCHES 64
-
-struct run {
-	struct stw_random random;
-	bool started[RANDOM_BRANCHES], ended[RANDOM_BRANCHES], provisional[RANDOM_BRANCHES];
-	bool cancelled[RANDOM_BRANCHES];
-	uint32_t breadth[RANDOM_BRANCHES];
-	unsigned finals, successes, finished, pending, added;
-	bool invite, stopped;           /* a 2xx, 6xx, CANCEL or final was there */
-};
-
-static void run_relay(struct run *run, const struct stw_proxy_action *action)
-{
-	unsigned code = action->response->code;
-
-	assert_true(run->invite || code >= 200);
-	if (code < 200) {
-		assert_int_equal(run->finals + run->successes, 0);
-	} else if (code < 300) {
-		run->successes++;
-	} else {
-		assert_int_equal(run->successes, 0);
-		assert_true(code != 503 && code != 430);
-		assert_true(run->invite || code != 408);
-		run->finals++;
-	}
-}
-
-static void run_start(struct run *run, const struct stw_proxy_action *action)
-{
-	unsigned i, breadth_used = 0;
-
-	assert_true(action->branch < RANDOM_BRANCHES);
-	assert_false(run->stopped);
-	assert_false(run->started[action->branch]);
-	assert_true(action->branch == 0 || run->started[action->branch - 1]);
-	assert_true(action->max_breadth > 0);
-	run->started[action->branch] = true;
-	run->breadth[action->branch] = action->max_breadth;
-	run->pending++;
-	for (i = 0; i < RANDOM_BRANCHES; i++)
-		breadth_used += run->started[i] && !run->ended[i] ? run->breadth[i] : 0;
-	assert_true(breadth_used <= 7);
-}
-
-static void run_cancel(struct run *run, unsigned branch)
-{
-	assert_true(run->invite);
-	assert_true(run->started[branch] && !run->ended[branch]);
-	assert_true(run->provisional[branch]);
-	assert_false(run->cancelled[branch]);
-	run->cancelled[branch] = true;
-}
-
-static void run_take(struct run *run)
-{
-	struct stw_proxy_action action;
-
-	while ((action = stw_response_context_next(bench.context)).kind != STW_PROXY_NOTHING) {
-		switch (action.kind) {
-		case STW_PROXY_START:
-			run_start(run, &action);
-			break;
-		case STW_PROXY_CANCEL:
-			run_cancel(run, action.branch);
-			break;
-		case STW_PROXY_RELAY:
-			run_relay(run, &action);
-			break;
-		case STW_PROXY_ANSWER:
-			assert_true(run->invite || action.cause->code != 408);
-			assert_int_equal(run->successes, 0);
-			run->finals++;
-			break;
-		case STW_PROXY_ABANDON:
-			assert_false(run->invite);
-			run->finals++;
-			break;
-		case STW_PROXY_FINISHED:
-			run->finished++;
-			assert_int_equal(run->pending, 0);
-			break;
-		case STW_PROXY_TIMER_C:
-			assert_true(run->invite);
-			break;
-		case STW_PROXY_NOTHING:
-			break;
-		}
-	}
-	run->stopped = run->stopped || run->finals || run->successes;
-	assert_int_equal(stw_response_context_pending(bench.context), run->pending);
-}
-
-static void run_end(struct run *run, unsigned branch)
-{
-	if (!run->started[branch] || run->ended[branch])
-		return;
-	run->ended[branch] = true;
-	run->pending--;
-}
-
-static void run_respond(struct run *run, unsigned branch)
-{
-	static const unsigned codes[] = { 100, 100, 180, 180, 183, 183, 200, 302, 301, 401, 404, 408,
-		416, 430, 480, 486, 487, 487, 500, 503, 503, 603 };
-	static const char *const contacts[] = { "", "Contact: <sip:n1@n.test>, <sip:n2@n.test>\r\n",
-		"Contact: <sips:n3@n.test>, <sip:n4@n.test>;q=0.2\r\nRetry-After: 5\r\n" };
-	unsigned code = codes[stw_random_below(&run->random, STW_ARRAY_SIZE(codes))];
-	bool misfit = stw_random_below(&run->random, 20) == 0;
-
-	response_make(bench.response, code, run->invite ? "INVITE" : "MESSAGE",
-		misfit ? "From: <sip:a@a>;tag=f2\r\nTo: <sip:b@b>\r\nCall-ID: c1@a\r\n" : IDENTITY("t"),
-		contacts[stw_random_below(&run->random, STW_ARRAY_SIZE(contacts))]);
-	if (run->started[branch] && !run->ended[branch] && !misfit) {
-		run->provisional[branch] = run->provisional[branch] || code < 200;
-		run->stopped = run->stopped || code >= 600;
-	}
-	if (code >= 200)
-		run_end(run, branch);
-	stw_response_context_response(bench.context, branch, &bench.response->msg);
-}
-
-static unsigned run_branch(struct run *run)
-{
-	unsigned n = 0;
-
-	while (n < RANDOM_BRANCHES && run->started[n])
-		n++;
-	return n ? (unsigned)stw_random_below(&run->random, n) : 0;
-}
-
-static void run_add(struct run *run)
-{
-	char uri[40];
-
-	if (run->added >= 8)
-		return;
-	snprintf(uri, sizeof(uri), "%s%u@x.test", run->added == 3 ? "tel:+1" : "sip:r", run->added);
-	run->added++;
-	assert_int_equal(bench_add(&bench, uri, (unsigned)stw_random_below(&run->random, 3) * 500), 0);
-	if (stw_random_below(&run->random, 2))
-		stw_response_context_start(bench.context);
-}
-
-static void run_step(struct run *run)
-{
-	unsigned branch = run_branch(run);
-
-	switch (stw_random_below(&run->random, 40)) {
-	case 0:
-		stw_response_context_cancel(bench.context, STW_STR("Reason: SIP;cause=1\r\n"));
-		run->stopped = run->stopped || run->invite;
-		break;
-	case 1:
-		run_end(run, branch);
-		stw_response_context_timeout(bench.context, branch);
-		break;
-	case 2:
-		run_end(run, branch);
-		stw_response_context_failed(bench.context, branch, NULL);
-		break;
-	case 3:
-		if (run->invite && (!run->provisional[branch] || run->cancelled[branch]))
-			run_end(run, branch);
-		stw_response_context_timer_c(bench.context, branch);
-		break;
-	case 4:
-		stw_response_context_no_answer(bench.context);
-		break;
-	case 5:
-	case 6:
-	case 7:
-		run_add(run);
-		break;
-	default:
-		run_respond(run, branch);
-		break;
-	}
-	run_take(run);
-}
-
-/* All that is pending comes to its end at last. */
-static void run_finish(struct run *run)
-{
-	unsigned i, rounds;
-
-	stw_response_context_start(bench.context);
-	run_take(run);
-	for (rounds = 0; run->pending && rounds < 100; rounds++) {
-		for (i = 0; i < RANDOM_BRANCHES; i++) {
-			if (!run->started[i] || run->ended[i])
-				continue;
-			run_end(run, i);
-			stw_response_context_timeout(bench.context, i);
-			run_take(run);
-		}
-	}
-	if (!run->finals && !run->successes) {          /* nothing was ever tried */
-		assert_false(run->started[0]);
-		stw_response_context_cancel(bench.context, STW_STR_NONE);
-		run_take(run);
-	}
-}
-
-static void random_runs(void **state)
-{
-	struct run run;
-	uint64_t seed;
-	unsigned step;
-
-	for (seed = 1; seed <= 5000; seed++) {
-		memset(&run, 0, sizeof(run));
-		stw_random_seed(&run.random, seed);
-		run.invite = stw_random_below(&run.random, 4) != 0;
-		bench_open(&bench, run.invite ? "INVITE" : "MESSAGE", "sip:bob@example.test",
-			"Max-Breadth: 7\r\n");
-		bench.options.recurse = stw_random_below(&run.random, 2);
-		bench.options.serial_fallback = stw_random_below(&run.random, 4) != 0;
-		do
-			run_add(&run);
-		while (stw_random_below(&run.random, 3));
-		run_take(&run);
-		for (step = 0; step < 60; step++)
-			run_step(&run);
-		run_finish(&run);
-		assert_int_equal(run.pending, 0);
-		if (run.invite) {
-			assert_true(run.finals == 1 || (run.finals == 0 && run.successes > 0));
-			assert_int_equal(run.finished, 1);
-		} else if (run.started[0]) {
-			assert_int_equal(run.finals + run.successes, 1);
-			assert_int_equal(run.finished, 1);
-		}
-		bench_close(&bench);
-	}
 }
 
 int main(void)
@@ -1149,7 +916,6 @@ int main(void)
 		cmocka_unit_test(unsupported_scheme_of_our_making),
 		cmocka_unit_test(failures_inside_the_loop),
 		cmocka_unit_test(a_final_waits_in_the_queue),
-		cmocka_unit_test(random_runs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

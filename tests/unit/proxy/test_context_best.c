@@ -7,13 +7,33 @@
 /* Codes in the order of the table; "=" joins those of equal rank. */
 static const char *const ladder[] = {
 	"600=603=604=606=607=608=699",
-	"302", "300", "301", "380", "305",
-	"401=407", "420", "415", "484",
-	("494=421=417=422=423=424=425=428=429=433=436=437=438=440=469=470=413=414=416=406=412=485=488"
+	"302",
+	"300",
+	"301",
+	"380",
+	"305",
+	"401=407",
+	"420",
+	"415",
+	"484",
+	("494=421=417=422=423=424=425=428=429=433=436=437=438=440=469=470=413=414=416=406=412=485="
+	 "488"
 	 "=489=493"),
-	"486", "480", "403=402", "410=404=405", "400=409=411=439=481=483=491=499",
-	"408", "487", "482", "430",
-	"580", "513=505=501=555", "500=599", "504", "502", "503",
+	"486",
+	"480",
+	"403=402",
+	"410=404=405",
+	"400=409=411=439=481=483=491=499",
+	"408",
+	"487",
+	"482",
+	"430",
+	"580",
+	"513=505=501=555",
+	"500=599",
+	"504",
+	"502",
+	"503",
 };
 
 static void ranks_of_the_table(void **state)
@@ -123,7 +143,8 @@ static void no_candidate(void **state)
 
 	bench_open(&bench, "MESSAGE", "sip:bob@example.test", "");
 	bench_fork(&bench, 1);
-	bench_respond_as(&bench, 0, 200, "From: <sip:a@a>;tag=f1\r\nTo: <sip:b@b>\r\nCall-ID: x\r\n", "");
+	bench_respond_as(
+		&bench, 0, 200, "From: <sip:a@a>;tag=f1\r\nTo: <sip:b@b>\r\nCall-ID: x\r\n", "");
 	assert_string_equal(bench.log, "ANSWER 480 no-target-answered; FINISHED; ");
 	bench_close(&bench);
 }
@@ -164,8 +185,7 @@ static void challenges_are_merged(void **state)
 	bench_open(&bench, "INVITE", "sip:bob@example.test", "");
 	bench_fork(&bench, 4);
 	bench_respond(&bench, 0, 486, "");
-	bench_respond(&bench, 1, 407,
-		"Proxy-Authenticate: Digest realm=\"a\", nonce=\"1\"\r\n");
+	bench_respond(&bench, 1, 407, "Proxy-Authenticate: Digest realm=\"a\", nonce=\"1\"\r\n");
 	bench_respond(&bench, 2, 401,
 		"WWW-Authenticate: Digest realm=\"b\",\r\n nonce=\"2\"\r\nX-Other: no\r\n"
 		"www-authenticate: Digest  realm=\"b\", algorithm=SHA-256\r\n");
@@ -176,7 +196,7 @@ static void challenges_are_merged(void **state)
 		"www-authenticate: Digest  realm=\"b\", algorithm=SHA-256\r\n"
 		"Proxy-Authenticate: Digest realm=\"c\"\r\n");
 	assert_non_null(strstr(bench.relayed, "realm=\"a\""));
-	assert_null(strstr(bench.relayed, "tag=t1"));   /* merged: a new To tag */
+	assert_null(strstr(bench.relayed, "tag=t1")); /* merged: a new To tag */
 	assert_non_null(strstr(bench.relayed, "To: <sip:bob@example.test>;tag="));
 	bench_close(&bench);
 }
@@ -248,8 +268,8 @@ static void transport_failure_counts_as_503(void **state)
 
 	bench_open(&bench, "INVITE", "sip:bob@example.test", "");
 	bench_fork(&bench, 2);
-	INPUT(&bench, stw_response_context_failed(
-			      bench.context, 0, &stw_cause_downstream_unavailable));
+	INPUT(&bench,
+		stw_response_context_failed(bench.context, 0, &stw_cause_downstream_unavailable));
 	INPUT(&bench, stw_response_context_failed(bench.context, 1, &stw_cause_flow_failed));
 	assert_string_equal(bench.log, "ANSWER 480 flow-failed; FINISHED; ");
 	bench_close(&bench);
@@ -266,8 +286,8 @@ static void all_busy_is_an_option(void **state)
 		bench_fork(&bench, 2);
 		bench_respond(&bench, 0, 486, "");
 		bench_respond(&bench, 1, on == 2 ? 404 : 486, "");
-		assert_string_equal(bench.log, on == 1 ? "ANSWER 600 all-busy; FINISHED; "
-						       : "RELAY 486; FINISHED; ");
+		assert_string_equal(bench.log,
+			on == 1 ? "ANSWER 600 all-busy; FINISHED; " : "RELAY 486; FINISHED; ");
 		bench_close(&bench);
 	}
 }
