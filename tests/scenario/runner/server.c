@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The core with its configuration, store, users and notes. */
+#include "runner.h"
+
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULTS                                                                                           \
+	"domains=[example.com]; listen=[udp:192.0.2.100:5060, tcp:192.0.2.100:5060]; "                      \
+	"auth.required=false; auth.insecure_listen=true; store=\"memory:\""
+
+/* ---- configuration: "key=value" items become one YAML mapping with dotted keys unfolded ------------ */
+
+struct setting {
+	struct stw_str group, key, value; /* group empty: no dot */
+};
+
+static unsigned settings_split(struct stw_str items, struct setting *v, unsigned max)
+{
+	struct stw_str item;
+	unsigned i, n = 0;
+
+	while (next_item(&items, ';', &item)) {
+		size_t equal = stw_str_find(item, '=', 0), dot;
+		struct setting setting = { STW_STR_NONE, stw_str_trim(stw_str_cut(item, 0, equal)),
+			stw_str_trim(stw_str_cut(item, equal + 1, item.len)) };
+
+		dot = stw_str_find(setting.key, '.', 0);
+		if (dot < setting.key.len) {
+			setting.group = stw_str_cut(setting.key, 0, dot);
+			setting.key = stw_str_cut(setting.key, dot + 1, setting.key.len);
+		}
+		for (i = 0; i < n; i++) {
+			if (stw_str_equal(v[i].group, setting.group) && stw_str_equal(v[i].key, setting.key))
+				break;
+		}
+		if (i == max)
+			return n;
+		v[i] = setting;
+		n += i == n;
+	}
+	return n;
+}
+
+static void settings_write(struct stw_writer *yaml, const struct setting *v, unsigned n)
+{
+	bool done[128] = { false };
+	unsigned i, j;
+
+	for (i = 0; i < n; i++) {
+		if (done[i])
+			continue;
+		if (!v[i].group.len) {
+			stw_write_format(yaml, "%.*s: %.*s\n", STW_STR_ARG(v[i].key), STW_STR_ARG(v[i].value));
+			continue;
+		}
+		stw_write_format(yaml, "%.*s:\n", STW_STR_ARG(v[i].group));
+		for (j = i; j < n; j++) {
+			if (!stw_str_equal(v[i].group, v[j].group))
+				continue;
+			done[j] = true;
+			stw_write_format(yaml, "  %.*s: %.*s\n", STW_STR_ARG(v[j].key), STW_STR_ARG(v[j].value));
+		}
+	}
+}
+
+static int config_make(struct scenario *s, struct stw_config **ret)
+{
+	struct setting v[128];
+	struct stw_config_errors errors = { .n = 0 };
+	struct stw_writer yaml;
+	char buffer[16384];
+	struct stw_str all = print(s, DEFAULTS "%.*s", STW_STR_ARG(s->settings));
+
+	if (s->store_dir[0])
+		all = print(s, "%.*s; store=\"sqlite:%s/strowger.db\"", STW_STR_ARG(all), s->store_dir);
+	stw_writer_init(&yaml, buffer, sizeof(buffer));
+	settings_write(&yaml, v, settings_split(all, v, STW_ARRAY_SIZE(v)));
+	if (stw_config_parse("server:", yaml.ptr, yaml.len, &errors, ret) < 0)
+		return fail(s, "configuration: %s", errors.n ? errors.v[0].text : "cannot be read");
+	return 0;
+}
+
+int server_setting(struct scenario *s, struct stw_str item)
+{
+	s->settings = print(s, "%.*s; %.*s", STW_STR_ARG(s->settings), STW_STR_ARG(item));
+	return 0;
+}
+
+int server_reload(struct scenario *s, struct stw_str item)
+{
+	const struct stw_option *option;
+	struct stw_config *config;
+
+	server_setting(s, item);
+	if (config_make(s, &config) < 0)
+		return -1;
+	option = stw_config_restart_needed(s->config, config);
+	if (option) {
+		stw_config_unref(config);
+		return fail(s, "%s needs a restart", option->key);
+	}
+	stw_core_reload(s->core, config);
+	stw_config_unref(s->config);
+	s->config = config;
+	return 0;
+}
+
+/* ---- notes -------------------------------------------------------------------------------------- */
+
+static const char *note_title(enum stw_note_kind kind)
+{
+	switch (kind) {
+	case STW_NOTE_TIMEOUT:
+		return "gives up";
+	case STW_NOTE_FAILURE:
+		return "cannot send";
+	case STW_NOTE_DROPPED:
+		return "drops";
+	default:
+		return "answers";
+	}
+}
+
+static void note_facts(struct scenario *s, struct note *note, const struct stw_refusal *refusal)
+{
+	unsigned i;
+
+	note->facts = STW_STR("");
+	if (!refusal)
+		return;
+	note->option = keep(s, stw_str_from(refusal->option));
+	for (i = 0; i < refusal->fact_count; i++)
+		note->facts = print(s, "%.*s%s%s=%.*s", STW_STR_ARG(note->facts), i ? " " : "",
+			refusal->facts[i].key, STW_STR_ARG(refusal->facts[i].value));
+}
+
+static void server_log(void *context, const struct stw_note *what, struct stw_str place)
+{
+	struct scenario *s = context;
+	struct note *note;
+
+	if (what->kind != STW_NOTE_RESPONSE_OUT && what->kind < STW_NOTE_TIMEOUT)
+		return;
+	if (what->kind == STW_NOTE_RETRANSMISSION)
+		return;
+	note = make(s, sizeof(*note));
+	note->kind = what->kind;
+	note->method = what->method;
+	note->code = what->code;
+	note->order = ++s->order;
+	note->at_ms = s->now.mono_ms;
+	note->call_id = what->msg ? keep(s, what->msg->call_id) : STW_STR_NONE;
+	note->place = keep(s, place);
+	note->cause = what->cause;
+	note_facts(s, note, what->refusal);
+	note->older = s->notes;
+	s->notes = note;
+	if (note->cause) {
+		cause_seen(note->cause, false);
+		tell(s, "    server %s, cause %s  %.*s", note_title(note->kind), note->cause->id,
+			STW_STR_ARG(note->facts));
+	}
+}
+
+/* ---- life ---------------------------------------------------------------------------------------- */
+
+static int users_add(struct scenario *s)
+{
+	struct stw_user_row rows[16] = { 0 };
+	struct stw_job job = { .kind = STW_JOB_USER_SET, .now = s->now, .users = rows };
+	struct party *party;
+
+	for (party = s->parties; party; party = party->next) {
+		struct stw_user_row *row = &rows[job.user_count];
+		struct stw_str full = print(s, "%.*s@%.*s", STW_STR_ARG(party->name), STW_STR_ARG(s->domain));
+
+		if (!party->user || job.user_count == STW_ARRAY_SIZE(rows))
+			continue;
+		row->user = party->name;
+		row->domain = s->domain;
+		stw_ha1_make(party->name, s->domain, party->password, &row->ha1_user);
+		stw_ha1_make(full, s->domain, party->password, &row->ha1_user_domain);
+		job.user_count++;
+	}
+	if (!job.user_count)
+		return 0;
+	if (stw_store_submit(s->store, &job) < 0)
+		return fail(s, "the store takes no users");
+	stw_store_run(s->store);
+	if (stw_store_result(s->store) != &job || job.cause)
+		return fail(s, "the store could not add the users");
+	return 0;
+}
+
+static int store_start(struct scenario *s)
+{
+	struct stw_hash_key key = { 1, 2 };
+	struct stw_store_options options = { .path = s->config->store };
+	char error[400] = "";
+
+	if (stw_location_new(key, &s->location) < 0 || stw_directory_new(key, &s->directory) < 0)
+		return fail(s, "no memory");
+	options.location = s->location;
+	options.directory = s->directory;
+	if (stw_store_open(&options, s->now, &s->store, error, sizeof(error)) < 0)
+		return fail(s, "store: %s", error);
+	return 0;
+}
+
+static int core_start(struct scenario *s)
+{
+	struct stw_core_options options = { .config = s->config, .store = s->store, .location = s->location,
+		.directory = s->directory, .io = &world_ops, .io_user = s, .listeners = &s->listeners,
+		.seed = 4711, .key = { 3, 4 }, .log = server_log, .log_context = s };
+	unsigned i;
+
+	memset(options.nonce_secret, 'n', sizeof(options.nonce_secret));
+	s->listeners = s->config->listen;
+	for (i = 0; i < s->listeners.n && i < STW_ARRAY_SIZE(options.local_addrs); i++)
+		options.local_addrs[options.local_addr_count++] = s->listeners.v[i].bind;
+	if (stw_core_new(&options, s->now, &s->core) < 0)
+		return fail(s, "the core does not start");
+	return 0;
+}
+
+int server_start(struct scenario *s)
+{
+	if (config_make(s, &s->config) < 0)
+		return -1;
+	s->domain = s->config->domains[0];
+	if (store_start(s) < 0 || users_add(s) < 0)
+		return -1;
+	return core_start(s);
+}
+
+static void server_end(struct scenario *s)
+{
+	s->core = stw_core_free(s->core);
+	if (s->store)
+		s->store = stw_store_close(s->store);
+	s->location = stw_location_free(s->location);
+	s->directory = stw_directory_free(s->directory);
+}
+
+/* A new process over the same store: what was in memory is gone. */
+int server_restart(struct scenario *s)
+{
+	server_end(s);
+	world_forget_flows(s);
+	return store_start(s) < 0 ? -1 : core_start(s);
+}
+
+/* Another process holds the file: no commit succeeds. */
+int server_store_fails(struct scenario *s, bool fails)
+{
+	sqlite3 *db = s->store_lock;
+
+	if (!fails) {
+		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+		sqlite3_close(db);
+		s->store_lock = NULL;
+		return 0;
+	}
+	if (sqlite3_open(print(s, "%s/strowger.db", s->store_dir).ptr, &db) != SQLITE_OK ||
+		sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
+		return fail(s, "the store could not be locked: %s", sqlite3_errmsg(db));
+	s->store_lock = db;
+	return 0;
+}
+
+static void server_answered(struct stw_question *question)
+{
+}
+
+int server_check_empty(struct scenario *s)
+{
+	static const char *const counters[] = { "transactions", "requests", "connections" };
+	struct stw_question question = { .kind = STW_QUESTION_STATUS, .answered = server_answered };
+	json_int_t left;
+	size_t i;
+
+	stw_core_question(s->core, &question);
+	for (i = 0; i < STW_ARRAY_SIZE(counters); i++) {
+		left = json_integer_value(json_object_get(question.answer, counters[i]));
+		if (left)
+			fail(s, "at the end %lld %s are left in the server", (long long)left, counters[i]);
+	}
+	json_decref(question.answer);
+	if (!stw_core_idle(s->core))
+		return fail(s, "at the end the core still has something to do");
+	return s->failed ? -1 : 0;
+}
+
+void server_stop(struct scenario *s)
+{
+	if (s->store_lock)
+		server_store_fails(s, false);
+	server_end(s);
+	s->config = stw_config_unref(s->config);
+	if (!s->store_dir[0])
+		return;
+	unlink(print(s, "%s/strowger.db", s->store_dir).ptr);
+	unlink(print(s, "%s/strowger.db-wal", s->store_dir).ptr);
+	unlink(print(s, "%s/strowger.db-shm", s->store_dir).ptr);
+	rmdir(s->store_dir);
+}

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Time, network and names: the io of the core without a socket, a clock or a sleep. */
+#include "runner.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <strowger/rcu.h>
+
+#define ANSWER_MS 4000 /* of a name server or a host that does not answer */
+#define STEPS_MAX 100000
+
+/* ---- parties ---------------------------------------------------------------------- */
+
+struct party *party_find(struct scenario *s, struct stw_str name)
+{
+	struct party *party = s->parties;
+
+	while (party && !stw_str_equal(party->name, name))
+		party = party->next;
+	return party;
+}
+
+struct party *party_add(struct scenario *s, const char *name, const char *addr, bool user)
+{
+	struct party *party = make(s, sizeof(*party));
+
+	party->name = party->password = keep(s, stw_str_from(name));
+	if (address_read(stw_str_from(addr), &party->addr) < 0) {
+		fail(s, "%s: \"%s\" is no address", name, addr);
+		return NULL;
+	}
+	party->user = user;
+	party->pending_end = &party->pending;
+	party->next = s->parties;
+	s->parties = party;
+	return party;
+}
+
+void world_parties(struct scenario *s)
+{
+	static const struct {
+		const char *name, *addr;
+		bool user;
+	} rows[] = {
+		{ "alice", "192.0.2.1", true }, { "bob", "192.0.2.2", true }, { "carol", "192.0.2.3", true },
+		{ "dave", "192.0.2.4", true }, { "p1", "192.0.2.11", false }, { "p2", "192.0.2.12", false },
+		{ "p3", "192.0.2.13", false }, { "p4", "192.0.2.14", false }, { "mallory", "203.0.113.66", false },
+	};
+	size_t i;
+
+	for (i = 0; i < STW_ARRAY_SIZE(rows); i++)
+		party_add(s, rows[i].name, rows[i].addr, rows[i].user);
+	s->nobody = party_add(s, "nobody", "192.0.2.255", false);
+}
+
+static struct party *party_at(struct scenario *s, const struct stw_addr *addr)
+{
+	struct party *party = s->parties;
+
+	while (party && !stw_addr_equal(&party->addr, addr))
+		party = party->next;
+	return party ? party : s->nobody;
+}
+
+/* ---- messages -------------------------------------------------------------------------- */
+
+struct message *message_new(struct scenario *s, struct party *party, struct stw_str text)
+{
+	struct message *message = make(s, sizeof(*message));
+	struct stw_fault fault;
+
+	message->party = party;
+	message->text = text;
+	message->at_ms = s->now.mono_ms;
+	message->order = ++s->order;
+	message->msg.fields = make(s, STW_MSG_FIELDS_MAX * sizeof(*message->msg.fields));
+	message->msg.field_capacity = STW_MSG_FIELDS_MAX;
+	message->parsed = stw_msg_parse(&message->msg, text.ptr, text.len, NULL, &fault) == 0 &&
+			  stw_msg_check(&message->msg, &fault) == 0;
+	return message;
+}
+
+static struct message *party_gets(struct scenario *s, struct party *party, struct stw_str text,
+	const struct stw_hop *hop)
+{
+	struct message *message = message_new(s, party, text);
+
+	message->from_server = true;
+	message->hop = *hop;
+	if (party->silent)
+		return message;
+	*party->pending_end = message;
+	party->pending_end = &message->next;
+	return message;
+}
+
+static struct happening *happen(struct scenario *s, uint64_t delay_ms, enum stw_io_event_kind kind)
+{
+	struct happening *happening = make(s, sizeof(*happening)), **at = &s->happenings;
+
+	happening->due_ms = s->now.mono_ms + delay_ms;
+	happening->event.kind = kind;
+	while (*at && (*at)->due_ms <= happening->due_ms)
+		at = &(*at)->next;
+	happening->next = *at;
+	*at = happening;
+	return happening;
+}
+
+/* ---- what the core asks of the world ------------------------------------------------------- */
+
+static struct sim_flow *flow_find(struct scenario *s, struct stw_flow_id id)
+{
+	return id.generation && id.slot < FLOWS_MAX ? &s->flows[id.slot] : NULL;
+}
+
+static int ops_send(void *io, const struct stw_hop *hop, struct stw_slices slices)
+{
+	struct scenario *s = io;
+	size_t bytes = stw_slices_bytes(slices);
+	char *buffer = make(s, bytes + 1);
+	struct sim_flow *flow = NULL;
+	struct party *party;
+	struct message *message;
+
+	stw_slices_flatten(slices, buffer);
+	if (stw_transport_reliable(hop->transport)) {
+		flow = flow_find(s, hop->flow);
+		if (!flow || flow->state == FLOW_CLOSED || flow->state == FLOW_FREE)
+			return -ENOTCONN;
+	}
+	party = flow ? flow->party : party_at(s, &hop->remote);
+	if (flow && flow->state == FLOW_OPENING && (party->connect_fails || party->connect_hangs))
+		return 0;
+	if (!flow && party->unreachable) {
+		struct happening *refused = happen(s, 0, STW_IO_SEND_FAILED);
+
+		refused->event.hop = *hop;
+		refused->event.error = ECONNREFUSED;
+		tell(s, "server -x %.*s  (unreachable)", STW_STR_ARG(party->name));
+		return 0;
+	}
+	message = party_gets(s, party, (struct stw_str){ buffer, bytes }, hop);
+	if (flow && bytes == 2)
+		message->kind = MESSAGE_PONG;
+	tell(s, "server -> %.*s  %.*s%s", STW_STR_ARG(party->name), STW_STR_ARG(message_name(s, message)),
+		flow ? "  via tcp" : "");
+	return 0;
+}
+
+static struct sim_flow *flow_new(struct scenario *s, struct party *party, struct stw_hop *hop)
+{
+	uint32_t slot = 0;
+
+	while (slot < FLOWS_MAX && s->flows[slot].state != FLOW_FREE)
+		slot++;
+	if (slot == FLOWS_MAX)
+		return NULL;
+	hop->flow = (struct stw_flow_id){ .slot = slot, .generation = 1 };
+	s->flows[slot] = (struct sim_flow){ FLOW_OPENING, *hop, party };
+	return &s->flows[slot];
+}
+
+static int ops_open(void *io, const struct stw_hop *hop, struct stw_flow_id *ret)
+{
+	struct scenario *s = io;
+	struct stw_hop own = *hop;
+	struct party *party = party_at(s, &hop->remote);
+	struct sim_flow *flow = flow_new(s, party, &own);
+	struct happening *answer;
+	bool fails = party == s->nobody || party->connect_fails || party->connect_hangs;
+
+	if (!flow)
+		return -ENOBUFS;
+	tell(s, "server connects to %.*s%s", STW_STR_ARG(party->name), fails ? "  (fails)" : "");
+	answer = happen(s, party->connect_hangs ? ANSWER_MS : 0, fails ? STW_IO_CLOSED : STW_IO_OPENED);
+	answer->event.hop = own;
+	if (fails)
+		answer->event.error = party->connect_hangs ? ETIMEDOUT : ECONNREFUSED;
+	*ret = own.flow;
+	return 0;
+}
+
+static void ops_close(void *io, struct stw_flow_id id)
+{
+	struct scenario *s = io;
+	struct sim_flow *flow = flow_find(s, id);
+
+	if (!flow || flow->state == FLOW_CLOSED)
+		return;
+	flow->state = FLOW_CLOSED;
+	party_gets(s, flow->party, STW_STR(""), &flow->hop)->kind = MESSAGE_CLOSED;
+	tell(s, "server closes the connection of %.*s", STW_STR_ARG(flow->party->name));
+}
+
+static int ops_resolve(void *io, struct stw_str name, uint64_t query)
+{
+	struct scenario *s = io;
+	const struct dns_entry *entry = s->names;
+	struct happening *answer;
+
+	while (entry && !stw_str_equal_nocase(entry->name, name))
+		entry = entry->next;
+	answer = happen(s, entry && entry->timeout ? ANSWER_MS : 0, STW_IO_RESOLVED);
+	answer->event.query = query;
+	if (entry && entry->addr_count) {
+		memcpy(answer->addrs, entry->addrs, sizeof(answer->addrs));
+		answer->event.addr_count = entry->addr_count;
+		answer->event.addrs = answer->addrs;
+	} else {
+		answer->event.error = entry && entry->timeout ? -ETIMEDOUT : -ENOENT;
+	}
+	tell(s, "server asks for the address of %.*s", STW_STR_ARG(name));
+	return 0;
+}
+
+const struct stw_io_ops world_ops = { ops_send, ops_open, ops_close, ops_resolve };
+
+/* ---- what the parties do ---------------------------------------------------------------------- */
+
+static int listener_hop(struct scenario *s, struct party *party, enum stw_transport transport, struct stw_hop *ret)
+{
+	int index = stw_listener_for(&s->listeners, transport, &party->addr, -1);
+
+	if (index < 0)
+		return fail(s, "the server has no listener that %.*s can reach", STW_STR_ARG(party->name));
+	*ret = (struct stw_hop){ .transport = transport, .remote = party->addr, .listener = (uint16_t)index,
+		.local = s->listeners.v[index].bind };
+	return 0;
+}
+
+static struct sim_flow *party_flow(struct scenario *s, struct party *party)
+{
+	struct happening *opened;
+	struct sim_flow *flow;
+	struct stw_hop hop;
+	unsigned i;
+
+	for (i = 0; i < FLOWS_MAX; i++) {
+		if (s->flows[i].party == party &&
+			(s->flows[i].state == FLOW_OPEN || s->flows[i].state == FLOW_OPENING))
+			return &s->flows[i];
+	}
+	if (listener_hop(s, party, STW_TRANSPORT_TCP, &hop) < 0)
+		return NULL;
+	hop.remote.port = (uint16_t)(40000 + s->order % 20000);
+	flow = flow_new(s, party, &hop);
+	if (!flow) {
+		fail(s, "more than %d connections", FLOWS_MAX);
+		return NULL;
+	}
+	opened = happen(s, 0, STW_IO_OPENED);
+	opened->event.hop = hop;
+	opened->event.incoming = true;
+	return flow;
+}
+
+int world_bytes(struct scenario *s, struct party *party, struct stw_str bytes)
+{
+	struct sim_flow *flow = party_flow(s, party);
+	struct happening *happening;
+
+	if (!flow)
+		return -1;
+	happening = happen(s, 0, STW_IO_BYTES);
+	happening->event.hop = flow->hop;
+	happening->event.data = bytes.ptr;
+	happening->event.len = bytes.len;
+	return world_settle(s);
+}
+
+int world_send(struct scenario *s, struct party *party, bool reliable, const struct message *message)
+{
+	struct happening *happening;
+	struct stw_hop hop;
+
+	if (reliable)
+		return world_bytes(s, party, message->text);
+	if (listener_hop(s, party, STW_TRANSPORT_UDP, &hop) < 0)
+		return -1;
+	happening = happen(s, 0, STW_IO_DATAGRAM);
+	happening->event.hop = hop;
+	happening->event.data = message->text.ptr;
+	happening->event.len = message->text.len;
+	return world_settle(s);
+}
+
+void world_close(struct scenario *s, struct party *party)
+{
+	unsigned i;
+
+	for (i = 0; i < FLOWS_MAX; i++) {
+		struct sim_flow *flow = &s->flows[i];
+
+		if ((party && flow->party != party) || (flow->state != FLOW_OPEN && flow->state != FLOW_OPENING))
+			continue;
+		flow->state = FLOW_CLOSED;
+		happen(s, 0, STW_IO_CLOSED)->event.hop = flow->hop;
+	}
+}
+
+/* The process of the server is gone, and all that was on its way to it. */
+void world_forget_flows(struct scenario *s)
+{
+	unsigned i;
+
+	for (i = 0; i < FLOWS_MAX; i++) {
+		if (s->flows[i].state != FLOW_FREE)
+			s->flows[i].state = FLOW_CLOSED;
+	}
+	s->happenings = NULL;
+}
+
+/* ---- time --------------------------------------------------------------------------------------- */
+
+/* The core has been told: the connection stands, or is no more. */
+static void flow_told(struct scenario *s, const struct stw_io_event *event)
+{
+	struct sim_flow *flow = flow_find(s, event->hop.flow);
+
+	if (!flow)
+		return;
+	if (event->kind == STW_IO_OPENED && flow->state == FLOW_OPENING)
+		flow->state = FLOW_OPEN;
+	else if (event->kind == STW_IO_CLOSED)
+		flow->state = FLOW_CLOSED;
+}
+
+static bool told_too_late(struct scenario *s, const struct stw_io_event *event)
+{
+	struct sim_flow *flow = flow_find(s, event->hop.flow);
+
+	return flow && event->kind != STW_IO_CLOSED && flow->state == FLOW_CLOSED;
+}
+
+static void batch(struct scenario *s, const struct stw_io_event *event)
+{
+	stw_core_begin(s->core, s->now);
+	if (event)
+		stw_core_event(s->core, event);
+	stw_core_work(s->core);
+	stw_core_end(s->core);
+	stw_rcu_quiescent();
+}
+
+static uint64_t next_due(const struct scenario *s)
+{
+	uint64_t next = stw_core_next(s->core);
+
+	return s->happenings && s->happenings->due_ms < next ? s->happenings->due_ms : next;
+}
+
+int world_step(struct scenario *s, uint64_t limit_ms)
+{
+	struct happening *happening = s->happenings;
+	uint64_t next = next_due(s);
+
+	if (next > limit_ms) {
+		s->now.wall_ms += (int64_t)(limit_ms - s->now.mono_ms);
+		s->now.mono_ms = limit_ms;
+		return 0;
+	}
+	if (next > s->now.mono_ms) {
+		s->now.wall_ms += (int64_t)(next - s->now.mono_ms);
+		s->now.mono_ms = next;
+	}
+	if (!happening || happening->due_ms > s->now.mono_ms) {
+		batch(s, NULL);
+		return 1;
+	}
+	s->happenings = happening->next;
+	if (!told_too_late(s, &happening->event)) {
+		flow_told(s, &happening->event);
+		batch(s, &happening->event);
+	}
+	return 1;
+}
+
+int world_settle(struct scenario *s)
+{
+	return world_advance(s, s->now.mono_ms);
+}
+
+int world_advance(struct scenario *s, uint64_t until_ms)
+{
+	unsigned steps = 0;
+
+	while (world_step(s, until_ms) > 0) {
+		if (++steps > STEPS_MAX)
+			return fail(s, "the core asks for its timers without end");
+	}
+	return s->failed ? -1 : 0;
+}
+
+/* No message and no drop waits for its line. */
+bool world_quiet(const struct scenario *s)
+{
+	const struct party *party;
+	const struct note *note;
+
+	for (party = s->parties; party; party = party->next) {
+		if (party->pending)
+			return false;
+	}
+	for (note = s->notes; note; note = note->older) {
+		if (note->kind == STW_NOTE_DROPPED && !note->taken)
+			return false;
+	}
+	return true;
+}
