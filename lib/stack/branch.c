@@ -51,6 +51,7 @@ static void branch_end(struct branch *branch)
 	struct stw_stack *stack = branch_stack(branch);
 
 	branch->state = BRANCH_ENDED;
+	branch_unlist(branch);
 	stw_timer_stop(&stack->wheel, &branch->timer_c);
 	stw_timer_stop(&stack->wheel, &branch->fallback);
 	stw_timer_stop(&stack->wheel, &branch->cancel_wait);
@@ -114,8 +115,38 @@ static int branch_build(struct branch *branch, struct stw_str branch_id)
 	return err;
 }
 
+static bool branch_may_fall_back(const struct branch *branch)
+{
+	return branch->tcp_tried && branch->hop.transport == STW_TRANSPORT_TCP && branch->tx &&
+	       branch->state == BRANCH_SENDING && branch->tx->last_code == 0;
+}
+
+/* TCP did not take the large request: the datagram goes after all, same transaction (§18.1.1).
+ * @return 0; -ENOENT, -ENOMEM: that way is closed too */
+static int branch_fall_back(struct branch *branch)
+{
+	struct stw_stack *stack = branch_stack(branch);
+	struct stw_hop hop = branch->hop;
+	int err;
+
+	stw_timer_stop(&stack->wheel, &branch->fallback);
+	hop.transport = STW_TRANSPORT_UDP;
+	hop.flow = (struct stw_flow_id){ 0 };
+	err = stack_choose_listener(stack, &branch->box->request.source, &hop);
+	if (err < 0)
+		return err;
+	branch->hop = hop;
+	err = branch_build(branch, branch->tx->branch);
+	if (err < 0)
+		return err;
+	branch_tx_actions(branch, branch->tx, stw_tx_resend(branch->tx, branch->sent, false, stack->now), NULL);
+	return 0;
+}
+
 static void branch_transport_error(struct branch *branch, struct stw_tx *tx)
 {
+	if (tx == branch->tx && branch_may_fall_back(branch) && branch_fall_back(branch) == 0)
+		return;
 	branch_tx_actions(branch, tx, stw_tx_transport_error(tx, branch_stack(branch)->now), NULL);
 }
 
@@ -128,14 +159,31 @@ static void branch_transmit(struct branch *branch, struct stw_tx *tx, struct stw
 		branch_transport_error(branch, tx);
 }
 
-/* A request that is too large for a datagram goes by TCP if we have it (§18.1.1). */
+/* A connection to the hop that is not known to be still opening takes the request at once. */
+static bool branch_finds_open_flow(const struct branch *branch)
+{
+	const struct stw_stack *stack = branch->box->request.stack;
+	const struct branch *other;
+	struct stw_flow_id flow;
+
+	if (stw_flows_find(stack->flows, branch->hop.transport, &branch->hop.remote, &flow) < 0)
+		return false;
+	for (other = stack->branches; other; other = other->all_next) {
+		if (stw_timer_running(&other->fallback) && stw_flow_id_equal(other->hop.flow, flow))
+			return false;
+	}
+	return true;
+}
+
+/* A request that is too large for a datagram goes by TCP if we have it (§18.1.1). Not without a transaction:
+ * nothing would notice that TCP did not take it. */
 static bool branch_goes_large(struct branch *branch)
 {
 	struct stw_stack *stack = branch_stack(branch);
 	struct stw_hop hop = branch->hop;
 
 	if (branch->hop.transport != STW_TRANSPORT_UDP || !stack->options.udp_oversize_tcp ||
-	    branch->target.has_hop || branch->tcp_tried ||
+	    branch->target.has_hop || branch->tcp_tried || branch->stateless ||
 	    stw_slices_bytes(branch->sent) <= STW_UDP_REQUEST_BYTES_MAX)
 		return false;
 	hop.transport = STW_TRANSPORT_TCP;
@@ -153,6 +201,7 @@ static void branch_open_transaction(struct branch *branch, struct stw_str branch
 	struct stw_tx_client_options options = { .method = msg->method, .method_name = stw_msg_method_name(msg),
 		.branch = branch_id, .request = branch->sent,
 		.reliable = stw_transport_reliable(branch->hop.transport) };
+	bool may_hang = branch->tcp_tried && !branch_finds_open_flow(branch);
 	unsigned actions;
 
 	if (stw_tx_client_new(stack->transactions, &options, stack->now, &branch->tx, &actions) < 0) {
@@ -164,18 +213,20 @@ static void branch_open_transaction(struct branch *branch, struct stw_str branch
 	branch->state = BRANCH_SENDING;
 	branch_note(branch, STW_NOTE_REQUEST_OUT, NULL, STW_STR_NONE);
 	branch_tx_actions(branch, branch->tx, actions, NULL);
-	if (branch->tcp_tried && branch->state == BRANCH_SENDING)
+	if (may_hang && branch_may_fall_back(branch))
 		stw_timer_start(&stack->wheel, &branch->fallback, stack->now.mono_ms + TCP_FALLBACK_MS);
 }
 
-/* The hop is known: give it a listener, build, and send. */
+/* The hop is known: give it a listener, build, and send. A phone that is reached where it came from is reached
+ * from where it knows us: its address translation lets nothing else in. */
 static void branch_send(struct branch *branch)
 {
 	struct stw_request *request = &branch->box->request;
+	struct stw_hop like = branch->target.has_hop ? branch->hop : request->source;
 	char buffer[STW_BRANCH_MAX];
 	struct stw_str id;
 
-	if (stack_choose_listener(request->stack, &request->source, &branch->hop) < 0) {
+	if (stack_choose_listener(request->stack, &like, &branch->hop) < 0) {
 		branch_fail(branch, &stw_cause_no_listener);
 		return;
 	}
@@ -323,10 +374,14 @@ void branch_resolved(struct stw_stack *stack, const struct stw_io_event *event)
 		branch = branch->all_next;
 	if (!branch)
 		return;
+	if (branch->unwanted) {
+		branch_fail(branch, &stw_cause_cancelled);
+		return;
+	}
 	for (i = 0; i < event->addr_count && branch->addr_count < BRANCH_ADDRS_MAX; i++) {
 		struct stw_hop probe = { .transport = branch->where.transport, .remote = event->addrs[i] };
 
-		if (stack_choose_listener(stack, NULL, &probe) == 0)
+		if (stw_addr_is_unicast(&probe.remote) && stack_choose_listener(stack, NULL, &probe) == 0)
 			branch->addrs[branch->addr_count++] = event->addrs[i];
 	}
 	if (branch->addr_count)
@@ -335,32 +390,6 @@ void branch_resolved(struct stw_stack *stack, const struct stw_io_event *event)
 		branch_fail(branch, &stw_cause_no_listener);
 	else
 		branch_fail(branch, event->error == -ENOENT ? &stw_cause_name_not_found : &stw_cause_name_timeout);
-}
-
-/* TCP did not take the large request: the datagram goes after all, same transaction (§18.1.1). */
-static void branch_fall_back(struct branch *branch)
-{
-	struct stw_stack *stack = branch_stack(branch);
-	struct stw_hop hop = branch->hop;
-	struct stw_str id = branch->tx->branch;
-
-	hop.transport = STW_TRANSPORT_UDP;
-	hop.flow = (struct stw_flow_id){ 0 };
-	if (stack_choose_listener(stack, &branch->box->request.source, &hop) < 0)
-		return;
-	stw_timer_stop(&stack->wheel, &branch->fallback);
-	branch->hop = hop;
-	if (branch_build(branch, id) < 0) {
-		branch_fail(branch, &stw_cause_out_of_memory);
-		return;
-	}
-	branch_tx_actions(branch, branch->tx, stw_tx_resend(branch->tx, branch->sent, false, stack->now), NULL);
-}
-
-static bool branch_may_fall_back(const struct branch *branch)
-{
-	return branch->tcp_tried && branch->hop.transport == STW_TRANSPORT_TCP && branch->tx &&
-	       branch->state == BRANCH_SENDING && branch->tx->last_code == 0;
 }
 
 void branch_flow_opened(struct stw_stack *stack, struct stw_flow_id flow)
@@ -373,23 +402,23 @@ void branch_flow_opened(struct stw_stack *stack, struct stw_flow_id flow)
 	}
 }
 
-/* A transport error of one branch changes the list of all: take the concerned ones first. */
+/* A transport error of one branch changes the list: take the concerned ones first. What is sent meanwhile is not
+ * concerned: it goes another way. */
 static void branch_each(struct stw_stack *stack, bool (*concerned)(const struct branch *, const struct stw_io_event *),
 			const struct stw_io_event *event)
 {
-	struct branch *branch = stack->branches;
+	struct branch *branch, *first = NULL, **end = &first;
 
-	while (branch) {
-		struct branch *next = branch->all_next;
-
-		if (concerned(branch, event)) {
-			if (branch_may_fall_back(branch))
-				branch_fall_back(branch);
-			else
-				branch_transport_error(branch, branch->tx);
-			next = next && next->all_link ? next : NULL;
-		}
-		branch = next;
+	for (branch = stack->branches; branch; branch = branch->all_next) {
+		if (!concerned(branch, event))
+			continue;
+		branch->concerned_next = NULL;
+		*end = branch;
+		end = &branch->concerned_next;
+	}
+	for (branch = first; branch; branch = branch->concerned_next) {
+		if (concerned(branch, event))
+			branch_transport_error(branch, branch->tx);
 	}
 }
 
@@ -423,7 +452,7 @@ static struct stw_msg *branch_sent_msg(struct branch *branch)
 	size_t bytes = stw_slices_bytes(branch->sent);
 	struct stw_msg *msg = stw_arena_zalloc(scratch, sizeof(*msg));
 	char *text = stw_arena_bytes(scratch, bytes);
-	struct stw_fault fault;
+	struct stw_fault fault = { 0 };
 
 	if (!msg || !text)
 		return NULL;
@@ -500,10 +529,21 @@ void branch_cancel(struct branch *branch, struct stw_str reason_lines)
 
 /* ---- what the client transactions ask for ----------------------------------------------------------- */
 
+/* Nobody waits for these any more: a name that is still asked or a next address is not tried (§16.7 step 10). */
+void branch_unwant_all(struct box *box)
+{
+	struct branch *branch;
+
+	for (branch = box->branches; branch; branch = branch->next)
+		branch->unwanted = true;
+}
+
 static void branch_pass_up(struct branch *branch, const struct stw_msg *response)
 {
 	if (response->code >= 200 && branch->state != BRANCH_ENDED)
 		branch_end(branch);
+	if (response->code / 100 == 2 || response->code >= 600)
+		branch_unwant_all(branch->box);
 	stw_response_context_response(branch->box->context, branch->index, response);
 	forward_run(branch->box);
 }
@@ -513,8 +553,7 @@ static void branch_no_answer(struct branch *branch, bool timeout)
 {
 	if (branch->state == BRANCH_ENDED)
 		return;
-	if (branch->addr_next < branch->addr_count && branch->tx->last_code == 0 &&
-	    !stw_response_context_final_sent(branch->box->context)) {
+	if (branch->addr_next < branch->addr_count && branch->tx->last_code == 0 && !branch->unwanted) {
 		branch->tx->user = NULL;
 		branch->tx = NULL;
 		branch->tcp_tried = false;
@@ -550,24 +589,35 @@ void branch_tx_actions(struct branch *branch, struct stw_tx *tx, unsigned action
 		branch_no_answer(branch, actions & STW_TX_TIMEOUT);
 }
 
+/* No answer will be waited for: the branch counts as ended. */
+static void branch_give_up(struct branch *branch)
+{
+	if (branch->tx)
+		stw_tx_forget(branch->tx);
+	branch_end(branch);
+	stw_response_context_timeout(branch->box->context, branch->index);
+	forward_run(branch->box);
+}
+
 void branch_timer(struct branch *branch, struct stw_timer *timer)
 {
 	switch (timer->kind) {
 	case TIMER_TCP_FALLBACK:
+		/* Without a way back to UDP the connection has its full time. */
 		if (branch_may_fall_back(branch))
-			branch_fall_back(branch);
+			(void)branch_fall_back(branch);
 		break;
 	case TIMER_C:
+		/* §16.8: without a 1xx there is nothing to cancel; some addresses were tried in turn. */
+		if (!branch->tx || branch->tx->last_code == 0) {
+			branch_give_up(branch);
+			break;
+		}
 		stw_response_context_timer_c(branch->box->context, branch->index);
 		forward_run(branch->box);
 		break;
 	case TIMER_CANCEL_WAIT:
-		/* §9.1: no final within 64*T1 of the CANCEL: the branch counts as ended. */
-		if (branch->tx)
-			stw_tx_forget(branch->tx);
-		branch_end(branch);
-		stw_response_context_timeout(branch->box->context, branch->index);
-		forward_run(branch->box);
+		branch_give_up(branch); /* §9.1: no final within 64*T1 of the CANCEL */
 		break;
 	}
 }

@@ -48,12 +48,22 @@ static void forward_abandon(struct box *box)
 		reply_tx_actions(box->request.tx, stw_tx_abandon(box->request.tx, stack->now), NULL);
 }
 
+/* call.ring_timeout runs for each group of targets anew. */
+static void forward_start_no_answer(struct box *box)
+{
+	struct stw_stack *stack = box->request.stack;
+
+	if (box->ring_timeout_ms && box->request.msg->method == STW_METHOD_INVITE)
+		stw_timer_start(&stack->wheel, &box->no_answer, stack->now.mono_ms + box->ring_timeout_ms);
+}
+
 static void forward_action(struct box *box, const struct stw_proxy_action *action)
 {
 	struct stw_wheel *wheel = &box->request.stack->wheel;
 
 	switch (action->kind) {
 	case STW_PROXY_START:
+		forward_start_no_answer(box);
 		branch_start(box, action);
 		break;
 	case STW_PROXY_CANCEL:
@@ -108,6 +118,7 @@ void forward_cancel(struct box *box, const struct stw_msg *cancel)
 
 	if (!box->context)
 		return;
+	branch_unwant_all(box);
 	if (field)
 		lines = stw_msg_text(cancel, field->start, field->end - field->start);
 	stw_response_context_cancel(box->context, lines);
@@ -118,6 +129,7 @@ void forward_timer(struct box *box, struct stw_timer *timer)
 {
 	if (!box->context)
 		return;
+	branch_unwant_all(box);
 	if (timer->kind == TIMER_EXPIRES)
 		stw_response_context_expired(box->context);
 	else
@@ -126,27 +138,29 @@ void forward_timer(struct box *box, struct stw_timer *timer)
 }
 
 /* The timers of an INVITE: call.ring_timeout, and Expires (§13.3.1). */
-static void forward_start_timers(struct box *box, uint32_t ring_timeout_ms)
+static void forward_prepare_timers(struct box *box, uint32_t ring_timeout_ms)
 {
 	struct stw_stack *stack = box->request.stack;
 	uint64_t expires_s;
 
+	box->ring_timeout_ms = ring_timeout_ms;
 	box->no_answer = (struct stw_timer){ .kind = TIMER_NO_ANSWER, .owner = box };
 	box->expires = (struct stw_timer){ .kind = TIMER_EXPIRES, .owner = box };
 	if (box->request.msg->method != STW_METHOD_INVITE)
 		return;
-	if (ring_timeout_ms)
-		stw_timer_start(&stack->wheel, &box->no_answer, stack->now.mono_ms + ring_timeout_ms);
 	if (stw_msg_number(box->request.msg, STW_HDR_EXPIRES, UINT32_MAX, &expires_s) == 0 && expires_s)
 		stw_timer_start(&stack->wheel, &box->expires, stack->now.mono_ms + expires_s * 1000);
 }
 
 static int forward_open(struct box *box, const struct stw_proxy_job *job)
 {
+	struct stw_stack *stack = box->request.stack;
 	struct stw_proxy_target implied = { .uri = box->request.routing.uri_text, .q = 1000 };
 	int err;
 
-	err = stw_response_context_new(&box->request.stack->options.proxy, box->request.msg, &box->context);
+	/* §16.5: a 3xx is followed only for a Request-URI that we are responsible for. */
+	err = stw_response_context_new(job->n ? &stack->options.proxy : &stack->proxy_foreign, box->request.msg,
+		&box->context);
 	if (err < 0)
 		return err;
 	return stw_response_context_add(box->context, job->n ? job->targets : &implied, job->n ? job->n : 1);
@@ -168,7 +182,7 @@ void stw_request_proxy(struct stw_request *request, const struct stw_proxy_job *
 	box->waiting = false;
 	if (request->msg->method == STW_METHOD_INVITE)
 		reply_trying(box);
-	forward_start_timers(box, job->ring_timeout_ms);
+	forward_prepare_timers(box, job->ring_timeout_ms);
 	stw_response_context_start(box->context);
 	forward_run(box);
 }

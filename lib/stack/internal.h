@@ -25,12 +25,14 @@ enum branch_state {
 /* One branch of a forwarded request: where it goes and its client transaction. */
 struct branch {
 	struct branch *next;            /* of the request */
-	struct branch *all_next, **all_link;    /* all branches of the stack */
+	struct branch *all_next, **all_link;    /* those of the stack that have not ended */
+	struct branch *concerned_next;  /* while an event of a flow or address is told */
 	struct box *box;
 	unsigned index;                 /* as the response context counts */
 	enum branch_state state;
 	struct stw_proxy_target target;
 	bool stateless;                 /* ACK and unmatched CANCEL: sent once, no transaction */
+	bool unwanted;                  /* the call is over for it: what was not sent yet is not sent any more */
 	bool flow_gone;                 /* the binding's connection is gone, its Contact is tried */
 	uint32_t max_breadth;
 	struct stw_addr addrs[BRANCH_ADDRS_MAX];
@@ -63,6 +65,7 @@ struct box {
 	struct stw_response_context *context;
 	struct branch *branches;
 	struct stw_timer no_answer, expires;
+	uint32_t ring_timeout_ms;
 	bool alive;                     /* has state: freed by stw_stack_end(), not after its event */
 	bool waiting;                   /* the core will answer */
 	bool running;                   /* forward_run() is at work */
@@ -72,17 +75,19 @@ struct box {
 
 struct stw_stack {
 	struct stw_stack_options options;
+	struct stw_proxy_options proxy_foreign; /* the same without recursion */
 	struct stw_now now;
 	struct stw_wheel wheel;
 	struct stw_random random;
 	struct stw_flows *flows;
 	struct stw_tx_layer *transactions;
 	struct box *live;               /* requests with state */
-	struct branch *branches;        /* all */
+	struct branch *branches;        /* that have not ended */
 	struct box *dirty;
 	struct retired *retired;
 	struct stw_arena scratch;       /* of the batch */
 	struct stw_msg msg;             /* the message in hand */
+	bool msg_of_flow;               /* its bytes go with the next frame of its flow */
 	struct stw_field fields[STW_MSG_FIELDS_MAX];
 	uint64_t next_query;
 	struct stw_stack_stats stats;
@@ -125,6 +130,7 @@ void box_make_alive(struct box *box);
 void branch_start(struct box *box, const struct stw_proxy_action *action);
 int branch_start_stateless(struct box *box, const struct stw_proxy_target *target);
 void branch_cancel(struct branch *branch, struct stw_str reason_lines);
+void branch_unwant_all(struct box *box);
 void branch_timer(struct branch *branch, struct stw_timer *timer);
 void branch_tx_actions(struct branch *branch, struct stw_tx *tx, unsigned actions, const struct stw_msg *msg);
 void branch_resolved(struct stw_stack *stack, const struct stw_io_event *event);

@@ -28,6 +28,7 @@ static void box_release(struct box *box)
 {
 	if (box->alive)
 		return;
+	stw_block_unref(box->kept);
 	stw_arena_done(&box->request.arena);
 	free(box);
 }
@@ -132,11 +133,22 @@ static void receive_cancel(struct box *box, struct stw_tx *cancelled)
 		forward_cancel(cancelled->user, box->request.msg);
 }
 
+/* RFC 7339 §5.10.1: what belongs to running calls has room left when new work has none. A To tag proves
+ * nothing, so this room has an end as well. */
+static uint32_t receive_room(const struct stw_stack *stack)
+{
+	uint32_t max = stack->options.max_transactions;
+	bool running = stack->msg.to.tag.ptr || stack->msg.method == STW_METHOD_BYE ||
+		       stack->msg.method == STW_METHOD_PRACK;
+
+	return running ? max + max / 8 : max;
+}
+
 static const struct stw_cause *receive_admit(struct stw_stack *stack)
 {
 	if (stack->msg.method == STW_METHOD_ACK || stack->msg.method == STW_METHOD_CANCEL)
 		return NULL;
-	if (stw_tx_count(stack->transactions) >= stack->options.max_transactions)
+	if (stw_tx_count(stack->transactions) >= receive_room(stack))
 		return &stw_cause_transaction_limit;
 	return stack->options.core->admit ?
 		       stack->options.core->admit(stack->options.core_user, &stack->msg) : NULL;
@@ -197,6 +209,7 @@ void stack_receive(struct stw_stack *stack, const struct stw_hop *hop, const cha
 	struct stw_fault fault = { 0 };
 	int err;
 
+	stack->msg_of_flow = stw_flow_id_set(hop->flow);
 	err = stw_msg_parse(&stack->msg, data, len, &stack->options.flows.message, &fault);
 	if (err == -EAGAIN) {
 		stack->stats.dropped++;

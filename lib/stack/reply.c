@@ -83,19 +83,37 @@ void reply_tx_actions(struct stw_tx *tx, unsigned actions, const struct stw_msg 
 }
 
 /* The last response may still wait in the batch: it is freed after that. */
-static void reply_retire(struct box *box)
+static int reply_retire(struct box *box)
 {
 	struct stw_stack *stack = box->request.stack;
 	struct retired *retired;
 
 	if (!box->response)
-		return;
+		return 0;
 	retired = stw_arena_alloc(&stack->scratch, sizeof(*retired));
 	if (!retired)
-		return;
+		return -ENOMEM;
 	*retired = (struct retired){ stack->retired, box->response };
 	stack->retired = retired;
 	box->response = NULL;
+	return 0;
+}
+
+/* A response that came by a stream lies in the buffer of its flow, which moves on before the batch is sent. */
+static int reply_settle(struct stw_stack *stack, struct stw_slices *slices, struct stw_str *text)
+{
+	size_t bytes = stw_slices_bytes(*slices);
+	char *copy;
+
+	if (!stack->msg_of_flow)
+		return 0;
+	copy = stw_arena_bytes(&stack->scratch, bytes);
+	if (!copy)
+		return -ENOMEM;
+	stw_slices_flatten(*slices, copy);
+	*text = (struct stw_str){ copy, bytes };
+	*slices = (struct stw_slices){ text, 1 };
+	return 0;
 }
 
 /* Hand a response to the server transaction, or send it without one. `slices` live for the batch only. */
@@ -106,6 +124,9 @@ static void reply_give(struct box *box, unsigned code, struct stw_slices slices)
 	struct stw_str text;
 	unsigned actions;
 
+	if ((!tx || (tx->method == STW_METHOD_INVITE && code / 100 == 2)) &&
+	    reply_settle(box->request.stack, &slices, &text) < 0)
+		return;
 	if (!tx) {
 		box->request.stack->stats.stateless++;
 		reply_transmit(box, slices);
@@ -116,13 +137,11 @@ static void reply_give(struct box *box, unsigned code, struct stw_slices slices)
 		reply_tx_actions(tx, stw_tx_respond(tx, code, slices, box->request.stack->now), NULL);
 		return;
 	}
-	if (stw_block_new(stw_slices_bytes(slices), &block) < 0)
+	if (reply_retire(box) < 0 || stw_block_new(stw_slices_bytes(slices), &block) < 0)
 		return;
 	stw_slices_flatten(slices, block->data);
-	text = (struct stw_str){ block->data, block->bytes };
-	reply_retire(box);
 	box->response = block;
-	box->response_text = text;
+	box->response_text = (struct stw_str){ block->data, block->bytes };
 	actions = stw_tx_respond(tx, code, (struct stw_slices){ &box->response_text, 1 }, box->request.stack->now);
 	reply_tx_actions(tx, actions, NULL);
 }
@@ -142,7 +161,7 @@ void reply_own(struct box *box, const struct stw_refusal *refusal, unsigned code
 {
 	struct stw_stack *stack = box->request.stack;
 	struct stw_msg *msg = box->request.msg;
-	size_t capacity = msg->len + refusal->headers.len + 1024;
+	size_t capacity = (msg->body_at ? msg->body_at : msg->len) + refusal->headers.len + 1024;
 	char *buffer = stw_arena_bytes(&stack->scratch, capacity);
 	struct stw_note note = { .code = code, .cause = refusal->cause, .refusal = refusal };
 	struct stw_response response = { .request = msg, .code = code, .headers = refusal->headers };
@@ -304,8 +323,9 @@ void stw_request_respond(struct stw_request *request, unsigned code, struct stw_
 {
 	struct stw_refusal refusal = { .cause = cause, .headers = headers };
 
-	/* A non-INVITE success is repeated for a retransmission: it needs a transaction (§17.2.2). */
-	if (code < 300 && stw_request_wait(request) < 0)
+	/* A non-INVITE success is repeated for a retransmission: it needs a transaction (§17.2.2). OPTIONS does
+	 * nothing, so a copy of it gets the same answer without one (§8.2.7): asking costs us no state. */
+	if (code < 300 && request->msg->method != STW_METHOD_OPTIONS && stw_request_wait(request) < 0)
 		return;
 	request_finish(request, &refusal, code);
 }

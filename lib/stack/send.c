@@ -60,8 +60,11 @@ static int send_find_flow(struct stw_stack *stack, struct stw_hop *hop)
 	if (stw_flows_find(stack->flows, hop->transport, &hop->remote, &hop->flow) == 0)
 		return 0;
 	err = stack->options.io->open(stack->options.io_user, hop, &hop->flow);
-	if (err == 0)
-		err = stw_flows_opening(stack->flows, hop, stack->now);
+	if (err < 0)
+		return err;
+	err = stw_flows_opening(stack->flows, hop, stack->now);
+	if (err < 0)
+		stack->options.io->close(stack->options.io_user, hop->flow);
 	return err;
 }
 

@@ -7,7 +7,8 @@
 
 #include "internal.h"
 
-#define SCRATCH_BYTES_MAX (4u * 1024u * 1024u)
+/* A stall may make the timers of thousands of calls due in one batch, each with a response. */
+#define SCRATCH_BYTES_MAX (256u * 1024u * 1024u)
 
 void stw_refusal_fact(struct stw_refusal *refusal, const char *key, struct stw_str value)
 {
@@ -20,6 +21,8 @@ static void stack_take_options(struct stw_stack *stack, const struct stw_stack_o
 	stack->options = *options;
 	stack->options.proxy.listeners = options->listeners;
 	stack->options.proxy.key = options->key;
+	stack->proxy_foreign = stack->options.proxy;
+	stack->proxy_foreign.recurse = false;
 }
 
 int stw_stack_new(const struct stw_stack_options *options, struct stw_now now, struct stw_stack **ret)
@@ -97,8 +100,11 @@ static void stack_close_flow(struct stw_stack *stack, struct stw_flow_id flow)
 
 static void stack_opened(struct stw_stack *stack, const struct stw_io_event *event)
 {
+	const struct stw_cause *cause;
+
 	if (stw_flows_opened(stack->flows, &event->hop, event->incoming, stack->now) < 0) {
-		stack_drop(stack, &event->hop, NULL, &stw_cause_flow_limit);
+		cause = stw_flows_refusal(stack->flows, &event->hop.remote, event->incoming);
+		stack_drop(stack, &event->hop, NULL, cause ? cause : &stw_cause_out_of_memory);
 		stack->options.io->close(stack->options.io_user, event->hop.flow);
 		return;
 	}
