@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file
- * decision: what happened in each call and why, for `strowger why`. A bounded memory per worker; when it is
- * full, the oldest calls that succeeded go first, refusals last.
+ * decision: what happened in each call and why, for `strowger why`. A bounded memory per worker;
+ * when it is full, the oldest calls that succeeded go first, refusals last.
  */
 #ifndef STW_DECISION_H
 #define STW_DECISION_H
@@ -13,20 +13,32 @@
 
 struct stw_decisions;
 
-/** @param max_calls  how many Call-IDs are remembered */
+/** @param max_calls  how many Call-IDs are remembered, 0: none; also bounds the bytes */
 int stw_decisions_new(size_t max_calls, struct stw_hash_key key, struct stw_decisions **ret);
-/** Record one note. `place`: "strowger.yaml:12" of the option that decided, or empty. Never fails: when no
- *  memory is left the note is counted as lost. At most 64 records a call; later ones are counted. */
-void stw_decisions_note(struct stw_decisions *decisions, const struct stw_note *note, struct stw_str place);
+/** Record one note. `place`: "strowger.yaml:12" of the option that decided, or empty. Never fails:
+ * when no memory is left the note is counted as lost. At most 64 records a call; later ones are
+ * counted. */
+void stw_decisions_note(
+	struct stw_decisions *decisions, const struct stw_note *note, struct stw_str place);
 /**
- * A call as JSON: {"call_id", "from", "to", "started" (ISO 8601), "lost", "records": [{"at_ms" (since the start), "kind",
- * "peer" ("udp 127.0.0.1:5070"), "method", "code", "phrase", "cause", "rfc", "meaning", "reason", "remedy", "relayed",
- * "uri", "option", "place", "facts": {…}}]}. `call_id` "last": the newest call. New reference; NULL: none.
+ * A call as JSON: {"call_id", "from", "to", "started" (ISO 8601), "lost", "records": [{"at_ms"
+ * (since the start), "kind", "peer" ("udp 127.0.0.1:5070"; absent when unknown), "method", "code",
+ * "phrase", "cause", "rfc", "meaning", "reason", "remedy", "relayed", "uri", "option", "place",
+ * "facts": {…}}]}. `call_id` "last": the newest call. New reference; NULL: none.
  */
 json_t *stw_decisions_call(const struct stw_decisions *decisions, struct stw_str call_id);
-/** The newest `n` calls, each {"call_id", "from", "to", "started", "code", "cause"}. New reference. */
+/** The newest `n` calls, each {"call_id", "from", "to", "started", "code", "cause"}. New reference.
+ */
 json_t *stw_decisions_list(const struct stw_decisions *decisions, unsigned n);
 size_t stw_decisions_count(const struct stw_decisions *decisions);
 struct stw_decisions *stw_decisions_free(struct stw_decisions *decisions);
+
+/* ---- text.c: what comes from the network, as JSON
+ * ------------------------------------------------ */
+
+/** A JSON string; bytes that are not UTF-8 become U+FFFD. New reference, NULL: no memory. */
+json_t *stw_json_text(struct stw_str text);
+/** "2026-01-31T12:00:00.123Z" */
+json_t *stw_json_time(int64_t wall_ms);
 
 #endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Private to server/decision. */
+#ifndef STW_DECISION_INTERNAL_H
+#define STW_DECISION_INTERNAL_H
+
+#include "server/decision/decision.h"
+
+#include <sys/queue.h>
+
+#define RECORDS_MAX     64          /* of one call */
+#define TEXT_MAX        256         /* bytes kept of one text of a peer */
+#define CALL_ID_MAX     512         /* longer ones are told apart by their first bytes */
+#define CALL_BYTES_MAX  (64u << 10) /* text and records of one call */
+#define CALL_BYTES_MEAN 4096u       /* times max_calls: bytes of all */
+
+struct record {
+	struct record *next;
+	const struct stw_cause *cause;
+	const char *option;
+	const struct stw_fact *facts;
+	struct stw_str method, phrase, uri, place;
+	struct stw_addr peer; /* family 0: unknown */
+	uint32_t at_ms;       /* since the call began */
+	uint16_t code;
+	uint8_t kind, transport, fact_count;
+	bool relayed;
+};
+
+struct call {
+	struct stw_node node;
+	TAILQ_ENTRY(call) age;   /* in order of their beginning */
+	TAILQ_ENTRY(call) queue; /* of `list` */
+	struct call_list *list;
+	struct stw_arena arena;
+	struct stw_str call_id, from, to;
+	struct stw_now started;
+	struct record *first, *last;
+	unsigned count, lost;
+	const struct record *outcome; /* last final response to the caller, or failure */
+	size_t bytes;                 /* as counted in decisions->bytes */
+};
+TAILQ_HEAD(call_list, call);
+
+struct stw_decisions {
+	struct stw_hash_key key;
+	struct stw_table table;
+	struct call_list ages, succeeded, others;
+	size_t max_calls, max_bytes, bytes;
+	uint64_t lost; /* notes for which no memory was left */
+};
+
+struct call *decision_find(const struct stw_decisions *decisions, struct stw_str call_id);
+
+#endif
