@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* status, reload, drain, stop: of a running server. */
+#include "cli/client.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STOP_WAIT_MS 30000
+#define STOP_STEP_MS 20
+
+/* The part that all four share: no operands, one request. @return -1 with the answer, else the exit
+ * status */
+static int ask_server(struct stw_cli *cli, struct stw_client *client, const char *method,
+	const char *path, json_t **ret)
+{
+	int status = stw_cli_parse(cli, NULL, 0, 0, 0);
+
+	if (status >= 0)
+		return status;
+	status = stw_client_open(cli, client);
+	if (status >= 0)
+		return status;
+	status = stw_client_ask(client, method, path, NULL, ret);
+	if (status >= 0)
+		stw_client_close(client);
+	return status;
+}
+
+static json_int_t number(const json_t *json, const char *key)
+{
+	return json_integer_value(json_object_get(json, key));
+}
+
+static void duration_print(FILE *out, json_int_t seconds)
+{
+	if (seconds >= 86400)
+		fprintf(out, "%lldd ", (long long)(seconds / 86400));
+	if (seconds >= 3600)
+		fprintf(out, "%lldh ", (long long)(seconds / 3600 % 24));
+	if (seconds >= 60)
+		fprintf(out, "%lldm ", (long long)(seconds / 60 % 60));
+	fprintf(out, "%llds", (long long)(seconds % 60));
+}
+
+static void list_print(FILE *out, const char *label, const json_t *list)
+{
+	const json_t *value;
+	size_t i;
+
+	json_array_foreach(list, i, value)
+		fprintf(out, "  %-18s %s\n", i ? "" : label, json_string_value(value));
+}
+
+static void status_print(FILE *out, const json_t *json)
+{
+	static const struct {
+		const char *key, *label;
+	} counters[] = {
+		{ "users", "users" },
+		{ "addresses_bound", "users registered" },
+		{ "transactions", "transactions" },
+		{ "connections", "connections" },
+		{ "calls_remembered", "calls remembered" },
+		{ "requests_in", "requests received" },
+		{ "requests_out", "requests sent" },
+		{ "responses_in", "responses received" },
+		{ "responses_out", "responses sent" },
+		{ "retransmissions", "retransmissions" },
+		{ "dropped", "dropped" },
+		{ "faults", "malformed" },
+	};
+	bool draining = json_is_true(json_object_get(json, "draining"));
+
+	fprintf(out, "Strowger %s, process %lld, %s since ",
+		json_string_value(json_object_get(json, "version")), (long long)number(json, "pid"),
+		draining ? "draining (new requests get 503), running" : "running");
+	duration_print(out, number(json, "uptime_s"));
+	fputs("\n\n", out);
+	list_print(out, "domains", json_object_get(json, "domains"));
+	list_print(out, "listens on", json_object_get(json, "listen"));
+	fprintf(out, "  %-18s %s\n", "configuration",
+		json_string_value(json_object_get(json, "config")));
+	fprintf(out, "  %-18s %s\n", "store", json_string_value(json_object_get(json, "store")));
+	for (size_t i = 0; i < STW_ARRAY_SIZE(counters); i++)
+		fprintf(out, "  %-18s %lld\n", counters[i].label,
+			(long long)number(json, counters[i].key));
+}
+
+int stw_cmd_status(struct stw_cli *cli)
+{
+	struct stw_client client;
+	json_t *json;
+	int status = ask_server(cli, &client, "GET", "/v1/status", &json);
+
+	if (status >= 0)
+		return status;
+	if (cli->json) {
+		status = stw_cli_json(cli, json);
+	} else {
+		status_print(cli->out, json);
+		json_decref(json);
+		status = STW_EXIT_DONE;
+	}
+	stw_client_close(&client);
+	return status;
+}
+
+/* ---- reload -------------------------------------------------------------------------------- */
+
+static void errors_print(struct stw_cli *cli, const json_t *list)
+{
+	const json_t *error;
+	size_t i;
+
+	json_array_foreach(list, i, error)
+	{
+		fprintf(cli->err, "%s:", json_string_value(json_object_get(error, "file")));
+		if (number(error, "line"))
+			fprintf(cli->err, "%lld:%lld:", (long long)number(error, "line"),
+				(long long)number(error, "column"));
+		fprintf(cli->err, " %s\n", json_string_value(json_object_get(error, "text")));
+	}
+}
+
+static int reload_say(struct stw_cli *cli, struct stw_client_reply *reply)
+{
+	const char *error = json_string_value(json_object_get(reply->json, "error"));
+	const char *file = json_string_value(json_object_get(reply->json, "file"));
+	int status = reply->status == 200 ? STW_EXIT_DONE : STW_EXIT_FAILED;
+
+	if (cli->json) {
+		stw_cli_json(cli, reply->json);
+		return status;
+	}
+	if (status != STW_EXIT_DONE) {
+		errors_print(cli, json_object_get(reply->json, "errors"));
+		stw_cli_fail(cli, "%s", error ? error : "refused without a reason");
+	} else if (file && *file) {
+		fprintf(cli->out, "Reloaded; %s is in force.\n", file);
+	} else {
+		fputs("Reloaded; the defaults are in force.\n", cli->out);
+	}
+	json_decref(reply->json);
+	return status;
+}
+
+int stw_cmd_reload(struct stw_cli *cli)
+{
+	struct stw_client_reply reply = { 0 };
+	struct stw_client client = { .cli = cli };
+	int status = stw_cli_parse(cli, NULL, 0, 0, 0);
+	int err;
+
+	if (status >= 0)
+		return status;
+	/* The file may be the very one that is broken: only its socket matters here. */
+	status = stw_client_open_lenient(cli, &client);
+	if (status >= 0)
+		return status;
+	err = stw_client_send(&client, "POST", "/v1/reload", NULL, &reply);
+	status = err < 0 ? stw_client_unreachable(&client, err) : reload_say(cli, &reply);
+	stw_client_close(&client);
+	return status;
+}
+
+int stw_cmd_drain(struct stw_cli *cli)
+{
+	struct stw_client client;
+	json_t *json;
+	int status = ask_server(cli, &client, "POST", "/v1/drain", &json);
+
+	if (status >= 0)
+		return status;
+	if (cli->json) {
+		status = stw_cli_json(cli, json);
+	} else {
+		fprintf(cli->out,
+			"Draining: new requests get 503, %lld transactions under way go on. "
+			"`strowger stop` ends the server.\n",
+			(long long)number(json, "transactions"));
+		json_decref(json);
+		status = STW_EXIT_DONE;
+	}
+	stw_client_close(&client);
+	return status;
+}
+
+/* ---- stop ------------------------------------------------------------------------------------ */
+
+/* The server removes its socket as the last thing; one that is killed meanwhile is gone as a
+ * process. */
+static bool has_ended(const struct stw_client *client, pid_t pid)
+{
+	return access(client->socket, F_OK) < 0 || (kill(pid, 0) < 0 && errno == ESRCH);
+}
+
+static int stop_wait(struct stw_cli *cli, const struct stw_client *client, pid_t pid)
+{
+	const struct timespec step = { .tv_nsec = STOP_STEP_MS * 1000000L };
+
+	for (int waited = 0; waited < STOP_WAIT_MS; waited += STOP_STEP_MS) {
+		if (has_ended(client, pid)) {
+			if (cli->json)
+				return stw_cli_json(cli, json_pack("{s:b, s:I}", "stopped", 1,
+								 "pid", (json_int_t)pid));
+			fprintf(cli->out, "Stopped.\n");
+			return STW_EXIT_DONE;
+		}
+		nanosleep(&step, NULL);
+	}
+	return stw_cli_fail(
+		cli, "process %ld has not ended within %d s", (long)pid, STOP_WAIT_MS / 1000);
+}
+
+int stw_cmd_stop(struct stw_cli *cli)
+{
+	struct stw_client client;
+	json_t *json;
+	int status = ask_server(cli, &client, "POST", "/v1/stop", &json);
+	pid_t pid;
+
+	if (status >= 0)
+		return status;
+	pid = (pid_t)number(json, "pid");
+	json_decref(json);
+	status = stop_wait(cli, &client, pid);
+	stw_client_close(&client);
+	return status;
+}

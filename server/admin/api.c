@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/admin/api.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <strowger/rcu.h>
+
+#include "server/admin/account.h"
+
+#define ARENA_BYTES   16384u
+#define CALLS_DEFAULT 20
+#define CALLS_MAX     10000
+
+/* One request in hand. */
+struct turn {
+	const struct stw_api *api;
+	const struct stw_api_request *request;
+	const char *rest; /* of the path, behind the endpoint; "" when there is none */
+	struct stw_arena arena;
+	struct stw_api_reply *reply;
+};
+
+void stw_api_error(struct stw_api_reply *ret, unsigned status, const char *format, ...)
+{
+	char text[400];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	json_decref(ret->json);
+	ret->status = status;
+	ret->json = json_pack("{s:o}", "error", stw_json_text(stw_str_from(text)));
+}
+
+static void turn_ok(struct turn *turn, json_t *json)
+{
+	turn->reply->status = 200;
+	turn->reply->json = json;
+	if (!json)
+		stw_api_error(turn->reply, 500, "no memory is left");
+}
+
+/* @return 0 with an answer, else the error has been replied */
+static int turn_ask(struct turn *turn, struct stw_ask *ask)
+{
+	int err = turn->api->ask(turn->api->context, ask);
+
+	if (err == 0)
+		err = ask->question.error;
+	if (err == 0)
+		return 0;
+	json_decref(ask->question.answer);
+	ask->question.answer = NULL;
+	if (err == -ESHUTDOWN)
+		stw_api_error(turn->reply, 503, "the server is ending");
+	else if (err == -EINVAL)
+		stw_api_error(turn->reply, 400, "%s is no address", turn->rest);
+	else if (err == -ENOBUFS)
+		stw_api_error(turn->reply, 503, "too many changes wait for the store");
+	else if (err == -ENOENT)
+		stw_api_error(turn->reply, 404, "there is no %s", turn->rest);
+	else
+		stw_api_error(turn->reply, 500, "the store refused the change");
+	return err;
+}
+
+static int turn_account(struct turn *turn, struct stw_str text, struct stw_account *ret)
+{
+	char error[200] = "no memory is left";
+	int err = stw_account_parse(turn->request->config, text, &turn->arena, ret, error);
+
+	if (err < 0)
+		stw_api_error(turn->reply, err == -EINVAL ? 400 : 500, "%s", error);
+	return err;
+}
+
+/* ---- the server -------------------------------------------------------------------------- */
+
+static void get_status(struct turn *turn)
+{
+	struct stw_ask ask = { .question.kind = STW_QUESTION_STATUS };
+
+	if (turn_ask(turn, &ask) < 0)
+		return;
+	if (ask.question.answer && turn->api->info)
+		json_object_update_missing(
+			ask.question.answer, (json_t *)(uintptr_t)turn->api->info);
+	turn_ok(turn, ask.question.answer);
+}
+
+static void get_why(struct turn *turn)
+{
+	struct stw_ask ask = { .question = { .kind = STW_QUESTION_WHY,
+				       .text = stw_str_from(turn->rest) } };
+	int err;
+
+	if (!*turn->rest) {
+		stw_api_error(turn->reply, 400, "which call? /v1/why/CALL-ID or /v1/why/last");
+		return;
+	}
+	err = turn->api->ask(turn->api->context, &ask);
+	if (err == 0 && ask.question.error == -ENOENT)
+		stw_api_error(turn->reply, 404,
+			strcmp(turn->rest, "last") == 0 ? "no call is remembered yet"
+							: "no call with Call-ID %s is remembered",
+			turn->rest);
+	else if (err < 0 || ask.question.error < 0)
+		stw_api_error(turn->reply, 503, "the server is ending");
+	else
+		turn_ok(turn, ask.question.answer);
+}
+
+static void get_calls(struct turn *turn)
+{
+	struct stw_ask ask = { .question = {
+				       .kind = STW_QUESTION_CALLS, .number = CALLS_DEFAULT } };
+	uint64_t number;
+
+	if (turn->request->number) {
+		if (stw_str_to_uint(stw_str_from(turn->request->number), CALLS_MAX, &number) < 0) {
+			stw_api_error(turn->reply, 400, "n is a number of at most %d", CALLS_MAX);
+			return;
+		}
+		ask.question.number = (unsigned)number;
+	}
+	if (turn_ask(turn, &ask) == 0)
+		turn_ok(turn, ask.question.answer);
+}
+
+static void post_drain(struct turn *turn)
+{
+	struct stw_ask ask = { .question.kind = STW_QUESTION_DRAIN };
+
+	if (turn_ask(turn, &ask) < 0)
+		return;
+	json_decref(ask.question.answer);
+	get_status(turn);
+}
+
+/* The configuration is at fault: its errors are the answer. */
+static void post_reload(struct turn *turn)
+{
+	struct stw_ask ask = { .kind = STW_ASK_RELOAD };
+	int err = turn->api->ask(turn->api->context, &ask);
+
+	if (err < 0) {
+		stw_api_error(turn->reply, 503, "the server is ending");
+		return;
+	}
+	turn_ok(turn, ask.question.answer);
+	if (ask.question.error < 0)
+		turn->reply->status = 409;
+}
+
+static void post_stop(struct turn *turn)
+{
+	struct stw_ask ask = { .kind = STW_ASK_STOP };
+
+	if (turn->api->ask(turn->api->context, &ask) < 0)
+		stw_api_error(turn->reply, 503, "the server is ending");
+	else
+		turn_ok(turn, json_pack("{s:I}", "pid", (json_int_t)getpid()));
+}
+
+/* ---- users --------------------------------------------------------------------------------- */
+
+static bool user_exists(const struct turn *turn, struct stw_str aor)
+{
+	bool found;
+
+	if (turn->api->read_rcu)
+		stw_rcu_register_thread();
+	found = stw_directory_find(turn->api->directory, aor) != NULL;
+	if (turn->api->read_rcu)
+		stw_rcu_unregister_thread();
+	return found;
+}
+
+static bool user_list(void *context, const struct stw_user *user)
+{
+	return json_array_append_new(context, stw_json_text(user->aor)) == 0;
+}
+
+static void get_user(struct turn *turn)
+{
+	struct stw_ask ask = { .question.kind = STW_QUESTION_BINDINGS };
+	struct stw_account account;
+	json_t *first;
+
+	if (turn_account(turn, stw_str_from(turn->rest), &account) < 0)
+		return;
+	if (!user_exists(turn, account.aor)) {
+		stw_api_error(turn->reply, 404, "there is no user %s", turn->rest);
+		return;
+	}
+	ask.question.text = account.aor;
+	if (turn_ask(turn, &ask) < 0)
+		return;
+	first = json_object_get(json_array_get(ask.question.answer, 0), "bindings");
+	turn_ok(turn, json_pack("{s:o, s:o, s:o, s:o}", "aor", stw_json_text(account.aor), "user",
+			      stw_json_text(account.user), "domain", stw_json_text(account.domain),
+			      "bindings", first ? json_incref(first) : json_array()));
+	json_decref(ask.question.answer);
+}
+
+static void get_users(struct turn *turn)
+{
+	json_t *list;
+
+	if (*turn->rest) {
+		get_user(turn);
+		return;
+	}
+	list = json_array();
+	if (turn->api->read_rcu)
+		stw_rcu_register_thread();
+	stw_directory_walk(turn->api->directory, user_list, list);
+	if (turn->api->read_rcu)
+		stw_rcu_unregister_thread();
+	turn_ok(turn, list);
+}
+
+/* One element of POST /v1/users. @return 0, else the error has been replied */
+static int user_row(struct turn *turn, size_t index, const char *mode, struct stw_user_row *ret)
+{
+	const json_t *list = json_object_get(turn->request->body, "users");
+	const json_t *element = json_array_get(list, index);
+	const char *aor = json_string_value(json_object_get(element, "aor"));
+	const json_t *password = json_object_get(element, "password");
+	struct stw_account account;
+	char error[200] = "no memory is left";
+	bool found;
+
+	if (!aor || !json_is_string(password)) {
+		stw_api_error(turn->reply, 400, "users[%zu] needs \"aor\" and \"password\"", index);
+		return -EINVAL;
+	}
+	if (turn_account(turn, stw_str_from(aor), &account) < 0)
+		return -EINVAL;
+	found = strcmp(mode, "set") != 0 && user_exists(turn, account.aor);
+	if (strcmp(mode, "add") == 0 && found) {
+		stw_api_error(turn->reply, 409,
+			"the user %s exists already; `user passwd` changes the password", aor);
+		return -EEXIST;
+	}
+	if (strcmp(mode, "passwd") == 0 && !found) {
+		stw_api_error(turn->reply, 404, "there is no user %s", aor);
+		return -ENOENT;
+	}
+	if (stw_account_row(&account,
+		    (struct stw_str){ json_string_value(password), json_string_length(password) },
+		    &turn->arena, ret, error) < 0) {
+		stw_api_error(turn->reply, 400, "%s", error);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static void users_store(struct turn *turn, struct stw_user_row *rows, unsigned count)
+{
+	struct stw_ask ask = {
+		.question = { .kind = STW_QUESTION_USER_SET, .users = rows, .user_count = count }
+	};
+
+	if (turn_ask(turn, &ask) < 0)
+		return;
+	json_decref(ask.question.answer);
+	turn_ok(turn, json_pack("{s:i}", "users", (int)count));
+}
+
+static void post_users(struct turn *turn)
+{
+	const char *mode = json_string_value(json_object_get(turn->request->body, "mode"));
+	size_t count = json_array_size(json_object_get(turn->request->body, "users"));
+	struct stw_user_row *rows;
+	size_t i;
+
+	if (!mode || (strcmp(mode, "add") != 0 && strcmp(mode, "passwd") != 0 &&
+			     strcmp(mode, "set") != 0)) {
+		stw_api_error(turn->reply, 400, "\"mode\" is one of add, passwd, set");
+		return;
+	}
+	if (!count) {
+		stw_api_error(turn->reply, 400, "\"users\" is a list of at least one user");
+		return;
+	}
+	rows = calloc(count, sizeof(*rows));
+	if (!rows) {
+		stw_api_error(turn->reply, 500, "no memory is left");
+		return;
+	}
+	turn->arena.limit_bytes = ARENA_BYTES + count * 2048;
+	for (i = 0; i < count && user_row(turn, i, mode, &rows[i]) == 0; i++)
+		;
+	if (i == count)
+		users_store(turn, rows, (unsigned)count);
+	free(rows);
+}
+
+static void delete_user(struct turn *turn)
+{
+	struct stw_account account;
+	struct stw_user_row row = { 0 };
+	struct stw_ask ask = {
+		.question = { .kind = STW_QUESTION_USER_REMOVE, .users = &row, .user_count = 1 }
+	};
+
+	if (turn_account(turn, stw_str_from(turn->rest), &account) < 0)
+		return;
+	row.user = account.user;
+	row.domain = account.domain;
+	if (!user_exists(turn, account.aor)) {
+		stw_api_error(turn->reply, 404, "there is no user %s", turn->rest);
+		return;
+	}
+	if (turn_ask(turn, &ask) < 0)
+		return;
+	json_decref(ask.question.answer);
+	turn_ok(turn, json_pack("{s:o}", "removed", stw_json_text(account.aor)));
+}
+
+/* ---- bindings ------------------------------------------------------------------------------ */
+
+static void get_bindings(struct turn *turn)
+{
+	struct stw_ask ask = { .question.kind = STW_QUESTION_BINDINGS };
+	struct stw_account account;
+
+	if (*turn->rest) {
+		if (turn_account(turn, stw_str_from(turn->rest), &account) < 0)
+			return;
+		ask.question.text = account.aor;
+	}
+	if (turn_ask(turn, &ask) == 0)
+		turn_ok(turn, ask.question.answer);
+}
+
+static void delete_binding(struct turn *turn)
+{
+	struct stw_ask ask = { .question.kind = STW_QUESTION_BINDING_REMOVE };
+	struct stw_account account;
+	int err;
+
+	if (turn_account(turn, stw_str_from(turn->rest), &account) < 0)
+		return;
+	ask.question.text = account.aor;
+	ask.question.text2 = stw_str_from(turn->request->contact);
+	err = turn->api->ask(turn->api->context, &ask);
+	if (err == 0)
+		err = ask.question.error;
+	if (err < 0) {
+		stw_api_error(turn->reply, err == -ENOENT ? 404 : 503,
+			err == -ENOENT ? "there is no such binding of %s"
+				       : "the change to %s was not stored",
+			turn->rest);
+		return;
+	}
+	json_decref(ask.question.answer);
+	turn_ok(turn, json_pack("{s:o, s:i}", "aor", stw_json_text(account.aor), "removed",
+			      (int)ask.question.job.changed));
+}
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+struct endpoint {
+	const char *method, *path;
+	bool takes_rest, changes;
+	void (*run)(struct turn *turn);
+};
+
+static const struct endpoint endpoints[] = {
+	{ "GET", "/v1/status", false, false, get_status },
+	{ "GET", "/v1/calls", false, false, get_calls },
+	{ "GET", "/v1/why", true, false, get_why },
+	{ "GET", "/v1/users", true, false, get_users },
+	{ "POST", "/v1/users", false, true, post_users },
+	{ "DELETE", "/v1/users", true, true, delete_user },
+	{ "GET", "/v1/bindings", true, false, get_bindings },
+	{ "DELETE", "/v1/bindings", true, true, delete_binding },
+	{ "POST", "/v1/reload", false, true, post_reload },
+	{ "POST", "/v1/drain", false, true, post_drain },
+	{ "POST", "/v1/stop", false, true, post_stop },
+};
+
+/* Behind the endpoint's path; NULL: it is another one. */
+static const char *endpoint_rest(const struct endpoint *endpoint, const char *path)
+{
+	size_t len = strlen(endpoint->path);
+
+	if (strncmp(path, endpoint->path, len) != 0)
+		return NULL;
+	if (!path[len])
+		return path + len;
+	return endpoint->takes_rest && path[len] == '/' ? path + len + 1 : NULL;
+}
+
+static void endpoint_run(const struct endpoint *endpoint, struct turn *turn)
+{
+	if (endpoint->changes && turn->request->read_only) {
+		stw_api_error(turn->reply, 403,
+			"changes are made through the Unix socket only, by the strowger command");
+		return;
+	}
+	stw_arena_init(&turn->arena, ARENA_BYTES);
+	endpoint->run(turn);
+	stw_arena_done(&turn->arena);
+}
+
+void stw_api_handle(
+	const struct stw_api *api, const struct stw_api_request *request, struct stw_api_reply *ret)
+{
+	struct turn turn = { .api = api, .request = request, .reply = ret };
+	bool path_known = false;
+
+	*ret = (struct stw_api_reply){ 0 };
+	for (size_t i = 0; i < STW_ARRAY_SIZE(endpoints); i++) {
+		turn.rest = endpoint_rest(&endpoints[i], request->path);
+		if (!turn.rest)
+			continue;
+		path_known = true;
+		if (strcmp(endpoints[i].method, request->method) == 0) {
+			endpoint_run(&endpoints[i], &turn);
+			return;
+		}
+	}
+	if (path_known)
+		stw_api_error(ret, 405, "%s is not possible here", request->method);
+	else
+		stw_api_error(ret, 404, "there is no %s", request->path);
+}

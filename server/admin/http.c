@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* HTTP around the API. */
+#include "server/admin/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+struct exchange {
+	char *body;
+	size_t len, capacity;
+	bool too_large;
+};
+
+static enum MHD_Result exchange_reply(
+	struct MHD_Connection *connection, const struct stw_api_reply *reply)
+{
+	char *text = json_dumps(reply->json, JSON_INDENT(1));
+	size_t len = text ? strlen(text) : 0;
+	struct MHD_Response *response;
+	enum MHD_Result result;
+
+	response = MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE);
+	if (!response) {
+		free(text);
+		return MHD_NO;
+	}
+	MHD_add_response_header(response, "Content-Type", "application/json");
+	MHD_add_response_header(response, "Cache-Control", "no-store");
+	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	result = MHD_queue_response(connection, reply->status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+static void exchange_append(struct exchange *exchange, const char *data, size_t len)
+{
+	size_t capacity = exchange->capacity ? exchange->capacity : 4096;
+	char *body;
+
+	if (exchange->too_large || len > ADMIN_BODY_MAX - exchange->len) {
+		exchange->too_large = true;
+		return;
+	}
+	while (capacity < exchange->len + len)
+		capacity *= 2;
+	if (capacity != exchange->capacity) {
+		body = realloc(exchange->body, capacity);
+		if (!body) {
+			exchange->too_large = true;
+			return;
+		}
+		exchange->body = body;
+		exchange->capacity = capacity;
+	}
+	memcpy(exchange->body + exchange->len, data, len);
+	exchange->len += len;
+}
+
+/*
+ * A page of another site, loaded in a browser on this machine, may reach loopback under a name of
+ * its own (DNS rebinding): only our own names are answered.
+ */
+static bool host_is_ours(struct MHD_Connection *connection)
+{
+	static const char *const names[] = { "localhost", "127.0.0.1", "[::1]" };
+	const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host");
+	size_t len;
+
+	for (size_t i = 0; host && i < STW_ARRAY_SIZE(names); i++) {
+		len = strlen(names[i]);
+		if (strncasecmp(host, names[i], len) == 0 && (!host[len] || host[len] == ':'))
+			return true;
+	}
+	return false;
+}
+
+static void exchange_run(struct stw_admin *admin, struct stw_api_request *request,
+	const struct exchange *exchange, struct stw_api_reply *reply)
+{
+	json_error_t error;
+	json_t *body = NULL;
+	struct stw_config *config;
+
+	if (exchange->too_large) {
+		stw_api_error(reply, 413, "the body is longer than %u bytes", ADMIN_BODY_MAX);
+		return;
+	}
+	if (exchange->len > 0) {
+		body = json_loadb(exchange->body, exchange->len, JSON_REJECT_DUPLICATES, &error);
+		if (!body) {
+			stw_api_error(reply, 400, "the body is no JSON, line %d: %s", error.line,
+				error.text);
+			return;
+		}
+	}
+	pthread_mutex_lock(&admin->mutex);
+	config = stw_config_ref(admin->config);
+	pthread_mutex_unlock(&admin->mutex);
+	request->body = body;
+	request->config = config;
+	stw_api_handle(&admin->api, request, reply);
+	stw_config_unref(config);
+	json_decref(body);
+}
+
+static enum MHD_Result exchange_step(struct stw_admin *admin, struct MHD_Connection *connection,
+	struct stw_api_request *request, struct exchange *exchange)
+{
+	struct stw_api_reply reply = { 0 };
+	enum MHD_Result result;
+
+	request->contact =
+		MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "contact");
+	request->number = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "n");
+	if (request->read_only && !host_is_ours(connection))
+		stw_api_error(&reply, 403, "the Host of the request is no name of this address");
+	else
+		exchange_run(admin, request, exchange, &reply);
+	result = exchange_reply(connection, &reply);
+	json_decref(reply.json);
+	return result;
+}
+
+static enum MHD_Result on_request(struct stw_admin *admin, struct MHD_Connection *connection,
+	struct stw_api_request *request, struct exchange **exchange)
+{
+	if (*exchange)
+		return exchange_step(admin, connection, request, *exchange);
+	*exchange = calloc(1, sizeof(**exchange));
+	if (!*exchange)
+		return MHD_NO;
+	atomic_fetch_add(&admin->requests, 1);
+	return MHD_YES;
+}
+
+static enum MHD_Result on_access(void *context, struct MHD_Connection *connection, const char *url,
+	const char *method, const char *version, const char *data, size_t *data_len, void **state)
+{
+	struct stw_api_request request = { .method = method, .path = url };
+
+	if (*state && *data_len > 0) {
+		exchange_append(*state, data, *data_len);
+		*data_len = 0;
+		return MHD_YES;
+	}
+	return on_request(context, connection, &request, (struct exchange **)state);
+}
+
+/* Any user of this machine can connect to loopback, so nothing is changed from there. */
+static enum MHD_Result on_access_loopback(void *context, struct MHD_Connection *connection,
+	const char *url, const char *method, const char *version, const char *data,
+	size_t *data_len, void **state)
+{
+	struct stw_api_request request = { .method = method, .path = url, .read_only = true };
+
+	*data_len = 0;
+	return on_request(context, connection, &request, (struct exchange **)state);
+}
+
+static void on_completed(void *context, struct MHD_Connection *connection, void **state,
+	enum MHD_RequestTerminationCode code)
+{
+	struct stw_admin *admin = context;
+	struct exchange *exchange = *state;
+
+	if (!exchange)
+		return;
+	free(exchange->body);
+	free(exchange);
+	*state = NULL;
+	atomic_fetch_sub(&admin->requests, 1);
+}
+
+struct MHD_Daemon *admin_serve(struct stw_admin *admin, int fd, bool loopback)
+{
+	return MHD_start_daemon(MHD_USE_AUTO_INTERNAL_THREAD, 0, NULL, NULL,
+		loopback ? on_access_loopback : on_access, admin, MHD_OPTION_LISTEN_SOCKET, fd,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)ADMIN_CONNECTIONS,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)ADMIN_IDLE_S, MHD_OPTION_NOTIFY_COMPLETED,
+		on_completed, admin, MHD_OPTION_END);
+}

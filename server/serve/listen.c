@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/serve/internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+
+int serve_io_new(struct serve *serve)
+{
+	const struct stw_config *config = serve->config;
+	struct stw_io_options options = {
+		.max_flows = config->limits.max_connections,
+		.max_output_bytes = config->limits.max_output_bytes,
+		.dns_timeout_ms = config->dns.timeout_ms,
+		.dns_servers = config->dns.servers,
+	};
+	int err = stw_io_new(&options, &serve->io);
+
+	return err < 0 ? serve_fail(
+				 serve, err, "the event loop cannot be set up: %s", strerror(-err))
+		       : 0;
+}
+
+/* Connections are descriptors: take as many as the system grants. */
+static void descriptors_raise(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int listen_failed(struct serve *serve, const struct stw_listener *listener, int err)
+{
+	struct stw_str transport = stw_transport_name(listener->transport);
+	char address[STW_ADDR_TEXT_MAX];
+	struct stw_str addr = stw_addr_text(&listener->bind, address);
+	const char *why = strerror(-err);
+
+	if (err == -EADDRINUSE)
+		why = "another program has this port";
+	else if (err == -EADDRNOTAVAIL)
+		why = "this machine does not have this address";
+	else if (err == -EACCES)
+		why = "ports below 1024 are for root only";
+	return serve_fail(serve, err, "cannot listen on %.*s %.*s: %s", STW_STR_ARG(transport),
+		STW_STR_ARG(addr), why);
+}
+
+int serve_listen(struct serve *serve)
+{
+	int err;
+
+	descriptors_raise();
+	err = serve_io_new(serve);
+	serve->listeners = serve->config->listen;
+	for (unsigned i = 0; err >= 0 && i < serve->listeners.n; i++) {
+		err = stw_io_listen(serve->io, &serve->listeners.v[i]);
+		if (err < 0)
+			return listen_failed(serve, &serve->listeners.v[i], err);
+	}
+	return err < 0 ? err : 0;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The configuration of a start and of a reload. */
+#include "server/serve/internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+int serve_config_load(
+	struct serve *serve, struct stw_config_errors *errors, struct stw_config **ret)
+{
+	const struct stw_serve_options *options = &serve->options;
+	int err = stw_config_load(options->config_file, errors, ret);
+
+	if (err == -ENOENT && options->config_optional)
+		err = stw_config_parse(NULL, "", 0, errors, ret);
+	if (err == 0 && options->socket)
+		(*ret)->admin.socket = stw_str_from(options->socket);
+	return err;
+}
+
+static json_t *errors_json(const struct serve *serve, const struct stw_config_errors *errors)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < errors->n; i++)
+		json_array_append_new(list,
+			json_pack("{s:s, s:i, s:i, s:o}", "file", serve->options.config_file,
+				"line", (int)errors->v[i].line, "column", (int)errors->v[i].column,
+				"text", stw_json_text(stw_str_from(errors->v[i].text))));
+	return json_pack("{s:s, s:o}", "error",
+		"the configuration has errors; the old one stays in force", "errors", list);
+}
+
+static void reload_apply(struct serve *serve, struct stw_config *config)
+{
+	stw_core_reload(serve->core, config);
+	stw_admin_set_config(serve->admin, config);
+	stw_log_set_level(serve->log, config->log.level);
+	stw_config_unref(serve->config);
+	serve->config = config;
+}
+
+static json_t *reload_refused(int err, const char *format, ...) STW_PRINTF(2, 3);
+static json_t *reload_refused(int err, const char *format, ...)
+{
+	char text[400];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	return json_pack("{s:o}", "error", stw_json_text(stw_str_from(text)));
+}
+
+json_t *serve_reload(struct serve *serve, int *ret_error)
+{
+	const char *file = serve->options.config_file;
+	const struct stw_option *option;
+	struct stw_config_errors errors = { .n = 0 };
+	struct stw_config *config;
+	int err = 0;
+	json_t *answer;
+
+	if (serve->options.trial)
+		answer = reload_refused(err = -EINVAL, "with --try there is no file to read again");
+	else if ((err = serve_config_load(serve, &errors, &config)) == -EINVAL)
+		answer = errors_json(serve, &errors);
+	else if (err < 0)
+		answer = reload_refused(err, "%s: %s", file, strerror(-err));
+	else if ((option = stw_config_restart_needed(serve->config, config))) {
+		answer = reload_refused(err = -EBUSY,
+			"%s has changed, which needs a restart; nothing of the new file is in "
+			"force",
+			option->key);
+		stw_config_unref(config);
+	} else {
+		reload_apply(serve, config);
+		answer = json_pack(
+			"{s:b, s:s}", "reloaded", 1, "file", config->file ? config->file : "");
+	}
+	stw_log_event(serve->log, err < 0 ? STW_LOG_ERROR : STW_LOG_NOTICE,
+		err < 0 ? "config.refused" : "config.reloaded", json_incref(answer));
+	*ret_error = err;
+	return answer;
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a server needs before its first message, in this order, and its end in the other. */
+#include "server/serve/internal.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <strowger/rcu.h>
+
+#include "server/folder.h"
+
+int serve_fail(struct serve *serve, int err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(serve->error, sizeof(serve->error), format, args);
+	va_end(args);
+	return err;
+}
+
+static int start_config(struct serve *serve)
+{
+	struct stw_config_errors errors = { .n = 0 };
+	const char *file = serve->options.config_file;
+	int err;
+
+	if (serve->options.trial)
+		return trial_prepare(serve);
+	err = serve_config_load(serve, &errors, &serve->config);
+	if (err == -EINVAL && errors.n) {
+		for (unsigned i = 0; i < errors.n; i++)
+			fprintf(serve->options.err, "%s:%u:%u: %s\n", file, errors.v[i].line,
+				errors.v[i].column, errors.v[i].text);
+		return serve_fail(serve, err, "%s has errors", file);
+	}
+	return err < 0 ? serve_fail(serve, err, "%s: %s", file, strerror(-err)) : 0;
+}
+
+/* ---- whom we run as ------------------------------------------------------------------ */
+
+static int start_user(struct serve *serve)
+{
+	const struct passwd *entry;
+
+	serve->uid = geteuid();
+	serve->gid = getegid();
+	if (serve->uid != 0 || !serve->config->user.len)
+		return 0;
+	entry = getpwnam(serve->config->user.ptr);
+	if (!entry)
+		return serve_fail(serve, -ENOENT, "user: there is no system user %.*s",
+			STW_STR_ARG(serve->config->user));
+	serve->uid = entry->pw_uid;
+	serve->gid = entry->pw_gid;
+	return 0;
+}
+
+/* Files that root has left behind, by a start without `user` or by the command line. */
+static void own_files(const struct serve *serve)
+{
+	static const char *const suffixes[] = { "", "-wal", "-shm", ".lock" };
+	char path[PATH_MAX];
+
+	for (unsigned i = 0; i < STW_ARRAY_SIZE(suffixes); i++) {
+		snprintf(path, sizeof(path), "%.*s%s", STW_STR_ARG(serve->config->store),
+			suffixes[i]);
+		(void)!lchown(path, serve->uid, serve->gid);
+	}
+}
+
+static int start_drop(struct serve *serve)
+{
+	if (geteuid() != 0 || serve->uid == 0)
+		return 0;
+	own_files(serve);
+	if (initgroups(serve->config->user.ptr, serve->gid) < 0 || setgid(serve->gid) < 0 ||
+		setuid(serve->uid) < 0)
+		return serve_fail(serve, -errno, "user: cannot become %.*s: %s",
+			STW_STR_ARG(serve->config->user), strerror(errno));
+	return 0;
+}
+
+/* ---- store ------------------------------------------------------------------------------ */
+
+static bool store_is_file(const struct serve *serve)
+{
+	return !stw_str_equal(serve->config->store, STW_STR(":memory:"));
+}
+
+static int start_lock(struct serve *serve)
+{
+	struct stw_str path = serve->config->store;
+	int err = 0;
+
+	if (store_is_file(serve))
+		err = stw_folder_make(path.ptr, serve->uid, serve->gid, serve->error, ERROR_BYTES);
+	if (err < 0)
+		return err;
+	serve->lock_fd = stw_store_lock(path);
+	if (serve->lock_fd == -EBUSY)
+		return serve_fail(serve, -EBUSY,
+			"a server is running already: another process has the store %.*s. "
+			"`strowger "
+			"stop` stops it",
+			STW_STR_ARG(path));
+	return serve->lock_fd < 0 ? serve_fail(serve, serve->lock_fd, "store: %.*s: %s",
+					    STW_STR_ARG(path), strerror(-serve->lock_fd))
+				  : 0;
+}
+
+static void serve_wake(void *context)
+{
+	stw_io_wake(context);
+}
+
+static int start_maps(struct serve *serve)
+{
+	struct stw_hash_key key = { stw_io_seed(), stw_io_seed() };
+	int err = stw_directory_new(key, &serve->directory);
+
+	if (err == 0)
+		err = stw_location_new(key, &serve->location);
+	return err < 0 ? serve_fail(serve, err, "no memory is left") : 0;
+}
+
+static int start_store(struct serve *serve)
+{
+	struct stw_store_options options = { .path = serve->config->store,
+		.sync_full = serve->config->store_sync == STW_STORE_SYNC_FULL,
+		.threaded = true,
+		.wake = serve_wake,
+		.wake_context = serve->io,
+		.location = serve->location,
+		.directory = serve->directory };
+
+	return stw_store_open(&options, stw_io_now(), &serve->store, serve->error, ERROR_BYTES);
+}
+
+/* ---- core -------------------------------------------------------------------------------- */
+
+static int start_core(struct serve *serve)
+{
+	struct stw_core_options options = {
+		.config = serve->config,
+		.store = serve->store,
+		.location = serve->location,
+		.directory = serve->directory,
+		.io = stw_io_ops(),
+		.io_user = serve->io,
+		.listeners = &serve->listeners,
+		.seed = stw_io_seed(),
+		.key = { stw_io_seed(), stw_io_seed() },
+		.log = stw_log_note,
+		.log_context = serve->log,
+	};
+	int err;
+
+	options.local_addr_count =
+		stw_io_local_addrs(options.local_addrs, STW_ARRAY_SIZE(options.local_addrs));
+	stw_listeners_set_local(options.local_addrs, options.local_addr_count);
+	if (getrandom(options.nonce_secret, sizeof(options.nonce_secret), 0) !=
+		(ssize_t)sizeof(options.nonce_secret))
+		return serve_fail(serve, -EIO, "the kernel gives no random numbers");
+	err = stw_core_new(&options, stw_io_now(), &serve->core);
+	return err < 0 ? serve_fail(serve, err, "the SIP core cannot be set up: %s", strerror(-err))
+		       : 0;
+}
+
+/* ---- administration ------------------------------------------------------------------------ */
+
+static int start_admin(struct serve *serve)
+{
+	struct stw_admin_options options = { .config = serve->config,
+		.directory = serve->directory,
+		.next_port = serve->options.trial,
+		.wake = serve_wake,
+		.wake_context = serve->io,
+		.socket_owner = serve->uid,
+		.socket_group = serve->gid };
+
+	return stw_admin_new(&options, &serve->admin, serve->error, ERROR_BYTES);
+}
+
+json_t *serve_info(const struct serve *serve)
+{
+	json_t *listen = json_array(), *domains = json_array();
+	const struct stw_config *config = serve->config;
+	char text[STW_ADDR_TEXT_MAX + 16], address[STW_ADDR_TEXT_MAX];
+
+	for (unsigned i = 0; i < serve->listeners.n; i++) {
+		snprintf(text, sizeof(text), "%s %.*s",
+			serve->listeners.v[i].transport == STW_TRANSPORT_UDP ? "udp" : "tcp",
+			STW_STR_ARG(stw_addr_text(&serve->listeners.v[i].bind, address)));
+		json_array_append_new(listen, json_string(text));
+	}
+	for (unsigned i = 0; i < config->domain_count; i++)
+		json_array_append_new(domains, stw_json_text(config->domains[i]));
+	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:s, s:s}", "version", STW_VERSION, "pid",
+		(json_int_t)getpid(), "domains", domains, "listen", listen, "socket",
+		stw_json_text(config->admin.socket), "store", stw_json_text(config->store), "http",
+		stw_admin_address(serve->admin), "config", config->file ? config->file : "default");
+}
+
+static int start_answering(struct serve *serve)
+{
+	int err = stw_admin_start(serve->admin, serve_info(serve));
+
+	return err < 0 ? serve_fail(serve, err, "the administration cannot be started") : 0;
+}
+
+static int start_listen(struct serve *serve)
+{
+	return serve->options.trial ? trial_listen(serve) : serve_listen(serve);
+}
+
+static int start_trial_users(struct serve *serve)
+{
+	int err;
+
+	if (!serve->options.trial)
+		return 0;
+	stw_rcu_offline();
+	err = trial_users(serve);
+	stw_rcu_online();
+	return err;
+}
+
+int serve_start(struct serve *serve)
+{
+	static int (*const steps[])(struct serve *) = { start_user, start_lock, start_listen,
+		start_maps, start_admin, start_drop, start_store, start_trial_users, start_core,
+		start_answering };
+	int err = start_config(serve);
+
+	if (err == 0 && stw_log_new(serve->config->log.level, &serve->log) < 0)
+		err = serve_fail(serve, -ENOMEM, "no memory is left");
+	if (err == 0)
+		stw_rcu_register_thread();
+	for (unsigned i = 0; err == 0 && i < STW_ARRAY_SIZE(steps); i++)
+		err = steps[i](serve);
+	return err;
+}
+
+void serve_done(struct serve *serve)
+{
+	if (serve->admin)
+		stw_admin_stop(serve->admin);
+	/* The store thread waits for readers; this one no longer reads. */
+	if (serve->log)
+		stw_rcu_offline();
+	stw_store_close(serve->store);
+	if (serve->log)
+		stw_rcu_online();
+	stw_core_free(serve->core);
+	stw_location_free(serve->location);
+	stw_directory_free(serve->directory);
+	if (serve->log)
+		stw_rcu_unregister_thread();
+	stw_io_free(serve->io);
+	trial_remove(serve);
+	if (serve->admin)
+		stw_admin_unlink(serve->admin);
+	stw_admin_free(serve->admin);
+	if (serve->lock_fd >= 0)
+		stw_store_unlock(serve->lock_fd);
+	stw_log_free(serve->log);
+	stw_config_unref(serve->config);
+}
