@@ -76,8 +76,7 @@ struct stw_str stw_proxy_stateless_branch(const struct stw_proxy_options *option
 	const struct stw_via *via = &request->via;
 	struct stw_writer writer;
 
-	if (stw_str_equal_nocase(
-		    stw_str_cut(via->branch, 0, COOKIE_LEN), stw_str_from(cookie))) {
+	if (stw_str_equal_nocase(stw_str_cut(via->branch, 0, COOKIE_LEN), stw_str_from(cookie))) {
 		proxy_mix_text(&mix, via->sent_by);
 		proxy_mix_text(&mix, via->branch);
 	} else {

@@ -4,14 +4,15 @@
 
 #include <errno.h>
 
-/* ---- the route set of the branch: Path, then the Route values that remain ----------------------- */
+/* ---- the route set of the branch: Path, then the Route values that remain -----------------------
+ */
 
 struct route_head {
-	struct stw_str first;           /* first value; ptr NULL: no Route at all */
-	struct stw_str path_rest;       /* what goes into Route of the Path */
+	struct stw_str first;     /* first value; ptr NULL: no Route at all */
+	struct stw_str path_rest; /* what goes into Route of the Path */
 	bool from_path;
-	bool strict;                    /* `first` has no lr: it becomes the Request-URI (step 6) */
-	struct stw_uri uri;             /* of `first` */
+	bool strict;        /* `first` has no lr: it becomes the Request-URI (step 6) */
+	struct stw_uri uri; /* of `first` */
 };
 
 static struct stw_str path_text(const struct stw_forward_options *options)
@@ -29,13 +30,15 @@ static struct stw_str branch_uri(const struct stw_forward_options *options)
 static void path_split(struct stw_str path, struct route_head *head)
 {
 	struct proxy_list list;
-	struct stw_values values = proxy_list_values(&list, path, STW_HDR_PATH);
+	struct stw_values values;
 	struct stw_str value;
 
+	if (path.len == 0)
+		return;
+	values = proxy_list_values(&list, path, STW_HDR_PATH);
 	if (!stw_values_next(&values, &head->first))
 		return;
 	head->from_path = true;
-	head->path_rest = STW_STR_NONE;
 	if (stw_values_next(&values, &value))
 		head->path_rest = stw_str_cut(path, (size_t)(value.ptr - path.ptr), path.len);
 }
@@ -81,15 +84,16 @@ int stw_forward_next_hop(
 	return 0;
 }
 
-/* ---- one forwarding in the making ------------------------------------------------------------------ */
+/* ---- one forwarding in the making
+ * ------------------------------------------------------------------ */
 
 struct forward {
 	const struct stw_forward_options *options;
 	const struct stw_msg *request;
 	struct stw_edit edit;
-	struct stw_writer writer;       /* all new text, one piece of the arena */
+	struct stw_writer writer; /* all new text, one piece of the arena */
 	struct route_head head;
-	struct stw_str uri;             /* Request-URI of the branch, before step 6 */
+	struct stw_str uri; /* Request-URI of the branch, before step 6 */
 	const struct stw_field *top_via;
 };
 
@@ -184,7 +188,8 @@ static void max_forwards_edit(struct forward *forward)
 		forward, STW_HDR_MAX_FORWARDS, "Max-Forwards: ", hops > 0 ? hops - 1 : 0);
 }
 
-/* ---- Route --------------------------------------------------------------------------------------------- */
+/* ---- Route
+ * --------------------------------------------------------------------------------------------- */
 
 /* Which Route values of the request stay: [from, to). */
 struct route_range {
@@ -272,7 +277,8 @@ static void route_edit(struct forward *forward)
 		strict_edit(forward, last);
 }
 
-/* ---- Via and Content-Length --------------------------------------------------------------------------- */
+/* ---- Via and Content-Length
+ * --------------------------------------------------------------------------- */
 
 static int via_edit(struct forward *forward, struct stw_arena *arena)
 {
@@ -297,13 +303,14 @@ static void content_length_edit(struct forward *forward)
 	stw_edit_append_field(&forward->edit, forward_text(forward, from));
 }
 
-/* ---- all of it -------------------------------------------------------------------------------------------- */
+/* ---- all of it
+ * -------------------------------------------------------------------------------------------- */
 
 /* Names and numbers of the lines we write. */
 #define FIXED_TEXT_MAX 192
 
-static int forward_begin(const struct stw_forward_options *options, struct stw_arena *arena,
-	struct forward *forward)
+static int forward_begin(
+	const struct stw_forward_options *options, struct stw_arena *arena, struct forward *forward)
 {
 	size_t bytes;
 	char *buffer;
@@ -326,8 +333,8 @@ static int forward_begin(const struct stw_forward_options *options, struct stw_a
 	return 0;
 }
 
-int stw_forward_build(const struct stw_forward_options *options, struct stw_arena *arena,
-	struct stw_slices *ret)
+int stw_forward_build(
+	const struct stw_forward_options *options, struct stw_arena *arena, struct stw_slices *ret)
 {
 	struct forward forward;
 	int err = forward_begin(options, arena, &forward);

@@ -29,12 +29,13 @@ void proxy_write_hash(struct stw_writer *writer, uint64_t hash);
 bool proxy_hash_equals(struct stw_str text, uint64_t hash);
 
 /* Mark of the dialog that a request with this Call-ID and From tag establishes. */
-uint64_t proxy_mark(const struct stw_proxy_options *options, const struct stw_msg *request,
-	struct stw_str tag);
+uint64_t proxy_mark(
+	const struct stw_proxy_options *options, const struct stw_msg *request, struct stw_str tag);
 /* Does the URI name one of our listeners? */
 bool proxy_owns_uri(const struct stw_proxy_options *options, const struct stw_uri *uri);
 
-/* ---- branch.c --------------------------------------------------------------------------------- */
+/* ---- branch.c ---------------------------------------------------------------------------------
+ */
 
 /* The second part of our branch, RFC 5393 §4.2.1. */
 uint64_t proxy_loop_hash(const struct stw_proxy_options *options, const struct stw_msg *request,
@@ -42,7 +43,8 @@ uint64_t proxy_loop_hash(const struct stw_proxy_options *options, const struct s
 /* The second part of a branch value of ours; false when it has another form. */
 bool proxy_branch_loop_part(struct stw_str branch, struct stw_str *ret);
 
-/* ---- strip.c ---------------------------------------------------------------------------------- */
+/* ---- strip.c ----------------------------------------------------------------------------------
+ */
 
 enum proxy_strip {
 	PROXY_STRIP_MADDR = 1u << 0,
@@ -55,7 +57,8 @@ enum proxy_strip {
 /* A sip or sips URI without the parts of the set; never longer than it was. */
 void proxy_write_stripped(struct stw_writer *writer, const struct stw_uri *uri, unsigned set);
 
-/* ---- values.c --------------------------------------------------------------------------------- */
+/* ---- values.c ---------------------------------------------------------------------------------
+ */
 
 /* The values of a list of our own text, such as a Path that the registrar has kept. */
 struct proxy_list {
@@ -66,7 +69,8 @@ struct proxy_list {
 struct stw_values proxy_list_values(
 	struct proxy_list *list, struct stw_str text, enum stw_header header);
 
-/* ---- relay.c ---------------------------------------------------------------------------------- */
+/* ---- relay.c ----------------------------------------------------------------------------------
+ */
 
 /* The edited message as slices that lie in the arena. @return 0, -ENOMEM, -ENOBUFS */
 int proxy_slices(const struct stw_edit *edit, struct stw_arena *arena, struct stw_slices *ret);

@@ -10,8 +10,8 @@
 struct preprocess {
 	const struct stw_proxy_options *options;
 	const struct stw_msg *request;
-	bool verified;  /* a mark of ours is right … */
-	bool forged;    /* … or wrong */
+	bool verified; /* a mark of ours is right … */
+	bool forged;   /* … or wrong */
 };
 
 static bool uri_mark(const struct stw_uri *uri, struct stw_str *ret)
@@ -55,7 +55,8 @@ static unsigned routes_count(const struct stw_msg *request)
 	return n;
 }
 
-/* A strict router took our Record-Route value as Request-URI: the true one is the last Route value. */
+/* A strict router took our Record-Route value as Request-URI: the true one is the last Route value.
+ */
 static int uri_restore(struct stw_msg const *request, struct stw_proxy_routing *ret)
 {
 	struct stw_values values = stw_msg_values(request, STW_HDR_ROUTE);

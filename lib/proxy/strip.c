@@ -15,7 +15,7 @@ static bool param_is_stripped(const struct stw_param *param, unsigned set, bool 
 
 void proxy_write_stripped(struct stw_writer *writer, const struct stw_uri *uri, unsigned set)
 {
-	const char *params = uri->params.len ? uri->params.ptr
+	const char *params = uri->params.len    ? uri->params.ptr
 			     : uri->headers.len ? uri->headers.ptr - 1
 						: uri->text.ptr + uri->text.len;
 	const char *host_end = uri->host.ptr + uri->host.len + (uri->host_kind == STW_HOST_IPV6);

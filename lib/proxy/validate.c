@@ -24,8 +24,8 @@ static const struct stw_cause *max_forwards_check(const struct stw_msg *request)
 }
 
 /* Another element's Via may be anything: what cannot be read is not ours (RFC 5393 §4.2.4). */
-static bool via_is_ours(
-	const struct stw_proxy_options *options, struct stw_str value, struct stw_str *ret_loop_part)
+static bool via_is_ours(const struct stw_proxy_options *options, struct stw_str value,
+	struct stw_str *ret_loop_part)
 {
 	struct stw_via via;
 

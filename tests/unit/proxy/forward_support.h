@@ -26,8 +26,8 @@ static inline void message_take(struct message *message, const char *data, size_
 
 	message->guarded = support_guarded(data, len);
 	message->len = len;
-	message->msg = (struct stw_msg){ .fields = message->fields,
-		.field_capacity = STW_MSG_FIELDS_MAX };
+	message->msg =
+		(struct stw_msg){ .fields = message->fields, .field_capacity = STW_MSG_FIELDS_MAX };
 	if (stw_msg_parse(&message->msg, message->guarded, len, NULL, &fault) < 0 ||
 		stw_msg_check(&message->msg, &fault) < 0)
 		fail_msg("%s at byte %zu of\n%s", fault.cause->id, fault.offset, data);
@@ -99,10 +99,5 @@ static inline char *forwarded(const struct proxy *proxy, const struct message *r
 	stw_arena_done(&arena);
 	return text;
 }
-
-#define FORWARD_TAIL \
-	"Max-Forwards: 70\r\n" \
-	"From: <sip:a@u1.example.com>;tag=a\r\nTo: <sip:b@domain.com>\r\n" \
-	"Call-ID: c1\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
 
 #endif

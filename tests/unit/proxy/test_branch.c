@@ -37,7 +37,7 @@ static struct made make(const char *start, const char *via, const char *lines, u
 	return made;
 }
 
-#define IDS(cseq) \
+#define IDS(cseq)                                                                                  \
 	"From: <sip:a@x.com>;tag=a\r\nTo: <sip:b@y.com>\r\nCall-ID: c1\r\nCSeq: " cseq "\r\n"
 #define VIA "SIP/2.0/UDP u1.com;branch=z9hG4bKu1"
 
@@ -52,8 +52,8 @@ static void two_parts(void **state)
 	struct made next = make("INVITE sip:b@y.com", VIA, IDS("2 INVITE"), 1);
 	struct made route =
 		make("INVITE sip:b@y.com", VIA, "Route: <sip:p2.com;lr>\r\n" IDS("1 INVITE"), 1);
-	struct made ours = make("INVITE sip:b@y.com", VIA,
-		"Route: <sip:p1.example.com;lr>\r\n" IDS("1 INVITE"), 1);
+	struct made ours = make(
+		"INVITE sip:b@y.com", VIA, "Route: <sip:p1.example.com;lr>\r\n" IDS("1 INVITE"), 1);
 
 	assert_int_equal(strlen(a.branch), 40);
 	assert_memory_equal(a.branch, "z9hG4bK", 7);
@@ -77,10 +77,10 @@ static void stateless(void **state)
 	struct made a = make("INVITE sip:b@y.com", VIA, IDS("1 INVITE"), 1);
 	struct made again = make("INVITE sip:b@y.com", VIA ";rport", IDS("1 INVITE"), 2);
 	struct made cancel = make("CANCEL sip:b@y.com", VIA, IDS("1 CANCEL"), 3);
-	struct made other =
-		make("INVITE sip:b@y.com", "SIP/2.0/UDP u1.com;branch=z9hG4bKu2", IDS("1 INVITE"), 1);
-	struct made sender =
-		make("INVITE sip:b@y.com", "SIP/2.0/UDP u2.com;branch=z9hG4bKu1", IDS("1 INVITE"), 1);
+	struct made other = make(
+		"INVITE sip:b@y.com", "SIP/2.0/UDP u1.com;branch=z9hG4bKu2", IDS("1 INVITE"), 1);
+	struct made sender = make(
+		"INVITE sip:b@y.com", "SIP/2.0/UDP u2.com;branch=z9hG4bKu1", IDS("1 INVITE"), 1);
 
 	assert_string_equal(a.stateless, again.stateless);
 	assert_string_equal(a.stateless, cancel.stateless);
@@ -102,11 +102,14 @@ static void stateless_without_cookie(void **state)
 		{ "INVITE sip:b@y.com", "SIP/2.0/UDP u1.com;branch=1", IDS("1 INVITE") },
 		{ "INVITE sip:b@y.com", "SIP/2.0/UDP u1.com", IDS("2 INVITE") },
 		{ "INVITE sip:b@y.com", "SIP/2.0/UDP u1.com",
-			"From: <sip:a@x.com>;tag=c\r\nTo: <sip:b@y.com>\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\n" },
+			"From: <sip:a@x.com>;tag=c\r\nTo: <sip:b@y.com>\r\nCall-ID: c1\r\nCSeq: 1 "
+			"INVITE\r\n" },
 		{ "INVITE sip:b@y.com", "SIP/2.0/UDP u1.com",
-			"From: <sip:a@x.com>;tag=a\r\nTo: <sip:b@y.com>;tag=b\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\n" },
+			"From: <sip:a@x.com>;tag=a\r\nTo: <sip:b@y.com>;tag=b\r\nCall-ID: "
+			"c1\r\nCSeq: 1 INVITE\r\n" },
 		{ "INVITE sip:b@y.com", "SIP/2.0/UDP u1.com",
-			"From: <sip:a@x.com>;tag=a\r\nTo: <sip:b@y.com>\r\nCall-ID: c2\r\nCSeq: 1 INVITE\r\n" },
+			"From: <sip:a@x.com>;tag=a\r\nTo: <sip:b@y.com>\r\nCall-ID: c2\r\nCSeq: 1 "
+			"INVITE\r\n" },
 	};
 	struct made made[STW_ARRAY_SIZE(differ)];
 	struct made cancel = make("CANCEL sip:b@y.com", "SIP/2.0/UDP u1.com", IDS("1 CANCEL"), 9);

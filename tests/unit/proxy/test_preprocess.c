@@ -25,7 +25,7 @@ static const struct {
 	int err;
 	const char *uri_text;
 	unsigned own;
-	const char *next;       /* NULL: no Route is left */
+	const char *next; /* NULL: no Route is left */
 	bool strict, in_dialog, forged;
 } cases[] = {
 	{ "sip:b@y.com", "", INITIAL, 0, "sip:b@y.com", 0, NULL, false, false, false },
@@ -46,7 +46,8 @@ static const struct {
 		"Route: <sip:p1.example.com;lr;stw=MARK>,\r\n <sip:p1.example.com;lr;stw=MARK>\r\n",
 		CALLER, 0, "sip:b@y.com", 2, NULL, false, true, false },
 	{ "sip:b@y.com",
-		"Route: <sip:p1.example.com;lr>\r\nRoute: <sip:192.0.2.1;lr>,<sip:192.0.2.1;lr;x>\r\n",
+		"Route: <sip:p1.example.com;lr>\r\nRoute: "
+		"<sip:192.0.2.1;lr>,<sip:192.0.2.1;lr;x>\r\n",
 		CALLER, 0, "sip:b@y.com", 2, "<sip:192.0.2.1;lr;x>", false, false, false },
 	/* the mark, from both sides; without a To tag there is no dialog */
 	{ "sip:b@y.com", "Route: <sip:p1.example.com;lr;stw=MARK>\r\n", CALLER, 0, "sip:b@y.com", 1,
@@ -85,7 +86,8 @@ static const struct {
 	{ "sip:p1.example.com;lr;stw=MARK", "Route: <sip:a@u1.com\r\n", CALLEE, -EBADMSG, NULL, 0,
 		NULL, false, false, false },
 	/* broken values: only the ones that decide matter */
-	{ "sip:b@y.com", "Route: <sip:>\r\n", INITIAL, -EBADMSG, NULL, 0, NULL, false, false, false },
+	{ "sip:b@y.com", "Route: <sip:>\r\n", INITIAL, -EBADMSG, NULL, 0, NULL, false, false,
+		false },
 	{ "sip:b@y.com", "Route: *\r\n", INITIAL, -EBADMSG, NULL, 0, NULL, false, false, false },
 	{ "sip:b@y.com", "Route: <sip:p1.example.com;lr>, <<\r\n", INITIAL, -EBADMSG, NULL, 0, NULL,
 		false, false, false },
@@ -124,8 +126,8 @@ static void put_mark(const char *text, char *ret)
 
 		stw_arena_init(&arena, 4096);
 		message_parse(&invite, request_text("sip:b@y.com", "", INITIAL));
-		assert_int_equal(stw_record_route_write(&proxy.options, &invite.msg, &side, &side,
-					 &arena, &line),
+		assert_int_equal(stw_record_route_write(
+					 &proxy.options, &invite.msg, &side, &side, &arena, &line),
 			0);
 		memcpy(mark, strstr(line.ptr, "stw=") + 4, 16);
 		message_done(&invite);
@@ -158,8 +160,10 @@ static void check_case(size_t i)
 		assert_str(routing.uri_text, uri);
 		assert_int_equal(stw_uri_parse(routing.uri_text, &parsed), 0);
 		assert_true(stw_uri_equal(&parsed, &routing.uri));
-		if (routing.own_routes != cases[i].own || routing.strict_restored != cases[i].strict ||
-			routing.in_dialog != cases[i].in_dialog || routing.forged != cases[i].forged)
+		if (routing.own_routes != cases[i].own ||
+			routing.strict_restored != cases[i].strict ||
+			routing.in_dialog != cases[i].in_dialog ||
+			routing.forged != cases[i].forged)
 			fail_msg("case %zu: own %u strict %d in_dialog %d forged %d", i,
 				routing.own_routes, routing.strict_restored, routing.in_dialog,
 				routing.forged);
@@ -189,8 +193,7 @@ static void long_uri(void **state)
 		user[len] = '\0';
 		snprintf(uri, sizeof(uri), "sip:%s@y.com;maddr=192.0.2.1", user);
 		message_parse(&request, request_text(uri, "", INITIAL));
-		assert_int_equal(
-			stw_proxy_preprocess(&proxy.options, &request.msg, &routing), 0);
+		assert_int_equal(stw_proxy_preprocess(&proxy.options, &request.msg, &routing), 0);
 		assert_int_equal(routing.uri_text.len,
 			len + 10 <= STW_PROXY_URI_BYTES ? len + 10 : strlen(uri));
 		message_done(&request);

@@ -6,7 +6,7 @@ static struct proxy proxy;
 static const struct {
 	const char *uri;
 	struct stw_record_route_side in, out;
-	const char *expected;   /* # stands for the mark */
+	const char *expected; /* # stands for the mark */
 } cases[] = {
 	{ "sip:b@y.com", { STW_TRANSPORT_UDP, { "p1.com:5060", sizeof("p1.com:5060") - 1 } },
 		{ STW_TRANSPORT_UDP, { "p1.com:5060", sizeof("p1.com:5060") - 1 } },
@@ -15,7 +15,8 @@ static const struct {
 		{ STW_TRANSPORT_TCP, { "p1.com:5060", sizeof("p1.com:5060") - 1 } },
 		"Record-Route: <sip:p1.com:5060;transport=tcp;lr;stw=#>\r\n" },
 	/* RFC 5658 §4 and §6.2: the side of the callee on top */
-	{ "sip:b@y.com", { STW_TRANSPORT_UDP, { "192.0.2.254:5060", sizeof("192.0.2.254:5060") - 1 } },
+	{ "sip:b@y.com",
+		{ STW_TRANSPORT_UDP, { "192.0.2.254:5060", sizeof("192.0.2.254:5060") - 1 } },
 		{ STW_TRANSPORT_UDP, { "[2001:db8::1]:5060", sizeof("[2001:db8::1]:5060") - 1 } },
 		"Record-Route: <sip:[2001:db8::1]:5060;lr;stw=#>\r\n"
 		"Record-Route: <sip:192.0.2.254:5060;lr;stw=#>\r\n" },
@@ -44,7 +45,8 @@ static void request_parse(struct message *request, const char *uri, const char *
 
 	snprintf(text, sizeof(text),
 		"INVITE %s SIP/2.0\r\nVia: SIP/2.0/UDP u1.example.com;branch=z9hG4bKu1\r\n"
-		"From: <sip:a@x.com>%s\r\nTo: <sip:b@y.com>\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\n\r\n",
+		"From: <sip:a@x.com>%s\r\nTo: <sip:b@y.com>\r\nCall-ID: c1\r\nCSeq: 1 "
+		"INVITE\r\n\r\n",
 		uri, tag);
 	message_parse(request, text);
 }
@@ -98,10 +100,10 @@ static void marks_differ(void **state)
 
 		stw_arena_init(&arena, 4096);
 		request_parse(&request, "sip:b@y.com", tags[i]);
-		stw_record_route_write(&proxy.options, &request.msg, &cases[0].in, &cases[0].out,
-			&arena, &lines);
-		stw_record_route_write(&proxy.options, &request.msg, &cases[0].in, &cases[0].out,
-			&arena, &again);
+		stw_record_route_write(
+			&proxy.options, &request.msg, &cases[0].in, &cases[0].out, &arena, &lines);
+		stw_record_route_write(
+			&proxy.options, &request.msg, &cases[0].in, &cases[0].out, &arena, &again);
 		assert_true(stw_str_equal(lines, again));
 		snprintf(text[i], sizeof(text[i]), "%.*s", STW_STR_ARG(lines));
 		for (size_t j = 0; j < i; j++)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "forward_support.h"
 
-#define TAIL \
-	"From: <sip:a@x.com>;tag=a\r\nTo: <sip:b@y.com>;tag=b\r\nCall-ID: c1\r\nCSeq: 1 INVITE\r\n"
+#define TAIL                                                                                       \
+	"From: <sip:a@x.com>;tag=a\r\nTo: <sip:b@y.com>;tag=b\r\nCall-ID: c1\r\nCSeq: 1 "          \
+	"INVITE\r\n"
 #define OURS  "SIP/2.0/UDP p1.example.com;branch=z9hG4bKp1"
 #define UDP   "SIP/2.0/UDP u1.example.com;branch=z9hG4bKu1;received=192.0.2.7"
 #define TCP   "SIP/2.0/TCP u1.example.com;branch=z9hG4bKu1"
@@ -37,8 +38,8 @@ static void exact_bytes(void **state)
 
 		stw_arena_init(&arena, 4096);
 		message_parse(&response, cases[i].in);
-		assert_int_equal(
-			stw_relay_build(&response.msg, stw_str_from(cases[i].lines), &arena, &slices),
+		assert_int_equal(stw_relay_build(&response.msg, stw_str_from(cases[i].lines),
+					 &arena, &slices),
 			0);
 		text = joined(slices);
 		assert_string_equal(text, cases[i].out);
@@ -58,8 +59,8 @@ static void allocation_failure(void **state)
 		stw_arena_init(&arena, 4096);
 		message_parse(&response, cases[i].in);
 		support_fail_allocation(1);
-		assert_int_equal(stw_relay_build(&response.msg, STW_STR_NONE, &arena, &slices),
-			-ENOMEM);
+		assert_int_equal(
+			stw_relay_build(&response.msg, STW_STR_NONE, &arena, &slices), -ENOMEM);
 		support_fail_allocation(0);
 		message_done(&response);
 		stw_arena_done(&arena);

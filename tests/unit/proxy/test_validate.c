@@ -59,7 +59,8 @@ static void each_row(void **state)
 		struct stw_arena arena;
 
 		stw_arena_init(&arena, 4096);
-		message_parse(&request, request_text(cases[i].method, cases[i].uri, cases[i].lines));
+		message_parse(
+			&request, request_text(cases[i].method, cases[i].uri, cases[i].lines));
 		if (stw_proxy_validate(&proxy.options, &request.msg, &arena, &headers) !=
 			cases[i].cause)
 			fail_msg("case %zu", i);
@@ -142,8 +143,8 @@ static void loops_and_spirals(void **state)
 	our_via(with_vias(LOOP_URI, "INVITE", "", ""), 1, via, sizeof(via));
 	assert_null(judge(with_vias(LOOP_URI, "INVITE", "", "")));
 
-	snprintf(vias, sizeof(vias), "Via: SIP/2.0/UDP x.example.com;branch=z9hG4bKx\r\nVia: %s\r\n",
-		via);
+	snprintf(vias, sizeof(vias),
+		"Via: SIP/2.0/UDP x.example.com;branch=z9hG4bKx\r\nVia: %s\r\n", via);
 	assert_ptr_equal(judge(with_vias(LOOP_URI, "INVITE", vias, "")), &stw_cause_loop);
 	/* the method is no part of it */
 	assert_ptr_equal(judge(with_vias(LOOP_URI, "OPTIONS", vias, "")), &stw_cause_loop);
@@ -172,7 +173,8 @@ static void loops_and_spirals(void **state)
 	snprintf(vias, sizeof(vias), "Via: %sx\r\n", via);
 	assert_null(judge(with_vias(LOOP_URI, "INVITE", vias, "")));
 	assert_null(judge(with_vias(LOOP_URI, "INVITE",
-		"Via: SIP/2.0/UDP p1.example.com;branch=z9hG4bK1\r\nVia: SIP/2.0/UDP p1.example.com\r\n",
+		"Via: SIP/2.0/UDP p1.example.com;branch=z9hG4bK1\r\nVia: SIP/2.0/UDP "
+		"p1.example.com\r\n",
 		"")));
 }
 
