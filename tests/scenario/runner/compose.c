@@ -51,14 +51,17 @@ static struct stw_str sdp(struct scenario *s, const struct party *party)
 	struct stw_str ip = stw_addr_ip_text(&party->addr, buffer);
 
 	return print(s,
-		"v=0\r\no=%.*s 1 1 IN IP%d %.*s\r\ns=-\r\nc=IN IP%d %.*s\r\nt=0 0\r\nm=audio 49170 RTP/AVP 0\r\n",
-		STW_STR_ARG(party->name), party->addr.family, STW_STR_ARG(ip), party->addr.family, STW_STR_ARG(ip));
+		"v=0\r\no=%.*s 1 1 IN IP%d %.*s\r\ns=-\r\nc=IN IP%d %.*s\r\nt=0 0\r\nm=audio 49170 "
+		"RTP/AVP 0\r\n",
+		STW_STR_ARG(party->name), party->addr.family, STW_STR_ARG(ip), party->addr.family,
+		STW_STR_ARG(ip));
 }
 
 /* ---- changes -------------------------------------------------------------------------------- */
 
 /* ";name=…" of a field: replaced, or added at the end. */
-static void param_set(struct scenario *s, struct field *field, const char *name, struct stw_str value)
+static void param_set(
+	struct scenario *s, struct field *field, const char *name, struct stw_str value)
 {
 	struct stw_str key = print(s, ";%s=", name), text = field->value;
 	size_t at = 0, end;
@@ -66,16 +69,20 @@ static void param_set(struct scenario *s, struct field *field, const char *name,
 	while (at < text.len && !stw_str_starts(stw_str_cut(text, at, text.len), key))
 		at++;
 	end = stw_str_find(text, ';', at + 1);
-	field->value = print(s, "%.*s%.*s%.*s%.*s", STW_STR_ARG(stw_str_cut(text, 0, at)), STW_STR_ARG(key),
-		STW_STR_ARG(value), STW_STR_ARG(stw_str_cut(text, end, text.len)));
+	field->value = print(s, "%.*s%.*s%.*s%.*s", STW_STR_ARG(stw_str_cut(text, 0, at)),
+		STW_STR_ARG(key), STW_STR_ARG(value),
+		STW_STR_ARG(stw_str_cut(text, end, text.len)));
 }
 
-static bool change_special(struct scenario *s, struct draft *draft, struct stw_str name, struct stw_str value)
+static bool change_special(
+	struct scenario *s, struct draft *draft, struct stw_str name, struct stw_str value)
 {
 	static const struct {
 		const char *name, *field, *param;
 	} params[] = {
-		{ "Via.branch", "Via", "branch" }, { "From.tag", "From", "tag" }, { "To.tag", "To", "tag" },
+		{ "Via.branch", "Via", "branch" },
+		{ "From.tag", "From", "tag" },
+		{ "To.tag", "To", "tag" },
 	};
 	struct field *field;
 	size_t i;
@@ -83,18 +90,22 @@ static bool change_special(struct scenario *s, struct draft *draft, struct stw_s
 	if (is_word(name, "body"))
 		draft->body = value;
 	else if (is_word(name, "Request-URI") || is_word(name, "URI"))
-		draft->start = print(s, "%.*s %.*s SIP/2.0", STW_STR_ARG(draft->method), STW_STR_ARG(value));
+		draft->start = print(
+			s, "%.*s %.*s SIP/2.0", STW_STR_ARG(draft->method), STW_STR_ARG(value));
 	else if (is_word(name, "Reason-Phrase"))
 		draft->start = print(s, "SIP/2.0 %u %.*s", draft->code, STW_STR_ARG(value));
 	else if (is_word(name, "start-line"))
 		draft->start = value;
 	else if (is_word(name, "SIP-Version"))
-		draft->start = print(s, "%.*s%.*s", STW_STR_ARG(stw_str_cut(draft->start, 0, draft->start.len - 7)),
+		draft->start = print(s, "%.*s%.*s",
+			STW_STR_ARG(stw_str_cut(draft->start, 0, draft->start.len - 7)),
 			STW_STR_ARG(value));
 	else {
 		for (i = 0; i < STW_ARRAY_SIZE(params) && !is_word(name, params[i].name);)
 			i++;
-		field = i < STW_ARRAY_SIZE(params) ? field_find(draft, stw_str_from(params[i].field)) : NULL;
+		field = i < STW_ARRAY_SIZE(params)
+				? field_find(draft, stw_str_from(params[i].field))
+				: NULL;
 		if (field)
 			param_set(s, field, params[i].param, value);
 		return field != NULL;
@@ -102,7 +113,8 @@ static bool change_special(struct scenario *s, struct draft *draft, struct stw_s
 	return true;
 }
 
-static int change_apply(struct scenario *s, struct party *party, struct draft *draft, const struct change *change)
+static int change_apply(
+	struct scenario *s, struct party *party, struct draft *draft, const struct change *change)
 {
 	struct stw_str value = expand(s, party, change->value);
 	struct field *field = field_find(draft, change->name);
@@ -116,7 +128,8 @@ static int change_apply(struct scenario *s, struct party *party, struct draft *d
 		return 0;
 	}
 	if (change->op != '=' && change->op != '+')
-		return fail(s, "%.*s: a message is made with =, + and - only", STW_STR_ARG(change->name));
+		return fail(s, "%.*s: a message is made with =, + and - only",
+			STW_STR_ARG(change->name));
 	if (change->op == '=' && change_special(s, draft, change->name, value))
 		return 0;
 	if (field && change->op == '=') {
@@ -129,7 +142,8 @@ static int change_apply(struct scenario *s, struct party *party, struct draft *d
 	return 0;
 }
 
-static int draft_change(struct scenario *s, struct party *party, struct draft *draft, const struct changes *changes)
+static int draft_change(
+	struct scenario *s, struct party *party, struct draft *draft, const struct changes *changes)
 {
 	unsigned i;
 
@@ -168,7 +182,8 @@ static void draft_body(struct draft *draft, struct stw_str body)
 	add(draft, "Content-Length", STW_STR_NONE);
 }
 
-/* ---- Digest --------------------------------------------------------------------------------------- */
+/* ---- Digest
+ * --------------------------------------------------------------------------------------- */
 
 struct auth_words {
 	struct stw_str user, password, algorithm, nc, cnonce, uri, realm;
@@ -180,8 +195,13 @@ static int auth_read(struct scenario *s, struct stw_str text, struct auth_words 
 		const char *name;
 		struct stw_str *value;
 	} const rows[] = {
-		{ "user", &ret->user }, { "password", &ret->password }, { "algorithm", &ret->algorithm },
-		{ "nc", &ret->nc }, { "cnonce", &ret->cnonce }, { "uri", &ret->uri }, { "realm", &ret->realm },
+		{ "user", &ret->user },
+		{ "password", &ret->password },
+		{ "algorithm", &ret->algorithm },
+		{ "nc", &ret->nc },
+		{ "cnonce", &ret->cnonce },
+		{ "uri", &ret->uri },
+		{ "realm", &ret->realm },
 	};
 	struct stw_str word;
 	size_t equal, i;
@@ -206,17 +226,21 @@ static const struct stw_field *challenge_find(struct scenario *s, const struct p
 	const struct message *message = party->history;
 
 	for (; message; message = message->older) {
-		enum stw_header header = message->msg.code == 407 ? STW_HDR_PROXY_AUTHENTICATE : STW_HDR_WWW_AUTHENTICATE;
+		enum stw_header header = message->msg.code == 407 ? STW_HDR_PROXY_AUTHENTICATE
+								  : STW_HDR_WWW_AUTHENTICATE;
 		const struct stw_field *field;
 
-		if (!message->from_server || message->msg.is_request || message->kind != MESSAGE_SIP)
+		if (!message->from_server || message->msg.is_request ||
+			message->kind != MESSAGE_SIP)
 			continue;
 		for (field = stw_msg_find(&message->msg, header); field;
 			field = stw_msg_find_next(&message->msg, field)) {
 			struct stw_str value = stw_field_value(&message->msg, field);
 
 			*ret = message;
-			if ((!words->algorithm.len || contains(value, print(s, "algorithm=%.*s", STW_STR_ARG(words->algorithm)))) &&
+			if ((!words->algorithm.len ||
+				    contains(value, print(s, "algorithm=%.*s",
+							    STW_STR_ARG(words->algorithm)))) &&
 				(!words->realm.len || contains(value, words->realm)))
 				return field;
 		}
@@ -224,7 +248,8 @@ static const struct stw_field *challenge_find(struct scenario *s, const struct p
 	return NULL;
 }
 
-static uint32_t auth_count(struct party *party, const struct auth_words *words, struct stw_str nonce)
+static uint32_t auth_count(
+	struct party *party, const struct auth_words *words, struct stw_str nonce)
 {
 	uint64_t count;
 
@@ -237,9 +262,12 @@ static uint32_t auth_count(struct party *party, const struct auth_words *words, 
 	return is_word(words->nc, "same") ? party->nc : ++party->nc;
 }
 
-static int draft_authenticate(struct scenario *s, struct party *party, struct draft *draft, const struct order *order)
+static int draft_authenticate(
+	struct scenario *s, struct party *party, struct draft *draft, const struct order *order)
 {
-	struct auth_words words = { .user = party->name, .password = party->password, .cnonce = STW_STR("c0ffee"),
+	struct auth_words words = { .user = party->name,
+		.password = party->password,
+		.cnonce = STW_STR("c0ffee"),
 		.uri = draft->uri };
 	const struct message *message = NULL;
 	const struct stw_field *field;
@@ -254,10 +282,16 @@ static int draft_authenticate(struct scenario *s, struct party *party, struct dr
 	field = challenge_find(s, party, &words, &message);
 	if (!field)
 		return fail(s, "auth: %.*s has got no such challenge", STW_STR_ARG(party->name));
-	answer = (struct stw_digest_answer){ .header = message->msg.code == 407 ? STW_HDR_PROXY_AUTHORIZATION :
-										  STW_HDR_AUTHORIZATION,
-		.challenge = stw_field_value(&message->msg, field), .user = words.user, .password = words.password,
-		.method = draft->method, .uri = words.uri, .body = draft->body, .cnonce = words.cnonce };
+	answer = (struct stw_digest_answer){ .header = message->msg.code == 407
+							       ? STW_HDR_PROXY_AUTHORIZATION
+							       : STW_HDR_AUTHORIZATION,
+		.challenge = stw_field_value(&message->msg, field),
+		.user = words.user,
+		.password = words.password,
+		.method = draft->method,
+		.uri = words.uri,
+		.body = draft->body,
+		.cnonce = words.cnonce };
 	for (nonce_at = 0; nonce_at < answer.challenge.len; nonce_at++) {
 		nonce = stw_str_cut(answer.challenge, nonce_at, answer.challenge.len);
 		if (stw_str_starts(nonce, STW_STR("nonce=\"")))
@@ -267,7 +301,8 @@ static int draft_authenticate(struct scenario *s, struct party *party, struct dr
 	answer.nc = auth_count(party, &words, nonce);
 	stw_writer_init(&writer, buffer, sizeof(buffer));
 	if (stw_digest_answer_write(&writer, &answer) < 0)
-		return fail(s, "auth: the challenge cannot be answered: %.*s", STW_STR_ARG(answer.challenge));
+		return fail(s, "auth: the challenge cannot be answered: %.*s",
+			STW_STR_ARG(answer.challenge));
 	line = stw_str_trim(keep(s, stw_writer_text(&writer)));
 	nonce_at = stw_str_find(line, ':', 0);
 	add(draft, "", stw_str_trim(stw_str_cut(line, nonce_at + 1, line.len)));
@@ -275,15 +310,18 @@ static int draft_authenticate(struct scenario *s, struct party *party, struct dr
 	return 0;
 }
 
-/* ---- requests ----------------------------------------------------------------------------------------- */
+/* ---- requests
+ * ----------------------------------------------------------------------------------------- */
 
 static void draft_via(struct scenario *s, struct draft *draft, const struct party *party)
 {
 	char buffer[STW_ADDR_TEXT_MAX];
 	struct stw_str addr = stw_addr_text(&party->addr, buffer);
 
-	add(draft, "Via", print(s, "SIP/2.0/%s %.*s;branch=z9hG4bK%.*s", draft->call->reliable ? "TCP" : "UDP",
-		STW_STR_ARG(addr), STW_STR_ARG(token(s, ""))));
+	add(draft, "Via",
+		print(s, "SIP/2.0/%s %.*s;branch=z9hG4bK%.*s",
+			draft->call->reliable ? "TCP" : "UDP", STW_STR_ARG(addr),
+			STW_STR_ARG(token(s, ""))));
 	add(draft, "Max-Forwards", STW_STR("70"));
 }
 
@@ -293,41 +331,50 @@ static void draft_start(struct scenario *s, struct draft *draft, struct stw_str 
 	draft->start = print(s, "%.*s %.*s SIP/2.0", STW_STR_ARG(draft->method), STW_STR_ARG(uri));
 }
 
-static void draft_ids(struct scenario *s, struct draft *draft, struct stw_str remote_tag, unsigned cseq)
+static void draft_ids(
+	struct scenario *s, struct draft *draft, struct stw_str remote_tag, unsigned cseq)
 {
 	struct call *call = draft->call;
 
-	add(draft, "From", print(s, "%.*s;tag=%.*s", STW_STR_ARG(call->local), STW_STR_ARG(call->local_tag)));
-	add(draft, "To", print(s, "%.*s%s%.*s", STW_STR_ARG(call->remote), remote_tag.len ? ";tag=" : "",
-		STW_STR_ARG(remote_tag)));
+	add(draft, "From",
+		print(s, "%.*s;tag=%.*s", STW_STR_ARG(call->local), STW_STR_ARG(call->local_tag)));
+	add(draft, "To",
+		print(s, "%.*s%s%.*s", STW_STR_ARG(call->remote), remote_tag.len ? ";tag=" : "",
+			STW_STR_ARG(remote_tag)));
 	add(draft, "Call-ID", call->id);
 	add(draft, "CSeq", print(s, "%u %.*s", cseq, STW_STR_ARG(draft->method)));
 }
 
-static void draft_contact_and_body(struct scenario *s, struct draft *draft, const struct party *party)
+static void draft_contact_and_body(
+	struct scenario *s, struct draft *draft, const struct party *party)
 {
 	struct stw_str body = STW_STR_NONE;
 
 	if (is_word(draft->method, "INVITE"))
 		body = sdp(s, party);
-	if (!is_word(draft->method, "BYE") && !is_word(draft->method, "ACK") && !is_word(draft->method, "CANCEL") &&
-		!is_word(draft->method, "OPTIONS") && !is_word(draft->method, "MESSAGE"))
+	if (!is_word(draft->method, "BYE") && !is_word(draft->method, "ACK") &&
+		!is_word(draft->method, "CANCEL") && !is_word(draft->method, "OPTIONS") &&
+		!is_word(draft->method, "MESSAGE"))
 		add(draft, "Contact", party_contact(s, party, draft->call->reliable));
 	draft_body(draft, body);
 }
 
-static void request_outside(struct scenario *s, struct party *party, struct draft *draft, struct stw_str uri)
+static void request_outside(
+	struct scenario *s, struct party *party, struct draft *draft, struct stw_str uri)
 {
 	struct call *call = draft->call;
 
 	if (!call) {
 		call = draft->call = call_new(s, party, token(s, "call-"));
 		call->local = party_address(s, party);
-		call->remote = is_word(draft->method, "REGISTER") ? call->local : print(s, "<%.*s>", STW_STR_ARG(uri));
+		call->remote = is_word(draft->method, "REGISTER")
+				       ? call->local
+				       : print(s, "<%.*s>", STW_STR_ARG(uri));
 	}
 }
 
-static void request_write_outside(struct scenario *s, struct party *party, struct draft *draft, struct stw_str uri)
+static void request_write_outside(
+	struct scenario *s, struct party *party, struct draft *draft, struct stw_str uri)
 {
 	draft_start(s, draft, uri);
 	draft_via(s, draft, party);
@@ -335,8 +382,8 @@ static void request_write_outside(struct scenario *s, struct party *party, struc
 	draft_contact_and_body(s, draft, party);
 }
 
-static void request_write_inside(struct scenario *s, struct party *party, struct draft *draft,
-	const struct dialog *dialog)
+static void request_write_inside(
+	struct scenario *s, struct party *party, struct draft *draft, const struct dialog *dialog)
 {
 	struct call *call = draft->call;
 	unsigned i, cseq;
@@ -353,7 +400,8 @@ static void request_write_inside(struct scenario *s, struct party *party, struct
 	draft_contact_and_body(s, draft, party);
 }
 
-/* CANCEL, and ACK to a final response that is no 2xx: the INVITE's branch, URI, Route (§9.1, §17.1.1.3). */
+/* CANCEL, and ACK to a final response that is no 2xx: the INVITE's branch, URI, Route (§9.1,
+ * §17.1.1.3). */
 static void request_write_hop(struct scenario *s, struct draft *draft, bool ack)
 {
 	const struct message *invite = draft->call->invite;
@@ -382,7 +430,8 @@ static bool goes_by_hop(const struct call *call, const struct order *order)
 	return is_word(order->what, "ACK") && call->final && call->final->msg.code >= 300;
 }
 
-static int order_dialog(struct scenario *s, struct party *party, const struct order *order, struct dialog **ret)
+static int order_dialog(
+	struct scenario *s, struct party *party, const struct order *order, struct dialog **ret)
 {
 	const struct call *call = party->call;
 	const struct party *peer;
@@ -392,10 +441,13 @@ static int order_dialog(struct scenario *s, struct party *party, const struct or
 		return 0;
 	peer = party_find(s, order->with);
 	*ret = call && peer && peer->call ? dialog_find(call, peer->call->local_tag) : NULL;
-	return *ret ? 0 : fail(s, "%.*s has no dialog with %.*s", STW_STR_ARG(party->name), STW_STR_ARG(order->with));
+	return *ret ? 0
+		    : fail(s, "%.*s has no dialog with %.*s", STW_STR_ARG(party->name),
+			      STW_STR_ARG(order->with));
 }
 
-static int compose_request(struct scenario *s, struct party *party, const struct order *order, struct message **ret)
+static int compose_request(
+	struct scenario *s, struct party *party, const struct order *order, struct message **ret)
 {
 	struct draft draft = { .method = order->what };
 	struct message *last = message_last(party, order->what, false);
@@ -408,7 +460,8 @@ static int compose_request(struct scenario *s, struct party *party, const struct
 	draft.call = party->call;
 	if (!goes_by_hop(party->call, order) && !dialog) {
 		if (!uri.len && !last)
-			return fail(s, "%.*s outside a dialog needs a Request-URI", STW_STR_ARG(order->what));
+			return fail(s, "%.*s outside a dialog needs a Request-URI",
+				STW_STR_ARG(order->what));
 		draft.call = uri.len ? NULL : call_find(party, last->msg.call_id);
 		if (!uri.len) {
 			uri = last->uri;
@@ -417,7 +470,8 @@ static int compose_request(struct scenario *s, struct party *party, const struct
 		request_outside(s, party, &draft, uri);
 	}
 	party->call = draft.call;
-	draft.call->reliable = !order->udp && (order->tcp || draft.call->reliable || party->uses_tcp);
+	draft.call->reliable =
+		!order->udp && (order->tcp || draft.call->reliable || party->uses_tcp);
 	if (goes_by_hop(party->call, order))
 		request_write_hop(s, &draft, is_word(order->what, "ACK"));
 	else if (dialog)
@@ -440,7 +494,8 @@ static int compose_request(struct scenario *s, struct party *party, const struct
 	return 0;
 }
 
-/* ---- responses ------------------------------------------------------------------------------------------- */
+/* ---- responses
+ * ------------------------------------------------------------------------------------------- */
 
 static const struct message *request_to_answer(const struct party *party, const struct order *order)
 {
@@ -449,8 +504,8 @@ static const struct message *request_to_answer(const struct party *party, const 
 	if (order->to.len)
 		return message_last(party, order->to, true);
 	for (; message; message = message->older) {
-		if (message->from_server && message->msg.is_request && message->kind == MESSAGE_SIP &&
-			message->msg.method != STW_METHOD_ACK)
+		if (message->from_server && message->msg.is_request &&
+			message->kind == MESSAGE_SIP && message->msg.method != STW_METHOD_ACK)
 			return message;
 	}
 	return NULL;
@@ -465,27 +520,33 @@ static void response_copy(struct draft *draft, const struct stw_msg *msg, enum s
 		add(draft, stw_header_name(header).ptr, value);
 }
 
-static void response_write(struct scenario *s, struct party *party, struct draft *draft, const struct stw_msg *msg)
+static void response_write(
+	struct scenario *s, struct party *party, struct draft *draft, const struct stw_msg *msg)
 {
-	bool dialog = draft->code > 100 && draft->code < 300 && msg->cseq.method == STW_METHOD_INVITE;
+	bool dialog =
+		draft->code > 100 && draft->code < 300 && msg->cseq.method == STW_METHOD_INVITE;
 	struct stw_str to = stw_msg_value(msg, STW_HDR_TO);
 
-	draft->start = print(s, "SIP/2.0 %u %s", draft->code, stw_status_phrase((unsigned)draft->code));
+	draft->start =
+		print(s, "SIP/2.0 %u %s", draft->code, stw_status_phrase((unsigned)draft->code));
 	response_copy(draft, msg, STW_HDR_VIA);
 	if (dialog)
 		response_copy(draft, msg, STW_HDR_RECORD_ROUTE);
 	add(draft, "From", stw_msg_value(msg, STW_HDR_FROM));
 	if (draft->code > 100 && !msg->to.tag.ptr)
-		to = print(s, "%.*s;tag=%.*s", STW_STR_ARG(to), STW_STR_ARG(draft->call->local_tag));
+		to = print(
+			s, "%.*s;tag=%.*s", STW_STR_ARG(to), STW_STR_ARG(draft->call->local_tag));
 	add(draft, "To", to);
 	add(draft, "Call-ID", msg->call_id);
 	add(draft, "CSeq", stw_msg_value(msg, STW_HDR_CSEQ));
 	if (dialog)
 		add(draft, "Contact", party_contact(s, party, draft->call->reliable));
-	draft_body(draft, dialog && (draft->code == 200 || draft->code == 183) ? sdp(s, party) : STW_STR_NONE);
+	draft_body(draft, dialog && (draft->code == 200 || draft->code == 183) ? sdp(s, party)
+									       : STW_STR_NONE);
 }
 
-static int compose_response(struct scenario *s, struct party *party, const struct order *order, struct message **ret)
+static int compose_response(
+	struct scenario *s, struct party *party, const struct order *order, struct message **ret)
 {
 	const struct message *request = request_to_answer(party, order);
 	struct draft draft = { .n = 0 };
@@ -503,17 +564,21 @@ static int compose_response(struct scenario *s, struct party *party, const struc
 	return 0;
 }
 
-int compose(struct scenario *s, struct party *party, const struct order *order, struct message **ret)
+int compose(
+	struct scenario *s, struct party *party, const struct order *order, struct message **ret)
 {
-	bool response = order->what.len == 3 && order->what.ptr[0] >= '1' && order->what.ptr[0] <= '6';
+	bool response =
+		order->what.len == 3 && order->what.ptr[0] >= '1' && order->what.ptr[0] <= '6';
 
 	if (order->again) {
 		const struct message *last = message_last(party, order->what, false);
 
 		if (!last)
-			return fail(s, "%.*s has sent no %.*s yet", STW_STR_ARG(party->name), STW_STR_ARG(order->what));
+			return fail(s, "%.*s has sent no %.*s yet", STW_STR_ARG(party->name),
+				STW_STR_ARG(order->what));
 		*ret = message_new(s, party, last->text);
 		return 0;
 	}
-	return response ? compose_response(s, party, order, ret) : compose_request(s, party, order, ret);
+	return response ? compose_response(s, party, order, ret)
+			: compose_request(s, party, order, ret);
 }

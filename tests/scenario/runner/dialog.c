@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a party has seen: calls by Call-ID, in each the dialogs with one or more peers (RFC 3261 §12). */
+/* What a party has seen: calls by Call-ID, in each the dialogs with one or more peers (RFC 3261
+ * §12). */
 #include "runner.h"
 
 struct stw_str token(struct scenario *s, const char *prefix)
@@ -22,8 +23,10 @@ struct stw_str party_contact(struct scenario *s, const struct party *party, bool
 struct stw_str party_address(struct scenario *s, const struct party *party)
 {
 	if (party->user)
-		return print(s, "<sip:%.*s@%.*s>", STW_STR_ARG(party->name), STW_STR_ARG(s->domain));
-	return print(s, "<sip:%.*s@%.*s.example.net>", STW_STR_ARG(party->name), STW_STR_ARG(party->name));
+		return print(
+			s, "<sip:%.*s@%.*s>", STW_STR_ARG(party->name), STW_STR_ARG(s->domain));
+	return print(s, "<sip:%.*s@%.*s.example.net>", STW_STR_ARG(party->name),
+		STW_STR_ARG(party->name));
 }
 
 struct call *call_find(struct party *party, struct stw_str id)
@@ -40,7 +43,8 @@ struct call *call_new(struct scenario *s, struct party *party, struct stw_str id
 	struct call *call = make(s, sizeof(*call));
 
 	call->id = id;
-	call->local_tag = print(s, "%.*s-%.*s", STW_STR_ARG(party->name), STW_STR_ARG(token(s, "")));
+	call->local_tag =
+		print(s, "%.*s-%.*s", STW_STR_ARG(party->name), STW_STR_ARG(token(s, "")));
 	call->next = party->calls;
 	party->calls = party->call = call;
 	return call;
@@ -95,15 +99,16 @@ static void dialog_target(struct dialog *dialog, const struct message *message)
 
 static struct stw_str without_tag(struct scenario *s, const struct stw_address *address)
 {
-	return print(s, "%.*s%s<%.*s>", STW_STR_ARG(address->display), address->display.len ? " " : "",
-		STW_STR_ARG(address->uri.text));
+	return print(s, "%.*s%s<%.*s>", STW_STR_ARG(address->display),
+		address->display.len ? " " : "", STW_STR_ARG(address->uri.text));
 }
 
 static bool makes_dialog(const struct stw_msg *msg)
 {
 	enum stw_method method = msg->cseq.method;
 
-	return method == STW_METHOD_INVITE || method == STW_METHOD_SUBSCRIBE || method == STW_METHOD_REFER;
+	return method == STW_METHOD_INVITE || method == STW_METHOD_SUBSCRIBE ||
+	       method == STW_METHOD_REFER;
 }
 
 static void request_got(struct scenario *s, struct message *message)

@@ -16,7 +16,8 @@ static struct note *note_of(struct scenario *s, const struct message *message)
 			note->at_ms != message->at_ms || note->method != message->msg.cseq.method ||
 			!stw_str_equal(note->call_id, message->msg.call_id))
 			continue;
-		if (!best || abs((int)note->order - (int)message->order) < abs((int)best->order - (int)message->order))
+		if (!best || abs((int)note->order - (int)message->order) <
+				     abs((int)best->order - (int)message->order))
 			best = note;
 	}
 	return best;
@@ -42,7 +43,8 @@ static bool note_value(const struct note *note, struct stw_str name, struct stw_
 
 static bool numbers(struct stw_str a, struct stw_str b, uint64_t *ret_a, uint64_t *ret_b)
 {
-	return stw_str_to_uint(a, UINT64_MAX / 2, ret_a) == 0 && stw_str_to_uint(b, UINT64_MAX / 2, ret_b) == 0;
+	return stw_str_to_uint(a, UINT64_MAX / 2, ret_a) == 0 &&
+	       stw_str_to_uint(b, UINT64_MAX / 2, ret_b) == 0;
 }
 
 static bool holds(char op, bool found, struct stw_str value, struct stw_str wanted)
@@ -89,20 +91,23 @@ static const char *op_text(char op)
 	}
 }
 
-static const char *condition_text(struct scenario *s, const struct change *change, bool found, struct stw_str value,
-	struct stw_str wanted)
+static const char *condition_text(struct scenario *s, const struct change *change, bool found,
+	struct stw_str value, struct stw_str wanted)
 {
-	struct stw_str is = found ? print(s, "is \"%.*s\"", STW_STR_ARG(value)) : STW_STR("is absent");
+	struct stw_str is =
+		found ? print(s, "is \"%.*s\"", STW_STR_ARG(value)) : STW_STR("is absent");
 
 	if (change->op == '-' || change->op == 'p')
 		return print(s, "%.*s %s expected, but %.*s", STW_STR_ARG(change->name),
-			change->op == 'p' ? "present" : "absent", STW_STR_ARG(is)).ptr;
-	return print(s, "%.*s %s \"%.*s\" expected, but %.*s", STW_STR_ARG(change->name), op_text(change->op),
-		STW_STR_ARG(wanted), STW_STR_ARG(is)).ptr;
+			change->op == 'p' ? "present" : "absent", STW_STR_ARG(is))
+			.ptr;
+	return print(s, "%.*s %s \"%.*s\" expected, but %.*s", STW_STR_ARG(change->name),
+		op_text(change->op), STW_STR_ARG(wanted), STW_STR_ARG(is))
+		.ptr;
 }
 
-static const char *condition_differs(struct scenario *s, const struct change *change, const struct note *note,
-	const struct message *message)
+static const char *condition_differs(struct scenario *s, const struct change *change,
+	const struct note *note, const struct message *message)
 {
 	struct party *party = message ? message->party : s->parties;
 	struct stw_str wanted = expand(s, party, change->value), value;
@@ -117,8 +122,8 @@ static const char *condition_differs(struct scenario *s, const struct change *ch
 	return NULL;
 }
 
-static const char *conditions_differ(struct scenario *s, const struct changes *changes, const struct note *note,
-	const struct message *message)
+static const char *conditions_differ(struct scenario *s, const struct changes *changes,
+	const struct note *note, const struct message *message)
 {
 	const char *differs;
 	unsigned i;
@@ -146,18 +151,23 @@ static bool is_repeated(const struct message *message)
 	return older && message->text.len > 0;
 }
 
-static const char *time_differs(struct scenario *s, const struct expectation *expectation,
-	const struct message *message)
+static const char *time_differs(
+	struct scenario *s, const struct expectation *expectation, const struct message *message)
 {
-	unsigned long long came = message->at_ms - s->mark_ms, wanted = expectation->at_ms - s->mark_ms;
+	unsigned long long came = message->at_ms - s->mark_ms,
+			   wanted = expectation->at_ms - s->mark_ms;
 
 	if (expectation->has_at && message->at_ms != expectation->at_ms)
-		return print(s, "it came at %llu ms, expected at %llu ms (since the last thing a party did)", came,
-			wanted).ptr;
+		return print(s,
+			"it came at %llu ms, expected at %llu ms (since the last thing a party "
+			"did)",
+			came, wanted)
+			.ptr;
 	return NULL;
 }
 
-const char *expect_differs(struct scenario *s, const struct expectation *expectation, const struct message *message)
+const char *expect_differs(
+	struct scenario *s, const struct expectation *expectation, const struct message *message)
 {
 	struct stw_str uri;
 
@@ -183,12 +193,14 @@ const char *expect_differs(struct scenario *s, const struct expectation *expecta
 }
 
 /* Oldest note of a kind that no line has named and that the conditions fit. */
-struct note *expect_note(struct scenario *s, enum stw_note_kind kind, const struct changes *changes, bool take)
+struct note *expect_note(
+	struct scenario *s, enum stw_note_kind kind, const struct changes *changes, bool take)
 {
 	struct note *note, *found = NULL;
 
 	for (note = s->notes; note; note = note->older) {
-		if (note->kind == kind && !note->taken && !conditions_differ(s, changes, note, NULL))
+		if (note->kind == kind && !note->taken &&
+			!conditions_differ(s, changes, note, NULL))
 			found = note;
 	}
 	if (found && take)

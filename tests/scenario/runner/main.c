@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * scenario [--verbose] FILE|FOLDER…     TAP, one line a file
- * scenario --causes FILE|FOLDER…        which causes the ladders asserted ("asserted ID") or only met ("met ID")
- * scenario --list-causes                the joined table: ID CODE
+ * scenario --causes FILE|FOLDER…        which causes the ladders asserted ("asserted ID") or only
+ * met ("met ID") scenario --list-causes                the joined table: ID CODE
  */
 #include "runner.h"
 
@@ -16,8 +16,8 @@
 
 #define FILES_MAX   4096
 #define CAUSES_MAX  512
-#define START_MS    1000000000u       /* of the monotonic clock: printed times start at 0 */
-#define START_WALL  1767225600000     /* 2026-01-01 00:00:00 UTC */
+#define START_MS    1000000000u   /* of the monotonic clock: printed times start at 0 */
+#define START_WALL  1767225600000 /* 2026-01-01 00:00:00 UTC */
 #define ARENA_BYTES (256u << 20)
 
 static char *files[FILES_MAX];
@@ -57,7 +57,8 @@ static int file_add(const char *path, const struct stat *info, int type, struct 
 {
 	size_t len = strlen(path);
 
-	if (type == FTW_F && file_count < FILES_MAX && (place->level == 0 || (len > 4 && !strcmp(path + len - 4, ".scn"))))
+	if (type == FTW_F && file_count < FILES_MAX &&
+		(place->level == 0 || (len > 4 && !strcmp(path + len - 4, ".scn"))))
 		files[file_count++] = strdup(path);
 	return 0;
 }
@@ -139,7 +140,8 @@ int main(int argc, char **argv)
 		}
 	}
 	if (!file_count) {
-		fprintf(stderr, "usage: scenario [--verbose|--causes] FILE|FOLDER… | --list-causes\n");
+		fprintf(stderr,
+			"usage: scenario [--verbose|--causes] FILE|FOLDER… | --list-causes\n");
 		return 2;
 	}
 	qsort(files, file_count, sizeof(files[0]), file_compare);

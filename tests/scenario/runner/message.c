@@ -36,7 +36,8 @@ struct message *message_last(const struct party *party, struct stw_str name, int
 	struct message *message = party->history;
 
 	for (; message; message = message->older) {
-		if (message_is(message, name) && (from_server < 0 || message->from_server == (bool)from_server))
+		if (message_is(message, name) &&
+			(from_server < 0 || message->from_server == (bool)from_server))
 			return message;
 	}
 	return NULL;
@@ -56,12 +57,14 @@ static void place_read(struct stw_str path, struct place *ret)
 	*ret = (struct place){ stw_str_cut(path, 0, dot), stw_str_cut(path, dot + 1, path.len), 0 };
 	if (bracket < dot) {
 		ret->name = stw_str_cut(path, 0, bracket);
-		stw_str_to_uint(stw_str_cut(path, bracket + 1, stw_str_find(path, ']', 0)), 1000, &ret->index);
+		stw_str_to_uint(stw_str_cut(path, bracket + 1, stw_str_find(path, ']', 0)), 1000,
+			&ret->index);
 	}
 }
 
 /* The values of a header field: of a list each, else each line. @return how many */
-static unsigned header_values(const struct stw_msg *msg, struct stw_str name, struct stw_str *v, unsigned max)
+static unsigned header_values(
+	const struct stw_msg *msg, struct stw_str name, struct stw_str *v, unsigned max)
 {
 	enum stw_header header = stw_header_from(name);
 	const struct stw_field *field;
@@ -69,7 +72,8 @@ static unsigned header_values(const struct stw_msg *msg, struct stw_str name, st
 	unsigned n = 0;
 
 	if (header == STW_HDR_UNKNOWN) {
-		for (field = msg->fields; field < msg->fields + msg->field_count && n < max; field++) {
+		for (field = msg->fields; field < msg->fields + msg->field_count && n < max;
+			field++) {
 			if (stw_str_equal_nocase(stw_field_name(msg, field), name))
 				v[n++] = stw_field_value(msg, field);
 		}
@@ -81,7 +85,8 @@ static unsigned header_values(const struct stw_msg *msg, struct stw_str name, st
 			n++;
 		return n;
 	}
-	for (field = stw_msg_find(msg, header); field && n < max; field = stw_msg_find_next(msg, field))
+	for (field = stw_msg_find(msg, header); field && n < max;
+		field = stw_msg_find_next(msg, field))
 		v[n++] = stw_field_value(msg, field);
 	return n;
 }
@@ -111,7 +116,8 @@ static bool param_of(struct stw_str params, struct stw_str name, struct stw_str 
 	return true;
 }
 
-static bool value_part(enum stw_header header, struct stw_str value, struct stw_str sub, struct stw_str *ret)
+static bool value_part(
+	enum stw_header header, struct stw_str value, struct stw_str sub, struct stw_str *ret)
 {
 	struct stw_address address;
 	struct stw_via via;
@@ -130,7 +136,8 @@ static bool value_part(enum stw_header header, struct stw_str value, struct stw_
 	case STW_HDR_CSEQ:
 		if (stw_cseq_parse(value, &cseq) < 0)
 			return false;
-		*ret = is_word(sub, "method") ? cseq.name : stw_str_cut(value, 0, stw_str_find(value, ' ', 0));
+		*ret = is_word(sub, "method") ? cseq.name
+					      : stw_str_cut(value, 0, stw_str_find(value, ' ', 0));
 		return true;
 	case STW_HDR_WWW_AUTHENTICATE:
 	case STW_HDR_PROXY_AUTHENTICATE:
@@ -148,7 +155,8 @@ static bool value_part(enum stw_header header, struct stw_str value, struct stw_
 	return is_word(sub, "uri") || param_of(stw_str_cut(value, semicolon, value.len), sub, ret);
 }
 
-static bool header_value(struct scenario *s, const struct stw_msg *msg, struct stw_str path, struct stw_str *ret)
+static bool header_value(
+	struct scenario *s, const struct stw_msg *msg, struct stw_str path, struct stw_str *ret)
 {
 	struct stw_str v[64];
 	struct place place;
@@ -163,14 +171,16 @@ static bool header_value(struct scenario *s, const struct stw_msg *msg, struct s
 	if (n == 0 || place.index > n)
 		return false;
 	if (place.sub.len)
-		return value_part(stw_header_from(place.name), v[place.index ? place.index - 1 : 0], place.sub, ret);
+		return value_part(stw_header_from(place.name), v[place.index ? place.index - 1 : 0],
+			place.sub, ret);
 	*ret = v[place.index ? place.index - 1 : 0];
 	for (i = 1; i < n && !place.index; i++)
 		*ret = print(s, "%.*s, %.*s", STW_STR_ARG(*ret), STW_STR_ARG(v[i]));
 	return true;
 }
 
-bool message_value(struct scenario *s, const struct message *message, struct stw_str path, struct stw_str *ret)
+bool message_value(
+	struct scenario *s, const struct message *message, struct stw_str path, struct stw_str *ret)
 {
 	const struct stw_msg *msg = &message->msg;
 
@@ -199,7 +209,8 @@ bool message_value(struct scenario *s, const struct message *message, struct stw
 
 /* ---- references and values ----------------------------------------------------------------- */
 
-static bool party_value(struct scenario *s, struct party *party, struct stw_str what, struct stw_str *ret)
+static bool party_value(
+	struct scenario *s, struct party *party, struct stw_str what, struct stw_str *ret)
 {
 	char buffer[STW_ADDR_TEXT_MAX];
 
@@ -219,10 +230,12 @@ static bool party_value(struct scenario *s, struct party *party, struct stw_str 
 	return true;
 }
 
-bool reference_value(struct scenario *s, struct party *self, struct stw_str path, struct stw_str *ret)
+bool reference_value(
+	struct scenario *s, struct party *self, struct stw_str path, struct stw_str *ret)
 {
 	size_t dot = stw_str_find(path, '.', 0);
-	struct stw_str first = stw_str_cut(path, 0, dot), rest = stw_str_cut(path, dot + 1, path.len);
+	struct stw_str first = stw_str_cut(path, 0, dot),
+		       rest = stw_str_cut(path, dot + 1, path.len);
 	struct party *party = party_find(s, first);
 	const struct message *message;
 
@@ -251,7 +264,8 @@ struct stw_str expand(struct scenario *s, struct party *self, struct stw_str tex
 
 	if (value.ptr == text.ptr && reference_value(s, self, text, &value))
 		return value;
-	for (open = stw_str_find(value, '{', 0); open < value.len; open = stw_str_find(value, '{', 0)) {
+	for (open = stw_str_find(value, '{', 0); open < value.len;
+		open = stw_str_find(value, '{', 0)) {
 		struct stw_str name, found;
 
 		close = stw_str_find(value, '}', open);
@@ -265,8 +279,8 @@ struct stw_str expand(struct scenario *s, struct party *self, struct stw_str tex
 		} else if (!reference_value(s, self, name, &found)) {
 			found = stw_str_cut(value, open, close + 1);
 		}
-		done = print(s, "%.*s%.*s%.*s", STW_STR_ARG(done), STW_STR_ARG(stw_str_cut(value, 0, open)),
-			STW_STR_ARG(found));
+		done = print(s, "%.*s%.*s%.*s", STW_STR_ARG(done),
+			STW_STR_ARG(stw_str_cut(value, 0, open)), STW_STR_ARG(found));
 		value = stw_str_cut(value, close + 1, value.len);
 	}
 	return done.len ? print(s, "%.*s%.*s", STW_STR_ARG(done), STW_STR_ARG(value)) : value;

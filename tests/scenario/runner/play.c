@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define END_MS 600000 /* what is not over after ten minutes hangs */
+#define END_MS      600000 /* what is not over after ten minutes hangs */
 #define REGISTER_MS 100
 
 /* ---- the file ------------------------------------------------------------------------ */
@@ -64,7 +64,8 @@ int play_read(struct scenario *s)
 		if (!trimmed.len || trimmed.ptr[0] == '#')
 			continue;
 		if (line && (trimmed.ptr[0] == '|' || trimmed.ptr[0] == ',')) {
-			line->text = print(s, "%.*s %.*s", STW_STR_ARG(line->text), STW_STR_ARG(trimmed));
+			line->text = print(
+				s, "%.*s %.*s", STW_STR_ARG(line->text), STW_STR_ARG(trimmed));
 			continue;
 		}
 		line = make(s, sizeof(*line));
@@ -84,9 +85,10 @@ static struct stw_str whole(struct scenario *s, const struct message *message)
 {
 	unsigned long long ms = message->at_ms % 100000000;
 
-	return print(s, "server -> %.*s at %llu.%03llu s:\n%.*s", STW_STR_ARG(message->party->name), ms / 1000,
-		ms % 1000,
-		STW_STR_ARG(message->kind == MESSAGE_SIP ? message->text : message_name(s, message)));
+	return print(s, "server -> %.*s at %llu.%03llu s:\n%.*s", STW_STR_ARG(message->party->name),
+		ms / 1000, ms % 1000,
+		STW_STR_ARG(
+			message->kind == MESSAGE_SIP ? message->text : message_name(s, message)));
 }
 
 /* Before anything new happens, all that came must stand in the ladder. */
@@ -103,7 +105,9 @@ static int check_quiet(struct scenario *s)
 	for (note = s->notes; note && !(note->kind == STW_NOTE_DROPPED && !note->taken);)
 		note = note->older;
 	if (note)
-		return fail(s, "the server dropped a message, not in the ladder before this line: cause %s %.*s",
+		return fail(s,
+			"the server dropped a message, not in the ladder before this line: cause "
+			"%s %.*s",
 			note->cause ? note->cause->id : "none", STW_STR_ARG(note->facts));
 	return 0;
 }
@@ -113,13 +117,15 @@ static void now_is_mark(struct scenario *s)
 	s->mark_ms = s->previous_ms = s->now.mono_ms;
 }
 
-/* "at T": after the mark. "+T", "after T": after the line before. @return 1 when `word` is one of them */
+/* "at T": after the mark. "+T", "after T": after the line before. @return 1 when `word` is one of
+ * them */
 static int when(struct scenario *s, struct stw_str word, struct stw_str *rest, uint64_t *ret_ms)
 {
 	uint64_t ms, base = s->previous_ms;
 
 	if (word.len > 1 && word.ptr[0] == '+')
-		*rest = print(s, "%.*s %.*s", STW_STR_ARG(stw_str_cut(word, 1, word.len)), STW_STR_ARG(*rest));
+		*rest = print(s, "%.*s %.*s", STW_STR_ARG(stw_str_cut(word, 1, word.len)),
+			STW_STR_ARG(*rest));
 	else if (is_word(word, "at"))
 		base = s->mark_ms;
 	else if (!is_word(word, "after"))
@@ -142,7 +148,8 @@ static int advance_to(struct scenario *s, uint64_t ms)
 	return 0;
 }
 
-/* ---- a party sends ---------------------------------------------------------------------------- */
+/* ---- a party sends ----------------------------------------------------------------------------
+ */
 
 static int send_bytes(struct scenario *s, struct party *party, struct stw_str bytes, bool tcp)
 {
@@ -155,8 +162,8 @@ static int send_bytes(struct scenario *s, struct party *party, struct stw_str by
 }
 
 /* "via tcp", "via udp", "again", "to INVITE", "with carol", "auth …", and when. */
-static int order_word(struct scenario *s, struct stw_str word, struct stw_str *rest, struct order *order,
-	uint64_t *at_ms)
+static int order_word(struct scenario *s, struct stw_str word, struct stw_str *rest,
+	struct order *order, uint64_t *at_ms)
 {
 	struct stw_str value;
 	int err;
@@ -191,8 +198,8 @@ static int send_order(struct scenario *s, struct party *party, const struct orde
 	if (compose(s, party, order, &message) < 0)
 		return -1;
 	reliable = order->tcp || (party->call && party->call->reliable && !order->udp);
-	tell(s, "%.*s -> server  %.*s%s", STW_STR_ARG(party->name), STW_STR_ARG(message_name(s, message)),
-		reliable ? "  via tcp" : "");
+	tell(s, "%.*s -> server  %.*s%s", STW_STR_ARG(party->name),
+		STW_STR_ARG(message_name(s, message)), reliable ? "  via tcp" : "");
 	dialog_note(s, message);
 	return world_send(s, party, reliable, message);
 }
@@ -213,23 +220,28 @@ static int play_send(struct scenario *s, struct party *party, struct stw_str tex
 		if (order_word(s, word, &rest, &order, &at_ms) < 0)
 			return -1;
 	}
-	if (changes_read(s, conditions, &order.changes) < 0 || check_quiet(s) < 0 || advance_to(s, at_ms) < 0 ||
-		check_quiet(s) < 0)
+	if (changes_read(s, conditions, &order.changes) < 0 || check_quiet(s) < 0 ||
+		advance_to(s, at_ms) < 0 || check_quiet(s) < 0)
 		return -1;
 	now_is_mark(s);
 	if (is_word(order.what, "raw"))
-		return send_bytes(s, party, expand(s, party, s->at->block), order.tcp || contains(rest, STW_STR("via tcp")));
+		return send_bytes(s, party, expand(s, party, s->at->block),
+			order.tcp || contains(rest, STW_STR("via tcp")));
 	if (is_word(order.what, "file"))
-		return send_bytes(s, party, read_file(s, print(s, "%s/%.*s", STW_SOURCE_ROOT, STW_STR_ARG(order.uri)).ptr),
+		return send_bytes(s, party,
+			read_file(s,
+				print(s, "%s/%.*s", STW_SOURCE_ROOT, STW_STR_ARG(order.uri)).ptr),
 			order.tcp);
 	if (is_word(order.what, "ping"))
 		return world_bytes(s, party, STW_STR("\r\n\r\n"));
 	return send_order(s, party, &order);
 }
 
-/* ---- the server sends ----------------------------------------------------------------------------- */
+/* ---- the server sends
+ * ----------------------------------------------------------------------------- */
 
-static int expectation_read(struct scenario *s, struct party *party, struct stw_str text, struct expectation *ret)
+static int expectation_read(
+	struct scenario *s, struct party *party, struct stw_str text, struct expectation *ret)
 {
 	struct stw_str rest, word;
 	uint64_t ms;
@@ -276,7 +288,8 @@ static void take(struct scenario *s, struct party *party, struct message *messag
 }
 
 /* Wait until the party has something more than `seen`, at most until the expectation's time. */
-static int wait_for(struct scenario *s, const struct expectation *expectation, const struct message *seen)
+static int wait_for(
+	struct scenario *s, const struct expectation *expectation, const struct message *seen)
 {
 	while (!(seen ? seen->next : expectation->party->pending)) {
 		if (s->now.mono_ms >= expectation->until_ms)
@@ -292,9 +305,12 @@ static int others_quiet(struct scenario *s, const struct expectation *expectatio
 	const struct party *party;
 
 	for (party = s->parties; party; party = party->next) {
-		if (party != expectation->party && party->pending && party->pending->at_ms < s->now.mono_ms)
-			return fail(s, "unexpected, before %.*s got its %.*s:\n%.*s", STW_STR_ARG(expectation->party->name),
-				STW_STR_ARG(expectation->what), STW_STR_ARG(whole(s, party->pending)));
+		if (party != expectation->party && party->pending &&
+			party->pending->at_ms < s->now.mono_ms)
+			return fail(s, "unexpected, before %.*s got its %.*s:\n%.*s",
+				STW_STR_ARG(expectation->party->name),
+				STW_STR_ARG(expectation->what),
+				STW_STR_ARG(whole(s, party->pending)));
 	}
 	return 0;
 }
@@ -384,7 +400,8 @@ static int play_note(struct scenario *s, enum stw_note_kind kind, struct stw_str
 	return 0;
 }
 
-/* ---- the world -------------------------------------------------------------------------------------- */
+/* ---- the world
+ * -------------------------------------------------------------------------------------- */
 
 static int play_dns(struct scenario *s, struct stw_str text)
 {
@@ -400,7 +417,8 @@ static int play_dns(struct scenario *s, struct stw_str text)
 	} else if (!is_word(value, "nothing")) {
 		struct stw_str item;
 
-		while (entry->addr_count < STW_ARRAY_SIZE(entry->addrs) && next_item(&value, ',', &item)) {
+		while (entry->addr_count < STW_ARRAY_SIZE(entry->addrs) &&
+			next_item(&value, ',', &item)) {
 			if (stw_addr_from_host(item, 0, &entry->addrs[entry->addr_count++]) < 0)
 				return fail(s, "\"%.*s\" is no address", STW_STR_ARG(item));
 		}
@@ -487,7 +505,8 @@ static int play_world(struct scenario *s, struct stw_str verb, struct stw_str te
 	return err < 0 ? err : world_settle(s);
 }
 
-/* ---- "server:" ------------------------------------------------------------------------------------------ */
+/* ---- "server:"
+ * ------------------------------------------------------------------------------------------ */
 
 struct bound {
 	struct party *party, *at;
@@ -516,7 +535,8 @@ static int bound_read(struct scenario *s, struct stw_str text, struct bound *ret
 	return ret->at ? 0 : fail(s, "bound at whom?");
 }
 
-static int bound_send(struct scenario *s, const struct bound *bound, bool authenticate, struct message **ret)
+static int bound_send(
+	struct scenario *s, const struct bound *bound, bool authenticate, struct message **ret)
 {
 	struct stw_str contact = party_contact(s, bound->at, bound->tcp);
 	struct order order = { .what = STW_STR("REGISTER"), .tcp = bound->tcp };
@@ -527,8 +547,9 @@ static int bound_send(struct scenario *s, const struct bound *bound, bool authen
 	order.authenticate = authenticate;
 	order.auth = print(s, "user=%.*s password=%.*s", STW_STR_ARG(bound->party->name),
 		STW_STR_ARG(bound->party->password));
-	changes = print(s, "From: %.*s;tag=bound-%u, To: %.*s, Contact: %.*s%s%.*s%s%.*s%s%.*s", STW_STR_ARG(aor),
-		s->order, STW_STR_ARG(aor), STW_STR_ARG(contact), bound->q.len ? ";q=" : "", STW_STR_ARG(bound->q),
+	changes = print(s, "From: %.*s;tag=bound-%u, To: %.*s, Contact: %.*s%s%.*s%s%.*s%s%.*s",
+		STW_STR_ARG(aor), s->order, STW_STR_ARG(aor), STW_STR_ARG(contact),
+		bound->q.len ? ";q=" : "", STW_STR_ARG(bound->q),
 		bound->expires.len ? ";expires=" : "", STW_STR_ARG(bound->expires),
 		bound->path.len ? ", Supported: path, Path: " : "", STW_STR_ARG(bound->path));
 	if (changes_read(s, changes, &order.changes) < 0 || send_order(s, at, &order) < 0)
@@ -612,7 +633,8 @@ static int open_store(struct scenario *s)
 	const struct line *line;
 
 	for (line = s->lines; line; line = line->next) {
-		if (!is_word(line->text, "restart") && !stw_str_starts(line->text, STW_STR("store ")))
+		if (!is_word(line->text, "restart") &&
+			!stw_str_starts(line->text, STW_STR("store ")))
 			continue;
 		snprintf(s->store_dir, sizeof(s->store_dir), "/tmp/stw-scenario-XXXXXX");
 		if (!mkdtemp(s->store_dir))
@@ -649,7 +671,8 @@ static int play_head(struct scenario *s)
 	return 0;
 }
 
-/* ---- the ladder ------------------------------------------------------------------------------------------ */
+/* ---- the ladder
+ * ------------------------------------------------------------------------------------------ */
 
 static int play_time(struct scenario *s, struct stw_str word, struct stw_str rest)
 {
@@ -679,7 +702,8 @@ static int play_line(struct scenario *s)
 	struct stw_str text = s->at->text, rest = text, word, arrow;
 	struct party *party;
 
-	if (head_of(&text, "server:") || head_of(&text, "users:") || head_of(&text, "covers:") || head_of(&text, "party "))
+	if (head_of(&text, "server:") || head_of(&text, "users:") || head_of(&text, "covers:") ||
+		head_of(&text, "party "))
 		return 0;
 	if (is_word(text, "{"))
 		return play_group(s);
@@ -696,8 +720,9 @@ static int play_line(struct scenario *s)
 	text = rest;
 	if (party && next_word(&rest, &arrow) && is_word(arrow, "->")) {
 		next_word(&rest, &arrow);
-		return is_word(arrow, "server") ? play_send(s, party, rest) :
-						  fail(s, "%.*s can talk to the server only", STW_STR_ARG(word));
+		return is_word(arrow, "server")
+			       ? play_send(s, party, rest)
+			       : fail(s, "%.*s can talk to the server only", STW_STR_ARG(word));
 	}
 	if (is_word(word, "mark"))
 		return now_is_mark(s), 0;

@@ -27,9 +27,11 @@ struct party;
 
 enum message_kind { MESSAGE_SIP, MESSAGE_PONG, MESSAGE_CLOSED };
 
-/* One change or condition behind "|": "Via.count = 2", "+Route: <…>", "-Call-ID", "Route absent". */
+/* One change or condition behind "|": "Via.count = 2", "+Route: <…>", "-Call-ID", "Route absent".
+ */
 struct change {
-	char op; /* '=', '!' unequal, '~' contains, '^' contains not, '<', '>', '+', '-' absent, 'p' present */
+	char op; /* '=', '!' unequal, '~' contains, '^' contains not, '<', '>', '+', '-' absent, 'p'
+		    present */
 	struct stw_str name, value;
 };
 
@@ -186,7 +188,8 @@ extern const struct stw_io_ops world_ops;
 struct party *party_find(struct scenario *s, struct stw_str name);
 struct party *party_add(struct scenario *s, const char *name, const char *addr, bool user);
 void world_parties(struct scenario *s);
-int world_send(struct scenario *s, struct party *party, bool reliable, const struct message *message);
+int world_send(
+	struct scenario *s, struct party *party, bool reliable, const struct message *message);
 int world_bytes(struct scenario *s, struct party *party, struct stw_str bytes);
 void world_close(struct scenario *s, struct party *party);
 void world_forget_flows(struct scenario *s);
@@ -214,9 +217,11 @@ struct stw_str message_name(struct scenario *s, const struct message *message);
 bool message_is(const struct message *message, struct stw_str name);
 struct message *message_last(const struct party *party, struct stw_str name, int from_server);
 /* Value of "Via[2].branch", "URI", "To.tag" … False: absent. */
-bool message_value(struct scenario *s, const struct message *message, struct stw_str path, struct stw_str *ret);
+bool message_value(struct scenario *s, const struct message *message, struct stw_str path,
+	struct stw_str *ret);
 /* "bob.tag", "INVITE.branch", "alice.INVITE.Call-ID". False: no such thing. */
-bool reference_value(struct scenario *s, struct party *self, struct stw_str path, struct stw_str *ret);
+bool reference_value(
+	struct scenario *s, struct party *self, struct stw_str path, struct stw_str *ret);
 /* A value as written: "…" unquoted, a lone reference, {references} within text, {*300}. */
 struct stw_str expand(struct scenario *s, struct party *self, struct stw_str text);
 int changes_read(struct scenario *s, struct stw_str text, struct changes *ret);
@@ -233,26 +238,29 @@ struct stw_str token(struct scenario *s, const char *prefix);
 
 /* compose.c */
 struct order {
-	struct stw_str what, uri;        /* INVITE, 486 */
-	struct stw_str to, with;         /* response: to which request; request: which peer of a fork */
-	struct stw_str auth;             /* the words behind "auth" */
+	struct stw_str what, uri; /* INVITE, 486 */
+	struct stw_str to, with;  /* response: to which request; request: which peer of a fork */
+	struct stw_str auth;      /* the words behind "auth" */
 	bool authenticate, again, tcp, udp;
 	struct changes changes;
 };
-int compose(struct scenario *s, struct party *party, const struct order *order, struct message **ret);
+int compose(
+	struct scenario *s, struct party *party, const struct order *order, struct message **ret);
 
 /* expect.c */
 struct expectation {
 	struct party *party;
 	struct stw_str what, uri;
 	bool again, tcp, udp;
-	bool has_at;               /* not before at_ms */
+	bool has_at; /* not before at_ms */
 	uint64_t at_ms, until_ms;
 	struct changes changes;
 };
 /* NULL: it is this message; else what differs. */
-const char *expect_differs(struct scenario *s, const struct expectation *expectation, const struct message *message);
-struct note *expect_note(struct scenario *s, enum stw_note_kind kind, const struct changes *changes, bool take);
+const char *expect_differs(
+	struct scenario *s, const struct expectation *expectation, const struct message *message);
+struct note *expect_note(
+	struct scenario *s, enum stw_note_kind kind, const struct changes *changes, bool take);
 
 /* play.c */
 int play_read(struct scenario *s);

@@ -8,11 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULTS                                                                                           \
-	"domains=[example.com]; listen=[udp:192.0.2.100:5060, tcp:192.0.2.100:5060]; "                      \
+#define DEFAULTS                                                                                   \
+	"domains=[example.com]; listen=[udp:192.0.2.100:5060, tcp:192.0.2.100:5060]; "             \
 	"auth.required=false; auth.insecure_listen=true; store=\"memory:\""
 
-/* ---- configuration: "key=value" items become one YAML mapping with dotted keys unfolded ------------ */
+/* ---- configuration: "key=value" items become one YAML mapping with dotted keys unfolded
+ * ------------ */
 
 struct setting {
 	struct stw_str group, key, value; /* group empty: no dot */
@@ -34,7 +35,8 @@ static unsigned settings_split(struct stw_str items, struct setting *v, unsigned
 			setting.key = stw_str_cut(setting.key, dot + 1, setting.key.len);
 		}
 		for (i = 0; i < n; i++) {
-			if (stw_str_equal(v[i].group, setting.group) && stw_str_equal(v[i].key, setting.key))
+			if (stw_str_equal(v[i].group, setting.group) &&
+				stw_str_equal(v[i].key, setting.key))
 				break;
 		}
 		if (i == max)
@@ -54,7 +56,8 @@ static void settings_write(struct stw_writer *yaml, const struct setting *v, uns
 		if (done[i])
 			continue;
 		if (!v[i].group.len) {
-			stw_write_format(yaml, "%.*s: %.*s\n", STW_STR_ARG(v[i].key), STW_STR_ARG(v[i].value));
+			stw_write_format(yaml, "%.*s: %.*s\n", STW_STR_ARG(v[i].key),
+				STW_STR_ARG(v[i].value));
 			continue;
 		}
 		stw_write_format(yaml, "%.*s:\n", STW_STR_ARG(v[i].group));
@@ -62,7 +65,8 @@ static void settings_write(struct stw_writer *yaml, const struct setting *v, uns
 			if (!stw_str_equal(v[i].group, v[j].group))
 				continue;
 			done[j] = true;
-			stw_write_format(yaml, "  %.*s: %.*s\n", STW_STR_ARG(v[j].key), STW_STR_ARG(v[j].value));
+			stw_write_format(yaml, "  %.*s: %.*s\n", STW_STR_ARG(v[j].key),
+				STW_STR_ARG(v[j].value));
 		}
 	}
 }
@@ -76,7 +80,8 @@ static int config_make(struct scenario *s, struct stw_config **ret)
 	struct stw_str all = print(s, DEFAULTS "%.*s", STW_STR_ARG(s->settings));
 
 	if (s->store_dir[0])
-		all = print(s, "%.*s; store=\"sqlite:%s/strowger.db\"", STW_STR_ARG(all), s->store_dir);
+		all = print(
+			s, "%.*s; store=\"sqlite:%s/strowger.db\"", STW_STR_ARG(all), s->store_dir);
 	stw_writer_init(&yaml, buffer, sizeof(buffer));
 	settings_write(&yaml, v, settings_split(all, v, STW_ARRAY_SIZE(v)));
 	if (stw_config_parse("server:", yaml.ptr, yaml.len, &errors, ret) < 0)
@@ -109,7 +114,8 @@ int server_reload(struct scenario *s, struct stw_str item)
 	return 0;
 }
 
-/* ---- notes -------------------------------------------------------------------------------------- */
+/* ---- notes --------------------------------------------------------------------------------------
+ */
 
 static const char *note_title(enum stw_note_kind kind)
 {
@@ -166,7 +172,8 @@ static void server_log(void *context, const struct stw_note *what, struct stw_st
 	}
 }
 
-/* ---- life ---------------------------------------------------------------------------------------- */
+/* ---- life
+ * ---------------------------------------------------------------------------------------- */
 
 static int users_add(struct scenario *s)
 {
@@ -176,7 +183,8 @@ static int users_add(struct scenario *s)
 
 	for (party = s->parties; party; party = party->next) {
 		struct stw_user_row *row = &rows[job.user_count];
-		struct stw_str full = print(s, "%.*s@%.*s", STW_STR_ARG(party->name), STW_STR_ARG(s->domain));
+		struct stw_str full =
+			print(s, "%.*s@%.*s", STW_STR_ARG(party->name), STW_STR_ARG(s->domain));
 
 		if (!party->user || job.user_count == STW_ARRAY_SIZE(rows))
 			continue;
@@ -213,9 +221,17 @@ static int store_start(struct scenario *s)
 
 static int core_start(struct scenario *s)
 {
-	struct stw_core_options options = { .config = s->config, .store = s->store, .location = s->location,
-		.directory = s->directory, .io = &world_ops, .io_user = s, .listeners = &s->listeners,
-		.seed = 4711, .key = { 3, 4 }, .log = server_log, .log_context = s };
+	struct stw_core_options options = { .config = s->config,
+		.store = s->store,
+		.location = s->location,
+		.directory = s->directory,
+		.io = &world_ops,
+		.io_user = s,
+		.listeners = &s->listeners,
+		.seed = 4711,
+		.key = { 3, 4 },
+		.log = server_log,
+		.log_context = s };
 	unsigned i;
 
 	memset(options.nonce_secret, 'n', sizeof(options.nonce_secret));
@@ -287,7 +303,8 @@ int server_check_empty(struct scenario *s)
 	for (i = 0; i < STW_ARRAY_SIZE(counters); i++) {
 		left = json_integer_value(json_object_get(question.answer, counters[i]));
 		if (left)
-			fail(s, "at the end %lld %s are left in the server", (long long)left, counters[i]);
+			fail(s, "at the end %lld %s are left in the server", (long long)left,
+				counters[i]);
 	}
 	json_decref(question.answer);
 	if (!stw_core_idle(s->core))

@@ -74,8 +74,8 @@ void tell(struct scenario *s, const char *format, ...)
 	va_start(args, format);
 	text = print_list(s, format, args);
 	va_end(args);
-	printf("%6llu.%03llu  %.*s\n", (unsigned long long)(ms / 1000), (unsigned long long)(ms % 1000),
-		STW_STR_ARG(text));
+	printf("%6llu.%03llu  %.*s\n", (unsigned long long)(ms / 1000),
+		(unsigned long long)(ms % 1000), STW_STR_ARG(text));
 }
 
 static size_t quoted_end(struct stw_str text, size_t at)
@@ -93,7 +93,8 @@ static bool is_quote(struct stw_str text, size_t at)
 	char before = at ? text.ptr[at - 1] : ' ';
 
 	return text.ptr[at] == '"' ||
-	       (text.ptr[at] == '\'' && (before == ' ' || before == '=' || before == '~' || before == ':'));
+	       (text.ptr[at] == '\'' &&
+		       (before == ' ' || before == '=' || before == '~' || before == ':'));
 }
 
 bool next_word(struct stw_str *text, struct stw_str *ret)
@@ -101,6 +102,7 @@ bool next_word(struct stw_str *text, struct stw_str *ret)
 	size_t at = 0;
 
 	*text = stw_str_trim(*text);
+	*ret = STW_STR_NONE;
 	if (!text->len)
 		return false;
 	while (at < text->len && text->ptr[at] != ' ' && text->ptr[at] != '\t')
@@ -116,6 +118,7 @@ bool next_item(struct stw_str *text, char separator, struct stw_str *ret)
 	int depth = 0;
 
 	*text = stw_str_trim(*text);
+	*ret = STW_STR_NONE;
 	if (!text->len)
 		return false;
 	while (at < text->len && (depth || text->ptr[at] != separator)) {
@@ -123,7 +126,8 @@ bool next_item(struct stw_str *text, char separator, struct stw_str *ret)
 			at = quoted_end(*text, at);
 			continue;
 		}
-		depth += strchr("[<{", text->ptr[at]) && at + 1 < text->len && text->ptr[at + 1] != ' ';
+		depth += strchr("[<{", text->ptr[at]) && at + 1 < text->len &&
+			 text->ptr[at + 1] != ' ';
 		depth -= strchr("]>}", text->ptr[at]) && depth > 0;
 		at++;
 	}
@@ -167,7 +171,8 @@ int next_duration(struct stw_str *text, uint64_t *ret_ms)
 
 struct stw_str unquoted(struct stw_str text)
 {
-	if (text.len >= 2 && (text.ptr[0] == '"' || text.ptr[0] == '\'') && quoted_end(text, 0) == text.len)
+	if (text.len >= 2 && (text.ptr[0] == '"' || text.ptr[0] == '\'') &&
+		quoted_end(text, 0) == text.len)
 		return stw_str_cut(text, 1, text.len - 1);
 	return text;
 }

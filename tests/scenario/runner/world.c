@@ -44,9 +44,15 @@ void world_parties(struct scenario *s)
 		const char *name, *addr;
 		bool user;
 	} rows[] = {
-		{ "alice", "192.0.2.1", true }, { "bob", "192.0.2.2", true }, { "carol", "192.0.2.3", true },
-		{ "dave", "192.0.2.4", true }, { "p1", "192.0.2.11", false }, { "p2", "192.0.2.12", false },
-		{ "p3", "192.0.2.13", false }, { "p4", "192.0.2.14", false }, { "mallory", "203.0.113.66", false },
+		{ "alice", "192.0.2.1", true },
+		{ "bob", "192.0.2.2", true },
+		{ "carol", "192.0.2.3", true },
+		{ "dave", "192.0.2.4", true },
+		{ "p1", "192.0.2.11", false },
+		{ "p2", "192.0.2.12", false },
+		{ "p3", "192.0.2.13", false },
+		{ "p4", "192.0.2.14", false },
+		{ "mallory", "203.0.113.66", false },
 	};
 	size_t i;
 
@@ -82,8 +88,8 @@ struct message *message_new(struct scenario *s, struct party *party, struct stw_
 	return message;
 }
 
-static struct message *party_gets(struct scenario *s, struct party *party, struct stw_str text,
-	const struct stw_hop *hop)
+static struct message *party_gets(
+	struct scenario *s, struct party *party, struct stw_str text, const struct stw_hop *hop)
 {
 	struct message *message = message_new(s, party, text);
 
@@ -145,8 +151,8 @@ static int ops_send(void *io, const struct stw_hop *hop, struct stw_slices slice
 	message = party_gets(s, party, (struct stw_str){ buffer, bytes }, hop);
 	if (flow && bytes == 2)
 		message->kind = MESSAGE_PONG;
-	tell(s, "server -> %.*s  %.*s%s", STW_STR_ARG(party->name), STW_STR_ARG(message_name(s, message)),
-		flow ? "  via tcp" : "");
+	tell(s, "server -> %.*s  %.*s%s", STW_STR_ARG(party->name),
+		STW_STR_ARG(message_name(s, message)), flow ? "  via tcp" : "");
 	return 0;
 }
 
@@ -175,7 +181,8 @@ static int ops_open(void *io, const struct stw_hop *hop, struct stw_flow_id *ret
 	if (!flow)
 		return -ENOBUFS;
 	tell(s, "server connects to %.*s%s", STW_STR_ARG(party->name), fails ? "  (fails)" : "");
-	answer = happen(s, party->connect_hangs ? ANSWER_MS : 0, fails ? STW_IO_CLOSED : STW_IO_OPENED);
+	answer = happen(
+		s, party->connect_hangs ? ANSWER_MS : 0, fails ? STW_IO_CLOSED : STW_IO_OPENED);
 	answer->event.hop = own;
 	if (fails)
 		answer->event.error = party->connect_hangs ? ETIMEDOUT : ECONNREFUSED;
@@ -218,15 +225,20 @@ static int ops_resolve(void *io, struct stw_str name, uint64_t query)
 
 const struct stw_io_ops world_ops = { ops_send, ops_open, ops_close, ops_resolve };
 
-/* ---- what the parties do ---------------------------------------------------------------------- */
+/* ---- what the parties do ----------------------------------------------------------------------
+ */
 
-static int listener_hop(struct scenario *s, struct party *party, enum stw_transport transport, struct stw_hop *ret)
+static int listener_hop(
+	struct scenario *s, struct party *party, enum stw_transport transport, struct stw_hop *ret)
 {
 	int index = stw_listener_for(&s->listeners, transport, &party->addr, -1);
 
 	if (index < 0)
-		return fail(s, "the server has no listener that %.*s can reach", STW_STR_ARG(party->name));
-	*ret = (struct stw_hop){ .transport = transport, .remote = party->addr, .listener = (uint16_t)index,
+		return fail(s, "the server has no listener that %.*s can reach",
+			STW_STR_ARG(party->name));
+	*ret = (struct stw_hop){ .transport = transport,
+		.remote = party->addr,
+		.listener = (uint16_t)index,
 		.local = s->listeners.v[index].bind };
 	return 0;
 }
@@ -271,7 +283,8 @@ int world_bytes(struct scenario *s, struct party *party, struct stw_str bytes)
 	return world_settle(s);
 }
 
-int world_send(struct scenario *s, struct party *party, bool reliable, const struct message *message)
+int world_send(
+	struct scenario *s, struct party *party, bool reliable, const struct message *message)
 {
 	struct happening *happening;
 	struct stw_hop hop;
@@ -294,7 +307,8 @@ void world_close(struct scenario *s, struct party *party)
 	for (i = 0; i < FLOWS_MAX; i++) {
 		struct sim_flow *flow = &s->flows[i];
 
-		if ((party && flow->party != party) || (flow->state != FLOW_OPEN && flow->state != FLOW_OPENING))
+		if ((party && flow->party != party) ||
+			(flow->state != FLOW_OPEN && flow->state != FLOW_OPENING))
 			continue;
 		flow->state = FLOW_CLOSED;
 		happen(s, 0, STW_IO_CLOSED)->event.hop = flow->hop;
@@ -313,7 +327,8 @@ void world_forget_flows(struct scenario *s)
 	s->happenings = NULL;
 }
 
-/* ---- time --------------------------------------------------------------------------------------- */
+/* ---- time ---------------------------------------------------------------------------------------
+ */
 
 /* The core has been told: the connection stands, or is no more. */
 static void flow_told(struct scenario *s, const struct stw_io_event *event)
