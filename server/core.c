@@ -66,7 +66,8 @@ static void core_stack_options(const struct stw_core *core, struct stw_stack_opt
 			.max_per_source = config->limits.max_connections_per_source,
 			.idle_ms = config->limits.connection_idle_ms, .message_ms = config->limits.message_timeout_ms,
 			.message = config->limits.message },
-		.proxy = { .max_breadth = config->proxy.max_breadth, .serial_fallback = config->proxy.serial_fallback,
+		.proxy = { .domains = config->domains, .domain_count = config->domain_count,
+			.max_breadth = config->proxy.max_breadth, .serial_fallback = config->proxy.serial_fallback,
 			.recurse = config->proxy.recurse, .max_branches = config->limits.max_branches,
 			.timer_c_ms = config->proxy.timer_c_ms },
 	};

@@ -14,6 +14,8 @@
 
 struct stw_proxy_options {
 	const struct stw_listeners *listeners;
+	const struct stw_str *domains;  /* names that a Route may give us by, without or with the default port */
+	unsigned domain_count;
 	struct stw_hash_key key;        /* of loop detection and Record-Route marks; equal in all workers */
 	uint32_t max_breadth;           /* our maximum and what is added when absent (60) */
 	bool serial_fallback;           /* too many parallel targets are tried in turn instead of 440 */

@@ -47,8 +47,19 @@ uint64_t proxy_mark(
 	return mix.value;
 }
 
+/* A preloaded Route of a phone often names its outbound proxy by the domain (§16.4). */
+static bool names_our_domain(const struct stw_proxy_options *options, const struct stw_uri *uri)
+{
+	for (unsigned i = 0; i < options->domain_count; i++) {
+		if (stw_str_equal_nocase(uri->host, options->domains[i]))
+			return uri->port == 0 || uri->port == 5060;
+	}
+	return false;
+}
+
 bool proxy_owns_uri(const struct stw_proxy_options *options, const struct stw_uri *uri)
 {
 	return (uri->scheme == STW_SCHEME_SIP || uri->scheme == STW_SCHEME_SIPS) &&
-	       stw_listeners_own(options->listeners, uri->host, uri->port);
+	       (stw_listeners_own(options->listeners, uri->host, uri->port) ||
+		       names_our_domain(options, uri));
 }
