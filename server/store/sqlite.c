@@ -51,12 +51,11 @@ static const char *const statements[STATEMENTS] = {
 	[BEGIN] = "BEGIN IMMEDIATE",
 	[COMMIT] = "COMMIT",
 	[ROLLBACK] = "ROLLBACK",
-	[BINDING_PUT] = "INSERT OR REPLACE INTO bindings(" BINDING_COLUMNS ")"
-			" VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+	[BINDING_PUT] = "INSERT OR REPLACE INTO bindings(" BINDING_COLUMNS
+			") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
 	[BINDING_DELETE] = "DELETE FROM bindings WHERE aor = ? AND uri = ?",
 	[BINDINGS_DELETE] = "DELETE FROM bindings WHERE aor = ?",
-	[USER_PUT] = "INSERT OR REPLACE INTO users(aor, user, domain, ha1_user, ha1_user_domain)"
-		     " VALUES(?,?,?,?,?)",
+	[USER_PUT] = "INSERT OR REPLACE INTO users VALUES(?,?,?,?,?)",
 	[USER_DELETE] = "DELETE FROM users WHERE aor = ?",
 };
 

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/directory/user.h"
+
+#include "support.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct stw_hash_key key = { 1, 2 };
+
+static struct stw_ha1 ha1_of(uint8_t byte)
+{
+	struct stw_ha1 ha1;
+
+	memset(&ha1, byte, sizeof(ha1));
+	return ha1;
+}
+
+static int put(struct stw_directory *directory, const char *user, const char *domain, uint8_t byte)
+{
+	struct stw_ha1 plain = ha1_of(byte), with_domain = ha1_of((uint8_t)(byte + 1));
+
+	return stw_directory_put(
+		directory, stw_str_from(user), stw_str_from(domain), &plain, &with_domain);
+}
+
+static bool count_visit(void *context, const struct stw_user *user)
+{
+	++*(unsigned *)context;
+	return true;
+}
+
+static void put_find_remove(void **state)
+{
+	struct stw_directory *directory;
+	const struct stw_user *user;
+	struct stw_ha1 expected;
+	unsigned count = 0;
+
+	assert_int_equal(stw_directory_new(key, &directory), 0);
+	assert_null(stw_directory_find(directory, STW_STR("sip:bob@example.com")));
+	assert_int_equal(put(directory, "bob", "example.com", 1), 0);
+	assert_int_equal(put(directory, "bob", "example.org", 3), 0);
+	assert_int_equal(put(directory, "a b", "example.com", 5), 0);
+	user = stw_directory_find(directory, STW_STR("sip:bob@example.com"));
+	assert_non_null(user);
+	assert_str(user->user, "bob");
+	assert_str(user->domain, "example.com");
+	assert_str(user->aor, "sip:bob@example.com");
+	expected = ha1_of(1);
+	assert_memory_equal(&user->ha1_user, &expected, sizeof(expected));
+	expected = ha1_of(2);
+	assert_memory_equal(&user->ha1_user_domain, &expected, sizeof(expected));
+	assert_str(stw_directory_find(directory, STW_STR("sip:a%20b@example.com"))->user, "a b");
+	assert_int_equal(put(directory, "bob", "example.com", 7), 0);
+	stw_directory_reclaim(directory);
+	assert_int_equal(stw_directory_count(directory), 3);
+	expected = ha1_of(7);
+	user = stw_directory_find(directory, STW_STR("sip:bob@example.com"));
+	assert_memory_equal(&user->ha1_user, &expected, sizeof(expected));
+	stw_directory_walk(directory, count_visit, &count);
+	assert_int_equal(count, 3);
+	assert_int_equal(stw_directory_remove(directory, STW_STR("sip:bob@example.com")), 0);
+	assert_int_equal(stw_directory_remove(directory, STW_STR("sip:bob@example.com")), -ENOENT);
+	assert_null(stw_directory_find(directory, STW_STR("sip:bob@example.com")));
+	assert_non_null(stw_directory_find(directory, STW_STR("sip:bob@example.org")));
+	assert_null(stw_directory_free(directory));
+}
+
+static void refusals(void **state)
+{
+	struct stw_directory *directory = NULL;
+	unsigned nth;
+
+	assert_int_equal(stw_directory_new(key, &directory), 0);
+	assert_int_equal(put(directory, "", "example.com", 1), -EBADMSG);
+	assert_int_equal(put(directory, "bob", "", 1), -EBADMSG);
+	for (nth = 1; nth <= 2; nth++) {
+		support_fail_allocation(nth);
+		assert_int_equal(put(directory, "bob", "example.com", 1), -ENOMEM);
+		support_fail_allocation(0);
+	}
+	assert_int_equal(stw_directory_count(directory), 0);
+	stw_directory_free(directory);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(put_find_remove),
+		cmocka_unit_test(refusals),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
