@@ -1,0 +1,680 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The seam: whole calls through a stack, and what goes wrong between its layers. */
+#include "lab.h"
+
+#define TIMEOUT_MS 40000u /* more than 64*T1 and T4 */
+
+/* ---- one call ----------------------------------------------------------------------- */
+
+static const struct sent *invite_arrives(struct lab *lab)
+{
+	lab_receive(lab, caller(), request_text("INVITE", "i1", 1, ""));
+	sent_to(lab_expect(lab, "SIP/2.0 100 "), caller());
+	return lab_expect(lab, "INVITE ");
+}
+
+static void call_is_relayed(void **state)
+{
+	struct lab *lab = lab_new();
+	const struct sent *invite, *ack, *bye;
+
+	(void)state;
+	invite = invite_arrives(lab);
+	sent_to(invite, callee());
+	sent_has(invite, "Max-Forwards: 69\r\n");
+	sent_has(invite, "Record-Route: <sip:192.0.2.9:5060;lr;stw=");
+	lab_receive(lab, callee(), response_text(invite, "100 Trying"));
+	lab_expect_nothing(lab);
+	lab_receive(lab, callee(), response_text(invite, "180 Ringing"));
+	sent_to(lab_expect(lab, "SIP/2.0 180 Ringing\r\nVia: SIP/2.0/UDP "
+				"192.0.2.1:5060;branch=z9hG4bKi1\r\n"),
+		caller());
+	lab_receive(lab, caller(), request_text("INVITE", "i1", 1, ""));
+	lab_expect(lab, "SIP/2.0 180 ");
+	lab_receive(lab, callee(), response_text(invite, "200 OK"));
+	sent_to(lab_expect(lab, "SIP/2.0 200 OK\r\n"), caller());
+	lab_receive(lab, callee(), response_text(invite, "200 OK"));
+	lab_expect(lab, "SIP/2.0 200 OK\r\n");
+	lab_receive(lab, caller(), request_text("ACK", "a1", 1, ""));
+	ack = lab_expect(lab, "ACK ");
+	sent_to(ack, callee());
+	lab_receive(lab, caller(), request_text("BYE", "b1", 2, ""));
+	bye = lab_expect(lab, "BYE ");
+	lab_receive(lab, callee(), response_text(bye, "200 OK"));
+	lab_expect(lab, "SIP/2.0 200 OK\r\n");
+	lab_receive(lab, caller(), request_text("BYE", "b1", 2, ""));
+	lab_expect(lab, "SIP/2.0 200 OK\r\n");
+	lab_wait(lab, TIMEOUT_MS);
+	lab_expect_nothing(lab);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+/* §17.1.1.3: the ACK for a refusal goes the way of the INVITE, with its branch, once for each copy.
+ */
+static void refusal_is_acknowledged_hop_by_hop(void **state)
+{
+	struct lab *lab = lab_new();
+	const struct sent *invite = NULL, *ack;
+	char *branch;
+
+	(void)state;
+	invite = invite_arrives(lab);
+	branch = strstr(invite->text, "Via: ");
+	lab_receive(lab, callee(), response_text(invite, "486 Busy Here"));
+	ack = lab_expect(lab, "ACK ");
+	sent_to(ack, callee());
+	assert_memory_equal(
+		strstr(ack->text, "Via: "), branch, (size_t)(strstr(branch, "\r\n") - branch));
+	sent_has(ack, "To: <sip:bob@example.test>;tag=b\r\n");
+	lab_expect(lab, "SIP/2.0 486 ");
+	lab_receive(lab, callee(), response_text(invite, "486 Busy Here"));
+	lab_expect(lab, "ACK ");
+	lab_expect_nothing(lab);
+	lab_receive(lab, caller(), request_text("ACK", "i1", 1, ""));
+	lab_wait(lab, TIMEOUT_MS);
+	lab_expect_nothing(lab);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+/* §9.1: no CANCEL before a 1xx; §16.10: the Reason goes along. */
+static void cancel_waits_for_a_provisional(void **state)
+{
+	struct lab *lab = lab_new();
+	const struct sent *invite, *cancel;
+
+	(void)state;
+	invite = invite_arrives(lab);
+	lab_receive(lab, caller(), request_text("CANCEL", "i1", 1, "Reason: SIP;cause=26\r\n"));
+	lab_expect(lab, "SIP/2.0 200 ");
+	lab_expect_nothing(lab);
+	lab_receive(lab, callee(), response_text(invite, "180 Ringing"));
+	lab_expect(lab, "SIP/2.0 180 ");
+	cancel = lab_expect(lab, "CANCEL ");
+	sent_to(cancel, callee());
+	sent_has(cancel, "Reason: SIP;cause=26\r\n");
+	lab_receive(lab, callee(), response_text(cancel, "200 OK"));
+	lab_receive(lab, callee(), response_text(invite, "487 Request Terminated"));
+	lab_expect(lab, "ACK ");
+	lab_expect(lab, "SIP/2.0 487 ");
+	lab_receive(lab, caller(), request_text("ACK", "i1", 1, ""));
+	lab_wait(lab, TIMEOUT_MS);
+	lab_expect_nothing(lab);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+/* §9.1: a callee that answers the CANCEL but not the INVITE is given up after 64*T1. */
+static void cancelled_branch_without_answer_ends(void **state)
+{
+	struct lab *lab = lab_new();
+	const struct sent *invite = NULL, *cancel;
+
+	(void)state;
+	invite = invite_arrives(lab);
+	lab_receive(lab, callee(), response_text(invite, "180 Ringing"));
+	lab_expect(lab, "SIP/2.0 180 ");
+	lab_receive(lab, caller(), request_text("CANCEL", "i1", 1, ""));
+	lab_expect(lab, "SIP/2.0 200 ");
+	cancel = lab_expect(lab, "CANCEL ");
+	lab_receive(lab, callee(), response_text(cancel, "200 OK"));
+	lab_wait(lab, 32000);
+	lab_expect(lab, "SIP/2.0 4");
+	lab_receive(lab, caller(), request_text("ACK", "i1", 1, ""));
+	lab_wait(lab, TIMEOUT_MS);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+static void first_answer_of_a_fork_cancels_the_other(void **state)
+{
+	struct lab *lab = lab_new();
+	const struct sent *one, *two, *cancel;
+
+	(void)state;
+	lab_target(lab, "sip:bob@192.0.2.2");
+	lab_target(lab, "sip:bob@192.0.2.3");
+	one = invite_arrives(lab);
+	two = lab_expect(lab, "INVITE ");
+	lab_receive(lab, two->hop, response_text(two, "180 Ringing"));
+	lab_expect(lab, "SIP/2.0 180 ");
+	lab_receive(lab, one->hop, response_text(one, "200 OK"));
+	lab_expect(lab, "SIP/2.0 200 ");
+	cancel = lab_expect(lab, "CANCEL ");
+	sent_to(cancel, two->hop);
+	sent_has(cancel, "Reason: SIP;cause=200");
+	lab_receive(lab, two->hop, response_text(two, "487 Request Terminated"));
+	lab_expect(lab, "ACK ");
+	lab_receive(lab, two->hop, response_text(cancel, "200 OK"));
+	lab_wait(lab, TIMEOUT_MS);
+	lab_expect_nothing(lab);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+/* Neither Timer B of the branches nor the waits behind them leave anything. */
+static void silent_callee_gives_408_to_an_invite_only(void **state)
+{
+	struct lab *lab = lab_new();
+
+	(void)state;
+	invite_arrives(lab);
+	lab_wait(lab, 32500);
+	while (strncmp(lab->sent[lab->sent_seen].text, "INVITE ", 7) == 0)
+		lab->sent_seen++;
+	lab_expect(lab, "SIP/2.0 408 ");
+	lab_receive(lab, caller(), request_text("ACK", "i1", 1, ""));
+	lab_wait(lab, TIMEOUT_MS);
+	lab->sent_seen = lab->sent_count;
+	/* RFC 4320 §4: a 100 after 3.5 s, never a 408. */
+	lab_receive(lab, caller(), request_text("MESSAGE", "m1", 2, ""));
+	lab_expect(lab, "MESSAGE ");
+	lab_wait(lab, 3400);
+	while (lab->sent_seen < lab->sent_count)
+		lab_expect(lab, "MESSAGE ");
+	lab_wait(lab, 100);
+	while (strncmp(lab->sent[lab->sent_seen].text, "MESSAGE ", 8) == 0)
+		lab->sent_seen++;
+	lab_expect(lab, "SIP/2.0 100 ");
+	lab_wait(lab, TIMEOUT_MS);
+	while (lab->sent_seen < lab->sent_count)
+		lab_expect(lab, "MESSAGE ");
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+/* ---- streams ----------------------------------------------------------------------------- */
+
+static struct stw_hop flow_of(struct lab *lab, const struct sent *sent, bool opened)
+{
+	struct stw_io_event event = { .kind = STW_IO_OPENED, .hop = sent->hop };
+
+	event.hop.local = lab->listeners.v[1].bind;
+	if (opened)
+		lab_event(lab, &event);
+	return event.hop;
+}
+
+static void flow_closes(struct lab *lab, struct stw_hop hop, int error)
+{
+	struct stw_io_event event = { .kind = STW_IO_CLOSED, .hop = hop, .error = error };
+
+	lab_event(lab, &event);
+}
+
+/* The bytes of a stream go with the next frame, a datagram made of them is sent later. */
+static void answer_of_a_stream_survives_the_batch(void **state)
+{
+	struct lab *lab = lab_new();
+	const struct sent *invite;
+	struct stw_hop flow;
+	char frames[8192];
+	int len;
+
+	(void)state;
+	lab_target(lab, "sip:bob@192.0.2.2;transport=tcp");
+	invite = invite_arrives(lab);
+	assert_int_equal(invite->hop.transport, STW_TRANSPORT_TCP);
+	flow = flow_of(lab, invite, true);
+	len = snprintf(frames, sizeof(frames), "%s", response_text(invite, "200 OK"));
+	snprintf(frames + len, sizeof(frames) - (size_t)len, "%s",
+		response_text(invite, "200 Again"));
+	lab_receive(lab, flow, frames);
+	sent_has(lab_expect(lab, "SIP/2.0 200 OK\r\n"), "\r\nContent-Length: 0\r\n\r\n");
+	sent_has(lab_expect(lab, "SIP/2.0 200 Again\r\n"), "\r\nContent-Length: 0\r\n\r\n");
+	flow_closes(lab, flow, 0);
+	lab_wait(lab, TIMEOUT_MS);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+static void closed_flow_fails_its_branches(void **state)
+{
+	struct lab *lab = lab_new();
+	const struct sent *one, *two;
+	struct stw_hop flow;
+
+	(void)state;
+	lab_target(lab, "sip:bob@192.0.2.2;transport=tcp");
+	one = invite_arrives(lab);
+	lab_receive(lab, caller(), request_text("MESSAGE", "m1", 2, ""));
+	two = lab_expect(lab, "MESSAGE ");
+	assert_int_equal(lab->opened, 1);
+	assert_true(stw_flow_id_equal(one->hop.flow, two->hop.flow));
+	flow = flow_of(lab, one, false);
+	flow_closes(lab, flow, ECONNREFUSED);
+	lab_expect(lab, "SIP/2.0 500 ");
+	lab_expect(lab, "SIP/2.0 500 ");
+	lab_expect_nothing(lab);
+	lab_receive(lab, caller(), request_text("ACK", "i1", 1, ""));
+	lab_wait(lab, TIMEOUT_MS);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+/* §18.2.2: when the flow of the request is gone its answer goes to a new one, to the port of
+ * sent-by. */
+static void answer_finds_another_flow(void **state)
+{
+	struct lab *lab = lab_new();
+	struct stw_hop from = hop_at(STW_TRANSPORT_TCP, "192.0.2.1", 40000);
+	struct stw_io_event event = { .kind = STW_IO_OPENED, .incoming = true };
+	const struct sent *invite, *answer;
+
+	(void)state;
+	from.flow = (struct stw_flow_id){ .slot = 1, .generation = 1 };
+	from.listener = 1;
+	event.hop = from;
+	lab_event(lab, &event);
+	lab_receive(lab, from, request_text("INVITE", "i1", 1, ""));
+	lab_expect(lab, "SIP/2.0 100 ");
+	invite = lab_expect(lab, "INVITE ");
+	flow_closes(lab, from, 0);
+	lab_receive(lab, callee(), response_text(invite, "200 OK"));
+	answer = lab_expect(lab, "SIP/2.0 200 ");
+	sent_to(answer, hop_at(STW_TRANSPORT_TCP, "192.0.2.1", 5060));
+	assert_int_equal(lab->opened, 1);
+	flow_closes(lab, answer->hop, 0);
+	lab_wait(lab, TIMEOUT_MS);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+/* ---- large requests, §18.1.1 ------------------------------------------------------------------
+ */
+
+static const char *large_request(const char *method, const char *branch, unsigned cseq)
+{
+	static char rest[2048];
+	int len = snprintf(
+		rest, sizeof(rest), "Content-Type: text/plain\r\nContent-Length: 1400\r\n\r\n");
+
+	memset(rest + len, 'x', 1400);
+	rest[len + 1400] = '\0';
+	return request_text(method, branch, cseq, rest);
+}
+
+static void large_request_falls_back_after_a_second(void **state)
+{
+	struct lab *lab = lab_new();
+	const struct sent *first, *second;
+
+	(void)state;
+	lab_receive(lab, caller(), large_request("MESSAGE", "m1", 1));
+	first = lab_expect(lab, "MESSAGE ");
+	assert_int_equal(first->hop.transport, STW_TRANSPORT_TCP);
+	sent_has(first, "Via: SIP/2.0/TCP 192.0.2.9:5060;branch=");
+	lab_wait(lab, 990);
+	lab_expect_nothing(lab);
+	lab_wait(lab, 20);
+	second = lab_expect(lab, "MESSAGE ");
+	sent_to(second, callee());
+	sent_has(second, "Via: SIP/2.0/UDP 192.0.2.9:5060;rport;branch=");
+	lab_receive(lab, callee(), response_text(second, "200 OK"));
+	lab_expect(lab, "SIP/2.0 200 ");
+	flow_closes(lab, flow_of(lab, first, false), ETIMEDOUT);
+	lab_wait(lab, TIMEOUT_MS);
+	lab_expect_nothing(lab);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+/* A connection that is there has taken the request: its answer may take longer than a second. */
+static void large_request_on_an_open_flow_stays(void **state)
+{
+	struct lab *lab = lab_new();
+	const struct sent *sent;
+	struct stw_hop flow;
+
+	(void)state;
+	lab_receive(lab, caller(), large_request("MESSAGE", "m1", 1));
+	sent = lab_expect(lab, "MESSAGE ");
+	flow = flow_of(lab, sent, true);
+	lab_receive(lab, flow, response_text(sent, "200 OK"));
+	lab_expect(lab, "SIP/2.0 200 ");
+	lab_receive(lab, caller(), large_request("MESSAGE", "m2", 2));
+	sent = lab_expect(lab, "MESSAGE ");
+	lab_wait(lab, 3000);
+	lab_expect_nothing(lab);
+	lab_receive(lab, flow, response_text(sent, "200 OK"));
+	lab_expect(lab, "SIP/2.0 200 ");
+	assert_int_equal(lab->opened, 1);
+	lab_wait(lab, TIMEOUT_MS);
+	flow_closes(lab, flow, 0);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+static void large_request_falls_back_at_once(void **state)
+{
+	struct lab *lab = lab_new();
+
+	(void)state;
+	lab->open_error = -ECONNREFUSED;
+	lab_receive(lab, caller(), large_request("MESSAGE", "m1", 1));
+	sent_to(lab_expect(lab, "MESSAGE "), callee());
+	lab->open_error = 0;
+	lab_receive(lab, caller(), large_request("MESSAGE", "m2", 2));
+	flow_closes(lab, lab_expect(lab, "MESSAGE ")->hop, ECONNREFUSED);
+	sent_to(lab_expect(lab, "MESSAGE "), callee());
+	/* Nobody would notice that TCP did not take an ACK. */
+	lab_receive(lab, caller(), large_request("ACK", "a1", 1));
+	sent_to(lab_expect(lab, "ACK "), callee());
+	lab_free(lab);
+}
+
+/* ---- names
+ * --------------------------------------------------------------------------------------- */
+
+static void name_is_answered(struct lab *lab, unsigned n)
+{
+	struct stw_addr addrs[3];
+	struct stw_io_event event = {
+		.kind = STW_IO_RESOLVED, .query = lab->query, .addrs = addrs, .addr_count = n
+	};
+
+	stw_addr_from_host(STW_STR("192.0.2.2"), 0, &addrs[0]);
+	stw_addr_from_host(STW_STR("192.0.2.3"), 0, &addrs[1]);
+	stw_addr_from_host(STW_STR("224.0.0.1"), 0, &addrs[2]);
+	event.error = n ? 0 : -ENOENT;
+	lab_event(lab, &event);
+}
+
+static void next_address_is_tried(void **state)
+{
+	struct lab *lab = lab_new();
+	struct stw_io_event refused = { .kind = STW_IO_SEND_FAILED, .error = ECONNREFUSED };
+	const struct sent *invite;
+
+	(void)state;
+	lab_target(lab, "sip:bob@name.test");
+	lab_receive(lab, caller(), request_text("INVITE", "i1", 1, ""));
+	lab_expect(lab, "SIP/2.0 100 ");
+	assert_int_equal(lab->asked, 1);
+	name_is_answered(lab, 3);
+	refused.hop = lab_expect(lab, "INVITE ")->hop;
+	lab_event(lab, &refused);
+	invite = lab_expect(lab, "INVITE ");
+	sent_to(invite, hop_at(STW_TRANSPORT_UDP, "192.0.2.3", 5060));
+	refused.hop = invite->hop;
+	lab_event(lab, &refused);
+	lab_expect(lab, "SIP/2.0 500 ");
+	lab_receive(lab, caller(), request_text("ACK", "i1", 1, ""));
+	lab_wait(lab, TIMEOUT_MS);
+	lab_expect_nothing(lab);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+static void name_not_found(void **state)
+{
+	struct lab *lab = lab_new();
+
+	(void)state;
+	lab_target(lab, "sip:bob@name.test");
+	lab_receive(lab, caller(), request_text("MESSAGE", "m1", 1, ""));
+	name_is_answered(lab, 0);
+	lab_expect(lab, "SIP/2.0 500 Target Name Not Found\r\n");
+	lab_receive(lab, caller(), request_text("ACK", "a1", 1, ""));
+	name_is_answered(lab, 0);
+	lab_wait(lab, TIMEOUT_MS);
+	lab_expect_nothing(lab);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+/* Nobody rings who is asked for too late. */
+static void name_answered_after_cancel(void **state)
+{
+	struct lab *lab = lab_new();
+
+	(void)state;
+	lab_target(lab, "sip:bob@name.test");
+	lab_receive(lab, caller(), request_text("INVITE", "i1", 1, ""));
+	lab_expect(lab, "SIP/2.0 100 ");
+	lab_receive(lab, caller(), request_text("CANCEL", "i1", 1, ""));
+	lab_expect(lab, "SIP/2.0 200 ");
+	name_is_answered(lab, 2);
+	lab_expect(lab, "SIP/2.0 487 ");
+	lab_expect_nothing(lab);
+	lab_receive(lab, caller(), request_text("ACK", "i1", 1, ""));
+	lab_wait(lab, TIMEOUT_MS);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+static void no_next_address_after_cancel(void **state)
+{
+	struct lab *lab = lab_new();
+	unsigned i;
+
+	(void)state;
+	lab_target(lab, "sip:bob@name.test");
+	lab_receive(lab, caller(), request_text("INVITE", "i1", 1, ""));
+	name_is_answered(lab, 2);
+	lab_receive(lab, caller(), request_text("CANCEL", "i1", 1, ""));
+	lab_wait(lab, 33000);
+	for (i = 0; i < lab->sent_count; i++)
+		assert_false(strncmp(lab->sent[i].text, "INVITE ", 7) == 0 &&
+			     lab->sent[i].hop.remote.ip[3] == 3);
+	lab_receive(lab, caller(), request_text("ACK", "i1", 1, ""));
+	lab_wait(lab, TIMEOUT_MS);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+/* ---- who is answered, and from where
+ * ----------------------------------------------------------------- */
+
+/* The address translation of a phone lets in only what comes from where it registered. */
+static void binding_is_reached_from_its_listener(void **state)
+{
+	struct lab *lab = lab_new();
+	const struct sent *invite;
+
+	(void)state;
+	lab_target(lab, "sip:bob@10.0.0.1");
+	lab->targets[0].has_hop = true;
+	lab->targets[0].hop = callee();
+	lab->targets[0].hop.listener = 2;
+	invite = invite_arrives(lab);
+	sent_to(invite, callee());
+	assert_int_equal(invite->hop.listener, 2);
+	sent_has(invite, "Via: SIP/2.0/UDP 192.0.2.9:5070;");
+	lab_free(lab);
+}
+
+static void nothing_is_answered_that_must_not_be(void **state)
+{
+	struct lab *lab = lab_new();
+
+	(void)state;
+	lab_receive(lab, caller(),
+		"ACK sip:bob@192.0.2.2 SIP/2.0\r\nVia: SIP/2.0/UDP "
+		"192.0.2.1;branch=z9hG4bKx\r\n\r\n");
+	lab_receive(lab, caller(),
+		"ACK sip:bob@192.0.2.2 SIP/9.0\r\nVia: SIP/2.0/UDP "
+		"192.0.2.1;branch=z9hG4bKx\r\n\r\n");
+	lab_receive(lab, caller(),
+		"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKx\r\n"
+		"From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>;tag=2\r\nCall-ID: x\r\nCSeq: 1 "
+		"INVITE\r\n\r\n");
+	lab_receive(lab, caller(), "SIP/2.0 200 OK\r\n\r\n");
+	lab_receive(lab, caller(), "\r\n\r\n");
+	lab_expect_nothing(lab);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+/* §8.2.7: the To tag comes from the request, so that the ACK for a stateless refusal is known
+ * again. */
+static void stateless_refusal_keeps_nothing(void **state)
+{
+	struct lab *lab = lab_new();
+	const struct sent *answer, *again;
+	char ack[1024];
+	const char *tag;
+
+	(void)state;
+	lab_receive(lab, caller(), request_text("INVITE", "i1", 1, "Content-Length: x\r\n\r\n"));
+	answer = lab_expect(lab, "SIP/2.0 400 ");
+	lab_receive(lab, caller(), request_text("INVITE", "i1", 1, "Content-Length: x\r\n\r\n"));
+	again = lab_expect(lab, "SIP/2.0 400 ");
+	assert_string_equal(answer->text, again->text);
+	tag = strstr(strstr(answer->text, "\r\nTo: "), ";tag=");
+	snprintf(ack, sizeof(ack),
+		"ACK sip:bob@192.0.2.2 SIP/2.0\r\nVia: SIP/2.0/UDP "
+		"192.0.2.1:5060;branch=z9hG4bKi1\r\n"
+		"From: <sip:alice@example.test>;tag=a\r\nTo: "
+		"<sip:bob@example.test>%.*s\r\nCall-ID: c1\r\nCSeq: 1 ACK\r\n"
+		"Content-Length: 0\r\n\r\n",
+		(int)(strstr(tag, "\r\n") - tag), tag);
+	lab_receive(lab, caller(), ack);
+	lab_expect_nothing(lab);
+	lab_is_idle(lab);
+	lab->answers_options = true;
+	lab_receive(lab, caller(), request_text("OPTIONS", "o1", 1, ""));
+	lab_expect(lab, "SIP/2.0 200 ");
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+/* More requests under one branch than a peer has reason for: what they cost is given back. */
+static void crowded_branch_leaks_nothing(void **state)
+{
+	struct lab *lab = lab_new();
+	char method[16];
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 24; i++) {
+		snprintf(method, sizeof(method), "METHOD%u", i);
+		lab_receive(lab, caller(), request_text(method, "same", i + 1, ""));
+	}
+	lab_wait(lab, TIMEOUT_MS);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+/* New calls are shed first: a BYE still has room when an INVITE has none. */
+static void full_stack_serves_running_calls(void **state)
+{
+	struct lab *lab = lab_new();
+	char branch[16];
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 32; i++) {
+		snprintf(branch, sizeof(branch), "m%u", i);
+		lab_receive(lab, caller(), request_text("MESSAGE", branch, i + 1, ""));
+		lab_expect(lab, "MESSAGE ");
+	}
+	lab_receive(lab, caller(), request_text("INVITE", "i1", 1, ""));
+	lab_expect(lab, "SIP/2.0 503 ");
+	for (i = 0; i < 5; i++) {
+		snprintf(branch, sizeof(branch), "b%u", i);
+		lab_receive(lab, caller(), request_text("BYE", branch, 100 + i, ""));
+		lab_expect(lab, i < 4 ? "BYE " : "SIP/2.0 503 ");
+	}
+	lab_free(lab);
+}
+
+/* ---- memory
+ * ---------------------------------------------------------------------------------------------- */
+
+static void call_once(struct lab *lab, unsigned n)
+{
+	char branch[16], ack[16];
+	const struct sent *invite;
+
+	snprintf(branch, sizeof(branch), "i%u", n);
+	snprintf(ack, sizeof(ack), "a%u", n);
+	lab_receive(lab, caller(), request_text("INVITE", branch, n, ""));
+	lab_expect(lab, "SIP/2.0 100 ");
+	invite = lab_expect(lab, "INVITE ");
+	lab_receive(lab, callee(), response_text(invite, "180 Ringing"));
+	lab_expect(lab, "SIP/2.0 180 ");
+	lab_receive(lab, callee(), response_text(invite, "200 OK"));
+	lab_expect(lab, "SIP/2.0 200 ");
+	lab_receive(lab, caller(), request_text("ACK", ack, n, ""));
+	lab_expect(lab, "ACK ");
+}
+
+/* INVITE, 180, 200 and ACK through the proxy; the lab itself copies the text of each of 5 messages
+ * that are sent. */
+#define LAB_ALLOCATIONS  5u
+#define CALL_ALLOCATIONS 14u
+
+static void call_allocates_little(void **state)
+{
+	struct lab *lab = lab_new();
+	unsigned count;
+
+	(void)state;
+	call_once(lab, 1);
+	support_fail_allocation(0);
+	call_once(lab, 2);
+	count = support_allocations() - LAB_ALLOCATIONS;
+	assert_in_range(count, 1, CALL_ALLOCATIONS);
+	lab_free(lab);
+}
+
+/* Whatever allocation fails, nothing is used after its end and nothing is lost but the call. */
+static void call_without_memory(void **state)
+{
+	unsigned nth;
+
+	(void)state;
+	for (nth = 1; nth < 40; nth++) {
+		struct lab *lab = lab_new();
+		char *invite = support_guarded(request_text("INVITE", "i1", 1, ""),
+			strlen(request_text("INVITE", "i1", 1, "")));
+		struct stw_io_event event = { .kind = STW_IO_DATAGRAM,
+			.hop = caller(),
+			.data = invite,
+			.len = strlen(request_text("INVITE", "i1", 1, "")) };
+
+		lab_begin(lab);
+		support_fail_allocation(nth);
+		stw_stack_event(lab->stack, &event);
+		support_fail_allocation(0);
+		lab_end(lab);
+		support_guarded_free(invite, event.len);
+		lab_receive(lab, caller(), request_text("CANCEL", "i1", 1, ""));
+		lab_wait(lab, 2 * TIMEOUT_MS);
+		lab_is_idle(lab);
+		lab_free(lab);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(call_is_relayed),
+		cmocka_unit_test(refusal_is_acknowledged_hop_by_hop),
+		cmocka_unit_test(cancel_waits_for_a_provisional),
+		cmocka_unit_test(cancelled_branch_without_answer_ends),
+		cmocka_unit_test(first_answer_of_a_fork_cancels_the_other),
+		cmocka_unit_test(silent_callee_gives_408_to_an_invite_only),
+		cmocka_unit_test(answer_of_a_stream_survives_the_batch),
+		cmocka_unit_test(closed_flow_fails_its_branches),
+		cmocka_unit_test(answer_finds_another_flow),
+		cmocka_unit_test(large_request_falls_back_after_a_second),
+		cmocka_unit_test(large_request_on_an_open_flow_stays),
+		cmocka_unit_test(large_request_falls_back_at_once),
+		cmocka_unit_test(next_address_is_tried),
+		cmocka_unit_test(name_not_found),
+		cmocka_unit_test(name_answered_after_cancel),
+		cmocka_unit_test(no_next_address_after_cancel),
+		cmocka_unit_test(binding_is_reached_from_its_listener),
+		cmocka_unit_test(nothing_is_answered_that_must_not_be),
+		cmocka_unit_test(stateless_refusal_keeps_nothing),
+		cmocka_unit_test(crowded_branch_leaks_nothing),
+		cmocka_unit_test(full_stack_serves_running_calls),
+		cmocka_unit_test(call_allocates_little),
+		cmocka_unit_test(call_without_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
