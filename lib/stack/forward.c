@@ -163,7 +163,9 @@ static int forward_open(struct box *box, const struct stw_proxy_job *job)
 		&box->context);
 	if (err < 0)
 		return err;
-	return stw_response_context_add(box->context, job->n ? job->targets : &implied, job->n ? job->n : 1);
+	err = stw_response_context_add(box->context, job->n ? job->targets : &implied, job->n ? job->n : 1);
+	/* More targets than branches are allowed: the first of them are tried. */
+	return err == -ENOBUFS ? 0 : err;
 }
 
 void stw_request_proxy(struct stw_request *request, const struct stw_proxy_job *job)
