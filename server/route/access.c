@@ -106,5 +106,8 @@ enum stw_verdict stw_route_authenticate(struct stw_check *check, enum stw_header
 	check->refusal = (struct stw_refusal){ 0 };
 	check->authenticated = true;
 	check->user_aor = user->aor;
+	/* The nonce count is spent: a copy of the request would now be a replay. The transaction absorbs it. */
+	if (stw_request_wait(check->request) < 0)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	return STW_PASS;
 }
