@@ -44,6 +44,9 @@ int stw_client_ask_or_store(struct stw_client *client, const char *method, const
 /** "/v1/users/" and a part in which all but letters and digits is escaped. free() it. */
 char *stw_client_path(const char *endpoint, const char *part);
 
+/* cmd_binding.c: one binding, indented */
+void stw_cli_binding(FILE *out, const json_t *binding);
+
 /* local.c. Takes `body`. @return 0, -errno with words said */
 int client_local(struct stw_client *client, const char *method, const char *path, json_t *body,
 	struct stw_client_reply *ret);
