@@ -23,8 +23,8 @@ static enum stw_verdict check_credentials(struct stw_check *check)
 	return stw_route_authenticate(check, STW_HDR_AUTHORIZATION, check->domain);
 }
 
-/* R7 and R8: To names whose bindings are meant: those of somebody else 403; a domain that is not ours, or no such
- * user: 404. */
+/* R7 and R8: To names whose bindings are meant. A domain that is not ours, or no such user: 404; somebody else's
+ * bindings: 403. */
 static enum stw_verdict check_aor(struct stw_check *check)
 {
 	const struct stw_uri *to = &check->request->msg->to.uri;
@@ -38,13 +38,13 @@ static enum stw_verdict check_aor(struct stw_check *check)
 	if (stw_route_aor(check, to, domain, &aor) < 0)
 		return stw_route_refuse(check, &stw_cause_aor_unknown);
 	stw_refusal_fact(&check->refusal, "aor", aor);
-	/* In this order nobody learns which other users there are (§10.3 steps 4 and 5). */
+	/* An address that is nobody's can be refused to nobody in particular: 404 also for a user of ours. */
+	if (!stw_directory_find(check->core->options.directory, aor))
+		return stw_route_refuse(check, &stw_cause_aor_unknown);
 	if (check->config->auth.required && !stw_str_equal(aor, check->user_aor)) {
 		stw_refusal_fact(&check->refusal, "user", check->user_aor);
 		return stw_route_refuse(check, &stw_cause_not_own_aor);
 	}
-	if (!stw_directory_find(check->core->options.directory, aor))
-		return stw_route_refuse(check, &stw_cause_aor_unknown);
 	check->registration->aor = aor;
 	return STW_PASS;
 }
