@@ -11,23 +11,23 @@
 
 /** One Contact of an address-of-record and where it is reached. */
 struct stw_binding {
-	struct stw_str uri;             /* Contact URI as registered */
-	struct stw_str params;          /* contact parameters but q and expires: ";a=b…" or empty */
+	struct stw_str uri;    /* Contact URI as registered */
+	struct stw_str params; /* contact parameters but q and expires: ";a=b…" or empty */
 	struct stw_str call_id;
-	struct stw_str path;            /* Path values "<…>, <…>", or empty */
-	struct stw_str user_agent;      /* empty: unknown */
-	struct stw_str instance;        /* value of +sip.instance, or empty */
+	struct stw_str path;       /* Path values "<…>, <…>", or empty */
+	struct stw_str user_agent; /* empty: unknown */
+	struct stw_str instance;   /* value of +sip.instance, or empty */
 	uint32_t cseq;
-	uint16_t q;                     /* thousandths; 1000 when not given (§16.6 step 5) */
-	int64_t expires_ms;             /* wall clock */
-	int64_t updated_ms;             /* wall clock, last refresh */
-	struct stw_hop source;          /* where the REGISTER came from: transport, remote, listener, flow */
+	uint16_t q;            /* thousandths; 1000 when not given (§16.6 step 5) */
+	int64_t expires_ms;    /* wall clock */
+	int64_t updated_ms;    /* wall clock, last refresh */
+	struct stw_hop source; /* where the REGISTER came from: transport, remote, listener, flow */
 };
 
 /** All bindings of one address-of-record: an immutable snapshot, one allocation. */
 struct stw_bindings {
-	struct stw_str aor;             /* "sip:user@domain", canonical */
-	uint64_t version;               /* counts up with each change */
+	struct stw_str aor; /* "sip:user@domain", canonical */
+	uint64_t version;   /* counts up with each change */
 	unsigned n;
 	struct stw_binding v[];
 };
@@ -43,51 +43,57 @@ struct stw_registrar_options {
 
 #define STW_REGISTER_CONTACTS_MAX 32
 
-/** What a REGISTER asks for, with its own copy of the text so that it may wait or change threads. */
+/** What a REGISTER asks for, with its own copy of the text so that it may wait or change threads.
+ */
 struct stw_register {
 	struct stw_arena arena;
 	struct stw_str aor;
-	bool wildcard;                  /* Contact: * with Expires: 0 */
-	unsigned n;                     /* 0: only a question (§10.2.3) */
+	bool wildcard; /* Contact: * with Expires: 0 */
+	unsigned n;    /* 0: only a question (§10.2.3) */
 	struct {
 		struct stw_binding binding;
-		uint32_t expires_s;     /* granted: 0 removes */
+		uint32_t expires_s; /* granted: 0 removes */
 	} contacts[STW_REGISTER_CONTACTS_MAX];
 	struct stw_str call_id;
 	uint32_t cseq;
-	struct stw_str echo_path;       /* Path lines for the 200 (RFC 3327 §5.3), or empty */
+	struct stw_str echo_path; /* Path lines for the 200 (RFC 3327 §5.3), or empty */
 };
 
-/** "sip:user@domain": scheme sip, user unescaped then escaped in one way, host lower case, no port or parameters
- *  (§10.3 step 5). @return 0; -EBADMSG; -ENOMEM */
+/** "sip:user@domain": scheme sip, user unescaped then escaped in one way, host lower case, no port
+ * or parameters (§10.3 step 5). @return 0; -EBADMSG; -ENOMEM */
 int stw_aor_canonical(const struct stw_uri *uri, struct stw_arena *arena, struct stw_str *ret);
 
-/** The canonical form of an unescaped user part and a domain, as of a row of the store. @return as above */
-int stw_aor_make(struct stw_str user, struct stw_str domain, struct stw_arena *arena, struct stw_str *ret);
+/** The canonical form of an unescaped user part and a domain, as of a row of the store. @return as
+ * above */
+int stw_aor_make(
+	struct stw_str user, struct stw_str domain, struct stw_arena *arena, struct stw_str *ret);
 
 /**
  * Rows R9, R11 and R14 (§10.3 steps 6–7 as far as the request alone decides them).
  * @param source  where the request came from
  * @param ret     embedded; call stw_register_done() also after a refusal
- * @param ret_headers  lines the refusal must carry (Min-Expires, Unsupported); borrowed from ret->arena
+ * @param ret_headers  lines the refusal must carry (Min-Expires, Unsupported); borrowed from
+ * ret->arena
  * @return NULL: good; else the cause
  */
 const struct stw_cause *stw_register_parse(const struct stw_msg *request, struct stw_str aor,
-					   const struct stw_hop *source, const struct stw_registrar_options *options,
-					   struct stw_register *ret, struct stw_str *ret_headers);
+	const struct stw_hop *source, const struct stw_registrar_options *options,
+	struct stw_register *ret, struct stw_str *ret_headers);
 void stw_register_done(struct stw_register *request);
 
 /**
- * Row R15 and §10.3 step 7: the bindings after the request; all or nothing. Expired ones are left out.
+ * Row R15 and §10.3 step 7: the bindings after the request; all or nothing. Expired ones are left
+ * out.
  * @param old  NULL: none
  * @param ret  new snapshot (malloc), n may be 0; equal version when nothing changed
  * @return NULL: good; else the cause (CSeq order 500, too many bindings 403, no memory 500)
  */
-const struct stw_cause *stw_register_apply(const struct stw_bindings *old, const struct stw_register *request,
-					   const struct stw_registrar_options *options, struct stw_now now,
-					   struct stw_bindings **ret);
+const struct stw_cause *stw_register_apply(const struct stw_bindings *old,
+	const struct stw_register *request, const struct stw_registrar_options *options,
+	struct stw_now now, struct stw_bindings **ret);
 /** Contact lines of the 200: every current binding with q and remaining expires (§10.3 step 8). */
-void stw_bindings_write_contacts(struct stw_writer *writer, const struct stw_bindings *bindings, struct stw_now now);
+void stw_bindings_write_contacts(
+	struct stw_writer *writer, const struct stw_bindings *bindings, struct stw_now now);
 
 #define CAUSE(name, id, code, phrase, rfc, meaning, reason, remedy) STW_CAUSE_DECLARE(name);
 #include <strowger/causes/registrar.def>

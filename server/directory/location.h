@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file
- * location: the location service, address-of-record to bindings. Readers never wait (RCU); the store thread
- * is the only writer.
+ * location: the location service, address-of-record to bindings. Readers never wait (RCU); the
+ * store thread is the only writer.
  */
 #ifndef STW_LOCATION_H
 #define STW_LOCATION_H
@@ -13,8 +13,10 @@ struct stw_location;
 
 int stw_location_new(struct stw_hash_key key, struct stw_location **ret);
 /** The current snapshot, NULL when there is none. Valid until the reader's next quiescent state. */
-const struct stw_bindings *stw_location_find(const struct stw_location *location, struct stw_str aor);
-/** Writer: put a snapshot in place (takes it). n == 0 removes. The old one is freed after a grace period.
+const struct stw_bindings *stw_location_find(
+	const struct stw_location *location, struct stw_str aor);
+/** Writer: put a snapshot in place (takes it). n == 0 removes. The old one is freed after a grace
+ * period.
  *  @return 0; -ENOMEM (the snapshot is freed) */
 int stw_location_publish(struct stw_location *location, struct stw_bindings *bindings);
 /** Writer: make room, so that the next `more` publications need no memory. @return 0, -ENOMEM */
@@ -23,10 +25,10 @@ int stw_location_reserve(struct stw_location *location, size_t more);
 void stw_location_reclaim(struct stw_location *location);
 /** Walk over all: callback returns false to stop. */
 void stw_location_walk(const struct stw_location *location,
-		       bool (*visit)(void *context, const struct stw_bindings *bindings), void *context);
+	bool (*visit)(void *context, const struct stw_bindings *bindings), void *context);
 /** Writer: a part of that walk, `max` places on from *cursor (at first 0), round and round. */
 void stw_location_scan(const struct stw_location *location, size_t *cursor, size_t max,
-		       bool (*visit)(void *context, const struct stw_bindings *bindings), void *context);
+	bool (*visit)(void *context, const struct stw_bindings *bindings), void *context);
 size_t stw_location_count(const struct stw_location *location);
 struct stw_location *stw_location_free(struct stw_location *location);
 

@@ -21,10 +21,10 @@ struct stw_map_kind {
 struct stw_map {
 	const struct stw_map_kind *kind;
 	struct stw_hash_key key;
-	struct stw_map_array *array;    /* published */
-	size_t count;                   /* published */
-	struct stw_map_array *old;      /* replaced arrays that readers may still hold */
-	void **retired;                 /* replaced items that readers may still hold */
+	struct stw_map_array *array; /* published */
+	size_t count;                /* published */
+	struct stw_map_array *old;   /* replaced arrays that readers may still hold */
+	void **retired;              /* replaced items that readers may still hold */
 	size_t retired_count, retired_capacity;
 };
 
@@ -36,10 +36,11 @@ void stw_map_done(struct stw_map *map);
 /** NULL when there is none. Valid until the reader's next quiescent state. */
 void *stw_map_find(const struct stw_map *map, struct stw_str key);
 /** Visits until the callback returns false. */
-void stw_map_walk(const struct stw_map *map, bool (*visit)(void *context, const void *item), void *context);
+void stw_map_walk(
+	const struct stw_map *map, bool (*visit)(void *context, const void *item), void *context);
 /** Visits `max` places from *cursor on and moves it; begins again behind the last place. */
 void stw_map_scan(const struct stw_map *map, size_t *cursor, size_t max,
-		  bool (*visit)(void *context, const void *item), void *context);
+	bool (*visit)(void *context, const void *item), void *context);
 size_t stw_map_count(const struct stw_map *map);
 
 /** Make room: the next `more` puts need no memory. @return 0, -ENOMEM */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file
- * directory: the users of our domains. Readers never wait (RCU); the store thread is the only writer.
+ * directory: the users of our domains. Readers never wait (RCU); the store thread is the only
+ * writer.
  */
 #ifndef STW_USER_H
 #define STW_USER_H
@@ -11,7 +12,7 @@
 /** A user: immutable snapshot. */
 struct stw_user {
 	struct stw_str user, domain;
-	struct stw_str aor;             /* canonical "sip:user@domain" */
+	struct stw_str aor; /* canonical "sip:user@domain" */
 	struct stw_ha1 ha1_user, ha1_user_domain;
 };
 
@@ -19,13 +20,15 @@ struct stw_directory;
 
 int stw_directory_new(struct stw_hash_key key, struct stw_directory **ret);
 /** By canonical AOR. NULL: not provisioned. Valid until the reader's next quiescent state. */
-const struct stw_user *stw_directory_find(const struct stw_directory *directory, struct stw_str aor);
+const struct stw_user *stw_directory_find(
+	const struct stw_directory *directory, struct stw_str aor);
 /** Writer. Replaces. @return 0, -ENOMEM, -EBADMSG no user or domain */
 int stw_directory_put(struct stw_directory *directory, struct stw_str user, struct stw_str domain,
-		      const struct stw_ha1 *ha1_user, const struct stw_ha1 *ha1_user_domain);
-/** A user of our own to be published later; free() it. @return 0, -ENOMEM, -EBADMSG no user or domain */
+	const struct stw_ha1 *ha1_user, const struct stw_ha1 *ha1_user_domain);
+/** A user of our own to be published later; free() it. @return 0, -ENOMEM, -EBADMSG no user or
+ * domain */
 int stw_user_new(struct stw_str user, struct stw_str domain, const struct stw_ha1 *ha1_user,
-		 const struct stw_ha1 *ha1_user_domain, struct stw_user **ret);
+	const struct stw_ha1 *ha1_user_domain, struct stw_user **ret);
 /** Writer: make room, so that the next `more` publications need no memory. @return 0, -ENOMEM */
 int stw_directory_reserve(struct stw_directory *directory, size_t more);
 /** Writer: put in place, takes the user. @return 0; -ENOMEM (the user is freed) */
@@ -34,7 +37,7 @@ int stw_directory_publish(struct stw_directory *directory, struct stw_user *user
 int stw_directory_remove(struct stw_directory *directory, struct stw_str aor);
 void stw_directory_reclaim(struct stw_directory *directory);
 void stw_directory_walk(const struct stw_directory *directory,
-			bool (*visit)(void *context, const struct stw_user *user), void *context);
+	bool (*visit)(void *context, const struct stw_user *user), void *context);
 size_t stw_directory_count(const struct stw_directory *directory);
 struct stw_directory *stw_directory_free(struct stw_directory *directory);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file
- * store: what must survive. One store thread owns the SQLite file; workers send jobs and get results.
- * Asynchronous, versioned: fit for a replicated engine behind the same interface.
+ * store: what must survive. One store thread owns the SQLite file; workers send jobs and get
+ * results. Asynchronous, versioned: fit for a replicated engine behind the same interface.
  */
 #ifndef STW_STORE_H
 #define STW_STORE_H
@@ -10,12 +10,12 @@
 #include <strowger/auth.h>
 #include <strowger/registrar.h>
 
-struct stw_location;    /* server/directory/location.h */
-struct stw_directory;   /* server/directory/user.h */
+struct stw_location;  /* server/directory/location.h */
+struct stw_directory; /* server/directory/user.h */
 
 enum stw_job_kind {
-	STW_JOB_REGISTER,       /* registration in, bindings out */
-	STW_JOB_USER_SET,       /* add or change users (import: many in one transaction) */
+	STW_JOB_REGISTER, /* registration in, bindings out */
+	STW_JOB_USER_SET, /* add or change users (import: many in one transaction) */
 	STW_JOB_USER_REMOVE,
 	STW_JOB_BINDING_REMOVE, /* of one AOR: all, or one by its URI */
 	STW_JOB_SWEEP,          /* delete what has expired */
@@ -30,30 +30,30 @@ struct stw_user_row {
 /** Work for the store thread. Owned by the submitter again when the result has come back. */
 struct stw_job {
 	enum stw_job_kind kind;
-	void *context;                          /* the submitter's */
-	struct stw_now now;                     /* when it was submitted */
+	void *context;      /* the submitter's */
+	struct stw_now now; /* when it was submitted */
 	/* REGISTER */
 	struct stw_register *registration;
 	struct stw_registrar_options registrar;
-	struct stw_bindings *result;            /* copy for the answer; free() */
+	struct stw_bindings *result; /* copy for the answer; free() */
 	/* USER_* */
 	struct stw_user_row *users;
 	unsigned user_count;
 	/* BINDING_REMOVE: text borrowed from the submitter until the result */
-	struct stw_str aor, contact_uri;        /* contact empty: all */
+	struct stw_str aor, contact_uri; /* contact empty: all */
 	/* out */
-	const struct stw_cause *cause;          /* refused or failed; NULL: committed */
-	unsigned changed;                       /* rows */
+	const struct stw_cause *cause; /* refused or failed; NULL: committed */
+	unsigned changed;              /* rows */
 	struct stw_job *next;
 };
 
 struct stw_store_options {
-	struct stw_str path;                    /* SQLite file; ":memory:" keeps nothing */
+	struct stw_str path; /* SQLite file; ":memory:" keeps nothing */
 	bool sync_full;
-	bool threaded;                          /* false: jobs run inside stw_store_run() (tests, CLI) */
-	void (*wake)(void *context);            /* threaded: results wait (called from the store thread) */
+	bool threaded;               /* false: jobs run inside stw_store_run() (tests, CLI) */
+	void (*wake)(void *context); /* threaded: results wait (called from the store thread) */
 	void *wake_context;
-	struct stw_location *location;          /* read at start, written by the store thread only */
+	struct stw_location *location; /* read at start, written by the store thread only */
 	struct stw_directory *directory;
 };
 
@@ -61,8 +61,8 @@ struct stw_store;
 
 /** Opens or creates the file, loads users and bindings into the maps (expired ones are dropped).
  *  @param ret_error  a clear sentence on failure. @return 0, -errno */
-int stw_store_open(const struct stw_store_options *options, struct stw_now now, struct stw_store **ret,
-		   char *ret_error, size_t error_size);
+int stw_store_open(const struct stw_store_options *options, struct stw_now now,
+	struct stw_store **ret, char *ret_error, size_t error_size);
 /** One thread submits. @return 0; -ENOBUFS when too many wait (503) */
 int stw_store_submit(struct stw_store *store, struct stw_job *job);
 /** Results that are ready, in the order of submission; NULL: none. Same thread as submit. */
