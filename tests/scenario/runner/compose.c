@@ -453,7 +453,7 @@ static int compose_request(
 	struct message *last = message_last(party, order->what, false);
 	struct changes inherited = { .n = 0 };
 	struct dialog *dialog;
-	struct stw_str uri = order->uri;
+	struct stw_str uri = order->uri.len ? expand(s, party, order->uri) : STW_STR_NONE;
 
 	if (order_dialog(s, party, order, &dialog) < 0)
 		return -1;

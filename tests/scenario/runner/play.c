@@ -697,14 +697,34 @@ static int play_group(struct scenario *s)
 	return s->at ? 0 : fail(s, "} is missing");
 }
 
-static int play_line(struct scenario *s)
+static int play_line(struct scenario *s, struct stw_str text);
+
+/* "repeat 100: LINE" */
+static int play_repeat(struct scenario *s, struct stw_str text)
 {
-	struct stw_str text = s->at->text, rest = text, word, arrow;
+	struct stw_str count = text;
+	uint64_t i, n;
+
+	next_item(&text, ':', &count);
+	if (stw_str_to_uint(count, 100000, &n) < 0)
+		return fail(s, "repeat N: LINE");
+	for (i = 0; i < n; i++) {
+		if (play_line(s, stw_str_trim(text)) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int play_line(struct scenario *s, struct stw_str text)
+{
+	struct stw_str rest = text, word, arrow;
 	struct party *party;
 
 	if (head_of(&text, "server:") || head_of(&text, "users:") || head_of(&text, "covers:") ||
 		head_of(&text, "party "))
 		return 0;
+	if (head_of(&text, "repeat "))
+		return play_repeat(s, text);
 	if (is_word(text, "{"))
 		return play_group(s);
 	if (head_of(&text, "server ->"))
@@ -755,7 +775,7 @@ int play(struct scenario *s)
 	if (play_head(s) < 0)
 		return -1;
 	for (s->at = s->lines; s->at; s->at = s->at->next) {
-		if (play_line(s) < 0)
+		if (play_line(s, s->at->text) < 0)
 			return -1;
 	}
 	return play_end(s);

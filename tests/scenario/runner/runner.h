@@ -46,7 +46,8 @@ struct message {
 	struct message *next;  /* waits for its line */
 	struct message *older; /* of the same party, lines already played */
 	struct party *party;   /* NULL: sent to nobody we know */
-	bool from_server, parsed;
+	bool from_server;
+	bool parsed, well_formed; /* syntax; mandatory header fields too */
 	struct stw_str text;
 	struct stw_msg msg;
 	struct stw_hop hop; /* as the server sees the party */

@@ -83,8 +83,8 @@ struct message *message_new(struct scenario *s, struct party *party, struct stw_
 	message->order = ++s->order;
 	message->msg.fields = make(s, STW_MSG_FIELDS_MAX * sizeof(*message->msg.fields));
 	message->msg.field_capacity = STW_MSG_FIELDS_MAX;
-	message->parsed = stw_msg_parse(&message->msg, text.ptr, text.len, NULL, &fault) == 0 &&
-			  stw_msg_check(&message->msg, &fault) == 0;
+	message->parsed = stw_msg_parse(&message->msg, text.ptr, text.len, NULL, &fault) == 0;
+	message->well_formed = stw_msg_check(&message->msg, &fault) == 0 && message->parsed;
 	return message;
 }
 
