@@ -108,20 +108,24 @@ static void outcome_print(FILE *out, const json_t *call)
 	const json_t *records = json_object_get(call, "records");
 	const json_t *outcome = outcome_find(records);
 	const char *method = text(json_array_get(records, 0), "method"), *origin;
+	char words[1024];
 
 	if (!outcome) {
 		fprintf(out, "\n%s: no final response was given.\n", method);
 		return;
 	}
-	fprintf(out, "\n%s: %lld %s", method, (long long)code_of(outcome), text(outcome, "phrase"));
 	if (json_is_true(json_object_get(outcome, "relayed"))) {
 		origin = origin_find(records, code_of(outcome));
-		fprintf(out, " from %s, relayed by this server.\n", *origin ? origin : "a branch");
-	} else if (*text(outcome, "cause")) {
-		fprintf(out, " from this server: %s\n", text(outcome, "meaning"));
+		snprintf(words, sizeof(words), "%s: %lld %s from %s, relayed by this server.",
+			method, (long long)code_of(outcome), text(outcome, "phrase"),
+			*origin ? origin : "a branch");
 	} else {
-		fprintf(out, " from this server.\n");
+		snprintf(words, sizeof(words), "%s: %lld %s from this server%s%s", method,
+			(long long)code_of(outcome), text(outcome, "phrase"),
+			*text(outcome, "cause") ? ": " : ".", text(outcome, "meaning"));
 	}
+	fputc('\n', out);
+	stw_cli_wrap(out, 0, 0, words);
 }
 
 static void call_print(FILE *out, const json_t *call)

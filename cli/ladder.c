@@ -9,7 +9,7 @@
 #define WIDTH      100
 #define TIME_WIDTH 11 /* "   +0.123 s" */
 #define LABEL_MAX  22
-#define GAP_MAX    36
+#define GAP_MAX    46
 #define PEERS_MAX  4 /* more share the last column */
 
 struct column {
@@ -190,7 +190,7 @@ static void arrow_put(struct ladder *ladder, unsigned from, unsigned to, const c
 	for (unsigned i = left + 1; i < right; i++)
 		ladder->line[i] = '-';
 	ladder->line[from < to ? right - 1 : left + 1] = from < to ? '>' : '<';
-	room = right - left > 7 ? right - left - 7 : 0;
+	room = right - left > 6 ? right - left - 6 : 0;
 	len = (unsigned)strlen(words);
 	if (len > room)
 		len = room;

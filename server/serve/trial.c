@@ -141,10 +141,12 @@ void trial_print(const struct serve *serve)
 {
 	FILE *out = serve->options.out;
 	unsigned port = serve->listeners.v[0].bind.port;
+	const char *program =
+		program_invocation_name; /* as it was typed, so that it can be again */
 
 	fprintf(out, "\nTwo users to try it with:\n\n");
 	for (unsigned i = 0; i < STW_ARRAY_SIZE(serve->users); i++)
-		fprintf(out, "  sip:%s@127.0.0.1:%u   user %-5s  password %s\n",
+		fprintf(out, "  sip:%s@127.0.0.1:%-6u user %-5s  password %s\n",
 			serve->users[i].name, port, serve->users[i].name, serve->users[i].password);
 	fprintf(out, "\nFor baresip, one line each in ~/.baresip/accounts:\n\n");
 	for (unsigned i = 0; i < STW_ARRAY_SIZE(serve->users); i++)
@@ -152,10 +154,10 @@ void trial_print(const struct serve *serve)
 			serve->users[i].name, port, serve->users[i].name, serve->users[i].password);
 	fprintf(out,
 		"\nIn another terminal:\n\n"
-		"  strowger options sip:127.0.0.1:%u   is the server there?\n"
-		"  strowger binding list               who is registered, and from where\n"
-		"  strowger why last                   what happened in the last call, and why\n",
-		port);
+		"  %s options sip:127.0.0.1:%u   is the server there?\n"
+		"  %s binding list                 who is registered, and from where\n"
+		"  %s why last                     what happened in the last call, and why\n",
+		program, port, program, program);
 }
 
 void trial_remove(struct serve *serve)
