@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "server/core_internal.h"
 #include "server/route/route.h"
 
 #define NONCE_SLOTS 65536
 #define SWEEP_INTERVAL_MS 30000
+#define STORE_WAIT_MS 5000
 
 /* ---- what the stack asks of us ---------------------------------------------------- */
 
@@ -48,6 +50,8 @@ static const struct stw_core_ops core_ops = {
 	.admit = core_admit,
 	.note = core_note,
 };
+
+static void core_results(struct stw_core *core);
 
 /* ---- life ------------------------------------------------------------------------------ */
 
@@ -126,10 +130,25 @@ bool stw_core_idle(const struct stw_core *core)
 	return stats.transactions == 0 && stats.requests == 0 && core->pending_jobs == 0;
 }
 
+/* What the store still has in hand belongs to requests of ours: take it back first. */
+static void core_wait_for_store(struct stw_core *core)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	unsigned i;
+
+	for (i = 0; core->pending_jobs && i < STORE_WAIT_MS; i++) {
+		stw_store_run(core->options.store);
+		core_results(core);
+		if (core->pending_jobs)
+			nanosleep(&pause, NULL);
+	}
+}
+
 struct stw_core *stw_core_free(struct stw_core *core)
 {
 	if (!core)
 		return NULL;
+	core_wait_for_store(core);
 	stw_stack_free(core->stack);
 	stw_decisions_free(core->decisions);
 	stw_nonces_free(core->nonces);
@@ -313,13 +332,31 @@ static void question_submit(struct stw_core *core, struct stw_question *question
 	question->job.now = core->now;
 	question->job.users = question->users;
 	question->job.user_count = question->user_count;
-	question->job.aor = question->text;
 	question->job.contact_uri = question->text2;
-	question->error = stw_store_submit(core->options.store, &question->job);
+	if (question->error == 0)
+		question->error = stw_store_submit(core->options.store, &question->job);
 	if (question->error < 0)
 		question->answered(question);
 	else
 		core->pending_jobs++;
+}
+
+/* The store knows addresses in their canonical form only. */
+static void question_binding_remove(struct stw_core *core, struct stw_question *question)
+{
+	struct stw_arena arena;
+	struct stw_str aor;
+
+	stw_arena_init(&arena, 8192);
+	question->error = question_aor(core, question->text, &arena, &aor);
+	if (question->error == 0 && aor.len > sizeof(question->aor))
+		question->error = -EINVAL;
+	if (question->error == 0) {
+		memcpy(question->aor, aor.ptr, aor.len);
+		question->job.aor = (struct stw_str){ question->aor, aor.len };
+	}
+	stw_arena_done(&arena);
+	question_submit(core, question, STW_JOB_BINDING_REMOVE);
 }
 
 static void core_question_done(struct stw_core *core, struct stw_job *job)
@@ -363,7 +400,7 @@ void stw_core_question(struct stw_core *core, struct stw_question *question)
 		question_submit(core, question, STW_JOB_USER_REMOVE);
 		return;
 	case STW_QUESTION_BINDING_REMOVE:
-		question_submit(core, question, STW_JOB_BINDING_REMOVE);
+		question_binding_remove(core, question);
 		return;
 	}
 	question->answered(question);

@@ -69,6 +69,8 @@ enum stw_question_kind {
 	STW_QUESTION_DRAIN,
 };
 
+#define STW_QUESTION_AOR_MAX 512
+
 /** Owned by the asker; nothing in it may be touched until `answered` was called. */
 struct stw_question {
 	enum stw_question_kind kind;
@@ -81,6 +83,7 @@ struct stw_question {
 	void (*answered)(struct stw_question *question);
 	void *context;
 	struct stw_job job;             /* room for the store's part */
+	char aor[STW_QUESTION_AOR_MAX]; /* the canonical form of `text`, for the store */
 };
 
 /** Worker thread. Answers at once, or after the store has committed. */

@@ -45,7 +45,7 @@ static void forward_abandon(struct box *box)
 	struct stw_stack *stack = box->request.stack;
 
 	if (box->request.tx)
-		reply_tx_actions(box->request.tx, stw_tx_abandon(box->request.tx, stack->now), NULL);
+		reply_tx_actions(box->request.tx, stw_tx_abandon(box->request.tx, stack->now));
 }
 
 /* call.ring_timeout runs for each group of targets anew. */

@@ -121,7 +121,7 @@ void reply_own(struct box *box, const struct stw_refusal *refusal, unsigned code
 void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str lines,
 		 const struct stw_cause *cause);
 void reply_trying(struct box *box);
-void reply_tx_actions(struct stw_tx *tx, unsigned actions, const struct stw_msg *msg);
+void reply_tx_actions(struct stw_tx *tx, unsigned actions);
 struct stw_str reply_tag(struct stw_stack *stack, const struct stw_msg *request, char buffer[24]);
 int box_keep(struct box *box);
 void box_make_alive(struct box *box);

@@ -74,6 +74,17 @@ static void receive_fault(struct stw_stack *stack, const struct stw_hop *hop, co
 
 /* ---- responses -------------------------------------------------------------------- */
 
+/* §8.1.3.3: what we forwarded comes back with the Via of whoever sent it to us below ours; only our CANCELs are
+ * answered to us alone. */
+static bool response_has_way_up(const struct stw_msg *response)
+{
+	struct stw_values values = stw_msg_values(response, STW_HDR_VIA);
+	struct stw_str via;
+
+	return response->cseq.method == STW_METHOD_CANCEL ||
+	       (stw_values_next(&values, &via) && stw_values_next(&values, &via));
+}
+
 static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 {
 	struct stw_note note = { .kind = STW_NOTE_RESPONSE_IN, .hop = hop, .msg = &stack->msg,
@@ -85,6 +96,10 @@ static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 	stack->stats.responses_in++;
 	if (!stw_listeners_own(stack->options.listeners, stack->msg.via.host, stack->msg.via.port)) {
 		stack_drop(stack, hop, &stack->msg, &stw_cause_response_not_ours);
+		return;
+	}
+	if (!response_has_way_up(&stack->msg)) {
+		stack_drop(stack, hop, &stack->msg, &stw_cause_response_no_way_up);
 		return;
 	}
 	tx = stw_tx_match_response(stack->transactions, &stack->msg);
@@ -103,12 +118,15 @@ static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 /* ---- requests ---------------------------------------------------------------------- */
 
 /* F10: the request belongs to a transaction: a retransmission, or the ACK of a refusal. */
-static void receive_matched(struct stw_stack *stack, struct stw_tx *tx)
+static void receive_matched(struct stw_stack *stack, const struct stw_hop *hop, struct stw_tx *tx)
 {
 	unsigned actions = stw_tx_receive_request(tx, &stack->msg, stack->now);
 
 	stack->stats.retransmissions++;
-	reply_tx_actions(tx, actions, &stack->msg);
+	reply_tx_actions(tx, actions);
+	/* An ACK in Accepted that carries the branch of its INVITE (RFC 6026 §7.1) is the core's. */
+	if ((actions & STW_TX_PASS_UP) && stack->msg.method == STW_METHOD_ACK)
+		stack_receive_new(stack, hop);
 }
 
 /* The ACK for a refusal that was sent without state carries the To tag that we derived (§8.2.7). */
@@ -195,7 +213,7 @@ static void receive_request(struct stw_stack *stack, const struct stw_hop *hop)
 	if (tx) {
 		if (stack->msg.method == STW_METHOD_ACK)
 			note_request(stack, hop);
-		receive_matched(stack, tx);
+		receive_matched(stack, hop, tx);
 		return;
 	}
 	note_request(stack, hop);

@@ -52,11 +52,11 @@ static void reply_transmit(struct box *box, struct stw_slices slices)
 		return;
 	if (box->request.tx) {
 		actions = stw_tx_transport_error(box->request.tx, stack->now);
-		reply_tx_actions(box->request.tx, actions & ~(unsigned)STW_TX_SEND, NULL);
+		reply_tx_actions(box->request.tx, actions & ~(unsigned)STW_TX_SEND);
 	}
 }
 
-void reply_tx_actions(struct stw_tx *tx, unsigned actions, const struct stw_msg *msg)
+void reply_tx_actions(struct stw_tx *tx, unsigned actions)
 {
 	struct box *box = tx->user;
 	struct stw_note note = { .kind = STW_NOTE_TIMEOUT };
@@ -75,9 +75,6 @@ void reply_tx_actions(struct stw_tx *tx, unsigned actions, const struct stw_msg 
 		note.cause = actions & STW_TX_TIMEOUT ? &stw_cause_timer_h : &stw_cause_transport_error;
 		stack_note(box->request.stack, &note);
 	}
-	/* An ACK in Accepted that carries the branch of its INVITE (RFC 6026 §7.1) is the core's. */
-	if ((actions & STW_TX_PASS_UP) && msg && msg->method == STW_METHOD_ACK)
-		stack_receive_new(box->request.stack, &box->request.source);
 	if (actions & STW_TX_ENDED)
 		stack_dirty(box);
 }
@@ -134,7 +131,7 @@ static void reply_give(struct box *box, unsigned code, struct stw_slices slices)
 	}
 	/* In Accepted nothing is ever sent again by the machine: the slices need not be kept. */
 	if (tx->method == STW_METHOD_INVITE && code / 100 == 2) {
-		reply_tx_actions(tx, stw_tx_respond(tx, code, slices, box->request.stack->now), NULL);
+		reply_tx_actions(tx, stw_tx_respond(tx, code, slices, box->request.stack->now));
 		return;
 	}
 	if (reply_retire(box) < 0 || stw_block_new(stw_slices_bytes(slices), &block) < 0)
@@ -143,7 +140,7 @@ static void reply_give(struct box *box, unsigned code, struct stw_slices slices)
 	box->response = block;
 	box->response_text = (struct stw_str){ block->data, block->bytes };
 	actions = stw_tx_respond(tx, code, (struct stw_slices){ &box->response_text, 1 }, box->request.stack->now);
-	reply_tx_actions(tx, actions, NULL);
+	reply_tx_actions(tx, actions);
 }
 
 static void reply_note(struct box *box, struct stw_note *note)

@@ -206,7 +206,7 @@ static void stack_tx_timer(struct stw_stack *stack, struct stw_timer *timer)
 	unsigned actions = stw_tx_timer(tx, timer, stack->now);
 
 	if (tx->kind == STW_TX_INVITE_SERVER || tx->kind == STW_TX_NON_INVITE_SERVER)
-		reply_tx_actions(tx, actions, NULL);
+		reply_tx_actions(tx, actions);
 	else
 		branch_tx_actions(tx->user, tx, actions, NULL);
 }
