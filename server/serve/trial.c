@@ -146,8 +146,9 @@ void trial_print(const struct serve *serve)
 
 	fprintf(out, "\nTwo users to try it with:\n\n");
 	for (unsigned i = 0; i < STW_ARRAY_SIZE(serve->users); i++)
-		fprintf(out, "  sip:%s@127.0.0.1:%-6u user %-5s  password %s\n",
-			serve->users[i].name, port, serve->users[i].name, serve->users[i].password);
+		fprintf(out, "  sip:%s@127.0.0.1:%u%*s user %-5s  password %s\n",
+			serve->users[i].name, port, i ? 2 : 0, "", serve->users[i].name,
+			serve->users[i].password);
 	fprintf(out, "\nFor baresip, one line each in ~/.baresip/accounts:\n\n");
 	for (unsigned i = 0; i < STW_ARRAY_SIZE(serve->users); i++)
 		fprintf(out, "  <sip:%s@127.0.0.1:%u>;auth_user=%s;auth_pass=%s\n",
