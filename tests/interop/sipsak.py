@@ -14,7 +14,7 @@ def sipsak(server, *arguments, user=""):
     require_program("sipsak")
     name = f"{user}@" if user else ""
     done = subprocess.run(["sipsak", "-s", f"sip:{name}127.0.0.1:{server.port}", "-i", *arguments],
-                          capture_output=True, text=True, timeout=30, check=False)
+                          capture_output=True, text=True, errors="replace", timeout=30, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -32,14 +32,15 @@ def ping(bench):
 
 def register(bench):
     server = bench.server()
-    succeeds(server, "-U", "-C", "sip:bob@127.0.0.1:7777", "-a", PASSWORD["bob"], "-x", "600",
+    succeeds(server, "-U", "-C", "sip:bob@127.0.0.1:7777", "-u", "bob", "-a", PASSWORD["bob"],
+             "-x", "600",
              user="bob")
     require(f"bob@{DOMAIN}" in server.command("binding", "list"), "no binding after REGISTER")
 
 
 def register_wrong_password(bench):
     server = bench.server()
-    status, output = sipsak(server, "-U", "-C", "sip:bob@127.0.0.1:7777", "-a", "guess", user="bob")
+    status, output = sipsak(server, "-U", "-C", "sip:bob@127.0.0.1:7777", "-u", "bob", "-a", "guess", user="bob")
     require(status != 0, output)
     require("bob" not in server.command("binding", "list"), "a binding with a wrong password")
 
@@ -54,7 +55,7 @@ def flood(bench):
 def random_trash(bench):
     server = bench.server()
     for _ in range(3):
-        sipsak(server, "-R", "-t", "60")
+        sipsak(server, "-R", "-t", "60", "--timer-t1=100")
     succeeds(server)
 
 
