@@ -18,6 +18,20 @@ struct stw_str message_name(struct scenario *s, const struct message *message)
 	return stw_msg_method_name(msg);
 }
 
+struct stw_str message_title(struct scenario *s, const struct message *message)
+{
+	const struct stw_msg *msg = &message->msg;
+	struct stw_str name = message_name(s, message);
+
+	if (message->kind != MESSAGE_SIP || !message->parsed)
+		return name;
+	if (!msg->is_request)
+		return print(s, "%.*s %.*s  (%.*s)", STW_STR_ARG(name),
+			STW_STR_ARG(stw_msg_phrase(msg)), STW_STR_ARG(msg->cseq.name));
+	return print(s, "%.*s %.*s", STW_STR_ARG(name),
+		STW_STR_ARG(stw_msg_text(msg, msg->uri_at, msg->uri_len)));
+}
+
 bool message_is(const struct message *message, struct stw_str name)
 {
 	uint64_t code;

@@ -199,7 +199,7 @@ static int send_order(struct scenario *s, struct party *party, const struct orde
 		return -1;
 	reliable = order->tcp || (party->call && party->call->reliable && !order->udp);
 	tell(s, "%.*s -> server  %.*s%s", STW_STR_ARG(party->name),
-		STW_STR_ARG(message_name(s, message)), reliable ? "  via tcp" : "");
+		STW_STR_ARG(message_title(s, message)), reliable ? "  via tcp" : "");
 	dialog_note(s, message);
 	return world_send(s, party, reliable, message);
 }

@@ -215,6 +215,8 @@ void server_stop(struct scenario *s);
 /* message.c */
 /* What a line calls a message: "INVITE", "486", "pong", "closed". */
 struct stw_str message_name(struct scenario *s, const struct message *message);
+/* The same with Request-URI or Reason-Phrase, for the ladder as it happened. */
+struct stw_str message_title(struct scenario *s, const struct message *message);
 bool message_is(const struct message *message, struct stw_str name);
 struct message *message_last(const struct party *party, struct stw_str name, int from_server);
 /* Value of "Via[2].branch", "URI", "To.tag" … False: absent. */

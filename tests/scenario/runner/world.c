@@ -152,7 +152,7 @@ static int ops_send(void *io, const struct stw_hop *hop, struct stw_slices slice
 	if (flow && bytes == 2)
 		message->kind = MESSAGE_PONG;
 	tell(s, "server -> %.*s  %.*s%s", STW_STR_ARG(party->name),
-		STW_STR_ARG(message_name(s, message)), flow ? "  via tcp" : "");
+		STW_STR_ARG(message_title(s, message)), flow ? "  via tcp" : "");
 	return 0;
 }
 
