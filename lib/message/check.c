@@ -30,16 +30,30 @@ static bool value_take(struct check *check, enum stw_header header, const struct
 	return ret->ptr;
 }
 
+/* RFC 4475 §3.1.2.1: the sent-by before broken parameters is still a place to send the 400 to. */
+static bool via_sent_by(struct stw_str value, struct stw_via *ret)
+{
+	size_t end = stw_str_find(value, ';', 0);
+
+	if (stw_via_parse(stw_str_cut(value, 0, end), ret) < 0)
+		return false;
+	ret->text = value;
+	ret->params = stw_str_cut(value, end, value.len);
+	return true;
+}
+
 static void via_check(struct check *check)
 {
 	struct stw_msg *msg = check->msg;
 	struct stw_values values = stw_msg_values(msg, STW_HDR_VIA);
 	struct stw_str value;
+	bool valid;
 
 	if (!value_take(check, STW_HDR_VIA, &stw_cause_missing_via, &value))
 		return;
-	msg->has_via = stw_values_next(&values, &value) && stw_via_parse(value, &msg->via) == 0;
-	if (!msg->has_via)
+	valid = stw_values_next(&values, &value) && stw_via_parse(value, &msg->via) == 0;
+	msg->has_via = valid || (value.ptr && via_sent_by(value, &msg->via));
+	if (!valid)
 		check_fault(check, STW_HDR_VIA, &stw_cause_bad_via);
 	/* RFC 4475 §3.2.1: the cookie alone identifies no transaction. */
 	else if (msg->is_request && stw_str_equal_nocase(msg->via.branch, STW_STR("z9hG4bK")))
