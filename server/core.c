@@ -72,7 +72,8 @@ static void core_stack_options(const struct stw_core *core, struct stw_stack_opt
 			.message = config->limits.message },
 		.proxy = { .domains = config->domains, .domain_count = config->domain_count,
 			.max_breadth = config->proxy.max_breadth, .serial_fallback = config->proxy.serial_fallback,
-			.recurse = config->proxy.recurse, .max_branches = config->limits.max_branches,
+			.recurse = config->proxy.recurse, .all_busy_600 = config->proxy.all_busy_600,
+			 .max_branches = config->limits.max_branches,
 			.timer_c_ms = config->proxy.timer_c_ms },
 	};
 	memcpy(ret->local_addrs, core->options.local_addrs, sizeof(ret->local_addrs));

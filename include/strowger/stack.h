@@ -18,6 +18,9 @@
 struct stw_stack;
 struct stw_request;
 
+/** The methods that the server itself serves (§20.5), for Allow. */
+#define STW_STACK_ALLOW "ACK, CANCEL, OPTIONS, REGISTER"
+
 /* ---- refusals and notes: every answer has a cause -------------------------------------- */
 
 #define STW_FACTS_MAX 4

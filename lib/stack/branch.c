@@ -274,10 +274,13 @@ static void branch_by_uri(struct branch *branch)
 	struct stw_forward_options options = { .proxy = &request->stack->options.proxy, .request = request->msg,
 		.routing = &request->routing, .target = &branch->target };
 	struct stw_uri uri;
+	int err;
 
-	if (stw_forward_next_hop(&options, &request->arena, &uri) < 0 ||
-	    stw_target_from_uri(&uri, &branch->where) < 0) {
-		branch_fail(branch, &stw_cause_transport_unsupported);
+	err = stw_forward_next_hop(&options, &request->arena, &uri);
+	if (err == 0)
+		err = stw_target_from_uri(&uri, &branch->where);
+	if (err < 0) {
+		branch_fail(branch, err == -EBADMSG ? &stw_cause_target_not_unicast : &stw_cause_transport_unsupported);
 		return;
 	}
 	if (branch->where.need_resolve) {

@@ -65,8 +65,10 @@ static void receive_fault(struct stw_stack *stack, const struct stw_hop *hop, co
 		stack_drop(stack, hop, &stack->msg, &stw_cause_via_unusable);
 	} else {
 		note_request(stack, hop);
-		if (cause == &stw_cause_cseq_method_mismatch && stack->msg.method == STW_METHOD_UNKNOWN)
+		if (cause == &stw_cause_cseq_method_mismatch && stack->msg.method == STW_METHOD_UNKNOWN) {
 			refusal.cause = &stw_cause_unknown_method_mismatch;
+			refusal.headers = STW_STR("Allow: " STW_STACK_ALLOW "\r\n");
+		}
 		reply_own(box, &refusal, refusal.cause->code);
 	}
 	box_release(box);

@@ -49,6 +49,7 @@ struct stw_config {
 	struct { uint32_t ring_timeout_ms; bool from_anyone; } call;
 	struct {
 		bool recurse, serial_fallback;  /* serial_fallback: default true (RFC 5393 §5.3.3) */
+		bool all_busy_600;
 		uint32_t timer_c_ms;
 		uint32_t max_breadth;
 	} proxy;

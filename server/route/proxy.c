@@ -16,7 +16,7 @@ static enum stw_verdict check_validate(struct stw_check *check)
 	/* §16.3 step 3: a proxy may answer an OPTIONS that may go no further as its final recipient. */
 	if (cause == &stw_cause_options_final) {
 		stw_request_respond(check->request, 200,
-			STW_STR("Allow: ACK, CANCEL, OPTIONS, REGISTER\r\nSupported: path\r\n"), cause);
+			STW_STR("Allow: " STW_STACK_ALLOW "\r\nSupported: path\r\n"), cause);
 		return STW_DONE;
 	}
 	return STW_REFUSE;

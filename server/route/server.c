@@ -2,7 +2,7 @@
 /* List U for requests to the server itself: it answers OPTIONS and nothing else (RFC 3261 §8.2, §11). */
 #include "server/route/route.h"
 
-#define ALLOW_LINE "Allow: ACK, CANCEL, OPTIONS, REGISTER\r\n"
+#define ALLOW_LINE "Allow: " STW_STACK_ALLOW "\r\n"
 
 static enum stw_verdict check_validate(struct stw_check *check)
 {

@@ -356,6 +356,7 @@ static const struct {
 	{ "call.from_anyone", "false", "false" },
 	{ "proxy.recurse", "true", "true" },
 	{ "proxy.serial_fallback", "false", "false" },
+	{ "proxy.all_busy_600", "true", "true" },
 	{ "proxy.timer_c", "4m", "4m" },
 	{ "proxy.max_breadth", "7", "7" },
 	{ "limits.max_message", "4096", "4KiB" },
