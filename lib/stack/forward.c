@@ -156,10 +156,11 @@ static int forward_open(struct box *box, const struct stw_proxy_job *job)
 {
 	struct stw_stack *stack = box->request.stack;
 	struct stw_proxy_target implied = { .uri = box->request.routing.uri_text, .q = 1000 };
+	bool ours = job->n && !box->request.routing.in_dialog;
 	int err;
 
 	/* §16.5: a 3xx is followed only for a Request-URI that we are responsible for. */
-	err = stw_response_context_new(job->n ? &stack->options.proxy : &stack->proxy_foreign, box->request.msg,
+	err = stw_response_context_new(ours ? &stack->options.proxy : &stack->proxy_foreign, box->request.msg,
 		&box->context);
 	if (err < 0)
 		return err;

@@ -46,6 +46,32 @@ static enum stw_verdict target_forward(struct stw_check *check, const struct stw
 	return STW_DONE;
 }
 
+/* In a dialog the Request-URI is the Contact of the user whom To names. When he is registered with it and is
+ * reached by his source (behind a translator, over his connection), the request goes there too. */
+static bool target_in_dialog(struct stw_check *check, struct stw_proxy_target *ret)
+{
+	const struct stw_request *request = check->request;
+	const struct stw_uri *to = &request->msg->to.uri;
+	struct stw_str domain = stw_route_domain(check->core, to), aor;
+	const struct stw_bindings *bindings;
+	struct stw_uri contact;
+	unsigned i;
+
+	if (!domain.len || stw_route_aor(check, to, domain, &aor) < 0)
+		return false;
+	bindings = stw_location_find(check->core->options.location, aor);
+	for (i = 0; bindings && i < bindings->n; i++) {
+		if (bindings->v[i].expires_ms <= check->core->now.wall_ms ||
+		    stw_uri_parse(bindings->v[i].uri, &contact) < 0 ||
+		    !stw_uri_equal(&contact, &request->routing.uri))
+			continue;
+		*ret = target_of(check, &bindings->v[i]);
+		ret->uri = request->routing.uri_text;
+		return ret->has_hop;
+	}
+	return false;
+}
+
 enum stw_verdict stw_route_target_set(struct stw_check *check)
 {
 	const struct stw_request *request = check->request;
@@ -54,8 +80,10 @@ enum stw_verdict stw_route_target_set(struct stw_check *check)
 	struct stw_str aor;
 	unsigned i, n = 0;
 
-	if (request->routing.has_route || !check->domain.len)
+	if (request->routing.has_route)
 		return target_forward(check, NULL, 0);
+	if (!check->domain.len)
+		return target_forward(check, targets, request->routing.in_dialog && target_in_dialog(check, targets));
 	if (stw_route_aor(check, &request->routing.uri, check->domain, &aor) < 0)
 		return stw_route_refuse(check, &stw_cause_bad_request_uri);
 	stw_refusal_fact(&check->refusal, "user", aor);
