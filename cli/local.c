@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <strowger/io.h>
@@ -184,8 +185,10 @@ int client_local(struct stw_client *client, const char *method, const char *path
 	};
 	struct stw_api_reply reply = { 0 };
 	char plain[1024];
-	int err = local_user(&local);
+	int err;
 
+	umask(0027); /* what the store holds is as good as passwords */
+	err = local_user(&local);
 	stw_rcu_register_thread();
 	if (err == 0)
 		err = local_lock(&local);

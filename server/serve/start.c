@@ -237,8 +237,10 @@ int serve_start(struct serve *serve)
 	static int (*const steps[])(struct serve *) = { start_user, start_lock, start_listen,
 		start_maps, start_admin, start_drop, start_store, start_trial_users, start_core,
 		start_answering };
-	int err = start_config(serve);
+	int err;
 
+	umask(0027); /* what the store holds is as good as passwords */
+	err = start_config(serve);
 	if (err == 0 && stw_log_new(serve->config->log.level, &serve->log) < 0)
 		err = serve_fail(serve, -ENOMEM, "no memory is left");
 	if (err == 0)
