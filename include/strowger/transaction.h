@@ -93,7 +93,7 @@ unsigned stw_tx_receive_request(struct stw_tx *tx, const struct stw_msg *request
  * @return actions
  */
 unsigned stw_tx_respond(struct stw_tx *tx, unsigned code, struct stw_slices response, struct stw_now now);
-/** Server, non-INVITE: end without a response (RFC 4320 §4.2: no 408). @return actions */
+/** Server, non-INVITE: end without a response (RFC 4320 §4.2: no 408), not before 64*T1. @return actions */
 unsigned stw_tx_abandon(struct stw_tx *tx, struct stw_now now);
 
 struct stw_tx_client_options {

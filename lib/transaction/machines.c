@@ -119,6 +119,7 @@ static const struct tx_rule non_invite_server[STW_TX_STATES][TX_EVENTS] = {
 		[EV_TU_2XX]          = RULE(COMPLETED,  STW_TX_SEND | ACT_STOP_100 | ACT_START_J),
 		[EV_TU_300_699]      = RULE(COMPLETED,  STW_TX_SEND | ACT_STOP_100 | ACT_START_J),
 		[EV_TU_ABANDON]      = RULE(TERMINATED, 0),     /* RFC 4320 §4.2 */
+		[EV_TIMER_J]         = RULE(TERMINATED, 0),     /* abandoned before 64*T1 */
 	},
 	[STW_TX_PROCEEDING] = {
 		[EV_REQUEST]         = RULE(PROCEEDING, STW_TX_SEND),
@@ -126,6 +127,7 @@ static const struct tx_rule non_invite_server[STW_TX_STATES][TX_EVENTS] = {
 		[EV_TU_2XX]          = RULE(COMPLETED,  STW_TX_SEND | ACT_START_J),
 		[EV_TU_300_699]      = RULE(COMPLETED,  STW_TX_SEND | ACT_START_J),
 		[EV_TU_ABANDON]      = RULE(TERMINATED, 0),     /* RFC 4320 §4.2 */
+		[EV_TIMER_J]         = RULE(TERMINATED, 0),     /* abandoned before 64*T1 */
 		[EV_TRANSPORT_ERROR] = RULE(PROCEEDING, STW_TX_ERROR),
 	},
 	[STW_TX_COMPLETED] = {
@@ -150,6 +152,7 @@ static const enum tx_event end_events[][STW_TX_STATES] = {
 		[STW_TX_ACCEPTED] = EV_TIMER_L,
 	},
 	[STW_TX_NON_INVITE_SERVER] = {
+		[STW_TX_TRYING] = EV_TIMER_J, [STW_TX_PROCEEDING] = EV_TIMER_J,
 		[STW_TX_COMPLETED] = EV_TIMER_J,
 	},
 };

@@ -114,9 +114,17 @@ unsigned stw_tx_respond(
 	return tx_step(tx_of(tx), event, now);
 }
 
+/* Until the Timer F of the client copies of the request are ours to absorb, and the 100 is due (RFC 4320 §4.1). */
 unsigned stw_tx_abandon(struct stw_tx *tx, struct stw_now now)
 {
-	return tx_step(tx_of(tx), EV_TU_ABANDON, now);
+	uint64_t end_ms = tx->started_ms + STW_TIMER_B_MS;
+
+	if (tx_rule_find(tx->kind, tx->state, EV_TU_ABANDON)->next == STW_TX_NONE)
+		return 0;
+	if (now.mono_ms >= end_ms)
+		return tx_step(tx_of(tx), EV_TU_ABANDON, now);
+	stw_timer_start(tx_of(tx)->layer->wheel, &tx_of(tx)->end, end_ms);
+	return 0;
 }
 
 unsigned stw_tx_resend(

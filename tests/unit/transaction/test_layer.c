@@ -26,7 +26,7 @@ static void test_reap(void **state)
 	lab_init(&lab);
 	lab_new(&lab, STW_TX_NON_INVITE_SERVER, false);
 	lab.tx->user = &first;
-	lab_play(&lab, "abandon");
+	lab_play(&lab, "w32000 abandon");
 	assert_int_equal(stw_tx_count(lab.layer), 1);
 	lab_new(&lab, STW_TX_INVITE_CLIENT, false);
 	lab.tx->user = &second;

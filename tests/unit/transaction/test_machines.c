@@ -99,8 +99,11 @@ static const struct {
 	{ NS, TCP, "r100 r500 req", "r100=S r500=SX req=-", "Terminated" },
 	/* RFC 4320 §4.2: no 408. */
 	{ NS, UDP, "w32000 abandon", "0@3500=1 abandon=X", "Terminated" },
-	{ NS, UDP, "w4000 r100 abandon", "0@3500=1 r100=S abandon=X", "Terminated" },
-	{ NS, UDP, "r408", "r408=X", "Terminated" },
+	/* Copies are absorbed until 64*T1, and the 100 is sent (§4.1). */
+	{ NS, UDP, "w4000 r100 abandon req w27999", "0@3500=1 r100=S abandon=- req=S", "Proceeding" },
+	{ NS, UDP, "w4000 r100 abandon w28000", "0@3500=1 r100=S abandon=- J@32000=X", "Terminated" },
+	{ NS, UDP, "r408 req w31999", "r408=- req=- 0@3500=1", "Trying" },
+	{ NS, TCP, "w10 r408 w32000", "r408=- 0@3500=1 J@32000=X", "Terminated" },
 	{ NS, UDP, "r200 r408 abandon", "r200=S r408=- abandon=-", "Completed" },
 	/* RFC 6026 §8.8. */
 	{ NS, UDP, "err", "err=-", "Trying" },
@@ -172,9 +175,9 @@ static const struct {
 	{ IS, STW_TX_COMPLETED, "req>Completed ack>Confirmed err>Completed G>Completed H>Terminated" },
 	{ IS, STW_TX_CONFIRMED, "I>Terminated" },
 	{ NS, STW_TX_NONE, "start>Trying" },
-	{ NS, STW_TX_TRYING, "r1xx>Proceeding r2xx>Completed r3xx>Completed abandon>Terminated 100>Trying" },
+	{ NS, STW_TX_TRYING, "r1xx>Proceeding r2xx>Completed r3xx>Completed abandon>Terminated 100>Trying J>Terminated" },
 	{ NS, STW_TX_PROCEEDING, "req>Proceeding r1xx>Proceeding r2xx>Completed r3xx>Completed "
-				 "abandon>Terminated err>Proceeding" },
+				 "abandon>Terminated err>Proceeding J>Terminated" },
 	{ NS, STW_TX_COMPLETED, "req>Completed err>Completed J>Terminated" },
 };
 

@@ -89,7 +89,7 @@ static void test_terminated_matches_nothing(void **state)
 {
 	lab_init(&lab);
 	lab.tx = server((struct lab_request){ .method = "OPTIONS" });
-	lab_play(&lab, "abandon");
+	lab_play(&lab, "w32000 abandon");
 	assert_null(match((struct lab_request){ .method = "OPTIONS" }));
 	lab_done(&lab);
 }
