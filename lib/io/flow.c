@@ -25,6 +25,17 @@ static struct flow_slot *slot_take(struct stw_io *io)
 	return slot;
 }
 
+/* A connection that we have closed only waits for its peer: who leaves it waiting keeps nobody out. */
+static struct flow_slot *slot_take_lingering(struct stw_io *io)
+{
+	struct flow *oldest = TAILQ_FIRST(&io->closing);
+
+	if (!oldest)
+		return NULL;
+	flow_drop(io, oldest, 0);
+	return slot_take(io);
+}
+
 static void slot_give(struct stw_io *io, struct flow_slot *slot)
 {
 	slot->flow = NULL;
@@ -42,6 +53,8 @@ int flow_new(struct stw_io *io, int fd, const struct stw_hop *hop, struct flow *
 	if (!flow)
 		return -ENOMEM;
 	slot = slot_take(io);
+	if (!slot)
+		slot = slot_take_lingering(io);
 	if (!slot) {
 		free(flow);
 		return -ENOBUFS;
