@@ -11,7 +11,14 @@
 #include "server/admin/log.h"
 #include "server/core.h"
 
-#define ERROR_BYTES 512
+#define ERROR_BYTES         512
+#define SERVE_SECRET_SUFFIX ".key"
+
+/** Kept beside the store. */
+struct serve_secret {
+	struct stw_hash_key key;
+	uint8_t nonces[32];
+};
 
 struct trial_user {
 	const char *name;
@@ -61,6 +68,9 @@ void trial_remove(struct serve *serve);
 /* listen.c */
 int serve_listen(struct serve *serve);
 int serve_io_new(struct serve *serve);
+
+/* secret.c: the one that is kept, or a new one */
+int serve_secret(struct serve *serve, struct serve_secret *ret);
 
 /* notify.c: "READY=1" to the service manager, when there is one */
 void serve_notify(const char *state);

@@ -7,7 +7,6 @@
 #include <limits.h>
 #include <pwd.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -65,7 +64,7 @@ static int start_user(struct serve *serve)
 /* Files that root has left behind, by a start without `user` or by the command line. */
 static void own_files(const struct serve *serve)
 {
-	static const char *const suffixes[] = { "", "-wal", "-shm", ".lock" };
+	static const char *const suffixes[] = { "", "-wal", "-shm", ".lock", SERVE_SECRET_SUFFIX };
 	char path[PATH_MAX];
 
 	for (unsigned i = 0; i < STW_ARRAY_SIZE(suffixes); i++) {
@@ -156,18 +155,19 @@ static int start_core(struct serve *serve)
 		.io_user = serve->io,
 		.listeners = &serve->listeners,
 		.seed = stw_io_seed(),
-		.key = { stw_io_seed(), stw_io_seed() },
 		.log = stw_log_note,
 		.log_context = serve->log,
 	};
-	int err;
+	struct serve_secret secret;
+	int err = serve_secret(serve, &secret);
 
+	if (err < 0)
+		return err;
+	options.key = secret.key;
+	memcpy(options.nonce_secret, secret.nonces, sizeof(options.nonce_secret));
 	options.local_addr_count =
 		stw_io_local_addrs(options.local_addrs, STW_ARRAY_SIZE(options.local_addrs));
 	stw_listeners_set_local(options.local_addrs, options.local_addr_count);
-	if (getrandom(options.nonce_secret, sizeof(options.nonce_secret), 0) !=
-		(ssize_t)sizeof(options.nonce_secret))
-		return serve_fail(serve, -EIO, "the kernel gives no random numbers");
 	err = stw_core_new(&options, stw_io_now(), &serve->core);
 	return err < 0 ? serve_fail(serve, err, "the SIP core cannot be set up: %s", strerror(-err))
 		       : 0;

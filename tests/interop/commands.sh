@@ -207,6 +207,8 @@ ok $? "every line of the log is JSON"
 # A socket's permissions, and what the HTTP side refuses.
 [ "$(stat -c %a "$home/s.sock")" = 660 ]
 ok $? "the socket is 0660"
+[ "$(stat -c %a "$home/db/s.db.key")" = 600 ] && cp "$home/db/s.db.key" "$home/key"
+ok $? "the key beside the store is 0600"
 ask() { curl -s --max-time 5 --unix-socket "$home/s.sock" "$@" >"$home/said" 2>&1; }
 ask -X POST --data '{"mode":"add","users":[{"aor":"x"}]}' http://l/v1/users
 grep -q 'needs' "$home/said"
@@ -254,10 +256,13 @@ echo "exit status $status" >"$home/said"
 [ "$status" = 0 ] && [ ! -e "$home/s.sock" ]
 ok $? "a stopped server exits 0 and removes its socket"
 run 0 "sip:bob@example.test" "users outlive the server" user list
+: >"$home/said"
 
 # ---- signals, and a server that died -----------------------------------------------------------------
 begin
 end TERM 0 "SIGTERM stops in order"
+cmp "$home/db/s.db.key" "$home/key" >"$home/said" 2>&1
+ok $? "the key outlives the server"
 begin
 end INT 0 "SIGINT stops in order"
 begin
