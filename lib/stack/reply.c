@@ -7,7 +7,8 @@
 
 #include "internal.h"
 
-#define TAG_BYTES 24
+#define TAG_BYTES       24
+#define REPLY_BYTES_MAX (256u * 1024u)
 
 /* §8.2.7: the same tag for each copy of the same request, whether state is kept or not. */
 struct stw_str reply_tag(struct stw_stack *stack, const struct stw_msg *request, char buffer[TAG_BYTES])
@@ -153,21 +154,39 @@ static void reply_note(struct box *box, struct stw_note *note)
 	stack_note(box->request.stack, note);
 }
 
+/* A list on one line of the request takes a line for each of its values here: the length shows in writing. */
+static int reply_write(struct box *box, const struct stw_response *response, struct stw_str *ret)
+{
+	const struct stw_msg *msg = response->request;
+	size_t capacity = (msg->body_at ? msg->body_at : msg->len) + response->headers.len + 1024;
+	struct stw_writer writer;
+	char *buffer;
+
+	for (;; capacity *= 4) {
+		buffer = stw_arena_bytes(&box->request.stack->scratch, capacity);
+		if (!buffer)
+			return -ENOMEM;
+		stw_writer_init(&writer, buffer, capacity);
+		stw_response_write(&writer, response);
+		if (!writer.overflow)
+			break;
+		if (capacity > REPLY_BYTES_MAX)
+			return -ENOBUFS;
+	}
+	*ret = stw_writer_text(&writer);
+	return 0;
+}
+
 /* A response of our own. `refusal->cause` may be NULL (200, 100). */
 void reply_own(struct box *box, const struct stw_refusal *refusal, unsigned code)
 {
 	struct stw_stack *stack = box->request.stack;
 	struct stw_msg *msg = box->request.msg;
-	size_t capacity = (msg->body_at ? msg->body_at : msg->len) + refusal->headers.len + 1024;
-	char *buffer = stw_arena_bytes(&stack->scratch, capacity);
 	struct stw_note note = { .code = code, .cause = refusal->cause, .refusal = refusal };
 	struct stw_response response = { .request = msg, .code = code, .headers = refusal->headers };
-	struct stw_writer writer;
 	struct stw_str text;
 	char tag[TAG_BYTES];
 
-	if (!buffer)
-		return;
 	if (refusal->cause && refusal->cause->code == code)
 		response.phrase = stw_str_from(refusal->cause->phrase);
 	if (code > 100)
@@ -175,14 +194,11 @@ void reply_own(struct box *box, const struct stw_refusal *refusal, unsigned code
 	response.received = box->request.stamp.received;
 	response.rport = box->request.stamp.rport;
 	note.phrase = response.phrase.len ? response.phrase : stw_str_from(stw_status_phrase(code));
-	stw_writer_init(&writer, buffer, capacity);
-	stw_response_write(&writer, &response);
-	if (writer.overflow)
+	if (reply_write(box, &response, &text) < 0)
 		return;
 	if (code >= 200)
 		box->request.answered = true;
 	reply_note(box, &note);
-	text = stw_writer_text(&writer);
 	reply_give(box, code, (struct stw_slices){ &text, 1 });
 }
 
