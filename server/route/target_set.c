@@ -31,6 +31,25 @@ static struct stw_proxy_target target_of(const struct stw_check *check, const st
 	return target;
 }
 
+/* RFC 5630 §5.3: a request for sips goes to a sips Contact only; the other way takes TLS, which is not served. */
+static bool target_has_scheme(const struct stw_binding *binding, enum stw_scheme scheme)
+{
+	struct stw_uri uri;
+
+	return stw_uri_parse(binding->uri, &uri) == 0 &&
+	       (uri.scheme == STW_SCHEME_SIPS) == (scheme == STW_SCHEME_SIPS);
+}
+
+static enum stw_verdict target_refuse_scheme(struct stw_check *check)
+{
+	if (check->request->routing.uri.scheme == STW_SCHEME_SIPS) {
+		check->refusal.headers = STW_STR("Warning: 380 strowger \"SIPS Not Allowed\"\r\n");
+		return stw_route_refuse(check, &stw_cause_sips_not_allowed);
+	}
+	check->refusal.headers = STW_STR("Warning: 381 strowger \"SIPS Required\"\r\n");
+	return stw_route_refuse(check, &stw_cause_sips_required);
+}
+
 static enum stw_verdict target_forward(struct stw_check *check, const struct stw_proxy_target *targets, unsigned n)
 {
 	struct stw_proxy_job job = { .targets = targets, .n = n };
@@ -78,7 +97,7 @@ enum stw_verdict stw_route_target_set(struct stw_check *check)
 	struct stw_proxy_target targets[TARGETS_MAX];
 	const struct stw_bindings *bindings;
 	struct stw_str aor;
-	unsigned i, n = 0;
+	unsigned i, n = 0, live = 0;
 
 	if (request->routing.has_route)
 		return target_forward(check, NULL, 0);
@@ -91,9 +110,14 @@ enum stw_verdict stw_route_target_set(struct stw_check *check)
 		return stw_route_refuse(check, &stw_cause_user_unknown);
 	bindings = stw_location_find(check->core->options.location, aor);
 	for (i = 0; bindings && i < bindings->n && n < TARGETS_MAX; i++) {
-		if (bindings->v[i].expires_ms > check->core->now.wall_ms)
+		if (bindings->v[i].expires_ms <= check->core->now.wall_ms)
+			continue;
+		live++;
+		if (target_has_scheme(&bindings->v[i], request->routing.uri.scheme))
 			targets[n++] = target_of(check, &bindings->v[i]);
 	}
+	if (live && !n)
+		return target_refuse_scheme(check);
 	if (!n)
 		return stw_route_refuse(check, &stw_cause_not_registered);
 	return target_forward(check, targets, n);
