@@ -128,7 +128,7 @@ const struct stw_check_row stw_route_registrar_rows[] = {
 
 static size_t contacts_capacity(const struct stw_bindings *bindings, struct stw_str path)
 {
-	return (bindings ? stw_bindings_bytes(bindings) + 96 * (size_t)bindings->n : 0) + path.len + 256;
+	return (bindings ? stw_bindings_bytes(bindings) + 96 * (size_t)bindings->n : 0) + path.len + STW_DATE_BYTES + 256;
 }
 
 static void answer_ok(struct stw_core *core, struct stw_request *request, struct registration *registration)
@@ -137,6 +137,7 @@ static void answer_ok(struct stw_core *core, struct stw_request *request, struct
 	size_t capacity = contacts_capacity(bindings, registration->want.echo_path);
 	char *buffer = stw_arena_bytes(&request->arena, capacity);
 	struct stw_refusal refusal = { .cause = &stw_cause_out_of_memory };
+	char date[STW_DATE_BYTES];
 	struct stw_writer writer;
 
 	if (!buffer) {
@@ -147,6 +148,9 @@ static void answer_ok(struct stw_core *core, struct stw_request *request, struct
 	if (bindings)
 		stw_bindings_write_contacts(&writer, bindings, core->now);
 	stw_write_str(&writer, registration->want.echo_path);
+	/* "The response SHOULD include a Date header field" (step 8): phones without a clock live by it. */
+	stw_date_write(core->now.wall_ms / 1000, date);
+	stw_write_format(&writer, "Date: %s\r\n", date);
 	stw_request_respond(request, 200, stw_writer_text(&writer), &stw_cause_registered);
 }
 
