@@ -50,7 +50,7 @@ enum stw_verdict stw_route_require(struct stw_check *check, struct stw_str suppo
 
 static enum stw_verdict check_require(struct stw_check *check)
 {
-	return stw_route_require(check, STW_STR_NONE, &stw_cause_extension_required_here);
+	return stw_route_require(check, STW_STR("path"), &stw_cause_extension_required_here);
 }
 
 static enum stw_verdict answer_options(struct stw_check *check)
