@@ -514,8 +514,12 @@ void branch_cancel(struct branch *branch, struct stw_str reason_lines)
 		.reliable = stw_transport_reliable(branch->hop.transport) };
 	unsigned actions;
 
-	if (branch->state != BRANCH_SENDING || !branch->tx || branch->cancel ||
-	    branch_build_cancel(branch, reason_lines) < 0)
+	if (branch->state != BRANCH_SENDING || !branch->tx || branch->cancel)
+		return;
+	/* The 1xx was that of an address tried before. */
+	branch->cancel_waits = branch->tx->last_code == 0;
+	branch->cancel_lines = reason_lines;
+	if (branch->cancel_waits || branch_build_cancel(branch, reason_lines) < 0)
 		return;
 	options.branch = branch->tx->branch;
 	options.request = (struct stw_slices){ &branch->cancel_text, 1 };
@@ -541,14 +545,46 @@ void branch_unwant_all(struct box *box)
 		branch->unwanted = true;
 }
 
+/* RFC 3263 §4.3: a server that says 503 is not the last word while its name has another address. A new branch takes
+ * the place of this one, which still acknowledges the copies of its 503.
+ * @return true when it is on its way */
+static bool branch_try_elsewhere(struct branch *branch)
+{
+	struct stw_stack *stack = branch_stack(branch);
+	struct branch *next;
+
+	if (branch->state == BRANCH_ENDED || branch->unwanted || branch->cancel || branch->cancel_waits ||
+	    branch->addr_next >= branch->addr_count)
+		return false;
+	next = branch_new(branch->box, &branch->target);
+	if (!next)
+		return false;
+	next->index = branch->index;
+	next->max_breadth = branch->max_breadth;
+	next->flow_gone = branch->flow_gone;
+	next->where = branch->where;
+	memcpy(next->addrs, branch->addrs, sizeof(next->addrs));
+	next->addr_count = branch->addr_count;
+	next->addr_next = branch->addr_next;
+	branch_end(branch);
+	if (branch->tx->method == STW_METHOD_INVITE)
+		stw_timer_start(&stack->wheel, &next->timer_c, stack->now.mono_ms + stack->options.proxy.timer_c_ms);
+	branch_next_address(next);
+	return true;
+}
+
 static void branch_pass_up(struct branch *branch, const struct stw_msg *response)
 {
+	if (response->code == 503 && branch_try_elsewhere(branch))
+		return;
 	if (response->code >= 200 && branch->state != BRANCH_ENDED)
 		branch_end(branch);
 	if (response->code / 100 == 2 || response->code >= 600)
 		branch_unwant_all(branch->box);
 	stw_response_context_response(branch->box->context, branch->index, response);
 	forward_run(branch->box);
+	if (branch->cancel_waits && response->code < 200)
+		branch_cancel(branch, branch->cancel_lines);
 }
 
 /* Nobody answered, or it could not be sent: the next address of the name, else the context hears of it. */

@@ -46,6 +46,8 @@ struct branch {
 	struct stw_timer timer_c, fallback, cancel_wait;
 	struct stw_block *cancel;       /* bytes of the CANCEL, kept for its transaction */
 	struct stw_str cancel_text;
+	bool cancel_waits;              /* for the 1xx of the address that is tried now, with these lines */
+	struct stw_str cancel_lines;
 };
 
 /* A block that was replaced while its bytes may still wait to be sent. */
