@@ -112,7 +112,7 @@ enum stw_auth_verdict stw_auth_check(
 	if (!credentials || !auth_unescaped_equal(credentials->realm, check->realm))
 		return STW_AUTH_NONE;
 	genuine = nonce_open(nonces, check->realm, credentials->nonce, &nonce);
-	meant = uri_meant(check->request, credentials->uri);
+	meant = check->uri_ours || uri_meant(check->request, credentials->uri);
 	right = response_right(check);
 	if (!right || !meant || genuine == -EBADMSG ||
 		!(check->offered & 1u << credentials->algorithm))

@@ -73,6 +73,14 @@ static unsigned access_offered(const struct stw_config *config)
 	return set;
 }
 
+/* §22.4 item 6 leaves unequal URIs to the server: some clients name its address where the Request-URI has the domain. */
+static bool access_uri_ours(const struct stw_check *check)
+{
+	struct stw_uri uri;
+
+	return stw_uri_parse(check->credentials.uri, &uri) == 0 && stw_route_domain(check->core, &uri).len;
+}
+
 enum stw_verdict stw_route_authenticate(struct stw_check *check, enum stw_header header, struct stw_str realm)
 {
 	const struct access_causes *causes = header == STW_HDR_AUTHORIZATION ? &registrar_causes : &proxy_causes;
@@ -89,6 +97,7 @@ enum stw_verdict stw_route_authenticate(struct stw_check *check, enum stw_header
 			false);
 	if (!(verify.offered & (1u << check->credentials.algorithm)))
 		return access_challenge(check, header, realm, causes->not_offered, false);
+	verify.uri_ours = access_uri_ours(check);
 	user = access_user(check, realm, &verify.ha1);
 	stw_refusal_fact(&check->refusal, "user", check->credentials.username);
 	switch (stw_auth_check(check->core->nonces, &verify, check->core->now)) {
