@@ -25,7 +25,7 @@ static struct flow_slot *slot_take(struct stw_io *io)
 	return slot;
 }
 
-/* A connection that we have closed only waits for its peer: who leaves it waiting keeps nobody out. */
+/* What we have closed only waits for its peer: who leaves it waiting keeps nobody out. */
 static struct flow_slot *slot_take_lingering(struct stw_io *io)
 {
 	struct flow *oldest = TAILQ_FIRST(&io->closing);

@@ -137,7 +137,7 @@ def nul(server):
         nothing(client, request(via="SIP/2.0/UDP 127.0.0.1\0;rport;branch=z9hG4bK1"), "NUL in Via")
 
 
-# ---- too slow, too many connections -------------------------------------------------------
+# ---- too slow, too many connections ----------------------------------------------------
 
 
 @attack()
@@ -222,7 +222,7 @@ def slow_reader(server):
         require(sent < 60000, "60,000 answers are kept for a peer that does not read")
 
 
-# ---- framing and other protocols ---------------------------------------------------------------
+# ---- framing and other protocols -------------------------------------------------------
 
 
 @attack()
@@ -285,7 +285,7 @@ def half_closed(server):
         require(client.wait_closed(2), "the other half stays open")
 
 
-# ---- digest ------------------------------------------------------------------------------------------
+# ---- digest ----------------------------------------------------------------------------
 
 
 def register(user, extra="", number=1):
@@ -336,7 +336,7 @@ def no_enumeration(server):
         require(known == unknown, f"{known}\n{unknown}")
 
 
-# ---- transactions -------------------------------------------------------------------------------------------
+# ---- transactions ----------------------------------------------------------------------
 
 
 @attack()
@@ -361,8 +361,8 @@ def out_of_the_blue(server):
         nothing(client, request("ACK", "nonsense"), "a malformed ACK")
         nothing(client, request("ACK", bob, version="SIP/3.0"), "an ACK of another version")
         for code in ("100 Trying", "180 Ringing", "200 OK", "486 Busy Here", "999 Odd"):
-            for via in (f"127.0.0.1:{server.port};branch=z9hG4bK{mark()}", "127.0.0.2;branch=z9hG4bK1",
-                        f"127.0.0.1:{server.port};branch=z9hG4bK1, SIP/2.0/UDP {client.address}:{client.port}"):
+            ours, theirs = f"127.0.0.1:{server.port};branch=z9hG4bK", f"{client.address}:{client.port}"
+            for via in (ours + mark(), f"{theirs};branch=z9hG4bK1", f"{ours}1, SIP/2.0/UDP {theirs}"):
                 response = request(via="SIP/2.0/UDP " + via).split("\r\n", 1)[1]
                 client.send(f"SIP/2.0 {code}\r\n{response}")
         got = client.receive(QUIET_S)
@@ -399,9 +399,9 @@ def relay(server):
         refused("our user without a password, To tag", (407,), from_=f"<sip:alice@{DOMAIN}>;tag=1",
                 to=target + ";tag=1")
         refused("maddr of another", uri=f"sip:bob@{DOMAIN};maddr={victim.address}", codes=(403, 480))
-        for number in range(3):
-            client.send(request("ACK", there, extra=f"Route: <{us};lr>\r\n" * (number % 2), to=target + ";tag=1"))
-            client.send(request("CANCEL", there, extra=f"Route: <{us};lr>\r\n" * (number % 2)))
+        for route in ("", f"Route: <{us};lr>\r\n"):
+            client.send(request("ACK", there, extra=route, to=target + ";tag=1"))
+            client.send(request("CANCEL", there, extra=route))
         got = victim.receive(QUIET_S)
         require(got is None, f"this was relayed: {got!r}")
 
