@@ -129,6 +129,11 @@ void forward_timer(struct box *box, struct stw_timer *timer)
 {
 	if (!box->context)
 		return;
+	if (box->request.msg->method != STW_METHOD_INVITE) {
+		stw_response_context_give_up_silent(box->context);
+		forward_run(box);
+		return;
+	}
 	branch_unwant_all(box);
 	if (timer->kind == TIMER_EXPIRES)
 		stw_response_context_expired(box->context);
@@ -137,7 +142,8 @@ void forward_timer(struct box *box, struct stw_timer *timer)
 	forward_run(box);
 }
 
-/* The timers of an INVITE: call.ring_timeout, and Expires (§13.3.1). */
+/* The timers of an INVITE: call.ring_timeout, and Expires (§13.3.1). Of another request: one silent branch must not
+ * hold back what the others said until the client has given up (RFC 4321 §1.5). */
 static void forward_prepare_timers(struct box *box, uint32_t ring_timeout_ms)
 {
 	struct stw_stack *stack = box->request.stack;
@@ -146,8 +152,11 @@ static void forward_prepare_timers(struct box *box, uint32_t ring_timeout_ms)
 	box->ring_timeout_ms = ring_timeout_ms;
 	box->no_answer = (struct stw_timer){ .kind = TIMER_NO_ANSWER, .owner = box };
 	box->expires = (struct stw_timer){ .kind = TIMER_EXPIRES, .owner = box };
-	if (box->request.msg->method != STW_METHOD_INVITE)
+	if (box->request.msg->method != STW_METHOD_INVITE) {
+		stw_timer_start(&stack->wheel, &box->no_answer,
+			stack->now.mono_ms + STW_TIMER_B_MS - NON_INVITE_MARGIN_MS);
 		return;
+	}
 	if (stw_msg_number(box->request.msg, STW_HDR_EXPIRES, UINT32_MAX, &expires_s) == 0 && expires_s)
 		stw_timer_start(&stack->wheel, &box->expires, stack->now.mono_ms + expires_s * 1000);
 }

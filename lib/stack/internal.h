@@ -13,6 +13,7 @@
 #define TIMER_CANCEL_WAIT   304 /* branch: no final 64*T1 after CANCEL (§9.1) */
 
 #define TCP_FALLBACK_MS 1000
+#define NON_INVITE_MARGIN_MS 2000
 #define BRANCH_ADDRS_MAX 8
 #define REQUEST_ARENA_BYTES (256u * 1024u)
 
