@@ -448,8 +448,8 @@ static void response_redirection(
 	/* RFC 3841 §9.1: the caller may want to follow it himself. */
 	if (!context->options->recurse || context->closed || response->code == 305 ||
 		response->code == 380 ||
-		stw_msg_has_token(context->request, STW_HDR_REQUEST_DISPOSITION,
-			STW_STR("no-recurse"))) {
+		stw_msg_has_token(
+			context->request, STW_HDR_REQUEST_DISPOSITION, STW_STR("no-recurse"))) {
 		response_store(context, branch, response);
 		return;
 	}

@@ -114,7 +114,8 @@ unsigned stw_tx_respond(
 	return tx_step(tx_of(tx), event, now);
 }
 
-/* Until the Timer F of the client copies of the request are ours to absorb, and the 100 is due (RFC 4320 §4.1). */
+/* Until the Timer F of the client copies of the request are ours to absorb, and the 100 is due (RFC
+ * 4320 §4.1). */
 unsigned stw_tx_abandon(struct stw_tx *tx, struct stw_now now)
 {
 	uint64_t end_ms = tx->started_ms + STW_TIMER_B_MS;
