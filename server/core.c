@@ -244,20 +244,18 @@ static void question_status(struct stw_core *core, struct stw_question *question
 
 static bool question_add_user(void *context, const struct stw_user *user)
 {
-	return json_array_append_new(context, json_stringn(user->aor.ptr, user->aor.len)) == 0;
+	return json_array_append_new(context, stw_json_text(user->aor)) == 0;
 }
 
 static json_t *binding_json(const struct stw_binding *binding, struct stw_now now)
 {
 	char address[STW_ADDR_TEXT_MAX];
-	struct stw_str source = stw_addr_text(&binding->source.remote, address);
-	struct stw_str transport = stw_transport_name(binding->source.transport);
 
-	return json_pack("{s:s%, s:f, s:I, s:s%, s:s%, s:s%, s:s%}", "contact", binding->uri.ptr, binding->uri.len,
-		"q", binding->q / 1000.0, "expires_in_s", (json_int_t)((binding->expires_ms - now.wall_ms) / 1000),
-		"transport", transport.ptr, transport.len, "source", source.ptr, source.len,
-		"user_agent", binding->user_agent.ptr ? binding->user_agent.ptr : "", binding->user_agent.len,
-		"path", binding->path.ptr ? binding->path.ptr : "", binding->path.len);
+	return json_pack("{s:o, s:f, s:I, s:o, s:o, s:o, s:o}", "contact", stw_json_text(binding->uri), "q",
+		binding->q / 1000.0, "expires_in_s", (json_int_t)((binding->expires_ms - now.wall_ms) / 1000),
+		"transport", stw_json_text(stw_transport_name(binding->source.transport)), "source",
+		stw_json_text(stw_addr_text(&binding->source.remote, address)), "user_agent",
+		stw_json_text(binding->user_agent), "path", stw_json_text(binding->path));
 }
 
 struct bindings_walk {
@@ -279,7 +277,7 @@ static bool question_add_bindings(void *context, const struct stw_bindings *bind
 		json_decref(contacts);
 		return true;
 	}
-	return json_array_append_new(walk->list, json_pack("{s:s%, s:o}", "aor", bindings->aor.ptr, bindings->aor.len,
+	return json_array_append_new(walk->list, json_pack("{s:o, s:o}", "aor", stw_json_text(bindings->aor),
 		"bindings", contacts)) == 0;
 }
 

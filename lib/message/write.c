@@ -58,16 +58,26 @@ static void top_via_write(
 	stw_write_text(writer, "\r\n");
 }
 
+/* The values below the top one are copied by the line, so that a list of short ones does not grow in the answer. */
 static void vias_write(struct stw_writer *writer, const struct stw_response *response)
 {
-	struct stw_values values = stw_msg_values(response->request, STW_HDR_VIA);
-	struct stw_str value;
+	const struct stw_msg *request = response->request;
+	struct stw_values values = stw_msg_values(request, STW_HDR_VIA);
+	const struct stw_field *field;
+	struct stw_str value, rest;
+	size_t used;
 
 	if (!stw_values_next(&values, &value))
 		return;
 	top_via_write(writer, response, value);
-	while (stw_values_next(&values, &value))
-		write_field(writer, "Via", value);
+	field = values.field;
+	rest = stw_field_value(request, field);
+	used = (size_t)(value.ptr + value.len - rest.ptr);
+	rest = stw_str_cut(rest, stw_str_find(rest, ',', used) + 1, rest.len);
+	if (stw_str_trim(rest).len)
+		write_field(writer, "Via", stw_str_trim(rest));
+	while ((field = stw_msg_find_next(request, field)))
+		write_field(writer, "Via", stw_field_value(request, field));
 }
 
 static void values_write(struct stw_writer *writer, const struct stw_msg *request,

@@ -4,17 +4,19 @@
 
 #define TARGETS_MAX 32
 
+/* A Contact at the host that the REGISTER came from can be reached as it is: only its port differs, because the phone
+ * registers from another one. A connection is always worth using while it lasts. */
 static bool target_is_source(const struct stw_binding *binding)
 {
 	struct stw_target where;
 	struct stw_uri uri;
 
-	return stw_uri_parse(binding->uri, &uri) == 0 && stw_target_from_uri(&uri, &where) == 0 &&
-	       !where.need_resolve && where.transport == binding->source.transport &&
-	       stw_addr_equal(&where.addr, &binding->source.remote);
+	return binding->source.transport == STW_TRANSPORT_UDP && stw_uri_parse(binding->uri, &uri) == 0 &&
+	       stw_target_from_uri(&uri, &where) == 0 && !where.need_resolve &&
+	       stw_addr_same_ip(&where.addr, &binding->source.remote);
 }
 
-/* DESIGN §11: where a binding is reached. */
+/* Where a binding is reached: registration.use_source. */
 static struct stw_proxy_target target_of(const struct stw_check *check, const struct stw_binding *binding)
 {
 	enum stw_use_source use = check->config->registration.use_source;
