@@ -75,8 +75,9 @@ struct stw_core_ops {
 	/** A request that passed the common front and matches no transaction (ACK for a 2xx and a CANCEL
 	 *  without transaction included: they are never answered). The core answers, waits or forwards. */
 	void (*request)(void *core, struct stw_request *request);
-	/** Row F12: NULL, or why new work is refused now (maintenance, overload). */
-	const struct stw_cause *(*admit)(void *core, const struct stw_msg *request);
+	/** Row F12: NULL, or why new work is refused now (maintenance, overload), with whole header lines
+	 *  (Retry-After) that outlive the call. May be NULL. */
+	const struct stw_cause *(*admit)(void *core, const struct stw_msg *request, struct stw_str *ret_headers);
 	/** A request that waited ends (all its transactions are over); forget `request->user`. May be NULL. */
 	void (*done)(void *core, struct stw_request *request);
 	/** For the decision record. May be NULL. */

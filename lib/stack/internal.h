@@ -109,7 +109,7 @@ void stack_drop(struct stw_stack *stack, const struct stw_hop *hop, const struct
 void stack_dirty(struct box *box);
 
 /* receive.c */
-void stack_receive(struct stw_stack *stack, const struct stw_hop *hop, const char *data, size_t len);
+bool stack_receive(struct stw_stack *stack, const struct stw_hop *hop, const char *data, size_t len);
 void stack_receive_new(struct stw_stack *stack, const struct stw_hop *hop);
 void stack_receive_broken(struct stw_stack *stack, const struct stw_hop *hop, const char *data, size_t len,
 			  const struct stw_cause *cause);

@@ -164,14 +164,14 @@ static uint32_t receive_room(const struct stw_stack *stack)
 	return running ? max + max / 8 : max;
 }
 
-static const struct stw_cause *receive_admit(struct stw_stack *stack)
+static const struct stw_cause *receive_admit(struct stw_stack *stack, struct stw_str *ret_headers)
 {
 	if (stack->msg.method == STW_METHOD_ACK || stack->msg.method == STW_METHOD_CANCEL)
 		return NULL;
 	if (stw_tx_count(stack->transactions) >= receive_room(stack))
 		return &stw_cause_transaction_limit;
 	return stack->options.core->admit ?
-		       stack->options.core->admit(stack->options.core_user, &stack->msg) : NULL;
+		       stack->options.core->admit(stack->options.core_user, &stack->msg, ret_headers) : NULL;
 }
 
 static void receive_box(struct box *box)
@@ -190,7 +190,7 @@ static void receive_box(struct box *box)
 		receive_cancel(box, cancelled);
 		return;
 	}
-	refusal.cause = receive_admit(stack);
+	refusal.cause = receive_admit(stack, &refusal.headers);
 	if (refusal.cause)
 		reply_own(box, &refusal, refusal.cause->code);
 	else
@@ -224,7 +224,14 @@ static void receive_request(struct stw_stack *stack, const struct stw_hop *hop)
 	stack_receive_new(stack, hop);
 }
 
-void stack_receive(struct stw_stack *stack, const struct stw_hop *hop, const char *data, size_t len)
+/* F2, F7b: a stream whose sender breaks the limits, or cannot be answered, is not worth keeping. */
+static bool fault_keeps_stream(const struct stw_stack *stack, const struct stw_fault *fault)
+{
+	return fault->cause->code != 513 && (stack->msg.has_via || !stack->msg.is_request);
+}
+
+/* @return false when a stream that brought these bytes is to be closed */
+bool stack_receive(struct stw_stack *stack, const struct stw_hop *hop, const char *data, size_t len)
 {
 	struct stw_fault fault = { 0 };
 	int err;
@@ -233,21 +240,17 @@ void stack_receive(struct stw_stack *stack, const struct stw_hop *hop, const cha
 	err = stw_msg_parse(&stack->msg, data, len, &stack->options.flows.message, &fault);
 	if (err == -EAGAIN) {
 		stack->stats.dropped++;
-		return;
+		return true;
 	}
-	if (err < 0) {
-		stw_msg_check(&stack->msg, &fault);
+	if (stw_msg_check(&stack->msg, &fault) < 0 || err < 0) {
 		receive_fault(stack, hop, fault.cause);
-		return;
-	}
-	if (stw_msg_check(&stack->msg, &fault) < 0) {
-		receive_fault(stack, hop, fault.cause);
-		return;
+		return fault_keeps_stream(stack, &fault);
 	}
 	if (stack->msg.is_request)
 		receive_request(stack, hop);
 	else
 		receive_response(stack, hop);
+	return true;
 }
 
 void stack_receive_broken(struct stw_stack *stack, const struct stw_hop *hop, const char *data, size_t len,

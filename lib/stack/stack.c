@@ -141,8 +141,10 @@ static void stack_bytes(struct stw_stack *stack, const struct stw_io_event *even
 		case STW_FRAME_CRLF:
 			break;
 		case STW_FRAME_MESSAGE:
-			stack_receive(stack, &hop, data, frame.bytes);
-			break;
+			if (stack_receive(stack, &hop, data, frame.bytes))
+				break;
+			stack_close_flow(stack, hop.flow);
+			return;
 		case STW_FRAME_BROKEN:
 			stack_receive_broken(stack, &hop, data, frame.bytes, frame.cause);
 			stack_close_flow(stack, hop.flow);

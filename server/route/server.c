@@ -12,20 +12,27 @@ static enum stw_verdict check_validate(struct stw_check *check)
 		       STW_PASS : stw_route_refuse(check, &stw_cause_scheme_unsupported);
 }
 
+/* §15.1.2: a BYE is of a dialog even when it names none. */
+static bool names_dialog(const struct stw_msg *request)
+{
+	return request->to.tag.ptr || request->method == STW_METHOD_BYE;
+}
+
 static enum stw_verdict check_method(struct stw_check *check)
 {
-	enum stw_method method = check->request->msg->method;
+	const struct stw_msg *request = check->request->msg;
 
-	if (method == STW_METHOD_OPTIONS || check->request->msg->to.tag.ptr)
+	if (request->method == STW_METHOD_OPTIONS ||
+	    (request->method != STW_METHOD_UNKNOWN && names_dialog(request)))
 		return STW_PASS;
 	check->refusal.headers = STW_STR(ALLOW_LINE);
-	return stw_route_refuse(check, method == STW_METHOD_UNKNOWN ? &stw_cause_method_unknown :
+	return stw_route_refuse(check, request->method == STW_METHOD_UNKNOWN ? &stw_cause_method_unknown :
 		&stw_cause_not_acceptable_here_method);
 }
 
 static enum stw_verdict check_dialog(struct stw_check *check)
 {
-	return check->request->msg->to.tag.ptr ? stw_route_refuse(check, &stw_cause_dialog_unknown) : STW_PASS;
+	return names_dialog(check->request->msg) ? stw_route_refuse(check, &stw_cause_dialog_unknown) : STW_PASS;
 }
 
 /* U9: the tags of Require that we do not support; `supported` may be empty. */
