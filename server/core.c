@@ -9,9 +9,9 @@
 #include "server/core_internal.h"
 #include "server/route/route.h"
 
-#define NONCE_SLOTS 65536
+#define NONCE_SLOTS       65536
 #define SWEEP_INTERVAL_MS 30000
-#define STORE_WAIT_MS 5000
+#define STORE_WAIT_MS     5000
 
 /* ---- what the stack asks of us ---------------------------------------------------- */
 
@@ -21,12 +21,13 @@ static void core_request(void *user, struct stw_request *request)
 }
 
 /* RFC 7339 §5.10.1: what belongs to running calls is never refused. */
-static const struct stw_cause *core_admit(void *user, const struct stw_msg *request, struct stw_str *ret_headers)
+static const struct stw_cause *core_admit(
+	void *user, const struct stw_msg *request, struct stw_str *ret_headers)
 {
 	const struct stw_core *core = user;
 
 	if (!core->draining || request->to.tag.ptr || request->method == STW_METHOD_BYE ||
-	    request->method == STW_METHOD_PRACK)
+		request->method == STW_METHOD_PRACK)
 		return NULL;
 	*ret_headers = STW_STR("Retry-After: 60\r\n");
 	return &stw_cause_maintenance;
@@ -61,20 +62,28 @@ static void core_stack_options(const struct stw_core *core, struct stw_stack_opt
 	const struct stw_config *config = core->config;
 
 	*ret = (struct stw_stack_options){
-		.io = core->options.io, .io_user = core->options.io_user,
-		.core = &core_ops, .core_user = (void *)(uintptr_t)core,
-		.listeners = core->options.listeners, .local_addr_count = core->options.local_addr_count,
-		.key = core->options.key, .seed = core->options.seed,
+		.io = core->options.io,
+		.io_user = core->options.io_user,
+		.core = &core_ops,
+		.core_user = (void *)(uintptr_t)core,
+		.listeners = core->options.listeners,
+		.local_addr_count = core->options.local_addr_count,
+		.key = core->options.key,
+		.seed = core->options.seed,
 		.max_transactions = config->limits.max_transactions,
 		.udp_oversize_tcp = config->udp_oversize == STW_UDP_OVERSIZE_TCP,
 		.flows = { .max_flows = config->limits.max_connections,
 			.max_per_source = config->limits.max_connections_per_source,
-			.idle_ms = config->limits.connection_idle_ms, .message_ms = config->limits.message_timeout_ms,
+			.idle_ms = config->limits.connection_idle_ms,
+			.message_ms = config->limits.message_timeout_ms,
 			.message = config->limits.message },
-		.proxy = { .domains = config->domains, .domain_count = config->domain_count,
-			.max_breadth = config->proxy.max_breadth, .serial_fallback = config->proxy.serial_fallback,
-			.recurse = config->proxy.recurse, .all_busy_600 = config->proxy.all_busy_600,
-			 .max_branches = config->limits.max_branches,
+		.proxy = { .domains = config->domains,
+			.domain_count = config->domain_count,
+			.max_breadth = config->proxy.max_breadth,
+			.serial_fallback = config->proxy.serial_fallback,
+			.recurse = config->proxy.recurse,
+			.all_busy_600 = config->proxy.all_busy_600,
+			.max_branches = config->limits.max_branches,
 			.timer_c_ms = config->proxy.timer_c_ms },
 	};
 	memcpy(ret->local_addrs, core->options.local_addrs, sizeof(ret->local_addrs));
@@ -94,8 +103,8 @@ int stw_core_new(const struct stw_core_options *options, struct stw_now now, str
 	core->sweep_due_ms = now.mono_ms + SWEEP_INTERVAL_MS;
 	err = stw_decisions_new(core->config->decisions.keep_calls, options->key, &core->decisions);
 	if (err == 0)
-		err = stw_nonces_new(options->nonce_secret, core->config->auth.nonce_lifetime_s, NONCE_SLOTS,
-			&core->nonces);
+		err = stw_nonces_new(options->nonce_secret, core->config->auth.nonce_lifetime_s,
+			NONCE_SLOTS, &core->nonces);
 	if (err == 0) {
 		stw_nonces_start(core->nonces, now);
 		core_stack_options(core, &stack);
@@ -229,16 +238,18 @@ static void question_status(struct stw_core *core, struct stw_question *question
 	struct stw_stack_stats stats;
 
 	stw_stack_stats(core->stack, &stats);
-	question->answer = json_pack("{s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+	question->answer = json_pack(
+		"{s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 		"uptime_s", (json_int_t)((core->now.mono_ms - core->started.mono_ms) / 1000),
-		"draining", core->draining,
-		"users", (json_int_t)stw_directory_count(core->options.directory),
-		"addresses_bound", (json_int_t)stw_location_count(core->options.location),
-		"transactions", (json_int_t)stats.transactions, "requests", (json_int_t)stats.requests,
+		"draining", core->draining, "users",
+		(json_int_t)stw_directory_count(core->options.directory), "addresses_bound",
+		(json_int_t)stw_location_count(core->options.location), "transactions",
+		(json_int_t)stats.transactions, "requests", (json_int_t)stats.requests,
 		"connections", (json_int_t)stats.flows, "calls_remembered",
-		(json_int_t)stw_decisions_count(core->decisions), "requests_in", (json_int_t)stats.requests_in,
-		"requests_out", (json_int_t)stats.requests_out, "responses_in", (json_int_t)stats.responses_in,
-		"responses_out", (json_int_t)stats.responses_out, "retransmissions",
+		(json_int_t)stw_decisions_count(core->decisions), "requests_in",
+		(json_int_t)stats.requests_in, "requests_out", (json_int_t)stats.requests_out,
+		"responses_in", (json_int_t)stats.responses_in, "responses_out",
+		(json_int_t)stats.responses_out, "retransmissions",
 		(json_int_t)stats.retransmissions, "dropped", (json_int_t)stats.dropped, "faults",
 		(json_int_t)stats.faults);
 }
@@ -252,9 +263,10 @@ static json_t *binding_json(const struct stw_binding *binding, struct stw_now no
 {
 	char address[STW_ADDR_TEXT_MAX];
 
-	return json_pack("{s:o, s:f, s:I, s:o, s:o, s:o, s:o}", "contact", stw_json_text(binding->uri), "q",
-		binding->q / 1000.0, "expires_in_s", (json_int_t)((binding->expires_ms - now.wall_ms) / 1000),
-		"transport", stw_json_text(stw_transport_name(binding->source.transport)), "source",
+	return json_pack("{s:o, s:f, s:I, s:o, s:o, s:o, s:o}", "contact",
+		stw_json_text(binding->uri), "q", binding->q / 1000.0, "expires_in_s",
+		(json_int_t)((binding->expires_ms - now.wall_ms) / 1000), "transport",
+		stw_json_text(stw_transport_name(binding->source.transport)), "source",
 		stw_json_text(stw_addr_text(&binding->source.remote, address)), "user_agent",
 		stw_json_text(binding->user_agent), "path", stw_json_text(binding->path));
 }
@@ -272,18 +284,22 @@ static bool question_add_bindings(void *context, const struct stw_bindings *bind
 
 	for (i = 0; i < bindings->n; i++) {
 		if (bindings->v[i].expires_ms > walk->core->now.wall_ms)
-			json_array_append_new(contacts, binding_json(&bindings->v[i], walk->core->now));
+			json_array_append_new(
+				contacts, binding_json(&bindings->v[i], walk->core->now));
 	}
 	if (!json_array_size(contacts)) {
 		json_decref(contacts);
 		return true;
 	}
-	return json_array_append_new(walk->list, json_pack("{s:o, s:o}", "aor", stw_json_text(bindings->aor),
-		"bindings", contacts)) == 0;
+	return json_array_append_new(
+		       walk->list, json_pack("{s:o, s:o}", "aor", stw_json_text(bindings->aor),
+					   "bindings", contacts)) == 0;
 }
 
-/* "bob", "bob@example.com" or "sip:bob@example.com" as an administrator writes it. @return 0, -EINVAL, -ENOMEM */
-static int question_aor(struct stw_core *core, struct stw_str text, struct stw_arena *arena, struct stw_str *ret)
+/* "bob", "bob@example.com" or "sip:bob@example.com" as an administrator writes it. @return 0,
+ * -EINVAL, -ENOMEM */
+static int question_aor(
+	struct stw_core *core, struct stw_str text, struct stw_arena *arena, struct stw_str *ret)
 {
 	struct stw_str uri_text = text;
 	struct stw_uri uri;
@@ -325,7 +341,8 @@ static void question_bindings(struct stw_core *core, struct stw_question *questi
 	stw_arena_done(&arena);
 }
 
-static void question_submit(struct stw_core *core, struct stw_question *question, enum stw_job_kind kind)
+static void question_submit(
+	struct stw_core *core, struct stw_question *question, enum stw_job_kind kind)
 {
 	question->job.kind = kind;
 	question->job.context = question;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file
- * core: the server of one worker without I/O: stack, checks, target sets, decisions. `serve` drives it with
- * lib/io and the clock, the scenarios drive it in virtual time.
+ * core: the server of one worker without I/O: stack, checks, target sets, decisions. `serve` drives
+ * it with lib/io and the clock, the scenarios drive it in virtual time.
  */
 #ifndef STW_CORE_H
 #define STW_CORE_H
@@ -20,13 +20,13 @@
 struct stw_core;
 
 struct stw_core_options {
-	struct stw_config *config;              /* the core takes its own reference */
+	struct stw_config *config; /* the core takes its own reference */
 	struct stw_store *store;
 	struct stw_location *location;
 	struct stw_directory *directory;
 	const struct stw_io_ops *io;
 	void *io_user;
-	const struct stw_listeners *listeners;  /* as bound, real ports; must outlive the core */
+	const struct stw_listeners *listeners; /* as bound, real ports; must outlive the core */
 	struct stw_addr local_addrs[16];
 	unsigned local_addr_count;
 	uint64_t seed;
@@ -39,10 +39,12 @@ struct stw_core_options {
 
 int stw_core_new(const struct stw_core_options *options, struct stw_now now, struct stw_core **ret);
 
-/** One batch: events of the network, results of the store, timers that are due. Then flush, then stw_core_end(). */
+/** One batch: events of the network, results of the store, timers that are due. Then flush, then
+ * stw_core_end(). */
 void stw_core_begin(struct stw_core *core, struct stw_now now);
 void stw_core_event(struct stw_core *core, const struct stw_io_event *event);
-/** Results of the store and due timers. With a store that is not threaded, its jobs are run here. */
+/** Results of the store and due timers. With a store that is not threaded, its jobs are run here.
+ */
 void stw_core_work(struct stw_core *core);
 void stw_core_end(struct stw_core *core);
 /** When to come back at the latest (monotonic ms), UINT64_MAX: never. */
@@ -50,22 +52,24 @@ uint64_t stw_core_next(const struct stw_core *core);
 
 /** New live options. The caller has made sure that no restart option differs. */
 void stw_core_reload(struct stw_core *core, struct stw_config *config);
-/** From now on new requests are refused with 503 (in-dialog requests, ACK, CANCEL, PRACK, BYE go on). */
+/** From now on new requests are refused with 503 (in-dialog requests, ACK, CANCEL, PRACK, BYE go
+ * on). */
 void stw_core_drain(struct stw_core *core);
 /** No transaction and no request left. */
 bool stw_core_idle(const struct stw_core *core);
 
-/* ---- questions of the administration: asked in another thread, answered by the worker ------------ */
+/* ---- questions of the administration: asked in another thread, answered by the worker
+ * ------------ */
 
 enum stw_question_kind {
-	STW_QUESTION_STATUS,            /* answer: counters */
-	STW_QUESTION_WHY,               /* text: Call-ID or "last" */
-	STW_QUESTION_CALLS,             /* number: how many */
-	STW_QUESTION_USERS,             /* answer: list of AORs */
-	STW_QUESTION_USER_SET,          /* users, user_count */
-	STW_QUESTION_USER_REMOVE,       /* users[0].user, .domain */
-	STW_QUESTION_BINDINGS,          /* text: AOR (any form) or empty: all */
-	STW_QUESTION_BINDING_REMOVE,    /* text: AOR; text2: contact URI or empty */
+	STW_QUESTION_STATUS,         /* answer: counters */
+	STW_QUESTION_WHY,            /* text: Call-ID or "last" */
+	STW_QUESTION_CALLS,          /* number: how many */
+	STW_QUESTION_USERS,          /* answer: list of AORs */
+	STW_QUESTION_USER_SET,       /* users, user_count */
+	STW_QUESTION_USER_REMOVE,    /* users[0].user, .domain */
+	STW_QUESTION_BINDINGS,       /* text: AOR (any form) or empty: all */
+	STW_QUESTION_BINDING_REMOVE, /* text: AOR; text2: contact URI or empty */
 	STW_QUESTION_DRAIN,
 };
 
@@ -78,8 +82,8 @@ struct stw_question {
 	unsigned number;
 	struct stw_user_row *users;
 	unsigned user_count;
-	json_t *answer;                 /* new reference, or NULL */
-	int error;                      /* 0; -ENOENT; -EINVAL; -EIO */
+	json_t *answer; /* new reference, or NULL */
+	int error;      /* 0; -ENOENT; -EINVAL; -EIO */
 	void (*answered)(struct stw_question *question);
 	void *context;
 	struct stw_job job;             /* room for the store's part */

@@ -7,7 +7,7 @@
 
 struct stw_core {
 	struct stw_core_options options;
-	struct stw_config *config;              /* the snapshot in force */
+	struct stw_config *config; /* the snapshot in force */
 	struct stw_stack *stack;
 	struct stw_decisions *decisions;
 	struct stw_nonces *nonces;

@@ -11,7 +11,7 @@
 /** Best candidate so far. Words are borrowed. */
 struct stw_suggestion {
 	struct stw_str word;
-	const char *best;       /* NULL: nothing near */
+	const char *best; /* NULL: nothing near */
 	unsigned distance;
 };
 

@@ -86,7 +86,8 @@ struct stw_auth_check {
 	const struct stw_ha1 *ha1; /* NULL: user unknown; the same work is done against a dummy */
 	struct stw_str realm;
 	unsigned offered; /* set of 1 << algorithm that may be used */
-	bool uri_ours;    /* the Digest uri names this server: enough, clients differ in what they write */
+	bool uri_ours;    /* the Digest uri names this server: enough, clients differ in what they
+			     write */
 };
 
 /**

@@ -16,15 +16,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STW_CONTAINER_OF(ptr, type, member) \
-	((type *)(void *)((char *)(ptr) - offsetof(type, member)))
-#define STW_ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
-#define STW_PRINTF(format_at, args_at) __attribute__((format(printf, format_at, args_at)))
+#define STW_CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#define STW_ARRAY_SIZE(array)               (sizeof(array) / sizeof((array)[0]))
+#define STW_PRINTF(format_at, args_at)      __attribute__((format(printf, format_at, args_at)))
 
 /** The time, as the caller read it. Timers use the first, Date and expiries the second. */
 struct stw_now {
-	uint64_t mono_ms;       /* monotonic clock, milliseconds */
-	int64_t wall_ms;        /* milliseconds since 1970-01-01 UTC */
+	uint64_t mono_ms; /* monotonic clock, milliseconds */
+	int64_t wall_ms;  /* milliseconds since 1970-01-01 UTC */
 };
 
 /* ---- str: borrowed text ------------------------------------------------- */
@@ -32,12 +31,12 @@ struct stw_now {
 /** Borrowed text: valid while the buffer or arena it points into lives. Not NUL-terminated. */
 struct stw_str {
 	const char *ptr;
-	size_t len;             /* bytes */
+	size_t len; /* bytes */
 };
 
 #define STW_STR(literal) ((struct stw_str){ (literal), sizeof(literal) - 1 })
 #define STW_STR_NONE     ((struct stw_str){ NULL, 0 })
-#define STW_STR_ARG(s)   (int)(s).len, (s).ptr  /* for "%.*s" */
+#define STW_STR_ARG(s)   (int)(s).len, (s).ptr /* for "%.*s" */
 
 /** Borrow a NUL-terminated string; NULL gives an empty one. */
 struct stw_str stw_str_from(const char *text);
@@ -66,8 +65,8 @@ struct stw_arena_chunk;
 
 /** Grows by chunks up to a limit; freed all at once. Poisoned for AddressSanitizer where unused. */
 struct stw_arena {
-	struct stw_arena_chunk *chunk;  /* the newest */
-	size_t used_bytes;              /* handed out, with padding */
+	struct stw_arena_chunk *chunk; /* the newest */
+	size_t used_bytes;             /* handed out, with padding */
 	size_t limit_bytes;
 	size_t next_chunk_bytes;
 };
@@ -95,7 +94,7 @@ void stw_arena_done(struct stw_arena *arena);
 /** Appends text to a buffer; what does not fit sets `overflow` and is dropped whole. */
 struct stw_writer {
 	char *ptr;
-	size_t len, capacity;   /* bytes */
+	size_t len, capacity; /* bytes */
 	bool overflow;
 };
 
@@ -141,7 +140,7 @@ struct stw_node {
 /** Chained hash table of embedded nodes. Grows by itself; never shrinks below its start. */
 struct stw_table {
 	struct stw_node **buckets;
-	size_t mask;            /* buckets - 1; 0 before the first insert */
+	size_t mask; /* buckets - 1; 0 before the first insert */
 	size_t count;
 };
 
@@ -155,14 +154,15 @@ void stw_table_remove(struct stw_table *table, struct stw_node *node);
 /** First node with this hash; go on with stw_table_next_same. NULL when none. */
 struct stw_node *stw_table_first(const struct stw_table *table, uint64_t hash);
 struct stw_node *stw_table_next_same(const struct stw_node *node);
-/** Walk over all: start with NULL. The node just returned may be removed if `next` was asked first. */
+/** Walk over all: start with NULL. The node just returned may be removed if `next` was asked first.
+ */
 struct stw_node *stw_table_walk(const struct stw_table *table, const struct stw_node *after);
 
 /* ---- timer wheel ----------------------------------------------------------- */
 
 /** Embedded in what waits. `kind` and `owner` belong to the user of the timer. */
 struct stw_timer {
-	struct stw_timer *next, *prev;  /* NULL when not started */
+	struct stw_timer *next, *prev; /* NULL when not started */
 	uint64_t due_ms;
 	int kind;
 	void *owner;
@@ -173,9 +173,9 @@ struct stw_timer {
 
 /** Hierarchical wheel, 1 ms resolution; start and cancel are O(1). */
 struct stw_wheel {
-	struct stw_timer slots[STW_WHEEL_LEVELS][STW_WHEEL_SLOTS];  /* list heads */
-	uint64_t occupied[STW_WHEEL_LEVELS][STW_WHEEL_SLOTS / 64];  /* bit per non-empty slot */
-	struct stw_timer expired;                                   /* due, not yet taken */
+	struct stw_timer slots[STW_WHEEL_LEVELS][STW_WHEEL_SLOTS]; /* list heads */
+	uint64_t occupied[STW_WHEEL_LEVELS][STW_WHEEL_SLOTS / 64]; /* bit per non-empty slot */
+	struct stw_timer expired;                                  /* due, not yet taken */
 	uint64_t now_ms;
 	size_t count;
 };
@@ -186,9 +186,11 @@ void stw_timer_start(struct stw_wheel *wheel, struct stw_timer *timer, uint64_t 
 /** No effect when not started. */
 void stw_timer_stop(struct stw_wheel *wheel, struct stw_timer *timer);
 bool stw_timer_running(const struct stw_timer *timer);
-/** Move to `now_ms`, then take the timers that are due, one a call, in order of their time. NULL: none. */
+/** Move to `now_ms`, then take the timers that are due, one a call, in order of their time. NULL:
+ * none. */
 struct stw_timer *stw_wheel_expire(struct stw_wheel *wheel, uint64_t now_ms);
-/** When the next timer is due; UINT64_MAX when none runs. Never later than the truth, at most one slot earlier. */
+/** When the next timer is due; UINT64_MAX when none runs. Never later than the truth, at most one
+ * slot earlier. */
 uint64_t stw_wheel_next(const struct stw_wheel *wheel);
 
 /* ---- ring: single producer, single consumer ------------------------------- */

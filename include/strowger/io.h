@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file
- * io: the only system calls of the library. One epoll loop per worker, datagrams received and sent in
- * batches (recvmmsg, sendmmsg), TCP with bounded output queues, names resolved by c-ares, the clock.
+ * io: the only system calls of the library. One epoll loop per worker, datagrams received and sent
+ * in batches (recvmmsg, sendmmsg), TCP with bounded output queues, names resolved by c-ares, the
+ * clock.
  */
 #ifndef STROWGER_IO_H
 #define STROWGER_IO_H
@@ -14,46 +15,49 @@ struct stw_io;
 /** A zero takes the default in brackets. */
 struct stw_io_options {
 	uint16_t worker;
-	unsigned max_flows;             /* sockets of connections at most (1024, below 2^24) */
-	size_t max_output_bytes;        /* queued per flow before a slow reader is cut off (1 MiB) */
-	uint32_t connect_timeout_ms;    /* (4000) */
-	uint32_t dns_timeout_ms;        /* a name is answered within, whatever the servers do (4000) */
-	struct stw_str dns_servers;     /* "127.0.0.1:5353,[::1]:53"; empty: the system's */
-	bool reuse_port;                /* several workers listen on the same address: SO_REUSEPORT */
+	unsigned max_flows;          /* sockets of connections at most (1024, below 2^24) */
+	size_t max_output_bytes;     /* queued per flow before a slow reader is cut off (1 MiB) */
+	uint32_t connect_timeout_ms; /* (4000) */
+	uint32_t dns_timeout_ms;     /* a name is answered within, whatever the servers do (4000) */
+	struct stw_str dns_servers;  /* "127.0.0.1:5353,[::1]:53"; empty: the system's */
+	bool reuse_port;             /* several workers listen on the same address: SO_REUSEPORT */
 };
 
 /** @return 0; -ENOMEM; -EINVAL dns_servers cannot be read or max_flows is too large; -errno */
 int stw_io_new(const struct stw_io_options *options, struct stw_io **ret);
 /**
- * Bind one listener; fills its real port. With `reuse_port` the workers share the address; worker 0 has to
- * listen first, because it looks whether another process has the address already.
- * IPv6 listeners take no IPv4 (V6ONLY): the two families are two listeners.
+ * Bind one listener; fills its real port. With `reuse_port` the workers share the address; worker 0
+ * has to listen first, because it looks whether another process has the address already. IPv6
+ * listeners take no IPv4 (V6ONLY): the two families are two listeners.
  * @return index of the listener; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES …; -ENOBUFS more than
  *         STW_LISTENERS_MAX; -EPROTONOSUPPORT neither UDP nor TCP
  */
 int stw_io_listen(struct stw_io *io, struct stw_listener *listener);
 /**
  * The operations for stw_stack_new(); user pointer is the io. Datagrams borrow their slices until
- * stw_io_flush(); bytes for a flow are written or copied before `send` returns. The source address of
- * a datagram is hop.local when the listener is a wildcard. Besides what transport.h says, `send` answers
- * -EMSGSIZE for a datagram that IP cannot carry and -EINVAL when hop.listener cannot reach hop.remote.
- * An error in CLOSED and SEND_FAILED is a positive errno: ETIMEDOUT no connection in time, ENOBUFS the
- * peer reads too slowly. A peer that half-closes gets what is queued; for us the flow is closed.
+ * stw_io_flush(); bytes for a flow are written or copied before `send` returns. The source address
+ * of a datagram is hop.local when the listener is a wildcard. Besides what transport.h says, `send`
+ * answers -EMSGSIZE for a datagram that IP cannot carry and -EINVAL when hop.listener cannot reach
+ * hop.remote. An error in CLOSED and SEND_FAILED is a positive errno: ETIMEDOUT no connection in
+ * time, ENOBUFS the peer reads too slowly. A peer that half-closes gets what is queued; for us the
+ * flow is closed.
  */
 const struct stw_io_ops *stw_io_ops(void);
 /**
- * Wait until something happens or `deadline_ms` (monotonic; UINT64_MAX: none) and return events of one
- * batch. The events and their bytes are valid until the next call.
+ * Wait until something happens or `deadline_ms` (monotonic; UINT64_MAX: none) and return events of
+ * one batch. The events and their bytes are valid until the next call.
  * @return number of events; 0 at the deadline, or when a signal was caught; -errno
  */
 int stw_io_poll(struct stw_io *io, uint64_t deadline_ms, const struct stw_io_event **ret_events);
-/** Hand the collected datagrams to the kernel: one sendmmsg per listener. Call before stw_stack_end(). */
+/** Hand the collected datagrams to the kernel: one sendmmsg per listener. Call before
+ * stw_stack_end(). */
 void stw_io_flush(struct stw_io *io);
 /** From any thread: make stw_io_poll return with WOKEN. */
 void stw_io_wake(struct stw_io *io);
 /**
- * Drain: the listening TCP sockets are closed, so new connections are refused. Flows go on, and so do
- * the datagram sockets in both directions: the responses, ACKs and BYEs of calls that live arrive there.
+ * Drain: the listening TCP sockets are closed, so new connections are refused. Flows go on, and so
+ * do the datagram sockets in both directions: the responses, ACKs and BYEs of calls that live
+ * arrive there.
  */
 void stw_io_stop_listening(struct stw_io *io);
 struct stw_now stw_io_now(void);
@@ -63,12 +67,12 @@ unsigned stw_io_local_addrs(struct stw_addr *addrs, unsigned max);
 uint64_t stw_io_seed(void);
 
 struct stw_io_stats {
-	uint64_t datagrams_in, datagrams_out;   /* messages */
-	uint64_t receive_calls, send_calls;     /* recvmmsg and sendmmsg */
+	uint64_t datagrams_in, datagrams_out; /* messages */
+	uint64_t receive_calls, send_calls;   /* recvmmsg and sendmmsg */
 	uint64_t flows_accepted, flows_opened, flows_refused;
-	uint64_t datagrams_dropped;             /* the kernel had no room: lost, as on a network */
-	uint64_t send_failures;                 /* SEND_FAILED, also those that found no room */
-	uint64_t flows_cut;                     /* slow readers */
+	uint64_t datagrams_dropped; /* the kernel had no room: lost, as on a network */
+	uint64_t send_failures;     /* SEND_FAILED, also those that found no room */
+	uint64_t flows_cut;         /* slow readers */
 };
 void stw_io_stats(const struct stw_io *io, struct stw_io_stats *ret);
 struct stw_io *stw_io_free(struct stw_io *io);

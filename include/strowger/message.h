@@ -14,19 +14,20 @@
 
 /* ---- methods and header fields: lists of facts ----------------------------- */
 
-#define STW_METHOD_LIST(X) \
-	X(INVITE, "RFC 3261 §13") X(ACK, "RFC 3261 §17.1.1.3") X(BYE, "RFC 3261 §15") \
-	X(CANCEL, "RFC 3261 §9") X(OPTIONS, "RFC 3261 §11") X(REGISTER, "RFC 3261 §10") \
-	X(PRACK, "RFC 3262") X(SUBSCRIBE, "RFC 6665") X(NOTIFY, "RFC 6665") \
-	X(PUBLISH, "RFC 3903") X(INFO, "RFC 6086") X(REFER, "RFC 3515") \
-	X(MESSAGE, "RFC 3428") X(UPDATE, "RFC 3311")
+#define STW_METHOD_LIST(X)                                                                         \
+	X(INVITE, "RFC 3261 §13")                                                                  \
+	X(ACK, "RFC 3261 §17.1.1.3") X(BYE, "RFC 3261 §15") X(CANCEL, "RFC 3261 §9")               \
+		X(OPTIONS, "RFC 3261 §11") X(REGISTER, "RFC 3261 §10") X(PRACK, "RFC 3262")        \
+			X(SUBSCRIBE, "RFC 6665") X(NOTIFY, "RFC 6665") X(PUBLISH, "RFC 3903")      \
+				X(INFO, "RFC 6086") X(REFER, "RFC 3515") X(MESSAGE, "RFC 3428")    \
+					X(UPDATE, "RFC 3311")
 
 enum stw_method {
-	STW_METHOD_UNKNOWN,     /* any other token; case-sensitive (§7.1) */
+	STW_METHOD_UNKNOWN, /* any other token; case-sensitive (§7.1) */
 #define X(name, rfc) STW_METHOD_##name,
 	STW_METHOD_LIST(X)
 #undef X
-	STW_METHODS
+		STW_METHODS
 };
 
 /** Method of a token; STW_METHOD_UNKNOWN for tokens not in the list. */
@@ -35,82 +36,82 @@ enum stw_method stw_method_from(struct stw_str token);
 struct stw_str stw_method_name(enum stw_method method);
 
 /* Header fields that Strowger knows: enum suffix, name, compact form (0: none), flags, RFC. */
-#define STW_HDR_SINGLE  1u      /* at most once (§7.3.1, Table 2) */
-#define STW_HDR_LIST    2u      /* comma-separated list, may stand in several lines */
-#define STW_HEADER_LIST(X) \
-	X(ACCEPT,              "Accept",              0,   STW_HDR_LIST,   "RFC 3261 §20.1")  \
-	X(ACCEPT_CONTACT,      "Accept-Contact",      'a', STW_HDR_LIST,   "RFC 3841 §9.2")   \
-	X(ACCEPT_ENCODING,     "Accept-Encoding",     0,   STW_HDR_LIST,   "RFC 3261 §20.2")  \
-	X(ACCEPT_LANGUAGE,     "Accept-Language",     0,   STW_HDR_LIST,   "RFC 3261 §20.3")  \
-	X(ALERT_INFO,          "Alert-Info",          0,   STW_HDR_LIST,   "RFC 3261 §20.4")  \
-	X(ALLOW,               "Allow",               0,   STW_HDR_LIST,   "RFC 3261 §20.5")  \
-	X(ALLOW_EVENTS,        "Allow-Events",        'u', STW_HDR_LIST,   "RFC 6665 §8.2.2") \
-	X(AUTHENTICATION_INFO, "Authentication-Info", 0,   0,              "RFC 3261 §20.6")  \
-	X(AUTHORIZATION,       "Authorization",       0,   0,              "RFC 3261 §20.7")  \
-	X(CALL_ID,             "Call-ID",             'i', STW_HDR_SINGLE, "RFC 3261 §20.8")  \
-	X(CALL_INFO,           "Call-Info",           0,   STW_HDR_LIST,   "RFC 3261 §20.9")  \
-	X(CONTACT,             "Contact",             'm', STW_HDR_LIST,   "RFC 3261 §20.10") \
-	X(CONTENT_DISPOSITION, "Content-Disposition", 0,   STW_HDR_SINGLE, "RFC 3261 §20.11") \
-	X(CONTENT_ENCODING,    "Content-Encoding",    'e', STW_HDR_LIST,   "RFC 3261 §20.12") \
-	X(CONTENT_LANGUAGE,    "Content-Language",    0,   STW_HDR_LIST,   "RFC 3261 §20.13") \
-	X(CONTENT_LENGTH,      "Content-Length",      'l', STW_HDR_SINGLE, "RFC 3261 §20.14") \
-	X(CONTENT_TYPE,        "Content-Type",        'c', STW_HDR_SINGLE, "RFC 3261 §20.15") \
-	X(CSEQ,                "CSeq",                0,   STW_HDR_SINGLE, "RFC 3261 §20.16") \
-	X(DATE,                "Date",                0,   STW_HDR_SINGLE, "RFC 3261 §20.17") \
-	X(DIVERSION,           "Diversion",           0,   STW_HDR_LIST,   "RFC 5806")        \
-	X(ERROR_INFO,          "Error-Info",          0,   STW_HDR_LIST,   "RFC 3261 §20.18") \
-	X(EVENT,               "Event",               'o', STW_HDR_SINGLE, "RFC 6665 §8.2.1") \
-	X(EXPIRES,             "Expires",             0,   STW_HDR_SINGLE, "RFC 3261 §20.19") \
-	X(FROM,                "From",                'f', STW_HDR_SINGLE, "RFC 3261 §20.20") \
-	X(HISTORY_INFO,        "History-Info",        0,   STW_HDR_LIST,   "RFC 7044")        \
-	X(IDENTITY,            "Identity",            'y', STW_HDR_LIST,   "RFC 8224 §4")     \
-	X(IN_REPLY_TO,         "In-Reply-To",         0,   STW_HDR_LIST,   "RFC 3261 §20.21") \
-	X(MAX_BREADTH,         "Max-Breadth",         0,   STW_HDR_SINGLE, "RFC 5393 §5.3.1") \
-	X(MAX_FORWARDS,        "Max-Forwards",        0,   STW_HDR_SINGLE, "RFC 3261 §20.22") \
-	X(MIN_EXPIRES,         "Min-Expires",         0,   STW_HDR_SINGLE, "RFC 3261 §20.23") \
-	X(MIN_SE,              "Min-SE",              0,   STW_HDR_SINGLE, "RFC 4028 §5")     \
-	X(MIME_VERSION,        "MIME-Version",        0,   STW_HDR_SINGLE, "RFC 3261 §20.24") \
-	X(ORGANIZATION,        "Organization",        0,   STW_HDR_SINGLE, "RFC 3261 §20.25") \
-	X(P_ASSERTED_IDENTITY, "P-Asserted-Identity", 0,   STW_HDR_LIST,   "RFC 3325 §9.1")   \
-	X(PATH,                "Path",                0,   STW_HDR_LIST,   "RFC 3327 §4")     \
-	X(PRIORITY,            "Priority",            0,   STW_HDR_SINGLE, "RFC 3261 §20.26") \
-	X(PRIVACY,             "Privacy",             0,   0,              "RFC 3323 §4.2")   \
-	X(PROXY_AUTHENTICATE,  "Proxy-Authenticate",  0,   0,              "RFC 3261 §20.27") \
-	X(PROXY_AUTHORIZATION, "Proxy-Authorization", 0,   0,              "RFC 3261 §20.28") \
-	X(PROXY_REQUIRE,       "Proxy-Require",       0,   STW_HDR_LIST,   "RFC 3261 §20.29") \
-	X(RACK,                "RAck",                0,   STW_HDR_SINGLE, "RFC 3262 §7.2")   \
-	X(REASON,              "Reason",              0,   STW_HDR_LIST,   "RFC 3326 §2")     \
-	X(RECORD_ROUTE,        "Record-Route",        0,   STW_HDR_LIST,   "RFC 3261 §20.30") \
-	X(REFER_TO,            "Refer-To",            'r', STW_HDR_SINGLE, "RFC 3515 §2.1")   \
-	X(REFERRED_BY,         "Referred-By",         'b', STW_HDR_SINGLE, "RFC 3892 §3")     \
-	X(REPLACES,            "Replaces",            0,   STW_HDR_SINGLE, "RFC 3891 §6")     \
-	X(REPLY_TO,            "Reply-To",            0,   STW_HDR_SINGLE, "RFC 3261 §20.31") \
-	X(REQUEST_DISPOSITION, "Request-Disposition", 'd', STW_HDR_LIST,   "RFC 3841 §9.1")   \
-	X(REQUIRE,             "Require",             0,   STW_HDR_LIST,   "RFC 3261 §20.32") \
-	X(RESOURCE_PRIORITY,   "Resource-Priority",   0,   STW_HDR_LIST,   "RFC 4412 §3.1")   \
-	X(RETRY_AFTER,         "Retry-After",         0,   STW_HDR_SINGLE, "RFC 3261 §20.33") \
-	X(ROUTE,               "Route",               0,   STW_HDR_LIST,   "RFC 3261 §20.34") \
-	X(RSEQ,                "RSeq",                0,   STW_HDR_SINGLE, "RFC 3262 §7.1")   \
-	X(SERVER,              "Server",              0,   STW_HDR_SINGLE, "RFC 3261 §20.35") \
-	X(SERVICE_ROUTE,       "Service-Route",       0,   STW_HDR_LIST,   "RFC 3608 §5")     \
-	X(SESSION_EXPIRES,     "Session-Expires",     'x', STW_HDR_SINGLE, "RFC 4028 §4")     \
-	X(SUBJECT,             "Subject",             's', STW_HDR_SINGLE, "RFC 3261 §20.36") \
-	X(SUBSCRIPTION_STATE,  "Subscription-State",  0,   STW_HDR_SINGLE, "RFC 6665 §8.2.3") \
-	X(SUPPORTED,           "Supported",           'k', STW_HDR_LIST,   "RFC 3261 §20.37") \
-	X(TIMESTAMP,           "Timestamp",           0,   STW_HDR_SINGLE, "RFC 3261 §20.38") \
-	X(TO,                  "To",                  't', STW_HDR_SINGLE, "RFC 3261 §20.39") \
-	X(UNSUPPORTED,         "Unsupported",         0,   STW_HDR_LIST,   "RFC 3261 §20.40") \
-	X(USER_AGENT,          "User-Agent",          0,   STW_HDR_SINGLE, "RFC 3261 §20.41") \
-	X(VIA,                 "Via",                 'v', STW_HDR_LIST,   "RFC 3261 §20.42") \
-	X(WARNING,             "Warning",             0,   STW_HDR_LIST,   "RFC 3261 §20.43") \
-	X(WWW_AUTHENTICATE,    "WWW-Authenticate",    0,   0,              "RFC 3261 §20.44")
+#define STW_HDR_SINGLE 1u /* at most once (§7.3.1, Table 2) */
+#define STW_HDR_LIST   2u /* comma-separated list, may stand in several lines */
+#define STW_HEADER_LIST(X)                                                                         \
+	X(ACCEPT, "Accept", 0, STW_HDR_LIST, "RFC 3261 §20.1")                                     \
+	X(ACCEPT_CONTACT, "Accept-Contact", 'a', STW_HDR_LIST, "RFC 3841 §9.2")                    \
+	X(ACCEPT_ENCODING, "Accept-Encoding", 0, STW_HDR_LIST, "RFC 3261 §20.2")                   \
+	X(ACCEPT_LANGUAGE, "Accept-Language", 0, STW_HDR_LIST, "RFC 3261 §20.3")                   \
+	X(ALERT_INFO, "Alert-Info", 0, STW_HDR_LIST, "RFC 3261 §20.4")                             \
+	X(ALLOW, "Allow", 0, STW_HDR_LIST, "RFC 3261 §20.5")                                       \
+	X(ALLOW_EVENTS, "Allow-Events", 'u', STW_HDR_LIST, "RFC 6665 §8.2.2")                      \
+	X(AUTHENTICATION_INFO, "Authentication-Info", 0, 0, "RFC 3261 §20.6")                      \
+	X(AUTHORIZATION, "Authorization", 0, 0, "RFC 3261 §20.7")                                  \
+	X(CALL_ID, "Call-ID", 'i', STW_HDR_SINGLE, "RFC 3261 §20.8")                               \
+	X(CALL_INFO, "Call-Info", 0, STW_HDR_LIST, "RFC 3261 §20.9")                               \
+	X(CONTACT, "Contact", 'm', STW_HDR_LIST, "RFC 3261 §20.10")                                \
+	X(CONTENT_DISPOSITION, "Content-Disposition", 0, STW_HDR_SINGLE, "RFC 3261 §20.11")        \
+	X(CONTENT_ENCODING, "Content-Encoding", 'e', STW_HDR_LIST, "RFC 3261 §20.12")              \
+	X(CONTENT_LANGUAGE, "Content-Language", 0, STW_HDR_LIST, "RFC 3261 §20.13")                \
+	X(CONTENT_LENGTH, "Content-Length", 'l', STW_HDR_SINGLE, "RFC 3261 §20.14")                \
+	X(CONTENT_TYPE, "Content-Type", 'c', STW_HDR_SINGLE, "RFC 3261 §20.15")                    \
+	X(CSEQ, "CSeq", 0, STW_HDR_SINGLE, "RFC 3261 §20.16")                                      \
+	X(DATE, "Date", 0, STW_HDR_SINGLE, "RFC 3261 §20.17")                                      \
+	X(DIVERSION, "Diversion", 0, STW_HDR_LIST, "RFC 5806")                                     \
+	X(ERROR_INFO, "Error-Info", 0, STW_HDR_LIST, "RFC 3261 §20.18")                            \
+	X(EVENT, "Event", 'o', STW_HDR_SINGLE, "RFC 6665 §8.2.1")                                  \
+	X(EXPIRES, "Expires", 0, STW_HDR_SINGLE, "RFC 3261 §20.19")                                \
+	X(FROM, "From", 'f', STW_HDR_SINGLE, "RFC 3261 §20.20")                                    \
+	X(HISTORY_INFO, "History-Info", 0, STW_HDR_LIST, "RFC 7044")                               \
+	X(IDENTITY, "Identity", 'y', STW_HDR_LIST, "RFC 8224 §4")                                  \
+	X(IN_REPLY_TO, "In-Reply-To", 0, STW_HDR_LIST, "RFC 3261 §20.21")                          \
+	X(MAX_BREADTH, "Max-Breadth", 0, STW_HDR_SINGLE, "RFC 5393 §5.3.1")                        \
+	X(MAX_FORWARDS, "Max-Forwards", 0, STW_HDR_SINGLE, "RFC 3261 §20.22")                      \
+	X(MIN_EXPIRES, "Min-Expires", 0, STW_HDR_SINGLE, "RFC 3261 §20.23")                        \
+	X(MIN_SE, "Min-SE", 0, STW_HDR_SINGLE, "RFC 4028 §5")                                      \
+	X(MIME_VERSION, "MIME-Version", 0, STW_HDR_SINGLE, "RFC 3261 §20.24")                      \
+	X(ORGANIZATION, "Organization", 0, STW_HDR_SINGLE, "RFC 3261 §20.25")                      \
+	X(P_ASSERTED_IDENTITY, "P-Asserted-Identity", 0, STW_HDR_LIST, "RFC 3325 §9.1")            \
+	X(PATH, "Path", 0, STW_HDR_LIST, "RFC 3327 §4")                                            \
+	X(PRIORITY, "Priority", 0, STW_HDR_SINGLE, "RFC 3261 §20.26")                              \
+	X(PRIVACY, "Privacy", 0, 0, "RFC 3323 §4.2")                                               \
+	X(PROXY_AUTHENTICATE, "Proxy-Authenticate", 0, 0, "RFC 3261 §20.27")                       \
+	X(PROXY_AUTHORIZATION, "Proxy-Authorization", 0, 0, "RFC 3261 §20.28")                     \
+	X(PROXY_REQUIRE, "Proxy-Require", 0, STW_HDR_LIST, "RFC 3261 §20.29")                      \
+	X(RACK, "RAck", 0, STW_HDR_SINGLE, "RFC 3262 §7.2")                                        \
+	X(REASON, "Reason", 0, STW_HDR_LIST, "RFC 3326 §2")                                        \
+	X(RECORD_ROUTE, "Record-Route", 0, STW_HDR_LIST, "RFC 3261 §20.30")                        \
+	X(REFER_TO, "Refer-To", 'r', STW_HDR_SINGLE, "RFC 3515 §2.1")                              \
+	X(REFERRED_BY, "Referred-By", 'b', STW_HDR_SINGLE, "RFC 3892 §3")                          \
+	X(REPLACES, "Replaces", 0, STW_HDR_SINGLE, "RFC 3891 §6")                                  \
+	X(REPLY_TO, "Reply-To", 0, STW_HDR_SINGLE, "RFC 3261 §20.31")                              \
+	X(REQUEST_DISPOSITION, "Request-Disposition", 'd', STW_HDR_LIST, "RFC 3841 §9.1")          \
+	X(REQUIRE, "Require", 0, STW_HDR_LIST, "RFC 3261 §20.32")                                  \
+	X(RESOURCE_PRIORITY, "Resource-Priority", 0, STW_HDR_LIST, "RFC 4412 §3.1")                \
+	X(RETRY_AFTER, "Retry-After", 0, STW_HDR_SINGLE, "RFC 3261 §20.33")                        \
+	X(ROUTE, "Route", 0, STW_HDR_LIST, "RFC 3261 §20.34")                                      \
+	X(RSEQ, "RSeq", 0, STW_HDR_SINGLE, "RFC 3262 §7.1")                                        \
+	X(SERVER, "Server", 0, STW_HDR_SINGLE, "RFC 3261 §20.35")                                  \
+	X(SERVICE_ROUTE, "Service-Route", 0, STW_HDR_LIST, "RFC 3608 §5")                          \
+	X(SESSION_EXPIRES, "Session-Expires", 'x', STW_HDR_SINGLE, "RFC 4028 §4")                  \
+	X(SUBJECT, "Subject", 's', STW_HDR_SINGLE, "RFC 3261 §20.36")                              \
+	X(SUBSCRIPTION_STATE, "Subscription-State", 0, STW_HDR_SINGLE, "RFC 6665 §8.2.3")          \
+	X(SUPPORTED, "Supported", 'k', STW_HDR_LIST, "RFC 3261 §20.37")                            \
+	X(TIMESTAMP, "Timestamp", 0, STW_HDR_SINGLE, "RFC 3261 §20.38")                            \
+	X(TO, "To", 't', STW_HDR_SINGLE, "RFC 3261 §20.39")                                        \
+	X(UNSUPPORTED, "Unsupported", 0, STW_HDR_LIST, "RFC 3261 §20.40")                          \
+	X(USER_AGENT, "User-Agent", 0, STW_HDR_SINGLE, "RFC 3261 §20.41")                          \
+	X(VIA, "Via", 'v', STW_HDR_LIST, "RFC 3261 §20.42")                                        \
+	X(WARNING, "Warning", 0, STW_HDR_LIST, "RFC 3261 §20.43")                                  \
+	X(WWW_AUTHENTICATE, "WWW-Authenticate", 0, 0, "RFC 3261 §20.44")
 
 enum stw_header {
 	STW_HDR_UNKNOWN,
 #define X(id, name, compact, flags, rfc) STW_HDR_##id,
 	STW_HEADER_LIST(X)
 #undef X
-	STW_HEADERS
+		STW_HEADERS
 };
 
 /** By full name or compact form, without case. STW_HDR_UNKNOWN for the rest. */
@@ -122,19 +123,20 @@ unsigned stw_header_flags(enum stw_header header);
 
 /** Why a response was made. Rows live in `causes.def` of each layer. */
 struct stw_cause {
-	const char *id;         /* stable, lower case with hyphens: "not-registered" */
-	unsigned code;          /* the response; 0: the request is dropped without one */
-	const char *phrase;     /* Reason-Phrase */
-	const char *rfc;        /* "RFC 3261 §16.5" */
-	const char *meaning;    /* what it means */
-	const char *reason;     /* the usual reason */
-	const char *remedy;     /* what to do */
+	const char *id;      /* stable, lower case with hyphens: "not-registered" */
+	unsigned code;       /* the response; 0: the request is dropped without one */
+	const char *phrase;  /* Reason-Phrase */
+	const char *rfc;     /* "RFC 3261 §16.5" */
+	const char *meaning; /* what it means */
+	const char *reason;  /* the usual reason */
+	const char *remedy;  /* what to do */
 };
 
 /** Declared in message: every fault that parsing can find. */
 #define STW_CAUSE_DECLARE(name) extern const struct stw_cause stw_cause_##name
-#define STW_CAUSE_DEFINE(name, id, code, phrase, rfc, meaning, reason, remedy) \
-	const struct stw_cause stw_cause_##name = { id, code, phrase, rfc, meaning, reason, remedy };
+#define STW_CAUSE_DEFINE(name, id, code, phrase, rfc, meaning, reason, remedy)                     \
+	const struct stw_cause stw_cause_##name = { id, code, phrase, rfc, meaning, reason,        \
+		remedy };
 #define CAUSE(name, id, code, phrase, rfc, meaning, reason, remedy) STW_CAUSE_DECLARE(name);
 #include <strowger/causes/message.def>
 #undef CAUSE
@@ -142,19 +144,20 @@ struct stw_cause {
 /** A row of the registry of response codes. */
 struct stw_status {
 	unsigned code;
-	const char *phrase;     /* default Reason-Phrase */
-	const char *rfc;        /* "RFC 3261 §21.4.24" */
-	const char *status;     /* current, deprecated, legacy */
-	const char *methods;    /* which requests it answers */
-	const char *summary;    /* what it means */
-	const char *reason;     /* usual cause */
+	const char *phrase;  /* default Reason-Phrase */
+	const char *rfc;     /* "RFC 3261 §21.4.24" */
+	const char *status;  /* current, deprecated, legacy */
+	const char *methods; /* which requests it answers */
+	const char *summary; /* what it means */
+	const char *reason;  /* usual cause */
 	const char *remedy;
-	const char *retry;      /* may a client send again */
+	const char *retry; /* may a client send again */
 };
 
 /** NULL when the code is not in the table. */
 const struct stw_status *stw_status_find(unsigned code);
-/** The row itself, or that of x00 of its class (§8.1.3.2: unknown 1xx as 183). NULL outside 100–699. */
+/** The row itself, or that of x00 of its class (§8.1.3.2: unknown 1xx as 183). NULL outside
+ * 100–699. */
 const struct stw_status *stw_status_or_class(unsigned code);
 /** All rows in ascending order; `ret_count` rows. */
 const struct stw_status *stw_status_all(size_t *ret_count);
@@ -165,81 +168,87 @@ const char *stw_status_phrase(unsigned code);
 
 /** Where parsing failed and why. */
 struct stw_fault {
-	size_t offset;                  /* byte in the message */
-	unsigned line;                  /* 1 is the start line */
-	enum stw_header header;         /* STW_HDR_UNKNOWN: start line, or a field not in the list */
+	size_t offset;          /* byte in the message */
+	unsigned line;          /* 1 is the start line */
+	enum stw_header header; /* STW_HDR_UNKNOWN: start line, or a field not in the list */
 	const struct stw_cause *cause;
 };
 
 /** A header field in the index. Offsets count from the start of the message. */
 struct stw_field {
-	uint32_t start;         /* first byte of the name */
-	uint32_t value;         /* first byte of the value, leading LWS skipped */
-	uint32_t value_len;     /* without trailing LWS; may contain folds */
-	uint32_t end;           /* byte behind the CRLF that ends the field */
+	uint32_t start;     /* first byte of the name */
+	uint32_t value;     /* first byte of the value, leading LWS skipped */
+	uint32_t value_len; /* without trailing LWS; may contain folds */
+	uint32_t end;       /* byte behind the CRLF that ends the field */
 	uint16_t name_len;
-	uint16_t header;        /* enum stw_header */
+	uint16_t header; /* enum stw_header */
 };
 
 /** host, IPv4 or IPv6 as written; brackets of IPv6 are not part of it. */
 enum stw_host_kind { STW_HOST_NAME, STW_HOST_IPV4, STW_HOST_IPV6 };
 
-enum stw_scheme { STW_SCHEME_OTHER, STW_SCHEME_SIP, STW_SCHEME_SIPS, STW_SCHEME_TEL, STW_SCHEME_URN };
+enum stw_scheme {
+	STW_SCHEME_OTHER,
+	STW_SCHEME_SIP,
+	STW_SCHEME_SIPS,
+	STW_SCHEME_TEL,
+	STW_SCHEME_URN
+};
 
 /** A URI, RFC 3261 §19.1 and RFC 3966; all parts borrowed and still escaped. */
 struct stw_uri {
 	enum stw_scheme scheme;
-	struct stw_str text;            /* the whole URI */
+	struct stw_str text; /* the whole URI */
 	struct stw_str scheme_name;
-	struct stw_str user;            /* ptr NULL: no user part. tel: the number */
-	struct stw_str password;        /* ptr NULL: none */
+	struct stw_str user;     /* ptr NULL: no user part. tel: the number */
+	struct stw_str password; /* ptr NULL: none */
 	struct stw_str host;
 	enum stw_host_kind host_kind;
-	uint16_t port;                  /* 0: none given */
-	struct stw_str params;          /* from the first ";" on, or empty */
-	struct stw_str headers;         /* behind "?", or empty */
-	struct stw_str opaque;          /* other schemes: all behind ":" */
+	uint16_t port;          /* 0: none given */
+	struct stw_str params;  /* from the first ";" on, or empty */
+	struct stw_str headers; /* behind "?", or empty */
+	struct stw_str opaque;  /* other schemes: all behind ":" */
 };
 
 /** name-addr or addr-spec with header parameters (From, To, Contact, Route, …). RFC 8217. */
 struct stw_address {
-	struct stw_str display;         /* as written, quotes included; empty: none */
+	struct stw_str display; /* as written, quotes included; empty: none */
 	struct stw_uri uri;
-	bool in_brackets;               /* name-addr */
-	bool wildcard;                  /* Contact: * */
-	struct stw_str params;          /* header parameters from the first ";" on, or empty */
-	struct stw_str tag;             /* value of "tag"; ptr NULL: none */
+	bool in_brackets;      /* name-addr */
+	bool wildcard;         /* Contact: * */
+	struct stw_str params; /* header parameters from the first ";" on, or empty */
+	struct stw_str tag;    /* value of "tag"; ptr NULL: none */
 };
 
 /** A Via value, §20.42. */
 struct stw_via {
-	struct stw_str text;            /* the whole value */
-	struct stw_str transport;       /* "UDP" … */
-	struct stw_str sent_by;         /* host[:port] as written */
+	struct stw_str text;      /* the whole value */
+	struct stw_str transport; /* "UDP" … */
+	struct stw_str sent_by;   /* host[:port] as written */
 	struct stw_str host;
 	enum stw_host_kind host_kind;
-	uint16_t port;                  /* 0: none given */
-	struct stw_str params;          /* from the first ";" on */
-	struct stw_str branch;          /* ptr NULL: none */
-	struct stw_str received;        /* ptr NULL: none; brackets stripped (RFC 5118 §4.5) */
-	struct stw_str maddr;           /* ptr NULL: none */
+	uint16_t port;           /* 0: none given */
+	struct stw_str params;   /* from the first ";" on */
+	struct stw_str branch;   /* ptr NULL: none */
+	struct stw_str received; /* ptr NULL: none; brackets stripped (RFC 5118 §4.5) */
+	struct stw_str maddr;    /* ptr NULL: none */
 	bool has_rport;
-	uint16_t rport;                 /* 0: no value */
+	uint16_t rport; /* 0: no value */
 };
 
 /** Value of a CSeq header field, §20.16. */
 struct stw_cseq {
-	uint32_t number;                /* below 2^31, §8.1.1.5 */
+	uint32_t number; /* below 2^31, §8.1.1.5 */
 	enum stw_method method;
-	struct stw_str name;            /* the method as written */
+	struct stw_str name; /* the method as written */
 };
 
 struct stw_msg_limits {
-	uint32_t max_message;           /* whole message, bytes: 513 */
-	uint32_t max_uri;               /* Request-URI, bytes: 414 */
-	uint32_t max_body;              /* 413 */
-	uint32_t max_headers;           /* fields: 513 */
-	uint32_t max_field;             /* one field, bytes: 513 */
+	uint32_t max_message; /* whole message, bytes: 513 */
+	uint32_t max_uri;     /* Request-URI, bytes: 414 */
+	uint32_t max_body;    /* 413 */
+	uint32_t max_headers; /* fields: 513 */
+	uint32_t max_field;   /* one field, bytes: 513 */
 };
 
 extern const struct stw_msg_limits stw_msg_limits_default;
@@ -249,7 +258,7 @@ extern const struct stw_msg_limits stw_msg_limits_default;
 /** A parsed message. It borrows its bytes; see stw_msg_keep() to outlive them. */
 struct stw_msg {
 	const char *data;
-	uint32_t len;                   /* start line to the end of the body */
+	uint32_t len; /* start line to the end of the body */
 	bool is_request;
 	enum stw_method method;         /* request: start line. response: CSeq, once checked */
 	uint16_t code;                  /* response */
@@ -261,15 +270,15 @@ struct stw_msg {
 	uint32_t body_at, body_len;
 	struct stw_field *fields;
 	uint16_t field_count, field_capacity;
-	uint16_t first[STW_HEADERS];    /* index + 1 of the first field of a kind; 0: none */
+	uint16_t first[STW_HEADERS]; /* index + 1 of the first field of a kind; 0: none */
 	/* Decoded by stw_msg_check(); pointers are into `data`. */
-	struct stw_uri uri;             /* Request-URI */
-	struct stw_via via;             /* topmost */
+	struct stw_uri uri; /* Request-URI */
+	struct stw_via via; /* topmost */
 	struct stw_address from, to;
 	struct stw_str call_id;
 	struct stw_cseq cseq;
 	bool has_via, has_from, has_to, has_call_id, has_cseq, has_uri;
-	bool has_fault;                 /* stw_msg_parse() found one; stw_msg_check() keeps it */
+	bool has_fault; /* stw_msg_parse() found one; stw_msg_check() keeps it */
 };
 
 /**
@@ -277,24 +286,25 @@ struct stw_msg {
  * Bytes behind Content-Length are ignored (§18.3). Without Content-Length the body is the rest.
  * The checks F4–F8 of the common front are made in their order (505, 414, 413, 513, 400).
  *
- * @param msg     `fields` and `field_capacity` set by the caller; all else is written. Also after an
- *                error what was read so far stands in it, so that an answer can be addressed.
+ * @param msg     `fields` and `field_capacity` set by the caller; all else is written. Also after
+ * an error what was read so far stands in it, so that an answer can be addressed.
  * @param limits  NULL: stw_msg_limits_default
  * @param fault   written on error only
  * @return 0; -EBADMSG; -EAGAIN: no SIP at all (keep-alive CRLF, other protocols): drop
  */
 int stw_msg_parse(struct stw_msg *msg, const char *data, size_t len,
-		  const struct stw_msg_limits *limits, struct stw_fault *fault);
+	const struct stw_msg_limits *limits, struct stw_fault *fault);
 
 /**
- * F9: mandatory header fields present once and well-formed (§8.1.1, §8.2.2), CSeq method equal to the
- * request's, Request-URI well-formed. Fills the decoded members. Faults in fields not needed are ignored.
- * Call it also after a failed parse: it decodes what it can and keeps the first fault.
+ * F9: mandatory header fields present once and well-formed (§8.1.1, §8.2.2), CSeq method equal to
+ * the request's, Request-URI well-formed. Fills the decoded members. Faults in fields not needed
+ * are ignored. Call it also after a failed parse: it decodes what it can and keeps the first fault.
  * @return 0; -EBADMSG with fault
  */
 int stw_msg_check(struct stw_msg *msg, struct stw_fault *fault);
 
-/** Copy message, index and bytes into one block with one allocation; `ret` points into the block. */
+/** Copy message, index and bytes into one block with one allocation; `ret` points into the block.
+ */
 int stw_msg_keep(const struct stw_msg *msg, struct stw_block **ret_block, struct stw_msg **ret);
 
 static inline struct stw_str stw_msg_text(const struct stw_msg *msg, uint32_t at, uint32_t len)
@@ -313,11 +323,13 @@ static inline struct stw_str stw_msg_phrase(const struct stw_msg *msg)
 {
 	return stw_msg_text(msg, msg->phrase_at, msg->phrase_len);
 }
-static inline struct stw_str stw_field_name(const struct stw_msg *msg, const struct stw_field *field)
+static inline struct stw_str stw_field_name(
+	const struct stw_msg *msg, const struct stw_field *field)
 {
 	return stw_msg_text(msg, field->start, field->name_len);
 }
-static inline struct stw_str stw_field_value(const struct stw_msg *msg, const struct stw_field *field)
+static inline struct stw_str stw_field_value(
+	const struct stw_msg *msg, const struct stw_field *field)
 {
 	return stw_msg_text(msg, field->value, field->value_len);
 }
@@ -334,8 +346,8 @@ struct stw_str stw_msg_value(const struct stw_msg *msg, enum stw_header header);
 /** Walks over the values of a list header field, over commas and over lines. */
 struct stw_values {
 	const struct stw_msg *msg;
-	const struct stw_field *field;  /* the field that holds `value` */
-	size_t at;                      /* next byte within the field's value */
+	const struct stw_field *field; /* the field that holds `value` */
+	size_t at;                     /* next byte within the field's value */
 	enum stw_header header;
 };
 
@@ -355,7 +367,8 @@ int stw_uri_parse(struct stw_str text, struct stw_uri *ret);
 bool stw_uri_equal(const struct stw_uri *a, const struct stw_uri *b);
 /** Parameter of a URI, name compared without case. */
 bool stw_uri_param(const struct stw_uri *uri, struct stw_str name, struct stw_str *ret);
-/** Undo %HH; `buffer` of at least text.len bytes. @return bytes written, -EBADMSG on a broken escape */
+/** Undo %HH; `buffer` of at least text.len bytes. @return bytes written, -EBADMSG on a broken
+ * escape */
 int stw_unescape(struct stw_str text, char *buffer);
 /** A domain name, IPv4 address or IPv6 reference: full match. Brackets are stripped in `ret`. */
 int stw_host_parse(struct stw_str text, struct stw_str *ret, enum stw_host_kind *ret_kind);
@@ -370,10 +383,11 @@ int stw_date_parse(struct stw_str value, int64_t *ret_s);
 /** 29 characters and a NUL. */
 void stw_date_write(int64_t seconds, char buffer[STW_DATE_BYTES]);
 
-/** One parameter of ";name=value" lists (Via, addresses, URIs); comma lists of auth have their own reader. */
+/** One parameter of ";name=value" lists (Via, addresses, URIs); comma lists of auth have their own
+ * reader. */
 struct stw_param {
 	struct stw_str name;
-	struct stw_str value;           /* ptr NULL: no "=". Quotes included. */
+	struct stw_str value; /* ptr NULL: no "=". Quotes included. */
 };
 
 /** Walk over ";a;b=c": *at starts at 0. @return 1 one more, 0 the end, -EBADMSG */
@@ -395,8 +409,8 @@ size_t stw_lws_length(struct stw_str text, size_t at);
 /* ---- multipart, RFC 2046 §5.1, RFC 5621 -------------------------------------------- */
 
 struct stw_part {
-	struct stw_str headers;         /* as written, without the blank line */
-	struct stw_str content_type, content_disposition;       /* values; empty: none */
+	struct stw_str headers;                           /* as written, without the blank line */
+	struct stw_str content_type, content_disposition; /* values; empty: none */
 	struct stw_str body;
 };
 struct stw_multipart {
@@ -404,18 +418,19 @@ struct stw_multipart {
 	char boundary_text[72];
 };
 /** @return 0; -ENOENT: not multipart; -EBADMSG */
-int stw_multipart_begin(struct stw_str content_type, struct stw_str body, struct stw_multipart *ret);
+int stw_multipart_begin(
+	struct stw_str content_type, struct stw_str body, struct stw_multipart *ret);
 /** @return 1 one more, 0 the end, -EBADMSG */
 int stw_multipart_next(struct stw_multipart *multipart, struct stw_part *ret);
 
 /* ---- edit: forward by splicing ------------------------------------------------------- */
 
-#define STW_EDIT_MAX 40
+#define STW_EDIT_MAX        40
 #define STW_EDIT_SLICES_MAX (2 * STW_EDIT_MAX + 1)
 
 struct stw_edit_op {
-	uint32_t at, cut;               /* replace [at, at+cut) … */
-	struct stw_str text;            /* … by this; borrowed */
+	uint32_t at, cut;    /* replace [at, at+cut) … */
+	struct stw_str text; /* … by this; borrowed */
 };
 
 /** Changes to a message, kept in order of place. The message itself is not touched. */
@@ -423,7 +438,7 @@ struct stw_edit {
 	const struct stw_msg *msg;
 	struct stw_edit_op ops[STW_EDIT_MAX];
 	unsigned count;
-	bool overflow;                  /* more than STW_EDIT_MAX changes, or two that overlap */
+	bool overflow; /* more than STW_EDIT_MAX changes, or two that overlap */
 };
 
 void stw_edit_init(struct stw_edit *edit, const struct stw_msg *msg);
@@ -434,10 +449,12 @@ void stw_edit_prepend_field(struct stw_edit *edit, struct stw_str line);
 /** `line` with its CRLF, behind the last header field. */
 void stw_edit_append_field(struct stw_edit *edit, struct stw_str line);
 /** `line` with its CRLF, before `field`. */
-void stw_edit_insert_before(struct stw_edit *edit, const struct stw_field *field, struct stw_str line);
+void stw_edit_insert_before(
+	struct stw_edit *edit, const struct stw_field *field, struct stw_str line);
 void stw_edit_remove_field(struct stw_edit *edit, const struct stw_field *field);
 void stw_edit_set_value(struct stw_edit *edit, const struct stw_field *field, struct stw_str value);
-/** Remove the first value of a list field kind (top Via, top Route), its comma or its whole line. */
+/** Remove the first value of a list field kind (top Via, top Route), its comma or its whole line.
+ */
 void stw_edit_remove_first_value(struct stw_edit *edit, enum stw_header header);
 void stw_edit_set_uri(struct stw_edit *edit, struct stw_str uri);
 /**
@@ -451,56 +468,58 @@ int stw_edit_slices(const struct stw_edit *edit, struct stw_str *v);
 struct stw_response {
 	const struct stw_msg *request;
 	unsigned code;
-	struct stw_str phrase;          /* empty: the default of the code */
-	struct stw_str to_tag;          /* added when the request's To has none and code is not 100 */
-	struct stw_str headers;         /* further header field lines, each with CRLF */
-	struct stw_str content_type, body;      /* empty: none */
-	bool record_route;              /* copy Record-Route (§12.1.1) */
+	struct stw_str phrase;  /* empty: the default of the code */
+	struct stw_str to_tag;  /* added when the request's To has none and code is not 100 */
+	struct stw_str headers; /* further header field lines, each with CRLF */
+	struct stw_str content_type, body; /* empty: none */
+	bool record_route;                 /* copy Record-Route (§12.1.1) */
 	/* What the top Via gets (§18.2.1, RFC 3581); empty and 0: nothing. */
 	struct stw_str received;
 	uint16_t rport;
 };
 
-/** §8.2.6: Via values in order, From, To, Call-ID, CSeq copied as far as readable; Content-Length. */
+/** §8.2.6: Via values in order, From, To, Call-ID, CSeq copied as far as readable; Content-Length.
+ */
 void stw_response_write(struct stw_writer *writer, const struct stw_response *response);
 
 /* ---- stream framing, §18.3 ---------------------------------------------------------------- */
 
 /** Finds message ends in a byte stream, byte by byte if need be. Holds no bytes itself. */
 struct stw_framing {
-	uint32_t scanned;               /* bytes of the current message already looked at */
-	uint32_t headers_end;           /* behind the blank line; 0: not seen yet */
+	uint32_t scanned;     /* bytes of the current message already looked at */
+	uint32_t headers_end; /* behind the blank line; 0: not seen yet */
 	uint32_t content_length;
-	uint32_t line_at;               /* first byte of the line being read */
-	uint32_t field_at;              /* first byte of the header field being read; 0: none yet */
-	uint32_t uri_bytes;             /* of the Request-URI so far */
-	uint8_t start_spaces;           /* before and behind the Request-URI */
+	uint32_t line_at;     /* first byte of the line being read */
+	uint32_t field_at;    /* first byte of the header field being read; 0: none yet */
+	uint32_t uri_bytes;   /* of the Request-URI so far */
+	uint8_t start_spaces; /* before and behind the Request-URI */
 	bool has_length;
-	const struct stw_cause *fault;  /* of Content-Length, the first */
+	const struct stw_cause *fault; /* of Content-Length, the first */
 };
 
 enum stw_frame_kind {
-	STW_FRAME_MORE,                 /* give more bytes */
-	STW_FRAME_PING,                 /* CRLFCRLF keep-alive: answer CRLF (RFC 5626 §3.5.1) */
-	STW_FRAME_CRLF,                 /* a lone CRLF (pong): skip */
-	STW_FRAME_MESSAGE,              /* `bytes` form one message */
-	STW_FRAME_BROKEN,               /* framing lost: answer from what is there, then close (F5–F8) */
+	STW_FRAME_MORE,    /* give more bytes */
+	STW_FRAME_PING,    /* CRLFCRLF keep-alive: answer CRLF (RFC 5626 §3.5.1) */
+	STW_FRAME_CRLF,    /* a lone CRLF (pong): skip */
+	STW_FRAME_MESSAGE, /* `bytes` form one message */
+	STW_FRAME_BROKEN,  /* framing lost: answer from what is there, then close (F5–F8) */
 };
 
 struct stw_frame {
 	enum stw_frame_kind kind;
-	size_t bytes;                   /* to take from the front of the buffer. BROKEN: up to the blank
-	                                   line if it was seen, else all there is */
-	const struct stw_cause *cause;  /* BROKEN only: 413, 414, 513 or 400 */
+	size_t bytes; /* to take from the front of the buffer. BROKEN: up to the blank
+			 line if it was seen, else all there is */
+	const struct stw_cause *cause; /* BROKEN only: 413, 414, 513 or 400 */
 };
 
 void stw_framing_init(struct stw_framing *framing);
 /**
  * `data` starts at the current message; the same bytes may be given again with more behind them.
- * Every answer but MORE ends the current message: the next call begins anew, behind `bytes`. A lone CRLF
- * is told once the byte behind it has come, as it might be half a ping: any byte is a sign of life.
+ * Every answer but MORE ends the current message: the next call begins anew, behind `bytes`. A lone
+ * CRLF is told once the byte behind it has come, as it might be half a ping: any byte is a sign of
+ * life.
  */
 struct stw_frame stw_framing_next(struct stw_framing *framing, const char *data, size_t len,
-				  const struct stw_msg_limits *limits);
+	const struct stw_msg_limits *limits);
 
 #endif

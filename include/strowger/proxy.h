@@ -2,8 +2,8 @@
 /**
  * @file
  * proxy: RFC 3261 §16 as changed by RFC 5393, RFC 4320, RFC 6026. Validation, route preprocessing,
- * forwarding by splices, and the response context that decides what goes upstream. No I/O, no clock:
- * it returns actions, lib/stack performs them.
+ * forwarding by splices, and the response context that decides what goes upstream. No I/O, no
+ * clock: it returns actions, lib/stack performs them.
  */
 #ifndef STROWGER_PROXY_H
 #define STROWGER_PROXY_H
@@ -14,153 +14,168 @@
 
 struct stw_proxy_options {
 	const struct stw_listeners *listeners;
-	const struct stw_str *domains;  /* names that a Route may give us by, without or with the default port */
+	const struct stw_str
+		*domains; /* names that a Route may give us by, without or with the default port */
 	unsigned domain_count;
-	struct stw_hash_key key;        /* of loop detection and Record-Route marks; equal in all workers */
-	uint32_t max_breadth;           /* our maximum and what is added when absent (60) */
-	bool serial_fallback;           /* too many parallel targets are tried in turn instead of 440 */
-	bool recurse;                   /* follow 3xx for URIs we are responsible for */
+	struct stw_hash_key
+		key;          /* of loop detection and Record-Route marks; equal in all workers */
+	uint32_t max_breadth; /* our maximum and what is added when absent (60) */
+	bool serial_fallback; /* too many parallel targets are tried in turn instead of 440 */
+	bool recurse;         /* follow 3xx for URIs we are responsible for */
 	bool all_busy_600;
 	uint32_t max_branches;
-	uint32_t timer_c_ms;            /* more than 3 minutes, §16.6 step 11 */
+	uint32_t timer_c_ms; /* more than 3 minutes, §16.6 step 11 */
 };
 
 /** Rows P2 scheme (416), P3 Max-Forwards (483), P4 loop (482), P5 Proxy-Require (420). NULL: pass.
  *  OPTIONS with Max-Forwards 0 gives stw_cause_options_final: answer 200 as its final recipient.
  *  `ret_headers` gets what the response must carry (Unsupported), whole lines, or is left empty. */
 const struct stw_cause *stw_proxy_validate(const struct stw_proxy_options *options,
-					   const struct stw_msg *request, struct stw_arena *arena,
-					   struct stw_str *ret_headers);
+	const struct stw_msg *request, struct stw_arena *arena, struct stw_str *ret_headers);
 
 /* ---- route preprocessing, §16.4 ------------------------------------------------------ */
 
 #define STW_PROXY_URI_BYTES 512
 
 struct stw_proxy_routing {
-	struct stw_str uri_text;        /* Request-URI after preprocessing */
+	struct stw_str uri_text; /* Request-URI after preprocessing */
 	struct stw_uri uri;
-	unsigned own_routes;            /* Route values of ours on top that are removed (0, 1 or 2) */
-	bool strict_restored;           /* the Request-URI was our Record-Route; the last Route value became it */
-	bool has_route;                 /* Route values remain: the next hop is theirs */
-	bool in_dialog;                 /* our mark verified: belongs to a dialog that passed through us */
-	bool forged;                    /* a mark of ours is there but does not verify */
-	struct stw_str next_route;      /* first remaining Route value (its URI decides the next hop) */
-	char uri_buffer[STW_PROXY_URI_BYTES];   /* holds uri_text when a maddr of ours was taken out: do not copy */
+	unsigned own_routes;  /* Route values of ours on top that are removed (0, 1 or 2) */
+	bool strict_restored; /* the Request-URI was our Record-Route; the last Route value became
+				 it */
+	bool has_route;       /* Route values remain: the next hop is theirs */
+	bool in_dialog;       /* our mark verified: belongs to a dialog that passed through us */
+	bool forged;          /* a mark of ours is there but does not verify */
+	struct stw_str next_route; /* first remaining Route value (its URI decides the next hop) */
+	char uri_buffer[STW_PROXY_URI_BYTES]; /* holds uri_text when a maddr of ours was taken out:
+						 do not copy */
 };
 
 /** @return 0; -EBADMSG when a Route value or the restored URI is broken (400) */
 int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct stw_msg *request,
-			 struct stw_proxy_routing *ret);
+	struct stw_proxy_routing *ret);
 
 /* ---- forward, §16.6 --------------------------------------------------------------------- */
 
 /** One place to try. Text belongs to whoever made the target set. */
 struct stw_proxy_target {
-	struct stw_str uri;             /* Request-URI of the branch */
-	unsigned q;                     /* thousandths; equal q are tried in parallel */
-	struct stw_str path;            /* "<sip:…;lr>, <…>" to put before Route (RFC 3327 §5.3); empty: none */
-	bool has_hop;                   /* send to `hop` instead of resolving the URI (RFC 5626, use_source) */
-	bool hop_only;                  /* when `hop` is gone, do not try the URI */
+	struct stw_str uri; /* Request-URI of the branch */
+	unsigned q;         /* thousandths; equal q are tried in parallel */
+	struct stw_str
+		path;  /* "<sip:…;lr>, <…>" to put before Route (RFC 3327 §5.3); empty: none */
+	bool has_hop;  /* send to `hop` instead of resolving the URI (RFC 5626, use_source) */
+	bool hop_only; /* when `hop` is gone, do not try the URI */
 	struct stw_hop hop;
-	struct stw_str instance;        /* +sip.instance, empty: none */
+	struct stw_str instance; /* +sip.instance, empty: none */
 };
 
 struct stw_forward_options {
 	const struct stw_proxy_options *proxy;
 	const struct stw_msg *request;
 	const struct stw_proxy_routing *routing;
-	const struct stw_proxy_target *target;          /* NULL: by the Request-URI as it is (in-dialog) */
+	const struct stw_proxy_target *target; /* NULL: by the Request-URI as it is (in-dialog) */
 	const struct stw_via_stamp *stamp;
-	struct stw_str via;             /* our Via value: "SIP/2.0/UDP host:port;rport;branch=…" */
-	struct stw_str record_route;    /* whole lines, or empty */
-	uint32_t max_breadth;           /* of this branch; 0: leave the header field alone */
+	struct stw_str via;          /* our Via value: "SIP/2.0/UDP host:port;rport;branch=…" */
+	struct stw_str record_route; /* whole lines, or empty */
+	uint32_t max_breadth;        /* of this branch; 0: leave the header field alone */
 };
 
-/** Where a forwarded request goes: the URI that decides, §16.6 steps 6 and 7. Parsed text is the arena's or the request's. */
-int stw_forward_next_hop(const struct stw_forward_options *options, struct stw_arena *arena,
-			 struct stw_uri *ret);
+/** Where a forwarded request goes: the URI that decides, §16.6 steps 6 and 7. Parsed text is the
+ * arena's or the request's. */
+int stw_forward_next_hop(
+	const struct stw_forward_options *options, struct stw_arena *arena, struct stw_uri *ret);
 /**
  * The request of a branch as slices over the received bytes; new text lies in `arena`.
- * Request-URI, Max-Forwards − 1 (70 when absent), Route (own removed, Path prepended, strict routing undone
- * for a next hop without lr), Record-Route, Via, Max-Breadth. Credentials for our realm are left in place.
+ * Request-URI, Max-Forwards − 1 (70 when absent), Route (own removed, Path prepended, strict
+ * routing undone for a next hop without lr), Record-Route, Via, Max-Breadth. Credentials for our
+ * realm are left in place.
  * @return 0; -ENOMEM; -ENOBUFS
  */
-int stw_forward_build(const struct stw_forward_options *options, struct stw_arena *arena,
-		      struct stw_slices *ret);
+int stw_forward_build(
+	const struct stw_forward_options *options, struct stw_arena *arena, struct stw_slices *ret);
 
-/** Record-Route value(s) for a request from one side to the other: one line, or two when transport or family
- *  differ (RFC 5658). Carries the mark (lr;stw=…). `in` and `out` are host:port with transport. */
+/** Record-Route value(s) for a request from one side to the other: one line, or two when transport
+ * or family differ (RFC 5658). Carries the mark (lr;stw=…). `in` and `out` are host:port with
+ * transport. */
 struct stw_record_route_side {
 	enum stw_transport transport;
 	struct stw_str sent_by;
 };
 int stw_record_route_write(const struct stw_proxy_options *options, const struct stw_msg *request,
-			   const struct stw_record_route_side *in, const struct stw_record_route_side *out,
-			   struct stw_arena *arena, struct stw_str *ret_lines);
+	const struct stw_record_route_side *in, const struct stw_record_route_side *out,
+	struct stw_arena *arena, struct stw_str *ret_lines);
 
 #define STW_BRANCH_MAX 64
 /** z9hG4bK + unique part + "." + loop hash (§16.6 step 8, RFC 5393 §4.2). */
-struct stw_str stw_proxy_branch(const struct stw_proxy_options *options, const struct stw_msg *request,
-				const struct stw_proxy_routing *routing, struct stw_random *random,
-				char buffer[STW_BRANCH_MAX]);
+struct stw_str stw_proxy_branch(const struct stw_proxy_options *options,
+	const struct stw_msg *request, const struct stw_proxy_routing *routing,
+	struct stw_random *random, char buffer[STW_BRANCH_MAX]);
 /** §16.11: the same branch for the same request (stateless forwarding of ACK and CANCEL). */
-struct stw_str stw_proxy_stateless_branch(const struct stw_proxy_options *options, const struct stw_msg *request,
-					  char buffer[STW_BRANCH_MAX]);
+struct stw_str stw_proxy_stateless_branch(const struct stw_proxy_options *options,
+	const struct stw_msg *request, char buffer[STW_BRANCH_MAX]);
 
-/** The response as it goes upstream: top Via removed; `lines` (may be empty) put behind the last header field. */
+/** The response as it goes upstream: top Via removed; `lines` (may be empty) put behind the last
+ * header field. */
 int stw_relay_build(const struct stw_msg *response, struct stw_str lines, struct stw_arena *arena,
-		    struct stw_slices *ret);
+	struct stw_slices *ret);
 
 /* ---- response context, §16.7–16.10 --------------------------------------------------------- */
 
 enum stw_proxy_action_kind {
 	STW_PROXY_NOTHING,
-	STW_PROXY_START,        /* open branch `branch` to `target`, with `max_breadth` */
-	STW_PROXY_CANCEL,       /* CANCEL branch `branch` with `lines` (Reason), now: a 1xx has been seen */
-	STW_PROXY_TIMER_C,      /* (re)start Timer C of branch `branch` */
-	STW_PROXY_RELAY,        /* send `response` upstream, `lines` added (merged challenges, contacts) */
-	STW_PROXY_ANSWER,       /* answer with our own `cause`, `lines` added */
-	STW_PROXY_ABANDON,      /* non-INVITE: the server transaction ends without a response */
-	STW_PROXY_FINISHED,     /* nothing will follow but late 2xx; free when the branches have ended */
+	STW_PROXY_START,   /* open branch `branch` to `target`, with `max_breadth` */
+	STW_PROXY_CANCEL,  /* CANCEL branch `branch` with `lines` (Reason), now: a 1xx has been seen
+			    */
+	STW_PROXY_TIMER_C, /* (re)start Timer C of branch `branch` */
+	STW_PROXY_RELAY, /* send `response` upstream, `lines` added (merged challenges, contacts) */
+	STW_PROXY_ANSWER,   /* answer with our own `cause`, `lines` added */
+	STW_PROXY_ABANDON,  /* non-INVITE: the server transaction ends without a response */
+	STW_PROXY_FINISHED, /* nothing will follow but late 2xx; free when the branches have ended
+			     */
 };
 
 struct stw_proxy_action {
 	enum stw_proxy_action_kind kind;
 	unsigned branch;
-	const struct stw_proxy_target *target;  /* START */
-	uint32_t max_breadth;                   /* START */
-	const struct stw_msg *response;         /* RELAY: the event's, or one the context has kept */
-	const struct stw_cause *cause;          /* ANSWER; RELAY: why this one was chosen, may be NULL */
-	struct stw_str lines;                   /* whole header lines, or empty; the context's */
+	const struct stw_proxy_target *target; /* START */
+	uint32_t max_breadth;                  /* START */
+	const struct stw_msg *response;        /* RELAY: the event's, or one the context has kept */
+	const struct stw_cause *cause; /* ANSWER; RELAY: why this one was chosen, may be NULL */
+	struct stw_str lines;          /* whole header lines, or empty; the context's */
 };
 
 struct stw_response_context;
 
 /** `request` must outlive the context (it is kept by the stack). @return 0, -ENOMEM */
 int stw_response_context_new(const struct stw_proxy_options *options, const struct stw_msg *request,
-			     struct stw_response_context **ret);
-/** Add a group of targets (copied). They are ordered by q behind what is there; duplicates by URI are dropped.
+	struct stw_response_context **ret);
+/** Add a group of targets (copied). They are ordered by q behind what is there; duplicates by URI
+ * are dropped.
  *  @return 0; -ENOBUFS over max_branches; -ENOMEM */
-int stw_response_context_add(struct stw_response_context *context, const struct stw_proxy_target *targets, unsigned n);
+int stw_response_context_add(
+	struct stw_response_context *context, const struct stw_proxy_target *targets, unsigned n);
 /** Begin, or go on with targets added later. P13: 440 may come out. */
 void stw_response_context_start(struct stw_response_context *context);
 /** Row of (c) c1 for a response of a branch. Finals that are to be kept are copied. */
-void stw_response_context_response(struct stw_response_context *context, unsigned branch,
-				   const struct stw_msg *response);
+void stw_response_context_response(
+	struct stw_response_context *context, unsigned branch, const struct stw_msg *response);
 /** Timer B or F of a branch. */
 void stw_response_context_timeout(struct stw_response_context *context, unsigned branch);
-/** The branch could not be sent, or its transport failed: S503 or the given cause's code (500, 504, 480). */
-void stw_response_context_failed(struct stw_response_context *context, unsigned branch,
-				 const struct stw_cause *cause);
+/** The branch could not be sent, or its transport failed: S503 or the given cause's code (500, 504,
+ * 480). */
+void stw_response_context_failed(
+	struct stw_response_context *context, unsigned branch, const struct stw_cause *cause);
 /** Timer C of a branch fired. */
 void stw_response_context_timer_c(struct stw_response_context *context, unsigned branch);
-/** The no-answer timer (call.ring_timeout) or the INVITE's Expires: end all pending branches; 408. */
+/** The no-answer timer (call.ring_timeout) or the INVITE's Expires: end all pending branches; 408.
+ */
 void stw_response_context_no_answer(struct stw_response_context *context);
 /** The time in Expires of the INVITE ran out: as no_answer, and nothing new is tried. */
 void stw_response_context_expired(struct stw_response_context *context);
 /** While held (a queue that waits for an agent) no final response is decided; `false` goes on. */
 void stw_response_context_hold(struct stw_response_context *context, bool held);
-/** Non-INVITE shortly before 64*T1 of its arrival: answer from what is stored, if anything (RFC 4321 §1.5). */
+/** Non-INVITE shortly before 64*T1 of its arrival: answer from what is stored, if anything (RFC
+ * 4321 §1.5). */
 void stw_response_context_give_up_silent(struct stw_response_context *context);
 /** CANCEL from upstream; `reason_lines` of the CANCEL are copied to those that go down. */
 void stw_response_context_cancel(struct stw_response_context *context, struct stw_str reason_lines);

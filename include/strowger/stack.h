@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file
- * stack: the seam that joins the layers. Bytes and the time go in; the layers run; their actions are
- * performed through stw_io_ops; requests that belong to no transaction go up to the core of the server.
+ * stack: the seam that joins the layers. Bytes and the time go in; the layers run; their actions
+ * are performed through stw_io_ops; requests that belong to no transaction go up to the core of the
+ * server.
  *
- * One thread owns one stack. A batch is: stw_stack_begin(), events and timers, (io flush), stw_stack_end().
+ * One thread owns one stack. A batch is: stw_stack_begin(), events and timers, (io flush),
+ * stw_stack_end().
  */
 #ifndef STROWGER_STACK_H
 #define STROWGER_STACK_H
@@ -34,8 +36,8 @@ struct stw_fact {
 /** Why a request is refused, and what decided. Text lives until the request is answered. */
 struct stw_refusal {
 	const struct stw_cause *cause;
-	struct stw_str headers;                 /* lines the response carries: challenges, Allow, Unsupported */
-	const char *option;                     /* configuration option that decided, NULL: none */
+	struct stw_str headers; /* lines the response carries: challenges, Allow, Unsupported */
+	const char *option;     /* configuration option that decided, NULL: none */
 	struct stw_fact facts[STW_FACTS_MAX];
 	unsigned fact_count;
 };
@@ -43,42 +45,46 @@ struct stw_refusal {
 void stw_refusal_fact(struct stw_refusal *refusal, const char *key, struct stw_str value);
 
 enum stw_note_kind {
-	STW_NOTE_REQUEST_IN,            /* a request arrived (not a retransmission) */
-	STW_NOTE_REQUEST_OUT,           /* a request was sent: forwarded, ACK or CANCEL */
+	STW_NOTE_REQUEST_IN,  /* a request arrived (not a retransmission) */
+	STW_NOTE_REQUEST_OUT, /* a request was sent: forwarded, ACK or CANCEL */
 	STW_NOTE_RESPONSE_IN,
-	STW_NOTE_RESPONSE_OUT,          /* relayed (cause NULL or why chosen) or our own (cause set) */
-	STW_NOTE_TIMEOUT,               /* a transaction ended without an answer; cause */
-	STW_NOTE_FAILURE,               /* could not be sent; cause */
-	STW_NOTE_DROPPED,               /* dropped without an answer; cause */
-	STW_NOTE_RETRANSMISSION,        /* absorbed */
+	STW_NOTE_RESPONSE_OUT,   /* relayed (cause NULL or why chosen) or our own (cause set) */
+	STW_NOTE_TIMEOUT,        /* a transaction ended without an answer; cause */
+	STW_NOTE_FAILURE,        /* could not be sent; cause */
+	STW_NOTE_DROPPED,        /* dropped without an answer; cause */
+	STW_NOTE_RETRANSMISSION, /* absorbed */
 };
 
-/** Something that happened, for the decision record and the counters. Borrowed: valid during the call. */
+/** Something that happened, for the decision record and the counters. Borrowed: valid during the
+ * call. */
 struct stw_note {
 	enum stw_note_kind kind;
 	struct stw_now now;
-	const struct stw_hop *hop;              /* the peer; may be NULL */
-	const struct stw_msg *msg;              /* the message that names the call; may be NULL for DROPPED */
+	const struct stw_hop *hop; /* the peer; may be NULL */
+	const struct stw_msg *msg; /* the message that names the call; may be NULL for DROPPED */
 	enum stw_method method;
 	struct stw_str method_name;
-	unsigned code;                          /* responses */
+	unsigned code; /* responses */
 	struct stw_str phrase;
 	const struct stw_cause *cause;
-	const struct stw_refusal *refusal;      /* facts and option of an own response; may be NULL */
-	bool relayed;                           /* RESPONSE_OUT: passed on, not made by us */
-	struct stw_str uri;                     /* REQUEST_OUT: Request-URI of the branch */
+	const struct stw_refusal *refusal; /* facts and option of an own response; may be NULL */
+	bool relayed;                      /* RESPONSE_OUT: passed on, not made by us */
+	struct stw_str uri;                /* REQUEST_OUT: Request-URI of the branch */
 };
 
 /* ---- what the server above provides ------------------------------------------------------- */
 
 struct stw_core_ops {
-	/** A request that passed the common front and matches no transaction (ACK for a 2xx and a CANCEL
-	 *  without transaction included: they are never answered). The core answers, waits or forwards. */
+	/** A request that passed the common front and matches no transaction (ACK for a 2xx and a
+	 * CANCEL without transaction included: they are never answered). The core answers, waits or
+	 * forwards. */
 	void (*request)(void *core, struct stw_request *request);
-	/** Row F12: NULL, or why new work is refused now (maintenance, overload), with whole header lines
-	 *  (Retry-After) that outlive the call. May be NULL. */
-	const struct stw_cause *(*admit)(void *core, const struct stw_msg *request, struct stw_str *ret_headers);
-	/** A request that waited ends (all its transactions are over); forget `request->user`. May be NULL. */
+	/** Row F12: NULL, or why new work is refused now (maintenance, overload), with whole header
+	 * lines (Retry-After) that outlive the call. May be NULL. */
+	const struct stw_cause *(*admit)(
+		void *core, const struct stw_msg *request, struct stw_str *ret_headers);
+	/** A request that waited ends (all its transactions are over); forget `request->user`. May
+	 * be NULL. */
 	void (*done)(void *core, struct stw_request *request);
 	/** For the decision record. May be NULL. */
 	void (*note)(void *core, const struct stw_note *note);
@@ -89,18 +95,19 @@ struct stw_stack_options {
 	void *io_user;
 	const struct stw_core_ops *core;
 	void *core_user;
-	const struct stw_listeners *listeners;          /* must outlive the stack */
-	struct stw_addr local_addrs[16];                /* of this machine, for wildcard listeners */
+	const struct stw_listeners *listeners; /* must outlive the stack */
+	struct stw_addr local_addrs[16];       /* of this machine, for wildcard listeners */
 	unsigned local_addr_count;
-	struct stw_hash_key key;                        /* tags, loop detection, Record-Route marks */
+	struct stw_hash_key key; /* tags, loop detection, Record-Route marks */
 	uint64_t seed;
 	struct stw_flow_limits flows;
 	uint32_t max_transactions;
 	bool udp_oversize_tcp;
-	struct stw_proxy_options proxy;                 /* listeners and key are filled by the stack */
+	struct stw_proxy_options proxy; /* listeners and key are filled by the stack */
 };
 
-int stw_stack_new(const struct stw_stack_options *options, struct stw_now now, struct stw_stack **ret);
+int stw_stack_new(
+	const struct stw_stack_options *options, struct stw_now now, struct stw_stack **ret);
 /** Live options: message limits, proxy options. Takes effect with the next message. */
 void stw_stack_reconfigure(struct stw_stack *stack, const struct stw_stack_options *options);
 void stw_stack_begin(struct stw_stack *stack, struct stw_now now);
@@ -122,18 +129,19 @@ struct stw_stack *stw_stack_free(struct stw_stack *stack);
 
 /* ---- a request in hand ----------------------------------------------------------------------- */
 
-/** A request on its way through the server. Members are read by the core; it may change only `user` and `row`. */
+/** A request on its way through the server. Members are read by the core; it may change only `user`
+ * and `row`. */
 struct stw_request {
 	struct stw_stack *stack;
-	struct stw_msg *msg;            /* borrowed from the batch until kept */
-	struct stw_hop source;          /* where it came from: never taken from the message */
+	struct stw_msg *msg;   /* borrowed from the batch until kept */
+	struct stw_hop source; /* where it came from: never taken from the message */
 	struct stw_via_stamp stamp;
-	struct stw_arena arena;         /* text that lives as long as the request */
-	struct stw_proxy_routing routing;       /* filled by stw_request_preprocess() */
-	struct stw_tx *tx;              /* server transaction, NULL: stateless so far */
-	void *user;                     /* the core's */
-	unsigned row;                   /* where the core's list of checks goes on after a wait */
-	bool answered;                  /* a final response was given */
+	struct stw_arena arena;           /* text that lives as long as the request */
+	struct stw_proxy_routing routing; /* filled by stw_request_preprocess() */
+	struct stw_tx *tx;                /* server transaction, NULL: stateless so far */
+	void *user;                       /* the core's */
+	unsigned row;                     /* where the core's list of checks goes on after a wait */
+	bool answered;                    /* a final response was given */
 };
 
 struct stw_now stw_request_now(const struct stw_request *request);
@@ -143,26 +151,31 @@ const struct stw_cause *stw_request_validate(struct stw_request *request, struct
 /** Row P8, fills `routing`. NULL: pass. */
 const struct stw_cause *stw_request_preprocess(struct stw_request *request);
 
-/** Answer with the refusal's cause. Stateless when the request has no transaction (a challenge, a fault);
- *  ACK is never answered: it is dropped with the cause noted. */
+/** Answer with the refusal's cause. Stateless when the request has no transaction (a challenge, a
+ * fault); ACK is never answered: it is dropped with the cause noted. */
 void stw_request_refuse(struct stw_request *request, const struct stw_refusal *refusal);
 
 /** A response that is no refusal: 200 to REGISTER, OPTIONS … `headers` are whole lines. */
 void stw_request_respond(struct stw_request *request, unsigned code, struct stw_str headers,
-			 const struct stw_cause *cause);
+	const struct stw_cause *cause);
 
-/** Keep the request and make its server transaction: the core will answer later. @return 0; -ENOMEM; -ENOBUFS */
+/** Keep the request and make its server transaction: the core will answer later. @return 0;
+ * -ENOMEM; -ENOBUFS */
 int stw_request_wait(struct stw_request *request);
 
 struct stw_proxy_job {
-	const struct stw_proxy_target *targets; /* copied; n 0: by Route or Request-URI as they are */
+	const struct stw_proxy_target
+		*targets; /* copied; n 0: by Route or Request-URI as they are */
 	unsigned n;
-	uint32_t ring_timeout_ms;               /* 0: none; INVITE only */
+	uint32_t ring_timeout_ms; /* 0: none; INVITE only */
 };
-/** P14: make the server transaction, send 100 to an INVITE, open branches. Answers by itself from here on. */
+/** P14: make the server transaction, send 100 to an INVITE, open branches. Answers by itself from
+ * here on. */
 void stw_request_proxy(struct stw_request *request, const struct stw_proxy_job *job);
-/** ACK and unmatched CANCEL: forward once without state to one target (NULL: by Route or Request-URI). */
-void stw_request_forward_stateless(struct stw_request *request, const struct stw_proxy_target *target);
+/** ACK and unmatched CANCEL: forward once without state to one target (NULL: by Route or
+ * Request-URI). */
+void stw_request_forward_stateless(
+	struct stw_request *request, const struct stw_proxy_target *target);
 /** Drop without an answer; the cause is noted. */
 void stw_request_drop(struct stw_request *request, const struct stw_cause *cause);
 

@@ -31,10 +31,10 @@ uint16_t stw_transport_default_port(enum stw_transport transport);
 
 /** An IP address and port. IPv4 uses the first 4 bytes; the rest is zero, so memcmp compares. */
 struct stw_addr {
-	uint8_t family;         /* 4, 6; 0: none */
+	uint8_t family; /* 4, 6; 0: none */
 	uint8_t ip[16];
-	uint16_t port;          /* host order */
-	uint32_t scope;         /* IPv6 link-local only */
+	uint16_t port;  /* host order */
+	uint32_t scope; /* IPv6 link-local only */
 };
 
 #define STW_ADDR_TEXT_MAX 64
@@ -60,9 +60,9 @@ struct stw_str stw_addr_text(const struct stw_addr *addr, char buffer[STW_ADDR_T
 /** A socket we receive on. */
 struct stw_listener {
 	enum stw_transport transport;
-	struct stw_addr bind;           /* port is the real one, also when 0 was asked */
-	struct stw_str advertise;       /* host we name in Via and Record-Route; empty: the address */
-	uint16_t advertise_port;        /* 0: bind.port */
+	struct stw_addr bind;     /* port is the real one, also when 0 was asked */
+	struct stw_str advertise; /* host we name in Via and Record-Route; empty: the address */
+	uint16_t advertise_port;  /* 0: bind.port */
 };
 
 struct stw_listeners {
@@ -74,7 +74,7 @@ struct stw_listeners {
 struct stw_flow_id {
 	uint16_t worker;
 	uint32_t slot;
-	uint32_t generation;            /* 0: no flow */
+	uint32_t generation; /* 0: no flow */
 };
 
 static inline bool stw_flow_id_set(struct stw_flow_id id)
@@ -87,18 +87,21 @@ bool stw_flow_id_equal(struct stw_flow_id a, struct stw_flow_id b);
 struct stw_hop {
 	enum stw_transport transport;
 	struct stw_addr remote;
-	struct stw_addr local;          /* received: the address it was sent to. sending: family 0 = any */
-	uint16_t listener;              /* index */
-	struct stw_flow_id flow;        /* streams; not set: to be opened */
+	struct stw_addr local;   /* received: the address it was sent to. sending: family 0 = any */
+	uint16_t listener;       /* index */
+	struct stw_flow_id flow; /* streams; not set: to be opened */
 };
 
-/** Which listener sends to an address: same transport, same family; prefers `like` when it fits. -ENOENT */
+/** Which listener sends to an address: same transport, same family; prefers `like` when it fits.
+ * -ENOENT */
 int stw_listener_for(const struct stw_listeners *listeners, enum stw_transport transport,
-		     const struct stw_addr *remote, int like);
-/** host:port that we name for a listener: advertise, else `local` if known, else bind. IPv6 in brackets. */
-struct stw_str stw_listener_sent_by(const struct stw_listener *listener, const struct stw_addr *local,
-				    char *buffer, size_t size);
-/** Is host[:port] of a URI or Via one of our listeners (address owned or advertised)? port 0 means default. */
+	const struct stw_addr *remote, int like);
+/** host:port that we name for a listener: advertise, else `local` if known, else bind. IPv6 in
+ * brackets. */
+struct stw_str stw_listener_sent_by(const struct stw_listener *listener,
+	const struct stw_addr *local, char *buffer, size_t size);
+/** Is host[:port] of a URI or Via one of our listeners (address owned or advertised)? port 0 means
+ * default. */
 bool stw_listeners_own(const struct stw_listeners *listeners, struct stw_str host, uint16_t port);
 /** The local addresses of this machine that a wildcard listener owns; set once by the owner. */
 void stw_listeners_set_local(const struct stw_addr *addrs, unsigned n);
@@ -108,68 +111,76 @@ void stw_listeners_set_local(const struct stw_addr *addrs, unsigned n);
 /** What the receiving side adds to the top Via: RFC 3261 §18.2.1, RFC 3581 §4. */
 struct stw_via_stamp {
 	char received_text[STW_ADDR_TEXT_MAX];
-	struct stw_str received;        /* empty: sent-by is the source address and there is no rport */
-	uint16_t rport;                 /* 0: rport was not asked */
+	struct stw_str received; /* empty: sent-by is the source address and there is no rport */
+	uint16_t rport;          /* 0: rport was not asked */
 };
 
-void stw_via_stamp(const struct stw_via *via, const struct stw_addr *source, struct stw_via_stamp *ret);
-/** The same as a splice of the request that is forwarded. `arena` keeps the text. @return 0, -ENOMEM */
-int stw_via_stamp_edit(struct stw_edit *edit, const struct stw_via_stamp *stamp, struct stw_arena *arena);
+void stw_via_stamp(
+	const struct stw_via *via, const struct stw_addr *source, struct stw_via_stamp *ret);
+/** The same as a splice of the request that is forwarded. `arena` keeps the text. @return 0,
+ * -ENOMEM */
+int stw_via_stamp_edit(
+	struct stw_edit *edit, const struct stw_via_stamp *stamp, struct stw_arena *arena);
 
 /**
- * Where the response to a request goes, §18.2.2 and RFC 3581 §4. Streams: the flow it came on; when that is
- * gone (source->flow cleared by the caller), the received address and the port of sent-by. Datagrams: maddr,
- * or received/rport.
- * A response we relay goes by its (now top) Via, read with the same rules from `via` alone when source is NULL.
+ * Where the response to a request goes, §18.2.2 and RFC 3581 §4. Streams: the flow it came on; when
+ * that is gone (source->flow cleared by the caller), the received address and the port of sent-by.
+ * Datagrams: maddr, or received/rport. A response we relay goes by its (now top) Via, read with the
+ * same rules from `via` alone when source is NULL.
  * @return 0; -EBADMSG when the Via names no usable address (host name: -ENOENT, resolve it)
  */
-int stw_response_target(const struct stw_via *via, const struct stw_hop *source, struct stw_hop *ret);
+int stw_response_target(
+	const struct stw_via *via, const struct stw_hop *source, struct stw_hop *ret);
 
 /* ---- where a request goes: RFC 3263, numeric hosts and A/AAAA here ----------------------- */
 
 struct stw_target {
 	enum stw_transport transport;
-	struct stw_str host;            /* borrowed from the URI; maddr when given */
+	struct stw_str host; /* borrowed from the URI; maddr when given */
 	enum stw_host_kind host_kind;
 	uint16_t port;
-	bool need_resolve;              /* host is a name */
-	struct stw_addr addr;           /* when numeric */
+	bool need_resolve;    /* host is a name */
+	struct stw_addr addr; /* when numeric */
 };
 
-/** transport=, maddr=, port and defaults of a sip, sips URI. @return 0; -ENOTSUP transport or scheme; -EBADMSG */
+/** transport=, maddr=, port and defaults of a sip, sips URI. @return 0; -ENOTSUP transport or
+ * scheme; -EBADMSG */
 int stw_target_from_uri(const struct stw_uri *uri, struct stw_target *ret);
 /** Above this size a UDP request goes by a congestion controlled transport, §18.1.1. */
 #define STW_UDP_REQUEST_BYTES_MAX 1300
 
-/* ---- events from the outside, operations to the outside --------------------------------------- */
+/* ---- events from the outside, operations to the outside ---------------------------------------
+ */
 
 enum stw_io_event_kind {
-	STW_IO_DATAGRAM,        /* hop, data, len */
-	STW_IO_OPENED,          /* hop: accepted (incoming) or connected */
-	STW_IO_BYTES,           /* hop (flow set), data, len */
-	STW_IO_CLOSED,          /* hop; error: 0 orderly, else errno of connect, read or write */
-	STW_IO_SEND_FAILED,     /* hop without flow; error: a datagram was refused (ICMP) */
-	STW_IO_RESOLVED,        /* query, addrs, addr_count; error: 0, -ENOENT (no such name), -ETIMEDOUT, -EIO */
-	STW_IO_WOKEN,           /* another thread called stw_io_wake */
+	STW_IO_DATAGRAM,    /* hop, data, len */
+	STW_IO_OPENED,      /* hop: accepted (incoming) or connected */
+	STW_IO_BYTES,       /* hop (flow set), data, len */
+	STW_IO_CLOSED,      /* hop; error: 0 orderly, else errno of connect, read or write */
+	STW_IO_SEND_FAILED, /* hop without flow; error: a datagram was refused (ICMP) */
+	STW_IO_RESOLVED, /* query, addrs, addr_count; error: 0, -ENOENT (no such name), -ETIMEDOUT,
+			    -EIO */
+	STW_IO_WOKEN,    /* another thread called stw_io_wake */
 };
 
 struct stw_io_event {
 	enum stw_io_event_kind kind;
-	bool incoming;                  /* OPENED: they connected to us */
+	bool incoming; /* OPENED: they connected to us */
 	int error;
 	struct stw_hop hop;
-	const char *data;               /* valid until the next poll */
+	const char *data; /* valid until the next poll */
 	size_t len;
 	uint64_t query;
-	const struct stw_addr *addrs;   /* port not set */
+	const struct stw_addr *addrs; /* port not set */
 	unsigned addr_count;
 };
 
 /** What the layers may ask of the world. Performed by lib/io, or by a simulation. */
 struct stw_io_ops {
-	/** Datagram, or bytes on an open (or opening) flow. The slices are valid until the end of the
-	 *  current batch (stw_stack_end); whoever keeps them longer copies them.
-	 *  @return 0; -ENOTCONN the flow is gone; -ENOBUFS the peer reads too slowly (the flow is closed) */
+	/** Datagram, or bytes on an open (or opening) flow. The slices are valid until the end of
+	 * the current batch (stw_stack_end); whoever keeps them longer copies them.
+	 *  @return 0; -ENOTCONN the flow is gone; -ENOBUFS the peer reads too slowly (the flow is
+	 * closed) */
 	int (*send)(void *io, const struct stw_hop *hop, struct stw_slices slices);
 	/** Connect; answers with OPENED or CLOSED. @return 0, -ENOBUFS, -errno */
 	int (*open)(void *io, const struct stw_hop *hop, struct stw_flow_id *ret);
@@ -179,13 +190,14 @@ struct stw_io_ops {
 	int (*resolve)(void *io, struct stw_str name, uint64_t query);
 };
 
-/* ---- flows: connections as the layers see them ------------------------------------------------- */
+/* ---- flows: connections as the layers see them -------------------------------------------------
+ */
 
 struct stw_flow_limits {
-	unsigned max_flows;             /* in all */
-	unsigned max_per_source;        /* opened to us, per IP address */
-	uint32_t idle_ms;               /* close when nothing was received or sent for so long; 0: never */
-	uint32_t message_ms;            /* a message begun must be complete within; 0: no limit */
+	unsigned max_flows;      /* in all */
+	unsigned max_per_source; /* opened to us, per IP address */
+	uint32_t idle_ms;        /* close when nothing was received or sent for so long; 0: never */
+	uint32_t message_ms;     /* a message begun must be complete within; 0: no limit */
 	struct stw_msg_limits message;
 };
 
@@ -194,18 +206,20 @@ struct stw_flows;
 /** Timers of flows have this kind range; `owner` is the flow. */
 #define STW_TIMER_FLOW 100
 
-int stw_flows_new(const struct stw_flow_limits *limits, struct stw_wheel *wheel, struct stw_hash_key key,
-		  struct stw_flows **ret);
+int stw_flows_new(const struct stw_flow_limits *limits, struct stw_wheel *wheel,
+	struct stw_hash_key key, struct stw_flows **ret);
 /** Which limit a further flow would pass: flow_limit or flow_limit_source; NULL: none. */
-const struct stw_cause *stw_flows_refusal(const struct stw_flows *flows,
-					  const struct stw_addr *remote, bool incoming);
-/** OPENED. @return 0; -ENOBUFS: over a limit (stw_flows_refusal), the caller closes it; -ENOMEM likewise */
-int stw_flows_opened(struct stw_flows *flows, const struct stw_hop *hop, bool incoming, struct stw_now now);
+const struct stw_cause *stw_flows_refusal(
+	const struct stw_flows *flows, const struct stw_addr *remote, bool incoming);
+/** OPENED. @return 0; -ENOBUFS: over a limit (stw_flows_refusal), the caller closes it; -ENOMEM
+ * likewise */
+int stw_flows_opened(
+	struct stw_flows *flows, const struct stw_hop *hop, bool incoming, struct stw_now now);
 /** An outgoing flow was asked for and is opening; later requests to the same hop reuse it. */
 int stw_flows_opening(struct stw_flows *flows, const struct stw_hop *hop, struct stw_now now);
 /** Flow to this transport and address, open or opening. @return 0, -ENOENT */
 int stw_flows_find(const struct stw_flows *flows, enum stw_transport transport,
-		   const struct stw_addr *remote, struct stw_flow_id *ret);
+	const struct stw_addr *remote, struct stw_flow_id *ret);
 /** Still there? Fills transport, remote, local and listener when so. */
 bool stw_flows_hop(const struct stw_flows *flows, struct stw_flow_id id, struct stw_hop *ret);
 /** Something was sent on it: idle time starts anew. */
@@ -216,17 +230,17 @@ void stw_flows_sent(struct stw_flows *flows, struct stw_flow_id id, struct stw_n
  *         stw_flows_next()
  */
 int stw_flows_bytes(struct stw_flows *flows, struct stw_flow_id id, const char *data, size_t len,
-		    struct stw_now now);
+	struct stw_now now);
 /** Next frame of the flow; `ret_data` is valid until the next call for this flow. MORE: nothing.
  *  BROKEN comes once; the caller answers, closes, and calls stw_flows_closed(). */
-struct stw_frame stw_flows_next(struct stw_flows *flows, struct stw_flow_id id, const char **ret_data,
-				struct stw_now now);
+struct stw_frame stw_flows_next(
+	struct stw_flows *flows, struct stw_flow_id id, const char **ret_data, struct stw_now now);
 /** CLOSED, or closed by us. */
 void stw_flows_closed(struct stw_flows *flows, struct stw_flow_id id);
-/** A flow timer expired: true when the flow is to be closed now; `ret` names it, `ret_half` whether half a
- *  message was waiting. */
+/** A flow timer expired: true when the flow is to be closed now; `ret` names it, `ret_half` whether
+ * half a message was waiting. */
 bool stw_flows_timer(struct stw_flows *flows, struct stw_timer *timer, struct stw_now now,
-		     struct stw_flow_id *ret, bool *ret_half);
+	struct stw_flow_id *ret, bool *ret_half);
 unsigned stw_flows_count(const struct stw_flows *flows);
 struct stw_flows *stw_flows_free(struct stw_flows *flows);
 

@@ -9,7 +9,7 @@
 #include <sys/epoll.h>
 
 #define DNS_TRIES      3
-#define DNS_PARTS      7 /* of the time: each try waits twice as long as the one before, 1 + 2 + 4 */
+#define DNS_PARTS      7 /* of the time: each try waits twice as long as the last, 1 + 2 + 4 */
 #define DNS_READ_BYTES (1 << 20)
 #define DNS_NAME_BYTES 256 /* RFC 1035 §2.3.4, with NUL */
 

@@ -23,8 +23,9 @@
 #define FAILURES_MAX      64        /* SEND_FAILED kept until the next poll */
 #define QUERIES_MAX       1024      /* names being resolved */
 #define QUERY_ADDRS_MAX   16
-#define LINGER_MS         5000 /* a flow we closed may take so long to be flushed and closed by the peer \
-				*/
+#define LINGER_MS                                                                                  \
+	5000 /* a flow we closed may take so long to be flushed and closed by the peer             \
+	      */
 #define LINGER_BYTES    (256 << 10) /* and may send so much more */
 #define ACCEPT_PAUSE_MS 100
 

@@ -58,7 +58,8 @@ static void top_via_write(
 	stw_write_text(writer, "\r\n");
 }
 
-/* The values below the top one are copied by the line, so that a list of short ones does not grow in the answer. */
+/* The values below the top one are copied by the line, so that a list of short ones does not grow
+ * in the answer. */
 static void vias_write(struct stw_writer *writer, const struct stw_response *response)
 {
 	const struct stw_msg *request = response->request;

@@ -12,11 +12,16 @@ static struct stw_stack *branch_stack(const struct branch *branch)
 	return branch->box->request.stack;
 }
 
-static void branch_note(struct branch *branch, enum stw_note_kind kind, const struct stw_cause *cause,
-			struct stw_str method)
+static void branch_note(struct branch *branch, enum stw_note_kind kind,
+	const struct stw_cause *cause, struct stw_str method)
 {
-	struct stw_note note = { .kind = kind, .hop = &branch->hop, .msg = branch->box->request.msg, .cause = cause,
-		.method = branch->box->request.msg->method, .method_name = method, .uri = branch->target.uri };
+	struct stw_note note = { .kind = kind,
+		.hop = &branch->hop,
+		.msg = branch->box->request.msg,
+		.cause = cause,
+		.method = branch->box->request.msg->method,
+		.method_name = method,
+		.uri = branch->target.uri };
 
 	if (!note.method_name.len)
 		note.method_name = stw_msg_method_name(note.msg);
@@ -83,31 +88,37 @@ static int branch_record_route(struct branch *branch, struct stw_str sent_by, st
 {
 	struct stw_request *request = &branch->box->request;
 	struct stw_record_route_side in = { .transport = request->source.transport };
-	struct stw_record_route_side out = { .transport = branch->hop.transport, .sent_by = sent_by };
+	struct stw_record_route_side out = { .transport = branch->hop.transport,
+		.sent_by = sent_by };
 	char buffer[300];
 
 	*ret = STW_STR_NONE;
 	if (!branch_records_route(request->msg))
 		return 0;
 	in.sent_by = stack_sent_by(request->stack, &request->source, buffer, sizeof(buffer));
-	return stw_record_route_write(&request->stack->options.proxy, request->msg, &in, &out, &request->arena, ret);
+	return stw_record_route_write(
+		&request->stack->options.proxy, request->msg, &in, &out, &request->arena, ret);
 }
 
 /* The request for branch->hop, with our Via; `branch_id` names the transaction. */
 static int branch_build(struct branch *branch, struct stw_str branch_id)
 {
 	struct stw_request *request = &branch->box->request;
-	struct stw_forward_options options = { .proxy = &request->stack->options.proxy, .request = request->msg,
-		.routing = &request->routing, .target = &branch->target, .stamp = &request->stamp,
+	struct stw_forward_options options = { .proxy = &request->stack->options.proxy,
+		.request = request->msg,
+		.routing = &request->routing,
+		.target = &branch->target,
+		.stamp = &request->stamp,
 		.max_breadth = branch->max_breadth };
 	struct stw_str name = stw_transport_name(branch->hop.transport);
 	char buffer[300];
-	struct stw_str sent_by = stack_sent_by(request->stack, &branch->hop, buffer, sizeof(buffer));
+	struct stw_str sent_by =
+		stack_sent_by(request->stack, &branch->hop, buffer, sizeof(buffer));
 	int err;
 
-	err = stw_arena_printf(&request->arena, &options.via, "SIP/2.0/%.*s %.*s%s;branch=%.*s", STW_STR_ARG(name),
-		STW_STR_ARG(sent_by), branch->hop.transport == STW_TRANSPORT_UDP ? ";rport" : "",
-		STW_STR_ARG(branch_id));
+	err = stw_arena_printf(&request->arena, &options.via, "SIP/2.0/%.*s %.*s%s;branch=%.*s",
+		STW_STR_ARG(name), STW_STR_ARG(sent_by),
+		branch->hop.transport == STW_TRANSPORT_UDP ? ";rport" : "", STW_STR_ARG(branch_id));
 	if (err == 0)
 		err = branch_record_route(branch, sent_by, &options.record_route);
 	if (err == 0)
@@ -139,7 +150,8 @@ static int branch_fall_back(struct branch *branch)
 	err = branch_build(branch, branch->tx->branch);
 	if (err < 0)
 		return err;
-	branch_tx_actions(branch, branch->tx, stw_tx_resend(branch->tx, branch->sent, false, stack->now), NULL);
+	branch_tx_actions(branch, branch->tx,
+		stw_tx_resend(branch->tx, branch->sent, false, stack->now), NULL);
 	return 0;
 }
 
@@ -175,16 +187,16 @@ static bool branch_finds_open_flow(const struct branch *branch)
 	return true;
 }
 
-/* A request that is too large for a datagram goes by TCP if we have it (§18.1.1). Not without a transaction:
- * nothing would notice that TCP did not take it. */
+/* A request that is too large for a datagram goes by TCP if we have it (§18.1.1). Not without a
+ * transaction: nothing would notice that TCP did not take it. */
 static bool branch_goes_large(struct branch *branch)
 {
 	struct stw_stack *stack = branch_stack(branch);
 	struct stw_hop hop = branch->hop;
 
 	if (branch->hop.transport != STW_TRANSPORT_UDP || !stack->options.udp_oversize_tcp ||
-	    branch->target.has_hop || branch->tcp_tried || branch->stateless ||
-	    stw_slices_bytes(branch->sent) <= STW_UDP_REQUEST_BYTES_MAX)
+		branch->target.has_hop || branch->tcp_tried || branch->stateless ||
+		stw_slices_bytes(branch->sent) <= STW_UDP_REQUEST_BYTES_MAX)
 		return false;
 	hop.transport = STW_TRANSPORT_TCP;
 	if (stack_choose_listener(stack, &branch->box->request.source, &hop) < 0)
@@ -198,13 +210,16 @@ static void branch_open_transaction(struct branch *branch, struct stw_str branch
 {
 	struct stw_stack *stack = branch_stack(branch);
 	const struct stw_msg *msg = branch->box->request.msg;
-	struct stw_tx_client_options options = { .method = msg->method, .method_name = stw_msg_method_name(msg),
-		.branch = branch_id, .request = branch->sent,
+	struct stw_tx_client_options options = { .method = msg->method,
+		.method_name = stw_msg_method_name(msg),
+		.branch = branch_id,
+		.request = branch->sent,
 		.reliable = stw_transport_reliable(branch->hop.transport) };
 	bool may_hang = branch->tcp_tried && !branch_finds_open_flow(branch);
 	unsigned actions;
 
-	if (stw_tx_client_new(stack->transactions, &options, stack->now, &branch->tx, &actions) < 0) {
+	if (stw_tx_client_new(stack->transactions, &options, stack->now, &branch->tx, &actions) <
+		0) {
 		branch->tx = NULL;
 		branch_fail(branch, &stw_cause_out_of_memory);
 		return;
@@ -214,11 +229,12 @@ static void branch_open_transaction(struct branch *branch, struct stw_str branch
 	branch_note(branch, STW_NOTE_REQUEST_OUT, NULL, STW_STR_NONE);
 	branch_tx_actions(branch, branch->tx, actions, NULL);
 	if (may_hang && branch_may_fall_back(branch))
-		stw_timer_start(&stack->wheel, &branch->fallback, stack->now.mono_ms + TCP_FALLBACK_MS);
+		stw_timer_start(
+			&stack->wheel, &branch->fallback, stack->now.mono_ms + TCP_FALLBACK_MS);
 }
 
-/* The hop is known: give it a listener, build, and send. A phone that is reached where it came from is reached
- * from where it knows us: its address translation lets nothing else in. */
+/* The hop is known: give it a listener, build, and send. A phone that is reached where it came from
+ * is reached from where it knows us: its address translation lets nothing else in. */
 static void branch_send(struct branch *branch)
 {
 	struct stw_request *request = &branch->box->request;
@@ -231,11 +247,13 @@ static void branch_send(struct branch *branch)
 		return;
 	}
 	if (branch->stateless)
-		id = stw_proxy_stateless_branch(&request->stack->options.proxy, request->msg, buffer);
+		id = stw_proxy_stateless_branch(
+			&request->stack->options.proxy, request->msg, buffer);
 	else
-		id = stw_proxy_branch(&request->stack->options.proxy, request->msg, &request->routing,
-			&request->stack->random, buffer);
-	if (branch_build(branch, id) < 0 || (branch_goes_large(branch) && branch_build(branch, id) < 0)) {
+		id = stw_proxy_branch(&request->stack->options.proxy, request->msg,
+			&request->routing, &request->stack->random, buffer);
+	if (branch_build(branch, id) < 0 ||
+		(branch_goes_large(branch) && branch_build(branch, id) < 0)) {
 		branch_fail(branch, &stw_cause_out_of_memory);
 		return;
 	}
@@ -264,15 +282,18 @@ static void branch_resolve(struct branch *branch)
 
 	branch->query = ++stack->next_query;
 	branch->state = BRANCH_RESOLVING;
-	if (stack->options.io->resolve(stack->options.io_user, branch->where.host, branch->query) < 0)
+	if (stack->options.io->resolve(stack->options.io_user, branch->where.host, branch->query) <
+		0)
 		branch_fail(branch, &stw_cause_name_timeout);
 }
 
 static void branch_by_uri(struct branch *branch)
 {
 	struct stw_request *request = &branch->box->request;
-	struct stw_forward_options options = { .proxy = &request->stack->options.proxy, .request = request->msg,
-		.routing = &request->routing, .target = &branch->target };
+	struct stw_forward_options options = { .proxy = &request->stack->options.proxy,
+		.request = request->msg,
+		.routing = &request->routing,
+		.target = &branch->target };
 	struct stw_uri uri;
 	int err;
 
@@ -280,7 +301,8 @@ static void branch_by_uri(struct branch *branch)
 	if (err == 0)
 		err = stw_target_from_uri(&uri, &branch->where);
 	if (err < 0) {
-		branch_fail(branch, err == -EBADMSG ? &stw_cause_target_not_unicast : &stw_cause_transport_unsupported);
+		branch_fail(branch, err == -EBADMSG ? &stw_cause_target_not_unicast
+						    : &stw_cause_transport_unsupported);
 		return;
 	}
 	if (branch->where.need_resolve) {
@@ -311,7 +333,8 @@ static void branch_locate(struct branch *branch)
 		branch_send(branch);
 		return;
 	}
-	/* The connection is gone: a Contact that accepts connections is still reached by a new one. */
+	/* The connection is gone: a Contact that accepts connections is still reached by a new one.
+	 */
 	branch->flow_gone = true;
 	branch->target.has_hop = false;
 	if (branch->target.hop_only)
@@ -366,7 +389,8 @@ int branch_start_stateless(struct box *box, const struct stw_proxy_target *targe
 	return 0;
 }
 
-/* ---- answers of the world ---------------------------------------------------------------------- */
+/* ---- answers of the world ----------------------------------------------------------------------
+ */
 
 void branch_resolved(struct stw_stack *stack, const struct stw_io_event *event)
 {
@@ -382,9 +406,11 @@ void branch_resolved(struct stw_stack *stack, const struct stw_io_event *event)
 		return;
 	}
 	for (i = 0; i < event->addr_count && branch->addr_count < BRANCH_ADDRS_MAX; i++) {
-		struct stw_hop probe = { .transport = branch->where.transport, .remote = event->addrs[i] };
+		struct stw_hop probe = { .transport = branch->where.transport,
+			.remote = event->addrs[i] };
 
-		if (stw_addr_is_unicast(&probe.remote) && stack_choose_listener(stack, NULL, &probe) == 0)
+		if (stw_addr_is_unicast(&probe.remote) &&
+			stack_choose_listener(stack, NULL, &probe) == 0)
 			branch->addrs[branch->addr_count++] = event->addrs[i];
 	}
 	if (branch->addr_count)
@@ -392,7 +418,8 @@ void branch_resolved(struct stw_stack *stack, const struct stw_io_event *event)
 	else if (event->addr_count)
 		branch_fail(branch, &stw_cause_no_listener);
 	else
-		branch_fail(branch, event->error == -ENOENT ? &stw_cause_name_not_found : &stw_cause_name_timeout);
+		branch_fail(branch, event->error == -ENOENT ? &stw_cause_name_not_found
+							    : &stw_cause_name_timeout);
 }
 
 void branch_flow_opened(struct stw_stack *stack, struct stw_flow_id flow)
@@ -405,10 +432,11 @@ void branch_flow_opened(struct stw_stack *stack, struct stw_flow_id flow)
 	}
 }
 
-/* A transport error of one branch changes the list: take the concerned ones first. What is sent meanwhile is not
- * concerned: it goes another way. */
-static void branch_each(struct stw_stack *stack, bool (*concerned)(const struct branch *, const struct stw_io_event *),
-			const struct stw_io_event *event)
+/* A transport error of one branch changes the list: take the concerned ones first. What is sent
+ * meanwhile is not concerned: it goes another way. */
+static void branch_each(struct stw_stack *stack,
+	bool (*concerned)(const struct branch *, const struct stw_io_event *),
+	const struct stw_io_event *event)
 {
 	struct branch *branch, *first = NULL, **end = &first;
 
@@ -439,7 +467,8 @@ void branch_flow_closed(struct stw_stack *stack, const struct stw_io_event *even
 static bool branch_waits_at(const struct branch *branch, const struct stw_io_event *event)
 {
 	return branch->tx && branch->state == BRANCH_SENDING && branch->tx->last_code == 0 &&
-	       branch->hop.transport == STW_TRANSPORT_UDP && stw_addr_equal(&branch->hop.remote, &event->hop.remote);
+	       branch->hop.transport == STW_TRANSPORT_UDP &&
+	       stw_addr_equal(&branch->hop.remote, &event->hop.remote);
 }
 
 void branch_send_failed(struct stw_stack *stack, const struct stw_io_event *event)
@@ -447,7 +476,8 @@ void branch_send_failed(struct stw_stack *stack, const struct stw_io_event *even
 	branch_each(stack, branch_waits_at, event);
 }
 
-/* ---- ACK and CANCEL: made from the request as it was sent ---------------------------------------- */
+/* ---- ACK and CANCEL: made from the request as it was sent
+ * ---------------------------------------- */
 
 static struct stw_msg *branch_sent_msg(struct branch *branch)
 {
@@ -464,8 +494,9 @@ static struct stw_msg *branch_sent_msg(struct branch *branch)
 	if (!msg->fields)
 		return NULL;
 	stw_slices_flatten(branch->sent, text);
-	if (stw_msg_parse(msg, text, bytes, &branch_stack(branch)->options.flows.message, &fault) < 0 ||
-	    stw_msg_check(msg, &fault) < 0)
+	if (stw_msg_parse(msg, text, bytes, &branch_stack(branch)->options.flows.message, &fault) <
+			0 ||
+		stw_msg_check(msg, &fault) < 0)
 		return NULL;
 	return msg;
 }
@@ -510,7 +541,8 @@ static int branch_build_cancel(struct branch *branch, struct stw_str reason_line
 void branch_cancel(struct branch *branch, struct stw_str reason_lines)
 {
 	struct stw_stack *stack = branch_stack(branch);
-	struct stw_tx_client_options options = { .method = STW_METHOD_CANCEL, .method_name = STW_STR("CANCEL"),
+	struct stw_tx_client_options options = { .method = STW_METHOD_CANCEL,
+		.method_name = STW_STR("CANCEL"),
 		.reliable = stw_transport_reliable(branch->hop.transport) };
 	unsigned actions;
 
@@ -525,7 +557,8 @@ void branch_cancel(struct branch *branch, struct stw_str reason_lines)
 	options.request = (struct stw_slices){ &branch->cancel_text, 1 };
 	stw_timer_stop(&stack->wheel, &branch->timer_c);
 	stw_timer_start(&stack->wheel, &branch->cancel_wait, stack->now.mono_ms + STW_TIMER_B_MS);
-	if (stw_tx_client_new(stack->transactions, &options, stack->now, &branch->cancel_tx, &actions) < 0) {
+	if (stw_tx_client_new(
+		    stack->transactions, &options, stack->now, &branch->cancel_tx, &actions) < 0) {
 		branch->cancel_tx = NULL;
 		return;
 	}
@@ -534,9 +567,11 @@ void branch_cancel(struct branch *branch, struct stw_str reason_lines)
 	branch_tx_actions(branch, branch->cancel_tx, actions, NULL);
 }
 
-/* ---- what the client transactions ask for ----------------------------------------------------------- */
+/* ---- what the client transactions ask for
+ * ----------------------------------------------------------- */
 
-/* Nobody waits for these any more: a name that is still asked or a next address is not tried (§16.7 step 10). */
+/* Nobody waits for these any more: a name that is still asked or a next address is not tried (§16.7
+ * step 10). */
 void branch_unwant_all(struct box *box)
 {
 	struct branch *branch;
@@ -545,16 +580,16 @@ void branch_unwant_all(struct box *box)
 		branch->unwanted = true;
 }
 
-/* RFC 3263 §4.3: a server that says 503 is not the last word while its name has another address. A new branch takes
- * the place of this one, which still acknowledges the copies of its 503.
+/* RFC 3263 §4.3: a server that says 503 is not the last word while its name has another address. A
+ * new branch takes the place of this one, which still acknowledges the copies of its 503.
  * @return true when it is on its way */
 static bool branch_try_elsewhere(struct branch *branch)
 {
 	struct stw_stack *stack = branch_stack(branch);
 	struct branch *next;
 
-	if (branch->state == BRANCH_ENDED || branch->unwanted || branch->cancel || branch->cancel_waits ||
-	    branch->addr_next >= branch->addr_count)
+	if (branch->state == BRANCH_ENDED || branch->unwanted || branch->cancel ||
+		branch->cancel_waits || branch->addr_next >= branch->addr_count)
 		return false;
 	next = branch_new(branch->box, &branch->target);
 	if (!next)
@@ -568,7 +603,8 @@ static bool branch_try_elsewhere(struct branch *branch)
 	next->addr_next = branch->addr_next;
 	branch_end(branch);
 	if (branch->tx->method == STW_METHOD_INVITE)
-		stw_timer_start(&stack->wheel, &next->timer_c, stack->now.mono_ms + stack->options.proxy.timer_c_ms);
+		stw_timer_start(&stack->wheel, &next->timer_c,
+			stack->now.mono_ms + stack->options.proxy.timer_c_ms);
 	branch_next_address(next);
 	return true;
 }
@@ -587,12 +623,14 @@ static void branch_pass_up(struct branch *branch, const struct stw_msg *response
 		branch_cancel(branch, branch->cancel_lines);
 }
 
-/* Nobody answered, or it could not be sent: the next address of the name, else the context hears of it. */
+/* Nobody answered, or it could not be sent: the next address of the name, else the context hears of
+ * it. */
 static void branch_no_answer(struct branch *branch, bool timeout)
 {
 	if (branch->state == BRANCH_ENDED)
 		return;
-	if (branch->addr_next < branch->addr_count && branch->tx->last_code == 0 && !branch->unwanted) {
+	if (branch->addr_next < branch->addr_count && branch->tx->last_code == 0 &&
+		!branch->unwanted) {
 		branch->tx->user = NULL;
 		branch->tx = NULL;
 		branch->tcp_tried = false;
@@ -600,17 +638,20 @@ static void branch_no_answer(struct branch *branch, bool timeout)
 		return;
 	}
 	if (!timeout) {
-		branch_fail(branch, branch->flow_gone ? &stw_cause_flow_gone : &stw_cause_transport_error);
+		branch_fail(branch,
+			branch->flow_gone ? &stw_cause_flow_gone : &stw_cause_transport_error);
 		return;
 	}
-	branch_note(branch, STW_NOTE_TIMEOUT, branch->tx->method == STW_METHOD_INVITE ? &stw_cause_timer_b :
-		&stw_cause_timer_f, STW_STR_NONE);
+	branch_note(branch, STW_NOTE_TIMEOUT,
+		branch->tx->method == STW_METHOD_INVITE ? &stw_cause_timer_b : &stw_cause_timer_f,
+		STW_STR_NONE);
 	branch_end(branch);
 	stw_response_context_timeout(branch->box->context, branch->index);
 	forward_run(branch->box);
 }
 
-void branch_tx_actions(struct branch *branch, struct stw_tx *tx, unsigned actions, const struct stw_msg *msg)
+void branch_tx_actions(
+	struct branch *branch, struct stw_tx *tx, unsigned actions, const struct stw_msg *msg)
 {
 	if (!branch)
 		return;
@@ -647,7 +688,8 @@ void branch_timer(struct branch *branch, struct stw_timer *timer)
 			(void)branch_fall_back(branch);
 		break;
 	case TIMER_C:
-		/* §16.8: without a 1xx there is nothing to cancel; some addresses were tried in turn. */
+		/* §16.8: without a 1xx there is nothing to cancel; some addresses were tried in
+		 * turn. */
 		if (!branch->tx || branch->tx->last_code == 0) {
 			branch_give_up(branch);
 			break;

@@ -21,7 +21,8 @@ static void forward_timer_c(struct box *box, unsigned index)
 	struct branch *branch = forward_branch(box, index);
 
 	if (branch && branch->state != BRANCH_ENDED)
-		stw_timer_start(&stack->wheel, &branch->timer_c, stack->now.mono_ms + stack->options.proxy.timer_c_ms);
+		stw_timer_start(&stack->wheel, &branch->timer_c,
+			stack->now.mono_ms + stack->options.proxy.timer_c_ms);
 }
 
 static void forward_cancel_branch(struct box *box, const struct stw_proxy_action *action)
@@ -54,7 +55,8 @@ static void forward_start_no_answer(struct box *box)
 	struct stw_stack *stack = box->request.stack;
 
 	if (box->ring_timeout_ms && box->request.msg->method == STW_METHOD_INVITE)
-		stw_timer_start(&stack->wheel, &box->no_answer, stack->now.mono_ms + box->ring_timeout_ms);
+		stw_timer_start(
+			&stack->wheel, &box->no_answer, stack->now.mono_ms + box->ring_timeout_ms);
 }
 
 static void forward_action(struct box *box, const struct stw_proxy_action *action)
@@ -91,7 +93,8 @@ static void forward_action(struct box *box, const struct stw_proxy_action *actio
 	}
 }
 
-/* Perform the context's actions. What they cause comes out of the same loop, not of a deeper one. */
+/* Perform the context's actions. What they cause comes out of the same loop, not of a deeper one.
+ */
 void forward_run(struct box *box)
 {
 	struct stw_proxy_action action;
@@ -142,8 +145,8 @@ void forward_timer(struct box *box, struct stw_timer *timer)
 	forward_run(box);
 }
 
-/* The timers of an INVITE: call.ring_timeout, and Expires (§13.3.1). Of another request: one silent branch must not
- * hold back what the others said until the client has given up (RFC 4321 §1.5). */
+/* The timers of an INVITE: call.ring_timeout, and Expires (§13.3.1). Of another request: one silent
+ * branch must not hold back what the others said until the client has given up (RFC 4321 §1.5). */
 static void forward_prepare_timers(struct box *box, uint32_t ring_timeout_ms)
 {
 	struct stw_stack *stack = box->request.stack;
@@ -157,8 +160,10 @@ static void forward_prepare_timers(struct box *box, uint32_t ring_timeout_ms)
 			stack->now.mono_ms + STW_TIMER_B_MS - NON_INVITE_MARGIN_MS);
 		return;
 	}
-	if (stw_msg_number(box->request.msg, STW_HDR_EXPIRES, UINT32_MAX, &expires_s) == 0 && expires_s)
-		stw_timer_start(&stack->wheel, &box->expires, stack->now.mono_ms + expires_s * 1000);
+	if (stw_msg_number(box->request.msg, STW_HDR_EXPIRES, UINT32_MAX, &expires_s) == 0 &&
+		expires_s)
+		stw_timer_start(
+			&stack->wheel, &box->expires, stack->now.mono_ms + expires_s * 1000);
 }
 
 static int forward_open(struct box *box, const struct stw_proxy_job *job)
@@ -169,11 +174,12 @@ static int forward_open(struct box *box, const struct stw_proxy_job *job)
 	int err;
 
 	/* §16.5: a 3xx is followed only for a Request-URI that we are responsible for. */
-	err = stw_response_context_new(ours ? &stack->options.proxy : &stack->proxy_foreign, box->request.msg,
-		&box->context);
+	err = stw_response_context_new(ours ? &stack->options.proxy : &stack->proxy_foreign,
+		box->request.msg, &box->context);
 	if (err < 0)
 		return err;
-	err = stw_response_context_add(box->context, job->n ? job->targets : &implied, job->n ? job->n : 1);
+	err = stw_response_context_add(
+		box->context, job->n ? job->targets : &implied, job->n ? job->n : 1);
 	/* More targets than branches are allowed: the first of them are tried. */
 	return err == -ENOBUFS ? 0 : err;
 }
@@ -201,7 +207,7 @@ void stw_request_proxy(struct stw_request *request, const struct stw_proxy_job *
 
 /* The text of a target must live as long as the request: a name may have to be resolved first. */
 static int forward_copy_target(struct stw_request *request, const struct stw_proxy_target *target,
-			       struct stw_proxy_target *ret)
+	struct stw_proxy_target *ret)
 {
 	int err;
 
@@ -212,13 +218,14 @@ static int forward_copy_target(struct stw_request *request, const struct stw_pro
 	return err;
 }
 
-void stw_request_forward_stateless(struct stw_request *request, const struct stw_proxy_target *target)
+void stw_request_forward_stateless(
+	struct stw_request *request, const struct stw_proxy_target *target)
 {
 	struct box *box = box_of(request);
 	struct stw_proxy_target implied = { .uri = request->routing.uri_text, .q = 1000 }, copy;
 
-	if (forward_copy_target(request, target ? target : &implied, &copy) < 0 || box_keep(box) < 0 ||
-	    branch_start_stateless(box, &copy) < 0)
+	if (forward_copy_target(request, target ? target : &implied, &copy) < 0 ||
+		box_keep(box) < 0 || branch_start_stateless(box, &copy) < 0)
 		stw_request_drop(request, &stw_cause_out_of_memory);
 	box_make_alive(box);
 	stack_dirty(box);

@@ -6,48 +6,48 @@
 #include <strowger/stack.h>
 
 /* Timers of the stack; `owner` is the branch or the request. */
-#define TIMER_C             300 /* branch: §16.6 step 11 */
-#define TIMER_TCP_FALLBACK  301 /* branch: large request, TCP did not open in a second (§18.1.1) */
-#define TIMER_NO_ANSWER     302 /* request: call.ring_timeout */
-#define TIMER_EXPIRES       303 /* request: Expires of the INVITE (§13.3.1, §16.6) */
-#define TIMER_CANCEL_WAIT   304 /* branch: no final 64*T1 after CANCEL (§9.1) */
+#define TIMER_C            300 /* branch: §16.6 step 11 */
+#define TIMER_TCP_FALLBACK 301 /* branch: large request, TCP did not open in a second (§18.1.1) */
+#define TIMER_NO_ANSWER    302 /* request: call.ring_timeout */
+#define TIMER_EXPIRES      303 /* request: Expires of the INVITE (§13.3.1, §16.6) */
+#define TIMER_CANCEL_WAIT  304 /* branch: no final 64*T1 after CANCEL (§9.1) */
 
-#define TCP_FALLBACK_MS 1000
+#define TCP_FALLBACK_MS      1000
 #define NON_INVITE_MARGIN_MS 2000
-#define BRANCH_ADDRS_MAX 8
-#define REQUEST_ARENA_BYTES (256u * 1024u)
+#define BRANCH_ADDRS_MAX     8
+#define REQUEST_ARENA_BYTES  (256u * 1024u)
 
 enum branch_state {
-	BRANCH_RESOLVING,       /* a name is being asked */
-	BRANCH_SENDING,         /* a client transaction runs */
-	BRANCH_ENDED,           /* the context has been told; a transaction may still absorb */
+	BRANCH_RESOLVING, /* a name is being asked */
+	BRANCH_SENDING,   /* a client transaction runs */
+	BRANCH_ENDED,     /* the context has been told; a transaction may still absorb */
 };
 
 /* One branch of a forwarded request: where it goes and its client transaction. */
 struct branch {
-	struct branch *next;            /* of the request */
-	struct branch *all_next, **all_link;    /* those of the stack that have not ended */
-	struct branch *concerned_next;  /* while an event of a flow or address is told */
+	struct branch *next;                 /* of the request */
+	struct branch *all_next, **all_link; /* those of the stack that have not ended */
+	struct branch *concerned_next;       /* while an event of a flow or address is told */
 	struct box *box;
-	unsigned index;                 /* as the response context counts */
+	unsigned index; /* as the response context counts */
 	enum branch_state state;
 	struct stw_proxy_target target;
-	bool stateless;                 /* ACK and unmatched CANCEL: sent once, no transaction */
-	bool unwanted;                  /* the call is over for it: what was not sent yet is not sent any more */
-	bool flow_gone;                 /* the binding's connection is gone, its Contact is tried */
+	bool stateless; /* ACK and unmatched CANCEL: sent once, no transaction */
+	bool unwanted;  /* the call is over for it: what was not sent yet is not sent any more */
+	bool flow_gone; /* the binding's connection is gone, its Contact is tried */
 	uint32_t max_breadth;
 	struct stw_addr addrs[BRANCH_ADDRS_MAX];
 	unsigned addr_count, addr_next;
-	struct stw_target where;        /* transport, port of the addresses */
-	uint64_t query;                 /* pending DNS question */
-	struct stw_hop hop;             /* where it was sent */
-	bool tcp_tried;                 /* sent by TCP only because it is large */
-	struct stw_slices sent;         /* the request as sent */
+	struct stw_target where; /* transport, port of the addresses */
+	uint64_t query;          /* pending DNS question */
+	struct stw_hop hop;      /* where it was sent */
+	bool tcp_tried;          /* sent by TCP only because it is large */
+	struct stw_slices sent;  /* the request as sent */
 	struct stw_tx *tx, *cancel_tx;
 	struct stw_timer timer_c, fallback, cancel_wait;
-	struct stw_block *cancel;       /* bytes of the CANCEL, kept for its transaction */
+	struct stw_block *cancel; /* bytes of the CANCEL, kept for its transaction */
 	struct stw_str cancel_text;
-	bool cancel_waits;              /* for the 1xx of the address that is tried now, with these lines */
+	bool cancel_waits; /* for the 1xx of the address that is tried now, with these lines */
 	struct stw_str cancel_lines;
 };
 
@@ -61,18 +61,18 @@ struct retired {
 struct box {
 	struct stw_request request;
 	struct box *live_next, **live_link;
-	struct stw_block *kept;         /* the message when it outlives its batch */
-	struct stw_hop reply;           /* where responses go */
-	struct stw_block *response;     /* last response, kept for its retransmission */
+	struct stw_block *kept;     /* the message when it outlives its batch */
+	struct stw_hop reply;       /* where responses go */
+	struct stw_block *response; /* last response, kept for its retransmission */
 	struct stw_str response_text;
 	struct stw_response_context *context;
 	struct branch *branches;
 	struct stw_timer no_answer, expires;
 	uint32_t ring_timeout_ms;
-	bool alive;                     /* has state: freed by stw_stack_end(), not after its event */
-	bool waiting;                   /* the core will answer */
-	bool running;                   /* forward_run() is at work */
-	bool dirty;                     /* may be dead: look at the end of the batch */
+	bool alive;   /* has state: freed by stw_stack_end(), not after its event */
+	bool waiting; /* the core will answer */
+	bool running; /* forward_run() is at work */
+	bool dirty;   /* may be dead: look at the end of the batch */
 	struct box *dirty_next;
 };
 
@@ -84,13 +84,13 @@ struct stw_stack {
 	struct stw_random random;
 	struct stw_flows *flows;
 	struct stw_tx_layer *transactions;
-	struct box *live;               /* requests with state */
-	struct branch *branches;        /* that have not ended */
+	struct box *live;        /* requests with state */
+	struct branch *branches; /* that have not ended */
 	struct box *dirty;
 	struct retired *retired;
-	struct stw_arena scratch;       /* of the batch */
-	struct stw_msg msg;             /* the message in hand */
-	bool msg_of_flow;               /* its bytes go with the next frame of its flow */
+	struct stw_arena scratch; /* of the batch */
+	struct stw_msg msg;       /* the message in hand */
+	bool msg_of_flow;         /* its bytes go with the next frame of its flow */
 	struct stw_field fields[STW_MSG_FIELDS_MAX];
 	uint64_t next_query;
 	struct stw_stack_stats stats;
@@ -105,24 +105,27 @@ static inline struct box *box_of(struct stw_request *request)
 /* stack.c */
 void stack_note(struct stw_stack *stack, const struct stw_note *note);
 void stack_drop(struct stw_stack *stack, const struct stw_hop *hop, const struct stw_msg *msg,
-		const struct stw_cause *cause);
+	const struct stw_cause *cause);
 void stack_dirty(struct box *box);
 
 /* receive.c */
-bool stack_receive(struct stw_stack *stack, const struct stw_hop *hop, const char *data, size_t len);
+bool stack_receive(
+	struct stw_stack *stack, const struct stw_hop *hop, const char *data, size_t len);
 void stack_receive_new(struct stw_stack *stack, const struct stw_hop *hop);
-void stack_receive_broken(struct stw_stack *stack, const struct stw_hop *hop, const char *data, size_t len,
-			  const struct stw_cause *cause);
+void stack_receive_broken(struct stw_stack *stack, const struct stw_hop *hop, const char *data,
+	size_t len, const struct stw_cause *cause);
 
 /* send.c: out of the house */
 int stack_send(struct stw_stack *stack, struct stw_hop *hop, struct stw_slices slices);
-int stack_choose_listener(struct stw_stack *stack, const struct stw_hop *source, struct stw_hop *hop);
-struct stw_str stack_sent_by(struct stw_stack *stack, const struct stw_hop *hop, char *buffer, size_t size);
+int stack_choose_listener(
+	struct stw_stack *stack, const struct stw_hop *source, struct stw_hop *hop);
+struct stw_str stack_sent_by(
+	struct stw_stack *stack, const struct stw_hop *hop, char *buffer, size_t size);
 
 /* reply.c: responses to a request in hand */
 void reply_own(struct box *box, const struct stw_refusal *refusal, unsigned code);
 void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str lines,
-		 const struct stw_cause *cause);
+	const struct stw_cause *cause);
 void reply_trying(struct box *box);
 void reply_tx_actions(struct stw_tx *tx, unsigned actions);
 struct stw_str reply_tag(struct stw_stack *stack, const struct stw_msg *request, char buffer[24]);
@@ -135,7 +138,8 @@ int branch_start_stateless(struct box *box, const struct stw_proxy_target *targe
 void branch_cancel(struct branch *branch, struct stw_str reason_lines);
 void branch_unwant_all(struct box *box);
 void branch_timer(struct branch *branch, struct stw_timer *timer);
-void branch_tx_actions(struct branch *branch, struct stw_tx *tx, unsigned actions, const struct stw_msg *msg);
+void branch_tx_actions(
+	struct branch *branch, struct stw_tx *tx, unsigned actions, const struct stw_msg *msg);
 void branch_resolved(struct stw_stack *stack, const struct stw_io_event *event);
 void branch_flow_closed(struct stw_stack *stack, const struct stw_io_event *event);
 void branch_flow_opened(struct stw_stack *stack, struct stw_flow_id flow);

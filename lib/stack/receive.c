@@ -8,7 +8,8 @@
 
 #include "internal.h"
 
-/* A request in hand; it is freed after its event unless a transaction or the core keeps it alive. */
+/* A request in hand; it is freed after its event unless a transaction or the core keeps it alive.
+ */
 static struct box *box_new(struct stw_stack *stack, const struct stw_hop *hop)
 {
 	struct box *box = calloc(1, sizeof(*box));
@@ -41,14 +42,19 @@ static bool box_address_reply(struct box *box)
 
 static void note_request(struct stw_stack *stack, const struct stw_hop *hop)
 {
-	struct stw_note note = { .kind = STW_NOTE_REQUEST_IN, .hop = hop, .msg = &stack->msg,
-		.method = stack->msg.method, .method_name = stw_msg_method_name(&stack->msg) };
+	struct stw_note note = { .kind = STW_NOTE_REQUEST_IN,
+		.hop = hop,
+		.msg = &stack->msg,
+		.method = stack->msg.method,
+		.method_name = stw_msg_method_name(&stack->msg) };
 
 	stack_note(stack, &note);
 }
 
-/* A fault of syntax: answered without state when an answer can be addressed (F2), never for an ACK (F3). */
-static void receive_fault(struct stw_stack *stack, const struct stw_hop *hop, const struct stw_cause *cause)
+/* A fault of syntax: answered without state when an answer can be addressed (F2), never for an ACK
+ * (F3). */
+static void receive_fault(
+	struct stw_stack *stack, const struct stw_hop *hop, const struct stw_cause *cause)
 {
 	struct stw_refusal refusal = { .cause = cause };
 	struct box *box;
@@ -65,7 +71,8 @@ static void receive_fault(struct stw_stack *stack, const struct stw_hop *hop, co
 		stack_drop(stack, hop, &stack->msg, &stw_cause_via_unusable);
 	} else {
 		note_request(stack, hop);
-		if (cause == &stw_cause_cseq_method_mismatch && stack->msg.method == STW_METHOD_UNKNOWN) {
+		if (cause == &stw_cause_cseq_method_mismatch &&
+			stack->msg.method == STW_METHOD_UNKNOWN) {
 			refusal.cause = &stw_cause_unknown_method_mismatch;
 			refusal.headers = STW_STR("Allow: " STW_STACK_ALLOW "\r\n");
 		}
@@ -76,8 +83,8 @@ static void receive_fault(struct stw_stack *stack, const struct stw_hop *hop, co
 
 /* ---- responses -------------------------------------------------------------------- */
 
-/* §8.1.3.3: what we forwarded comes back with the Via of whoever sent it to us below ours; only our CANCELs are
- * answered to us alone. */
+/* §8.1.3.3: what we forwarded comes back with the Via of whoever sent it to us below ours; only our
+ * CANCELs are answered to us alone. */
 static bool response_has_way_up(const struct stw_msg *response)
 {
 	struct stw_values values = stw_msg_values(response, STW_HDR_VIA);
@@ -89,14 +96,19 @@ static bool response_has_way_up(const struct stw_msg *response)
 
 static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 {
-	struct stw_note note = { .kind = STW_NOTE_RESPONSE_IN, .hop = hop, .msg = &stack->msg,
-		.code = stack->msg.code, .phrase = stw_msg_phrase(&stack->msg), .method = stack->msg.cseq.method,
+	struct stw_note note = { .kind = STW_NOTE_RESPONSE_IN,
+		.hop = hop,
+		.msg = &stack->msg,
+		.code = stack->msg.code,
+		.phrase = stw_msg_phrase(&stack->msg),
+		.method = stack->msg.cseq.method,
 		.method_name = stack->msg.cseq.name };
 	struct stw_tx *tx;
 	unsigned actions;
 
 	stack->stats.responses_in++;
-	if (!stw_listeners_own(stack->options.listeners, stack->msg.via.host, stack->msg.via.port)) {
+	if (!stw_listeners_own(
+		    stack->options.listeners, stack->msg.via.host, stack->msg.via.port)) {
 		stack_drop(stack, hop, &stack->msg, &stw_cause_response_not_ours);
 		return;
 	}
@@ -126,7 +138,8 @@ static void receive_matched(struct stw_stack *stack, const struct stw_hop *hop, 
 
 	stack->stats.retransmissions++;
 	reply_tx_actions(tx, actions);
-	/* An ACK in Accepted that carries the branch of its INVITE (RFC 6026 §7.1) is the core's. */
+	/* An ACK in Accepted that carries the branch of its INVITE (RFC 6026 §7.1) is the core's.
+	 */
 	if ((actions & STW_TX_PASS_UP) && stack->msg.method == STW_METHOD_ACK)
 		stack_receive_new(stack, hop);
 }
@@ -139,8 +152,8 @@ static bool ack_of_stateless(struct stw_stack *stack)
 	return stw_str_equal(stack->msg.to.tag, reply_tag(stack, &stack->msg, buffer));
 }
 
-/* F11: CANCEL is answered 200 and ends what is pending; never challenged (§9.2, §22.1). The To tag of the
- * 200 is that of our own responses to the INVITE, because both are derived alike. */
+/* F11: CANCEL is answered 200 and ends what is pending; never challenged (§9.2, §22.1). The To tag
+ * of the 200 is that of our own responses to the INVITE, because both are derived alike. */
 static void receive_cancel(struct box *box, struct stw_tx *cancelled)
 {
 	static const struct stw_refusal ok = { 0 };
@@ -153,8 +166,8 @@ static void receive_cancel(struct box *box, struct stw_tx *cancelled)
 		forward_cancel(cancelled->user, box->request.msg);
 }
 
-/* RFC 7339 §5.10.1: what belongs to running calls has room left when new work has none. A To tag proves
- * nothing, so this room has an end as well. */
+/* RFC 7339 §5.10.1: what belongs to running calls has room left when new work has none. A To tag
+ * proves nothing, so this room has an end as well. */
 static uint32_t receive_room(const struct stw_stack *stack)
 {
 	uint32_t max = stack->options.max_transactions;
@@ -170,8 +183,9 @@ static const struct stw_cause *receive_admit(struct stw_stack *stack, struct stw
 		return NULL;
 	if (stw_tx_count(stack->transactions) >= receive_room(stack))
 		return &stw_cause_transaction_limit;
-	return stack->options.core->admit ?
-		       stack->options.core->admit(stack->options.core_user, &stack->msg, ret_headers) : NULL;
+	return stack->options.core->admit ? stack->options.core->admit(stack->options.core_user,
+						    &stack->msg, ret_headers)
+					  : NULL;
 }
 
 static void receive_box(struct box *box)
@@ -253,12 +267,13 @@ bool stack_receive(struct stw_stack *stack, const struct stw_hop *hop, const cha
 	return true;
 }
 
-void stack_receive_broken(struct stw_stack *stack, const struct stw_hop *hop, const char *data, size_t len,
-			  const struct stw_cause *cause)
+void stack_receive_broken(struct stw_stack *stack, const struct stw_hop *hop, const char *data,
+	size_t len, const struct stw_cause *cause)
 {
 	struct stw_fault fault = { 0 };
 
-	if (stw_msg_parse(&stack->msg, data, len, &stack->options.flows.message, &fault) == -EAGAIN) {
+	if (stw_msg_parse(&stack->msg, data, len, &stack->options.flows.message, &fault) ==
+		-EAGAIN) {
 		stack->stats.dropped++;
 		return;
 	}

@@ -11,7 +11,8 @@
 #define REPLY_BYTES_MAX (256u * 1024u)
 
 /* §8.2.7: the same tag for each copy of the same request, whether state is kept or not. */
-struct stw_str reply_tag(struct stw_stack *stack, const struct stw_msg *request, char buffer[TAG_BYTES])
+struct stw_str reply_tag(
+	struct stw_stack *stack, const struct stw_msg *request, char buffer[TAG_BYTES])
 {
 	struct stw_hash_key key = stack->options.key;
 	struct stw_writer writer;
@@ -28,13 +29,15 @@ struct stw_str reply_tag(struct stw_stack *stack, const struct stw_msg *request,
 	return stw_writer_text(&writer);
 }
 
-/* The hop of a response: the flow of the request, or when that is gone a new one to sent-by (§18.2.2). */
+/* The hop of a response: the flow of the request, or when that is gone a new one to sent-by
+ * (§18.2.2). */
 static struct stw_hop reply_hop(struct box *box)
 {
 	struct stw_hop hop = box->reply;
 	const struct stw_via *via = &box->request.msg->via;
 
-	if (!stw_transport_reliable(hop.transport) || stw_flows_hop(box->request.stack->flows, hop.flow, &hop))
+	if (!stw_transport_reliable(hop.transport) ||
+		stw_flows_hop(box->request.stack->flows, hop.flow, &hop))
 		return hop;
 	hop = box->reply;
 	hop.flow = (struct stw_flow_id){ 0 };
@@ -73,7 +76,8 @@ void reply_tx_actions(struct stw_tx *tx, unsigned actions)
 		note.msg = box->request.msg;
 		note.method = tx->method;
 		note.method_name = stw_msg_method_name(box->request.msg);
-		note.cause = actions & STW_TX_TIMEOUT ? &stw_cause_timer_h : &stw_cause_transport_error;
+		note.cause =
+			actions & STW_TX_TIMEOUT ? &stw_cause_timer_h : &stw_cause_transport_error;
 		stack_note(box->request.stack, &note);
 	}
 	if (actions & STW_TX_ENDED)
@@ -97,7 +101,8 @@ static int reply_retire(struct box *box)
 	return 0;
 }
 
-/* A response that came by a stream lies in the buffer of its flow, which moves on before the batch is sent. */
+/* A response that came by a stream lies in the buffer of its flow, which moves on before the batch
+ * is sent. */
 static int reply_settle(struct stw_stack *stack, struct stw_slices *slices, struct stw_str *text)
 {
 	size_t bytes = stw_slices_bytes(*slices);
@@ -114,7 +119,8 @@ static int reply_settle(struct stw_stack *stack, struct stw_slices *slices, stru
 	return 0;
 }
 
-/* Hand a response to the server transaction, or send it without one. `slices` live for the batch only. */
+/* Hand a response to the server transaction, or send it without one. `slices` live for the batch
+ * only. */
 static void reply_give(struct box *box, unsigned code, struct stw_slices slices)
 {
 	struct stw_tx *tx = box->request.tx;
@@ -123,7 +129,7 @@ static void reply_give(struct box *box, unsigned code, struct stw_slices slices)
 	unsigned actions;
 
 	if ((!tx || (tx->method == STW_METHOD_INVITE && code / 100 == 2)) &&
-	    reply_settle(box->request.stack, &slices, &text) < 0)
+		reply_settle(box->request.stack, &slices, &text) < 0)
 		return;
 	if (!tx) {
 		box->request.stack->stats.stateless++;
@@ -140,7 +146,8 @@ static void reply_give(struct box *box, unsigned code, struct stw_slices slices)
 	stw_slices_flatten(slices, block->data);
 	box->response = block;
 	box->response_text = (struct stw_str){ block->data, block->bytes };
-	actions = stw_tx_respond(tx, code, (struct stw_slices){ &box->response_text, 1 }, box->request.stack->now);
+	actions = stw_tx_respond(
+		tx, code, (struct stw_slices){ &box->response_text, 1 }, box->request.stack->now);
 	reply_tx_actions(tx, actions);
 }
 
@@ -154,7 +161,8 @@ static void reply_note(struct box *box, struct stw_note *note)
 	stack_note(box->request.stack, note);
 }
 
-/* A list on one line of the request takes a line for each of its values here: the length shows in writing. */
+/* A list on one line of the request takes a line for each of its values here: the length shows in
+ * writing. */
 static int reply_write(struct box *box, const struct stw_response *response, struct stw_str *ret)
 {
 	const struct stw_msg *msg = response->request;
@@ -183,7 +191,9 @@ void reply_own(struct box *box, const struct stw_refusal *refusal, unsigned code
 	struct stw_stack *stack = box->request.stack;
 	struct stw_msg *msg = box->request.msg;
 	struct stw_note note = { .code = code, .cause = refusal->cause, .refusal = refusal };
-	struct stw_response response = { .request = msg, .code = code, .headers = refusal->headers };
+	struct stw_response response = {
+		.request = msg, .code = code, .headers = refusal->headers
+	};
 	struct stw_str text;
 	char tag[TAG_BYTES];
 
@@ -211,9 +221,11 @@ void reply_trying(struct box *box)
 
 /* §16.7 step 9: a response from below goes up, its top Via removed. */
 void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str lines,
-		 const struct stw_cause *cause)
+	const struct stw_cause *cause)
 {
-	struct stw_note note = { .code = response->code, .phrase = stw_msg_phrase(response), .cause = cause,
+	struct stw_note note = { .code = response->code,
+		.phrase = stw_msg_phrase(response),
+		.cause = cause,
 		.relayed = true };
 	struct stw_slices slices;
 
@@ -241,7 +253,8 @@ int box_keep(struct box *box)
 	box->request.msg = kept;
 	/* The stamp's text lies in the request itself; only the routing borrowed from the batch. */
 	if (box->request.routing.uri_text.len)
-		err = stw_proxy_preprocess(&box->request.stack->options.proxy, kept, &box->request.routing);
+		err = stw_proxy_preprocess(
+			&box->request.stack->options.proxy, kept, &box->request.routing);
 	return err;
 }
 
@@ -272,7 +285,8 @@ int stw_request_wait(struct stw_request *request)
 		return 0;
 	err = box_keep(box);
 	if (err == 0)
-		err = stw_tx_server_new(stack->transactions, request->msg, reliable, stack->now, &request->tx);
+		err = stw_tx_server_new(
+			stack->transactions, request->msg, reliable, stack->now, &request->tx);
 	if (err < 0)
 		return err;
 	request->tx->user = box;
@@ -293,14 +307,15 @@ struct stw_random *stw_request_random(struct stw_request *request)
 
 const struct stw_cause *stw_request_validate(struct stw_request *request, struct stw_refusal *ret)
 {
-	ret->cause = stw_proxy_validate(&request->stack->options.proxy, request->msg, &request->arena,
-		&ret->headers);
+	ret->cause = stw_proxy_validate(
+		&request->stack->options.proxy, request->msg, &request->arena, &ret->headers);
 	return ret->cause;
 }
 
 const struct stw_cause *stw_request_preprocess(struct stw_request *request)
 {
-	int err = stw_proxy_preprocess(&request->stack->options.proxy, request->msg, &request->routing);
+	int err = stw_proxy_preprocess(
+		&request->stack->options.proxy, request->msg, &request->routing);
 
 	return err < 0 ? &stw_cause_bad_route : NULL;
 }
@@ -313,7 +328,8 @@ void stw_request_drop(struct stw_request *request, const struct stw_cause *cause
 }
 
 /* A 2xx to REGISTER or OPTIONS, or a refusal: the core has decided. */
-static void request_finish(struct stw_request *request, const struct stw_refusal *refusal, unsigned code)
+static void request_finish(
+	struct stw_request *request, const struct stw_refusal *refusal, unsigned code)
 {
 	struct box *box = box_of(request);
 
@@ -332,13 +348,15 @@ void stw_request_refuse(struct stw_request *request, const struct stw_refusal *r
 }
 
 void stw_request_respond(struct stw_request *request, unsigned code, struct stw_str headers,
-			 const struct stw_cause *cause)
+	const struct stw_cause *cause)
 {
 	struct stw_refusal refusal = { .cause = cause, .headers = headers };
 
-	/* A non-INVITE success is repeated for a retransmission: it needs a transaction (§17.2.2). OPTIONS does
-	 * nothing, so a copy of it gets the same answer without one (§8.2.7): asking costs us no state. */
-	if (code < 300 && request->msg->method != STW_METHOD_OPTIONS && stw_request_wait(request) < 0)
+	/* A non-INVITE success is repeated for a retransmission: it needs a transaction (§17.2.2).
+	 * OPTIONS does nothing, so a copy of it gets the same answer without one (§8.2.7): asking
+	 * costs us no state. */
+	if (code < 300 && request->msg->method != STW_METHOD_OPTIONS &&
+		stw_request_wait(request) < 0)
 		return;
 	request_finish(request, &refusal, code);
 }

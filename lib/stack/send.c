@@ -7,15 +7,15 @@
 #include "internal.h"
 
 /* The address of this machine that a peer at `remote` sees, for listeners bound to a wildcard. */
-static struct stw_addr send_local_addr(const struct stw_stack *stack, const struct stw_hop *source,
-				       const struct stw_addr *remote)
+static struct stw_addr send_local_addr(
+	const struct stw_stack *stack, const struct stw_hop *source, const struct stw_addr *remote)
 {
 	bool loopback = stw_addr_is_loopback(remote);
 	struct stw_addr none = { 0 };
 	unsigned i;
 
 	if (source && source->local.family == remote->family && !stw_addr_is_any(&source->local) &&
-	    stw_addr_is_loopback(&source->local) == loopback)
+		stw_addr_is_loopback(&source->local) == loopback)
 		return source->local;
 	for (i = 0; i < stack->options.local_addr_count; i++) {
 		const struct stw_addr *addr = &stack->options.local_addrs[i];
@@ -27,7 +27,8 @@ static struct stw_addr send_local_addr(const struct stw_stack *stack, const stru
 }
 
 /* Fills hop->listener and hop->local for hop->transport and hop->remote. @return 0, -ENOENT */
-int stack_choose_listener(struct stw_stack *stack, const struct stw_hop *source, struct stw_hop *hop)
+int stack_choose_listener(
+	struct stw_stack *stack, const struct stw_hop *source, struct stw_hop *hop)
 {
 	const struct stw_listener *listener;
 	int like = source && source->transport == hop->transport ? source->listener : -1;
@@ -44,9 +45,11 @@ int stack_choose_listener(struct stw_stack *stack, const struct stw_hop *source,
 	return 0;
 }
 
-struct stw_str stack_sent_by(struct stw_stack *stack, const struct stw_hop *hop, char *buffer, size_t size)
+struct stw_str stack_sent_by(
+	struct stw_stack *stack, const struct stw_hop *hop, char *buffer, size_t size)
 {
-	return stw_listener_sent_by(&stack->options.listeners->v[hop->listener], &hop->local, buffer, size);
+	return stw_listener_sent_by(
+		&stack->options.listeners->v[hop->listener], &hop->local, buffer, size);
 }
 
 /* A stream: the flow of the hop, else one that is there for this address, else a new one. */

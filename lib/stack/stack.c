@@ -25,7 +25,8 @@ static void stack_take_options(struct stw_stack *stack, const struct stw_stack_o
 	stack->proxy_foreign.recurse = false;
 }
 
-int stw_stack_new(const struct stw_stack_options *options, struct stw_now now, struct stw_stack **ret)
+int stw_stack_new(
+	const struct stw_stack_options *options, struct stw_now now, struct stw_stack **ret)
 {
 	struct stw_stack *stack = calloc(1, sizeof(*stack));
 	int err;
@@ -72,7 +73,7 @@ void stack_note(struct stw_stack *stack, const struct stw_note *note)
 }
 
 void stack_drop(struct stw_stack *stack, const struct stw_hop *hop, const struct stw_msg *msg,
-		const struct stw_cause *cause)
+	const struct stw_cause *cause)
 {
 	struct stw_note note = { .kind = STW_NOTE_DROPPED, .hop = hop, .msg = msg, .cause = cause };
 

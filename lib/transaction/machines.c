@@ -27,7 +27,8 @@ static const struct tx_rule invite_client[STW_TX_STATES][TX_EVENTS] = {
 	[STW_TX_PROCEEDING] = {
 		[EV_1XX]             = RULE(PROCEEDING, STW_TX_PASS_UP),
 		[EV_2XX]             = RULE(ACCEPTED,   STW_TX_PASS_UP | ACT_START_M),
-		[EV_300_699]         = RULE(COMPLETED,  STW_TX_PASS_UP | STW_TX_SEND_ACK | ACT_START_D),
+		[EV_300_699]         = RULE(COMPLETED,  STW_TX_PASS_UP | STW_TX_SEND_ACK |
+						        ACT_START_D),
 		[EV_TU_FORGET]       = RULE(TERMINATED, 0),     /* §9.1: no final after CANCEL */
 	},
 	[STW_TX_ACCEPTED] = {
@@ -71,8 +72,8 @@ static const struct tx_rule non_invite_client[STW_TX_STATES][TX_EVENTS] = {
 };
 
 /*
- * INVITE server transaction: RFC 3261 §17.2.1, figure 7 as replaced by RFC 6026 §8.6. Timer H is told
- * to the TU, as the text of §17.2.1 demands where the figure is silent.
+ * INVITE server transaction: RFC 3261 §17.2.1, figure 7 as replaced by RFC 6026 §8.6. Timer H is
+ * told to the TU, as the text of §17.2.1 demands where the figure is silent.
  */
 static const struct tx_rule invite_server[STW_TX_STATES][TX_EVENTS] = {
 	[STW_TX_NONE] = {
@@ -106,8 +107,8 @@ static const struct tx_rule invite_server[STW_TX_STATES][TX_EVENTS] = {
 };
 
 /*
- * Non-INVITE server transaction: RFC 3261 §17.2.2, figure 8, with RFC 4320. A transport error no longer
- * ends it: §17.2.4 as replaced by RFC 6026 §8.8 says that it MUST remain in its state.
+ * Non-INVITE server transaction: RFC 3261 §17.2.2, figure 8, with RFC 4320. A transport error no
+ * longer ends it: §17.2.4 as replaced by RFC 6026 §8.8 says that it MUST remain in its state.
  */
 static const struct tx_rule non_invite_server[STW_TX_STATES][TX_EVENTS] = {
 	[STW_TX_NONE] = {

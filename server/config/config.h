@@ -23,18 +23,23 @@ enum stw_udp_oversize { STW_UDP_OVERSIZE_TCP, STW_UDP_OVERSIZE_SEND };
 struct stw_config {
 	struct stw_arena arena;
 	atomic_uint refs;
-	const char *file;               /* name it was read from; NULL: defaults */
+	const char *file; /* name it was read from; NULL: defaults */
 
 	struct stw_str domains[STW_CONFIG_DOMAINS_MAX];
-	unsigned domain_count;          /* at least 1: the host's own name by default */
-	struct stw_listeners listen;    /* default udp and tcp 0.0.0.0:5060 */
-	struct stw_str advertise;       /* empty: none */
-	struct stw_str user;            /* run as; empty: stay */
-	unsigned workers;               /* 1: more come with the sharing of work */
-	struct stw_str store;           /* path of the SQLite file (behind "sqlite:"), or ":memory:" for "memory:" */
+	unsigned domain_count;       /* at least 1: the host's own name by default */
+	struct stw_listeners listen; /* default udp and tcp 0.0.0.0:5060 */
+	struct stw_str advertise;    /* empty: none */
+	struct stw_str user;         /* run as; empty: stay */
+	unsigned workers;            /* 1: more come with the sharing of work */
+	struct stw_str
+		store; /* path of the SQLite file (behind "sqlite:"), or ":memory:" for "memory:" */
 	enum stw_store_sync store_sync;
-	struct { struct stw_str certificate, key; } tls;
-	struct { struct stw_str listen, socket; } admin;
+	struct {
+		struct stw_str certificate, key;
+	} tls;
+	struct {
+		struct stw_str listen, socket;
+	} admin;
 	struct {
 		bool required, insecure_listen;
 		enum stw_digest_algorithm algorithms[STW_DIGEST_ALGORITHMS];
@@ -46,50 +51,66 @@ struct stw_config {
 		uint32_t max_bindings;
 		enum stw_use_source use_source;
 	} registration;
-	struct { uint32_t ring_timeout_ms; bool from_anyone; } call;
 	struct {
-		bool recurse, serial_fallback;  /* serial_fallback: default true (RFC 5393 §5.3.3) */
+		uint32_t ring_timeout_ms;
+		bool from_anyone;
+	} call;
+	struct {
+		bool recurse, serial_fallback; /* serial_fallback: default true (RFC 5393 §5.3.3) */
 		bool all_busy_600;
 		uint32_t timer_c_ms;
 		uint32_t max_breadth;
 	} proxy;
 	struct {
-		struct stw_msg_limits message;  /* max_message, max_uri, max_body, max_headers, max_header_bytes */
-		uint32_t max_transactions;      /* in all */
+		struct stw_msg_limits
+			message; /* max_message, max_uri, max_body, max_headers, max_header_bytes */
+		uint32_t max_transactions; /* in all */
 		uint32_t max_connections, max_connections_per_source;
 		uint32_t connection_idle_ms, message_timeout_ms;
-		uint32_t max_output_bytes;      /* per connection */
+		uint32_t max_output_bytes; /* per connection */
 		uint32_t max_branches;
 	} limits;
-	struct { struct stw_str servers; uint32_t timeout_ms; } dns;
+	struct {
+		struct stw_str servers;
+		uint32_t timeout_ms;
+	} dns;
 	enum stw_udp_oversize udp_oversize;
-	struct { enum stw_log_level level; } log;
-	struct { uint32_t keep_calls; } decisions;      /* calls that `why` remembers */
+	struct {
+		enum stw_log_level level;
+	} log;
+	struct {
+		uint32_t keep_calls;
+	} decisions; /* calls that `why` remembers */
 
 	/* Where each option was set: line of the file, 0 = default. Indexed by option row. */
 	uint32_t *lines;
 };
 
 enum stw_option_type {
-	STW_OPTION_BOOL, STW_OPTION_UINT, STW_OPTION_DURATION, STW_OPTION_TEXT, STW_OPTION_ENUM,
-	STW_OPTION_LIST,                /* domains, listen, algorithms */
+	STW_OPTION_BOOL,
+	STW_OPTION_UINT,
+	STW_OPTION_DURATION,
+	STW_OPTION_TEXT,
+	STW_OPTION_ENUM,
+	STW_OPTION_LIST, /* domains, listen, algorithms */
 };
 
 struct stw_option_form;
 
 /** One row of the option table: the only place that knows an option. */
 struct stw_option {
-	const char *key;                /* "registration.min_expires" */
+	const char *key; /* "registration.min_expires" */
 	enum stw_option_type type;
-	size_t offset;                  /* in struct stw_config */
-	const char *unit;               /* "s", "ms", "bytes", "" */
-	uint64_t min, max;              /* numbers and durations (in the unit of the member) */
-	const char *allowed;            /* enums: "auto|always|never" */
-	const char *standard;           /* default as written in YAML */
-	bool live;                      /* false: a change needs a restart */
-	const char *help;               /* one or two sentences */
-	const char *rfc;                /* section, or "" */
-	const struct stw_option_form *form;     /* texts and lists with a grammar of their own, or NULL */
+	size_t offset;        /* in struct stw_config */
+	const char *unit;     /* "s", "ms", "bytes", "" */
+	uint64_t min, max;    /* numbers and durations (in the unit of the member) */
+	const char *allowed;  /* enums: "auto|always|never" */
+	const char *standard; /* default as written in YAML */
+	bool live;            /* false: a change needs a restart */
+	const char *help;     /* one or two sentences */
+	const char *rfc;      /* section, or "" */
+	const struct stw_option_form
+		*form; /* texts and lists with a grammar of their own, or NULL */
 };
 
 const struct stw_option *stw_option_all(size_t *ret_count);
@@ -97,11 +118,12 @@ const struct stw_option *stw_option_all(size_t *ret_count);
 const struct stw_option *stw_option_find(const char *key);
 
 /**
- * Value of an option as it may be written in YAML, without quotes. Lists: element `index`; else index 0.
+ * Value of an option as it may be written in YAML, without quotes. Lists: element `index`; else
+ * index 0.
  * @return false when there is no such element, or it does not fit
  */
-bool stw_option_text(const struct stw_option *option, const struct stw_config *config, unsigned index,
-		     struct stw_writer *writer);
+bool stw_option_text(const struct stw_option *option, const struct stw_config *config,
+	unsigned index, struct stw_writer *writer);
 /** What is allowed, in words: "1s to 7d", "auto, always, never". Empty when anything is. */
 struct stw_str stw_option_allowed(const struct stw_option *option, char *buffer, size_t size);
 /** "duration", "number", "word" … */
@@ -109,8 +131,8 @@ const char *stw_option_type_name(const struct stw_option *option);
 
 /** What is wrong in a file, and where. */
 struct stw_config_error {
-	unsigned line, column;          /* 0: not tied to a place */
-	char text[400];                 /* what is wrong, what is allowed, "did you mean …" */
+	unsigned line, column; /* 0: not tied to a place */
+	char text[400];        /* what is wrong, what is allowed, "did you mean …" */
 };
 
 struct stw_config_errors {
@@ -121,14 +143,16 @@ struct stw_config_errors {
 /** Read a file; every error is collected. @return 0; -ENOENT …; -EINVAL with `errors` */
 int stw_config_load(const char *path, struct stw_config_errors *errors, struct stw_config **ret);
 /** The same from memory; `name` is used in messages. An empty text gives the defaults. */
-int stw_config_parse(const char *name, const char *text, size_t len, struct stw_config_errors *errors,
-		     struct stw_config **ret);
+int stw_config_parse(const char *name, const char *text, size_t len,
+	struct stw_config_errors *errors, struct stw_config **ret);
 struct stw_config *stw_config_ref(struct stw_config *config);
 struct stw_config *stw_config_unref(struct stw_config *config);
 /** First restart option that differs, NULL when a reload may go on. */
-const struct stw_option *stw_config_restart_needed(const struct stw_config *old, const struct stw_config *new_);
+const struct stw_option *stw_config_restart_needed(
+	const struct stw_config *old, const struct stw_config *new_);
 /** "strowger.yaml:12" of an option, or "default"; for causes. */
-struct stw_str stw_config_place(const struct stw_config *config, const char *key, char *buffer, size_t size);
+struct stw_str stw_config_place(
+	const struct stw_config *config, const char *key, char *buffer, size_t size);
 /** All options with values (or defaults), unit, range and help as a valid YAML file. */
 void stw_config_print(FILE *out, const struct stw_config *config);
 /** Default paths: root /run/strowger/admin.sock and /var/lib/strowger/strowger.db, else XDG. */

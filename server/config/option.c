@@ -118,7 +118,8 @@
 		"RFC 5393 §5.3.3")                                                                 \
 	OPTION("proxy.all_busy_600", BOOL, proxy.all_busy_600, "", 0, 0, "", "false", LIVE,        \
 		NO_FORM,                                                                           \
-		"When every device of the called user was busy (486), answer 600 Busy Everywhere.", \
+		"When every device of the called user was busy (486), answer 600 Busy "            \
+		"Everywhere.",                                                                     \
 		"RFC 4412 §4.6.6")                                                                 \
 	OPTION("proxy.timer_c", DURATION, proxy.timer_c_ms, "ms", TIMER_C_MIN_MS, MS_PER_DAY, "",  \
 		"3m1s", LIVE, NO_FORM,                                                             \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Digest for the registrar (401) and the proxy (407): who is it, and may the credentials be used. */
+/* Digest for the registrar (401) and the proxy (407): who is it, and may the credentials be used.
+ */
 #include "server/route/route.h"
 
 #include <errno.h>
@@ -10,23 +11,32 @@ struct access_causes {
 };
 
 static const struct access_causes registrar_causes = {
-	&stw_cause_credentials_missing, &stw_cause_credentials_wrong, &stw_cause_nonce_stale,
-	&stw_cause_credentials_malformed, &stw_cause_algorithm_not_offered,
+	&stw_cause_credentials_missing,
+	&stw_cause_credentials_wrong,
+	&stw_cause_nonce_stale,
+	&stw_cause_credentials_malformed,
+	&stw_cause_algorithm_not_offered,
 };
 static const struct access_causes proxy_causes = {
-	&stw_cause_credentials_missing_proxy, &stw_cause_credentials_wrong_proxy, &stw_cause_nonce_stale_proxy,
-	&stw_cause_credentials_malformed_proxy, &stw_cause_algorithm_not_offered_proxy,
+	&stw_cause_credentials_missing_proxy,
+	&stw_cause_credentials_wrong_proxy,
+	&stw_cause_nonce_stale_proxy,
+	&stw_cause_credentials_malformed_proxy,
+	&stw_cause_algorithm_not_offered_proxy,
 };
 
-static enum stw_verdict access_challenge(struct stw_check *check, enum stw_header header, struct stw_str realm,
-					 const struct stw_cause *cause, bool stale)
+static enum stw_verdict access_challenge(struct stw_check *check, enum stw_header header,
+	struct stw_str realm, const struct stw_cause *cause, bool stale)
 {
 	const struct stw_config *config = check->config;
 	char nonce[STW_NONCE_TEXT_MAX];
 	struct stw_challenge challenge = {
-		.header = header == STW_HDR_AUTHORIZATION ? STW_HDR_WWW_AUTHENTICATE : STW_HDR_PROXY_AUTHENTICATE,
-		.realm = realm, .algorithms = config->auth.algorithms,
-		.algorithm_count = config->auth.algorithm_count, .stale = stale,
+		.header = header == STW_HDR_AUTHORIZATION ? STW_HDR_WWW_AUTHENTICATE
+							  : STW_HDR_PROXY_AUTHENTICATE,
+		.realm = realm,
+		.algorithms = config->auth.algorithms,
+		.algorithm_count = config->auth.algorithm_count,
+		.stale = stale,
 	};
 	size_t capacity = 1024 + 4 * realm.len;
 	char *buffer = stw_arena_bytes(&check->request->arena, capacity);
@@ -34,8 +44,8 @@ static enum stw_verdict access_challenge(struct stw_check *check, enum stw_heade
 
 	if (!buffer)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
-	challenge.nonce = stw_nonce_make(check->core->nonces, realm, stw_random_next(stw_request_random(check->request)),
-		check->core->now, nonce);
+	challenge.nonce = stw_nonce_make(check->core->nonces, realm,
+		stw_random_next(stw_request_random(check->request)), check->core->now, nonce);
 	stw_writer_init(&writer, buffer, capacity);
 	stw_challenge_write(&writer, &challenge);
 	check->refusal.headers = stw_writer_text(&writer);
@@ -44,14 +54,19 @@ static enum stw_verdict access_challenge(struct stw_check *check, enum stw_heade
 	return stw_route_refuse(check, cause);
 }
 
-/* "alice", or "alice@example.com" (DESIGN §11): the user's row and the HA1 that belongs to the form used. */
-static const struct stw_user *access_user(struct stw_check *check, struct stw_str realm, const struct stw_ha1 **ret)
+/* "alice", or "alice@example.com" (DESIGN §11): the user's row and the HA1 that belongs to the form
+ * used. */
+static const struct stw_user *access_user(
+	struct stw_check *check, struct stw_str realm, const struct stw_ha1 **ret)
 {
 	struct stw_str name = check->credentials.username;
 	size_t at = stw_str_find(name, '@', 0);
-	bool full = at < name.len && stw_str_equal_nocase(stw_str_cut(name, at + 1, name.len), realm);
-	struct stw_uri uri = { .scheme = STW_SCHEME_SIP, .user = full ? stw_str_cut(name, 0, at) : name,
-		.host = realm, .host_kind = STW_HOST_NAME };
+	bool full =
+		at < name.len && stw_str_equal_nocase(stw_str_cut(name, at + 1, name.len), realm);
+	struct stw_uri uri = { .scheme = STW_SCHEME_SIP,
+		.user = full ? stw_str_cut(name, 0, at) : name,
+		.host = realm,
+		.host_kind = STW_HOST_NAME };
 	const struct stw_user *user;
 	struct stw_str aor;
 
@@ -73,19 +88,25 @@ static unsigned access_offered(const struct stw_config *config)
 	return set;
 }
 
-/* §22.4 item 6 leaves unequal URIs to the server: some clients name its address where the Request-URI has the domain. */
+/* §22.4 item 6 leaves unequal URIs to the server: some clients name its address where the
+ * Request-URI has the domain. */
 static bool access_uri_ours(const struct stw_check *check)
 {
 	struct stw_uri uri;
 
-	return stw_uri_parse(check->credentials.uri, &uri) == 0 && stw_route_domain(check->core, &uri).len;
+	return stw_uri_parse(check->credentials.uri, &uri) == 0 &&
+	       stw_route_domain(check->core, &uri).len;
 }
 
-enum stw_verdict stw_route_authenticate(struct stw_check *check, enum stw_header header, struct stw_str realm)
+enum stw_verdict stw_route_authenticate(
+	struct stw_check *check, enum stw_header header, struct stw_str realm)
 {
-	const struct access_causes *causes = header == STW_HDR_AUTHORIZATION ? &registrar_causes : &proxy_causes;
-	struct stw_auth_check verify = { .request = check->request->msg, .credentials = &check->credentials,
-		.realm = realm, .offered = access_offered(check->config) };
+	const struct access_causes *causes =
+		header == STW_HDR_AUTHORIZATION ? &registrar_causes : &proxy_causes;
+	struct stw_auth_check verify = { .request = check->request->msg,
+		.credentials = &check->credentials,
+		.realm = realm,
+		.offered = access_offered(check->config) };
 	const struct stw_user *user;
 	int err;
 
@@ -93,8 +114,8 @@ enum stw_verdict stw_route_authenticate(struct stw_check *check, enum stw_header
 	if (err == -ENOENT)
 		return access_challenge(check, header, realm, causes->missing, false);
 	if (err < 0)
-		return access_challenge(check, header, realm, err == -ENOTSUP ? causes->not_offered : causes->malformed,
-			false);
+		return access_challenge(check, header, realm,
+			err == -ENOTSUP ? causes->not_offered : causes->malformed, false);
 	if (!(verify.offered & (1u << check->credentials.algorithm)))
 		return access_challenge(check, header, realm, causes->not_offered, false);
 	verify.uri_ours = access_uri_ours(check);
@@ -115,7 +136,8 @@ enum stw_verdict stw_route_authenticate(struct stw_check *check, enum stw_header
 	check->refusal = (struct stw_refusal){ 0 };
 	check->authenticated = true;
 	check->user_aor = user->aor;
-	/* The nonce count is spent: a copy of the request would now be a replay. The transaction absorbs it. */
+	/* The nonce count is spent: a copy of the request would now be a replay. The transaction
+	 * absorbs it. */
 	if (stw_request_wait(check->request) < 0)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	return STW_PASS;

@@ -14,13 +14,16 @@ struct stw_str stw_route_domain(const struct stw_core *core, const struct stw_ur
 		if (stw_str_equal_nocase(uri->host, config->domains[i]))
 			return config->domains[i];
 	}
-	if (config->domain_count && stw_listeners_own(core->options.listeners, uri->host, uri->port))
+	if (config->domain_count &&
+		stw_listeners_own(core->options.listeners, uri->host, uri->port))
 		return config->domains[0];
 	return STW_STR_NONE;
 }
 
-/* The same user under the domain's own name: "sip:bob@192.0.2.1:5060" is bob of the first domain. */
-int stw_route_aor(struct stw_check *check, const struct stw_uri *uri, struct stw_str domain, struct stw_str *ret)
+/* The same user under the domain's own name: "sip:bob@192.0.2.1:5060" is bob of the first domain.
+ */
+int stw_route_aor(struct stw_check *check, const struct stw_uri *uri, struct stw_str domain,
+	struct stw_str *ret)
 {
 	struct stw_uri named = *uri;
 

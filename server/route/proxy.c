@@ -4,7 +4,8 @@
 
 static bool never_answered(const struct stw_check *check)
 {
-	return check->request->msg->method == STW_METHOD_ACK || check->request->msg->method == STW_METHOD_CANCEL;
+	return check->request->msg->method == STW_METHOD_ACK ||
+	       check->request->msg->method == STW_METHOD_CANCEL;
 }
 
 static enum stw_verdict check_validate(struct stw_check *check)
@@ -13,7 +14,8 @@ static enum stw_verdict check_validate(struct stw_check *check)
 
 	if (!cause)
 		return STW_PASS;
-	/* §16.3 step 3: a proxy may answer an OPTIONS that may go no further as its final recipient. */
+	/* §16.3 step 3: a proxy may answer an OPTIONS that may go no further as its final
+	 * recipient. */
 	if (cause == &stw_cause_options_final) {
 		stw_request_respond(check->request, 200,
 			STW_STR("Allow: " STW_STACK_ALLOW "\r\nSupported: path\r\n"), cause);
@@ -22,20 +24,21 @@ static enum stw_verdict check_validate(struct stw_check *check)
 	return STW_REFUSE;
 }
 
-/* §22.3, DESIGN §11: our own users prove who they are; in a dialog that passed through us nobody is asked again. */
+/* §22.3, DESIGN §11: our own users prove who they are; in a dialog that passed through us nobody is
+ * asked again. */
 static enum stw_verdict check_caller(struct stw_check *check)
 {
 	struct stw_str from;
 	enum stw_verdict verdict;
 
-	if (!check->config->auth.required || !check->caller_domain.len || check->request->routing.in_dialog ||
-	    never_answered(check))
+	if (!check->config->auth.required || !check->caller_domain.len ||
+		check->request->routing.in_dialog || never_answered(check))
 		return STW_PASS;
 	verdict = stw_route_authenticate(check, STW_HDR_PROXY_AUTHORIZATION, check->caller_domain);
 	if (verdict != STW_PASS)
 		return verdict;
 	if (stw_route_aor(check, &check->request->msg->from.uri, check->caller_domain, &from) < 0 ||
-	    !stw_str_equal(from, check->user_aor)) {
+		!stw_str_equal(from, check->user_aor)) {
 		stw_refusal_fact(&check->refusal, "user", check->user_aor);
 		return stw_route_refuse(check, &stw_cause_from_mismatch);
 	}
@@ -44,7 +47,8 @@ static enum stw_verdict check_caller(struct stw_check *check)
 
 static enum stw_verdict check_route_mark(struct stw_check *check)
 {
-	return check->request->routing.forged ? stw_route_refuse(check, &stw_cause_route_forged) : STW_PASS;
+	return check->request->routing.forged ? stw_route_refuse(check, &stw_cause_route_forged)
+					      : STW_PASS;
 }
 
 /* Nobody relays through us to elsewhere without being one of our users. */

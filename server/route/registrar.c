@@ -23,8 +23,8 @@ static enum stw_verdict check_credentials(struct stw_check *check)
 	return stw_route_authenticate(check, STW_HDR_AUTHORIZATION, check->domain);
 }
 
-/* R7 and R8: To names whose bindings are meant. A domain that is not ours, or no such user: 404; somebody else's
- * bindings: 403. */
+/* R7 and R8: To names whose bindings are meant. A domain that is not ours, or no such user: 404;
+ * somebody else's bindings: 403. */
 static enum stw_verdict check_aor(struct stw_check *check)
 {
 	const struct stw_uri *to = &check->request->msg->to.uri;
@@ -38,7 +38,8 @@ static enum stw_verdict check_aor(struct stw_check *check)
 	if (stw_route_aor(check, to, domain, &aor) < 0)
 		return stw_route_refuse(check, &stw_cause_aor_unknown);
 	stw_refusal_fact(&check->refusal, "aor", aor);
-	/* An address that is nobody's can be refused to nobody in particular: 404 also for a user of ours. */
+	/* An address that is nobody's can be refused to nobody in particular: 404 also for a user
+	 * of ours. */
 	if (!stw_directory_find(check->core->options.directory, aor))
 		return stw_route_refuse(check, &stw_cause_aor_unknown);
 	if (check->config->auth.required && !stw_str_equal(aor, check->user_aor)) {
@@ -65,8 +66,8 @@ static enum stw_verdict check_contacts(struct stw_check *check)
 	struct stw_str aor = check->registration->aor, headers = STW_STR_NONE;
 	const struct stw_cause *cause;
 
-	cause = stw_register_parse(check->request->msg, aor, &check->request->source, &options, check->registration,
-		&headers);
+	cause = stw_register_parse(check->request->msg, aor, &check->request->source, &options,
+		check->registration, &headers);
 	if (!cause)
 		return STW_PASS;
 	/* The parsed registration goes away; the lines live on in the request's arena. */
@@ -79,7 +80,8 @@ static enum stw_verdict check_contacts(struct stw_check *check)
 
 static enum stw_verdict submit(struct stw_check *check)
 {
-	struct registration *registration = STW_CONTAINER_OF(check->registration, struct registration, want);
+	struct registration *registration =
+		STW_CONTAINER_OF(check->registration, struct registration, want);
 	struct stw_core *core = check->core;
 
 	if (stw_request_wait(check->request) < 0)
@@ -99,7 +101,10 @@ static enum stw_verdict submit(struct stw_check *check)
 static enum stw_verdict run_registration(struct stw_check *check)
 {
 	static const struct stw_check_row rows[] = {
-		{ "R7-R8", check_aor }, { "R9-R14", check_contacts }, { "R15", submit }, { NULL, NULL },
+		{ "R7-R8", check_aor },
+		{ "R9-R14", check_contacts },
+		{ "R15", submit },
+		{ NULL, NULL },
 	};
 	struct registration *registration = calloc(1, sizeof(*registration));
 	enum stw_verdict verdict = STW_PASS;
@@ -128,10 +133,12 @@ const struct stw_check_row stw_route_registrar_rows[] = {
 
 static size_t contacts_capacity(const struct stw_bindings *bindings, struct stw_str path)
 {
-	return (bindings ? stw_bindings_bytes(bindings) + 96 * (size_t)bindings->n : 0) + path.len + STW_DATE_BYTES + 256;
+	return (bindings ? stw_bindings_bytes(bindings) + 96 * (size_t)bindings->n : 0) + path.len +
+	       STW_DATE_BYTES + 256;
 }
 
-static void answer_ok(struct stw_core *core, struct stw_request *request, struct registration *registration)
+static void answer_ok(
+	struct stw_core *core, struct stw_request *request, struct registration *registration)
 {
 	const struct stw_bindings *bindings = registration->job.result;
 	size_t capacity = contacts_capacity(bindings, registration->want.echo_path);
@@ -148,7 +155,8 @@ static void answer_ok(struct stw_core *core, struct stw_request *request, struct
 	if (bindings)
 		stw_bindings_write_contacts(&writer, bindings, core->now);
 	stw_write_str(&writer, registration->want.echo_path);
-	/* "The response SHOULD include a Date header field" (step 8): phones without a clock live by it. */
+	/* "The response SHOULD include a Date header field" (step 8): phones without a clock live
+	 * by it. */
 	stw_date_write(core->now.wall_ms / 1000, date);
 	stw_write_format(&writer, "Date: %s\r\n", date);
 	stw_request_respond(request, 200, stw_writer_text(&writer), &stw_cause_registered);

@@ -26,7 +26,8 @@ static void route_run(struct stw_check *check, const struct stw_check_row *rows)
 	}
 }
 
-/* After route preprocessing the Request-URI decides: the registrar, the server itself, or the proxy. */
+/* After route preprocessing the Request-URI decides: the registrar, the server itself, or the
+ * proxy. */
 static const struct stw_check_row *route_choose(const struct stw_check *check)
 {
 	const struct stw_request *request = check->request;
@@ -40,8 +41,8 @@ static const struct stw_check_row *route_choose(const struct stw_check *check)
 	return stw_route_proxy_rows;
 }
 
-/* ACK and CANCEL without transaction are never answered. They are relayed inside a dialog that passed through
- * us, or to one of our users (a phone that lost its route set); else dropped. */
+/* ACK and CANCEL without transaction are never answered. They are relayed inside a dialog that
+ * passed through us, or to one of our users (a phone that lost its route set); else dropped. */
 static bool route_may_pass_unanswered(const struct stw_check *check)
 {
 	const struct stw_request *request = check->request;
@@ -56,7 +57,8 @@ void stw_route_request(struct stw_core *core, struct stw_request *request)
 	enum stw_method method = request->msg->method;
 	const struct stw_cause *cause;
 
-	/* P8 is computed first because a verified Route mark spares P7; a broken Route is refused in its row. */
+	/* P8 is computed first because a verified Route mark spares P7; a broken Route is refused
+	 * in its row. */
 	cause = stw_request_preprocess(request);
 	if (cause) {
 		check.refusal.cause = cause;

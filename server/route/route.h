@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file
- * route: who shall answer a request. The lists P, R and U of checks, each a table in the order of the RFC;
- * a check passes, refuses with a cause, or waits for the store.
+ * route: who shall answer a request. The lists P, R and U of checks, each a table in the order of
+ * the RFC; a check passes, refuses with a cause, or waits for the store.
  */
 #ifndef STW_ROUTE_H
 #define STW_ROUTE_H
@@ -10,9 +10,9 @@
 #include "server/core_internal.h"
 
 enum stw_verdict {
-	STW_PASS,               /* go on with the next row */
-	STW_REFUSE,             /* check->refusal says why */
-	STW_DONE,               /* answered, forwarded or waiting: nothing more to do here */
+	STW_PASS,   /* go on with the next row */
+	STW_REFUSE, /* check->refusal says why */
+	STW_DONE,   /* answered, forwarded or waiting: nothing more to do here */
 };
 
 /** A request on its way through a list. */
@@ -21,10 +21,10 @@ struct stw_check {
 	struct stw_request *request;
 	const struct stw_config *config;
 	struct stw_refusal refusal;
-	struct stw_str domain;          /* the domain of ours that the Request-URI names; empty: foreign */
-	struct stw_str caller_domain;   /* the domain of ours that From names; empty: a stranger */
+	struct stw_str domain; /* the domain of ours that the Request-URI names; empty: foreign */
+	struct stw_str caller_domain; /* the domain of ours that From names; empty: a stranger */
 	bool authenticated;
-	struct stw_str user_aor;        /* whose credentials were right */
+	struct stw_str user_aor; /* whose credentials were right */
 	struct stw_credentials credentials;
 	struct stw_register *registration;
 };
@@ -47,18 +47,23 @@ extern const struct stw_check_row stw_route_registrar_rows[];
 extern const struct stw_check_row stw_route_server_rows[];
 
 /* domain.c */
-/** The domain of ours that host[:port] names, or empty. Our own addresses stand for the first domain. */
+/** The domain of ours that host[:port] names, or empty. Our own addresses stand for the first
+ * domain. */
 struct stw_str stw_route_domain(const struct stw_core *core, const struct stw_uri *uri);
-/** Canonical AOR of a user part in one of our domains, in the request's arena. @return 0, -EBADMSG, -ENOMEM */
-int stw_route_aor(struct stw_check *check, const struct stw_uri *uri, struct stw_str domain, struct stw_str *ret);
+/** Canonical AOR of a user part in one of our domains, in the request's arena. @return 0, -EBADMSG,
+ * -ENOMEM */
+int stw_route_aor(struct stw_check *check, const struct stw_uri *uri, struct stw_str domain,
+	struct stw_str *ret);
 
 /* access.c */
-enum stw_verdict stw_route_authenticate(struct stw_check *check, enum stw_header header, struct stw_str realm);
+enum stw_verdict stw_route_authenticate(
+	struct stw_check *check, enum stw_header header, struct stw_str realm);
 enum stw_verdict stw_route_refuse(struct stw_check *check, const struct stw_cause *cause);
 
 /* server.c */
 /** U9, R5: refuse with Unsupported when Require names a tag other than `supported`. */
-enum stw_verdict stw_route_require(struct stw_check *check, struct stw_str supported, const struct stw_cause *cause);
+enum stw_verdict stw_route_require(
+	struct stw_check *check, struct stw_str supported, const struct stw_cause *cause);
 
 /* target_set.c */
 enum stw_verdict stw_route_target_set(struct stw_check *check);

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* List U for requests to the server itself: it answers OPTIONS and nothing else (RFC 3261 §8.2, §11). */
+/* List U for requests to the server itself: it answers OPTIONS and nothing else (RFC 3261 §8.2,
+ * §11). */
 #include "server/route/route.h"
 
 #define ALLOW_LINE "Allow: " STW_STACK_ALLOW "\r\n"
 
 static enum stw_verdict check_validate(struct stw_check *check)
 {
-	/* A UAS ignores Max-Forwards and Proxy-Require is not its business, but the scheme must be ours. */
+	/* A UAS ignores Max-Forwards and Proxy-Require is not its business, but the scheme must be
+	 * ours. */
 	return check->request->routing.uri.scheme == STW_SCHEME_SIP ||
-	       check->request->routing.uri.scheme == STW_SCHEME_SIPS ?
-		       STW_PASS : stw_route_refuse(check, &stw_cause_scheme_unsupported);
+			       check->request->routing.uri.scheme == STW_SCHEME_SIPS
+		       ? STW_PASS
+		       : stw_route_refuse(check, &stw_cause_scheme_unsupported);
 }
 
 /* §15.1.2: a BYE is of a dialog even when it names none. */
@@ -23,20 +26,24 @@ static enum stw_verdict check_method(struct stw_check *check)
 	const struct stw_msg *request = check->request->msg;
 
 	if (request->method == STW_METHOD_OPTIONS ||
-	    (request->method != STW_METHOD_UNKNOWN && names_dialog(request)))
+		(request->method != STW_METHOD_UNKNOWN && names_dialog(request)))
 		return STW_PASS;
 	check->refusal.headers = STW_STR(ALLOW_LINE);
-	return stw_route_refuse(check, request->method == STW_METHOD_UNKNOWN ? &stw_cause_method_unknown :
-		&stw_cause_not_acceptable_here_method);
+	return stw_route_refuse(check, request->method == STW_METHOD_UNKNOWN
+					       ? &stw_cause_method_unknown
+					       : &stw_cause_not_acceptable_here_method);
 }
 
 static enum stw_verdict check_dialog(struct stw_check *check)
 {
-	return names_dialog(check->request->msg) ? stw_route_refuse(check, &stw_cause_dialog_unknown) : STW_PASS;
+	return names_dialog(check->request->msg)
+		       ? stw_route_refuse(check, &stw_cause_dialog_unknown)
+		       : STW_PASS;
 }
 
 /* U9: the tags of Require that we do not support; `supported` may be empty. */
-enum stw_verdict stw_route_require(struct stw_check *check, struct stw_str supported, const struct stw_cause *cause)
+enum stw_verdict stw_route_require(
+	struct stw_check *check, struct stw_str supported, const struct stw_cause *cause)
 {
 	struct stw_values values = stw_msg_values(check->request->msg, STW_HDR_REQUIRE);
 	struct stw_str line = STW_STR_NONE, tag;
@@ -50,7 +57,8 @@ enum stw_verdict stw_route_require(struct stw_check *check, struct stw_str suppo
 	}
 	if (!line.len)
 		return STW_PASS;
-	if (stw_arena_printf(&check->request->arena, &check->refusal.headers, "%.*s\r\n", STW_STR_ARG(line)) < 0)
+	if (stw_arena_printf(&check->request->arena, &check->refusal.headers, "%.*s\r\n",
+		    STW_STR_ARG(line)) < 0)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	return stw_route_refuse(check, cause);
 }
@@ -62,7 +70,8 @@ static enum stw_verdict check_require(struct stw_check *check)
 
 static enum stw_verdict answer_options(struct stw_check *check)
 {
-	stw_request_respond(check->request, 200, STW_STR(ALLOW_LINE "Accept: application/sdp\r\nSupported: path\r\n"),
+	stw_request_respond(check->request, 200,
+		STW_STR(ALLOW_LINE "Accept: application/sdp\r\nSupported: path\r\n"),
 		&stw_cause_options_answered);
 	return STW_DONE;
 }

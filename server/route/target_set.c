@@ -1,26 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* P12: the target set, RFC 3261 §16.5: the bindings of one of our users, or the Request-URI as it is. */
+/* P12: the target set, RFC 3261 §16.5: the bindings of one of our users, or the Request-URI as it
+ * is. */
 #include "server/route/route.h"
 
 #define TARGETS_MAX 32
 
-/* A Contact at the host that the REGISTER came from can be reached as it is: only its port differs, because the phone
- * registers from another one. A connection is always worth using while it lasts. */
+/* A Contact at the host that the REGISTER came from can be reached as it is: only its port differs,
+ * because the phone registers from another one. A connection is always worth using while it lasts.
+ */
 static bool target_is_source(const struct stw_binding *binding)
 {
 	struct stw_target where;
 	struct stw_uri uri;
 
-	return binding->source.transport == STW_TRANSPORT_UDP && stw_uri_parse(binding->uri, &uri) == 0 &&
-	       stw_target_from_uri(&uri, &where) == 0 && !where.need_resolve &&
-	       stw_addr_same_ip(&where.addr, &binding->source.remote);
+	return binding->source.transport == STW_TRANSPORT_UDP &&
+	       stw_uri_parse(binding->uri, &uri) == 0 && stw_target_from_uri(&uri, &where) == 0 &&
+	       !where.need_resolve && stw_addr_same_ip(&where.addr, &binding->source.remote);
 }
 
 /* Where a binding is reached: registration.use_source. */
-static struct stw_proxy_target target_of(const struct stw_check *check, const struct stw_binding *binding)
+static struct stw_proxy_target target_of(
+	const struct stw_check *check, const struct stw_binding *binding)
 {
 	enum stw_use_source use = check->config->registration.use_source;
-	struct stw_proxy_target target = { .uri = binding->uri, .q = binding->q, .path = binding->path,
+	struct stw_proxy_target target = { .uri = binding->uri,
+		.q = binding->q,
+		.path = binding->path,
 		.instance = binding->instance };
 
 	if (use == STW_USE_SOURCE_NEVER || binding->path.len || !binding->source.remote.family)
@@ -33,7 +38,8 @@ static struct stw_proxy_target target_of(const struct stw_check *check, const st
 	return target;
 }
 
-/* RFC 5630 §5.3: a request for sips goes to a sips Contact only; the other way takes TLS, which is not served. */
+/* RFC 5630 §5.3: a request for sips goes to a sips Contact only; the other way takes TLS, which is
+ * not served. */
 static bool target_has_scheme(const struct stw_binding *binding, enum stw_scheme scheme)
 {
 	struct stw_uri uri;
@@ -52,7 +58,8 @@ static enum stw_verdict target_refuse_scheme(struct stw_check *check)
 	return stw_route_refuse(check, &stw_cause_sips_required);
 }
 
-static enum stw_verdict target_forward(struct stw_check *check, const struct stw_proxy_target *targets, unsigned n)
+static enum stw_verdict target_forward(
+	struct stw_check *check, const struct stw_proxy_target *targets, unsigned n)
 {
 	struct stw_proxy_job job = { .targets = targets, .n = n };
 	enum stw_method method = check->request->msg->method;
@@ -67,8 +74,9 @@ static enum stw_verdict target_forward(struct stw_check *check, const struct stw
 	return STW_DONE;
 }
 
-/* In a dialog the Request-URI is the Contact of the user whom To names. When he is registered with it and is
- * reached by his source (behind a translator, over his connection), the request goes there too. */
+/* In a dialog the Request-URI is the Contact of the user whom To names. When he is registered with
+ * it and is reached by his source (behind a translator, over his connection), the request goes
+ * there too. */
 static bool target_in_dialog(struct stw_check *check, struct stw_proxy_target *ret)
 {
 	const struct stw_request *request = check->request;
@@ -83,8 +91,8 @@ static bool target_in_dialog(struct stw_check *check, struct stw_proxy_target *r
 	bindings = stw_location_find(check->core->options.location, aor);
 	for (i = 0; bindings && i < bindings->n; i++) {
 		if (bindings->v[i].expires_ms <= check->core->now.wall_ms ||
-		    stw_uri_parse(bindings->v[i].uri, &contact) < 0 ||
-		    !stw_uri_equal(&contact, &request->routing.uri))
+			stw_uri_parse(bindings->v[i].uri, &contact) < 0 ||
+			!stw_uri_equal(&contact, &request->routing.uri))
 			continue;
 		*ret = target_of(check, &bindings->v[i]);
 		ret->uri = request->routing.uri_text;
@@ -104,7 +112,8 @@ enum stw_verdict stw_route_target_set(struct stw_check *check)
 	if (request->routing.has_route)
 		return target_forward(check, NULL, 0);
 	if (!check->domain.len)
-		return target_forward(check, targets, request->routing.in_dialog && target_in_dialog(check, targets));
+		return target_forward(check, targets,
+			request->routing.in_dialog && target_in_dialog(check, targets));
 	if (stw_route_aor(check, &request->routing.uri, check->domain, &aor) < 0)
 		return stw_route_refuse(check, &stw_cause_bad_request_uri);
 	stw_refusal_fact(&check->refusal, "user", aor);

@@ -104,7 +104,8 @@ char *support_read_file(const char *path, size_t *ret_len)
 
 void support_assert_str(struct stw_str actual, const char *expected, const char *file, int line)
 {
-	if (actual.len == strlen(expected) && (!actual.len || !memcmp(actual.ptr, expected, actual.len)))
+	if (actual.len == strlen(expected) &&
+		(!actual.len || !memcmp(actual.ptr, expected, actual.len)))
 		return;
 	print_error("%s:%d: \"%.*s\" is not \"%s\"\n", file, line, STW_STR_ARG(actual), expected);
 	_fail(file, line);

@@ -20,7 +20,8 @@ unsigned support_allocations(void);
 char *support_guarded(const char *bytes, size_t len);
 void support_guarded_free(char *guarded, size_t len);
 
-/** Whole file below the source root, NUL behind it; fails the test when it cannot be read. free() it. */
+/** Whole file below the source root, NUL behind it; fails the test when it cannot be read. free()
+ * it. */
 char *support_read_file(const char *path, size_t *ret_len);
 
 /** assert that a stw_str holds exactly this text */

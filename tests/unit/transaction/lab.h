@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Transactions in virtual time with a real wheel: scripts of events in, a line of what happened out. */
+/* Transactions in virtual time with a real wheel: scripts of events in, a line of what happened
+ * out. */
 #ifndef STW_TESTS_TRANSACTION_LAB_H
 #define STW_TESTS_TRANSACTION_LAB_H
 
@@ -23,7 +24,7 @@ struct lab {
 	struct stw_tx_layer *layer;
 	struct stw_tx *tx;
 	struct stw_now now;
-	bool ended;                     /* STW_TX_ENDED was told */
+	bool ended; /* STW_TX_ENDED was told */
 	char log[4096];
 	size_t log_len;
 };
@@ -60,7 +61,7 @@ static inline struct stw_msg *lab_parse(struct lab_msg *ret, const char *text)
 	ret->msg.fields = ret->fields;
 	ret->msg.field_capacity = STW_ARRAY_SIZE(ret->fields);
 	if (stw_msg_parse(&ret->msg, ret->text, strlen(text), NULL, &fault) < 0 ||
-	    stw_msg_check(&ret->msg, &fault) < 0)
+		stw_msg_check(&ret->msg, &fault) < 0)
 		fail_msg("%s: %s", text, fault.cause ? fault.cause->id : "?");
 	return &ret->msg;
 }
@@ -78,27 +79,27 @@ static inline struct stw_msg *lab_request(struct lab_msg *ret, struct lab_reques
 	const char *method = parts.method ? parts.method : "INVITE";
 
 	snprintf(text, sizeof(text),
-		 "%s %s SIP/2.0\r\nVia: %s\r\nMax-Forwards: 70\r\nTo: %s\r\nFrom: %s\r\n"
-		 "Call-ID: %s\r\nCSeq: %u %s\r\nContent-Length: 0\r\n\r\n",
-		 method, parts.uri ? parts.uri : "sip:bob@example.com",
-		 parts.via ? parts.via : "SIP/2.0/UDP pc33.example.com;branch=z9hG4bKabc",
-		 parts.to ? parts.to : "<sip:bob@example.com>",
-		 parts.from ? parts.from : "<sip:alice@example.com>;tag=1928",
-		 parts.call_id ? parts.call_id : "a84b4c76e66710", parts.cseq ? parts.cseq : 314159,
-		 method);
+		"%s %s SIP/2.0\r\nVia: %s\r\nMax-Forwards: 70\r\nTo: %s\r\nFrom: %s\r\n"
+		"Call-ID: %s\r\nCSeq: %u %s\r\nContent-Length: 0\r\n\r\n",
+		method, parts.uri ? parts.uri : "sip:bob@example.com",
+		parts.via ? parts.via : "SIP/2.0/UDP pc33.example.com;branch=z9hG4bKabc",
+		parts.to ? parts.to : "<sip:bob@example.com>",
+		parts.from ? parts.from : "<sip:alice@example.com>;tag=1928",
+		parts.call_id ? parts.call_id : "a84b4c76e66710", parts.cseq ? parts.cseq : 314159,
+		method);
 	return lab_parse(ret, text);
 }
 
-static inline struct stw_msg *lab_response(struct lab_msg *ret, unsigned code, const char *branch,
-					   const char *method)
+static inline struct stw_msg *lab_response(
+	struct lab_msg *ret, unsigned code, const char *branch, const char *method)
 {
 	char text[2048];
 
 	snprintf(text, sizeof(text),
-		 "SIP/2.0 %u Words\r\nVia: SIP/2.0/UDP us.example.com;branch=%s\r\n"
-		 "To: <sip:bob@example.com>;tag=9\r\nFrom: <sip:alice@example.com>;tag=1928\r\n"
-		 "Call-ID: a84b4c76e66710\r\nCSeq: 314159 %s\r\nContent-Length: 0\r\n\r\n",
-		 code, branch, method);
+		"SIP/2.0 %u Words\r\nVia: SIP/2.0/UDP us.example.com;branch=%s\r\n"
+		"To: <sip:bob@example.com>;tag=9\r\nFrom: <sip:alice@example.com>;tag=1928\r\n"
+		"Call-ID: a84b4c76e66710\r\nCSeq: 314159 %s\r\nContent-Length: 0\r\n\r\n",
+		code, branch, method);
 	return lab_parse(ret, text);
 }
 
@@ -119,7 +120,7 @@ static inline void lab_log(struct lab *lab, const char *event, unsigned actions)
 	assert_int_equal(actions & ~0x7fu, 0);
 	lab->ended |= (actions & STW_TX_ENDED) != 0;
 	lab->log_len += (size_t)snprintf(lab->log + lab->log_len, sizeof(lab->log) - lab->log_len,
-					 "%s%s=%s", lab->log_len ? " " : "", event, text);
+		"%s%s=%s", lab->log_len ? " " : "", event, text);
 	assert_true(lab->log_len < sizeof(lab->log));
 }
 
@@ -127,8 +128,8 @@ static inline void lab_log_timer(struct lab *lab, char letter, unsigned actions)
 {
 	char event[32];
 
-	snprintf(event, sizeof(event), "%c@%u", letter,
-		 (unsigned)(lab->now.mono_ms - LAB_START_MS));
+	snprintf(
+		event, sizeof(event), "%c@%u", letter, (unsigned)(lab->now.mono_ms - LAB_START_MS));
 	lab_log(lab, event, actions);
 }
 
@@ -173,20 +174,22 @@ static inline void lab_new(struct lab *lab, enum stw_tx_kind kind, bool reliable
 	unsigned actions = 0;
 
 	if (kind == STW_TX_INVITE_CLIENT || kind == STW_TX_NON_INVITE_CLIENT) {
-		assert_int_equal(stw_tx_client_new(lab->layer, &options, lab->now, &lab->tx, &actions),
-				 0);
+		assert_int_equal(
+			stw_tx_client_new(lab->layer, &options, lab->now, &lab->tx, &actions), 0);
 		assert_int_equal(actions, STW_TX_SEND);
 	} else {
-		lab_request(&request, (struct lab_request){ .method = is_invite ? "INVITE" : "OPTIONS" });
+		lab_request(&request,
+			(struct lab_request){ .method = is_invite ? "INVITE" : "OPTIONS" });
 		assert_int_equal(
-			stw_tx_server_new(lab->layer, &request.msg, reliable, lab->now, &lab->tx), 0);
+			stw_tx_server_new(lab->layer, &request.msg, reliable, lab->now, &lab->tx),
+			0);
 	}
 	assert_int_equal(lab->tx->kind, kind);
 }
 
 /*
- * One event: w500 wait; 486 a response comes; r486 the TU answers; req, ack come; err transport error;
- * abandon; forget; resend and resend-tcp.
+ * One event: w500 wait; 486 a response comes; r486 the TU answers; req, ack come; err transport
+ * error; abandon; forget; resend and resend-tcp.
  */
 static inline void lab_event(struct lab *lab, const char *event)
 {
@@ -200,8 +203,8 @@ static inline void lab_event(struct lab *lab, const char *event)
 		lab_log(lab, event, stw_tx_receive_response(tx, &msg, lab->now));
 	} else if (event[0] == 'r' && event[1] >= '1' && event[1] <= '6') {
 		lab_log(lab, event,
-			stw_tx_respond(tx, (unsigned)strtoul(event + 1, NULL, 10), lab_slices,
-				       lab->now));
+			stw_tx_respond(
+				tx, (unsigned)strtoul(event + 1, NULL, 10), lab_slices, lab->now));
 	} else if (!strcmp(event, "req") || !strcmp(event, "ack")) {
 		msg.is_request = true;
 		msg.method = !strcmp(event, "ack") ? STW_METHOD_ACK : tx->method;

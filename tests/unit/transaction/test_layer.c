@@ -60,7 +60,9 @@ static int server_new(const char *method, const char *via)
 static int client_new(const char *branch)
 {
 	struct stw_tx_client_options options = {
-		.method = STW_METHOD_INVITE, .branch = stw_str_from(branch), .request = lab_slices,
+		.method = STW_METHOD_INVITE,
+		.branch = stw_str_from(branch),
+		.request = lab_slices,
 	};
 	struct stw_tx *tx = NULL;
 	unsigned actions = 0;
@@ -106,7 +108,7 @@ static void test_allocations(void **state)
 	lab_done(&lab);
 	assert_in_range(sizeof(struct tx), 1, 208);
 	print_message("struct tx: %zu bytes, struct tx_legacy: %zu bytes\n", sizeof(struct tx),
-		      sizeof(struct tx_legacy));
+		sizeof(struct tx_legacy));
 }
 
 /* A peer that gives one branch to ever more requests makes no chain without end. */
@@ -121,7 +123,8 @@ static void test_crowded_key(void **state)
 	}
 	assert_int_equal(server_new("INVITE", NULL), -ENOBUFS);
 	assert_int_equal(stw_tx_count(lab.layer), TX_SAME_KEY_MAX);
-	assert_int_equal(server_new("INVITE", "SIP/2.0/UDP pc33.example.com;branch=z9hG4bKother"), 0);
+	assert_int_equal(
+		server_new("INVITE", "SIP/2.0/UDP pc33.example.com;branch=z9hG4bKother"), 0);
 	lab_done(&lab);
 }
 
@@ -149,7 +152,7 @@ static void test_many(void **state)
 static void test_causes(void **state)
 {
 	assert_int_equal(stw_cause_timer_b.code, 408);
-	assert_int_equal(stw_cause_timer_f.code, 0);    /* RFC 4320 §4.2 */
+	assert_int_equal(stw_cause_timer_f.code, 0); /* RFC 4320 §4.2 */
 	assert_int_equal(stw_cause_timer_h.code, 0);
 	assert_int_equal(stw_cause_transport_error.code, 503);
 	assert_int_equal(stw_cause_request_gone.code, 481);
@@ -160,9 +163,12 @@ static void test_causes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_reap),        cmocka_unit_test(test_no_memory),
-		cmocka_unit_test(test_allocations), cmocka_unit_test(test_crowded_key),
-		cmocka_unit_test(test_many),        cmocka_unit_test(test_causes),
+		cmocka_unit_test(test_reap),
+		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_allocations),
+		cmocka_unit_test(test_crowded_key),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_causes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

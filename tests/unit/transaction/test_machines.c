@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lab.h"
 
-#define IC STW_TX_INVITE_CLIENT
-#define NC STW_TX_NON_INVITE_CLIENT
-#define IS STW_TX_INVITE_SERVER
-#define NS STW_TX_NON_INVITE_SERVER
+#define IC  STW_TX_INVITE_CLIENT
+#define NC  STW_TX_NON_INVITE_CLIENT
+#define IS  STW_TX_INVITE_SERVER
+#define NS  STW_TX_NON_INVITE_SERVER
 #define UDP false
 #define TCP true
 
@@ -17,8 +17,8 @@ static const struct {
 	const char *script, *log, *state;
 } sequences[] = {
 	/* A doubles without end, B after 64*T1: seven requests in all. */
-	{ IC, UDP, "w40000",
-	  "A@500=S A@1500=S A@3500=S A@7500=S A@15500=S A@31500=S B@32000=TX", "Terminated" },
+	{ IC, UDP, "w40000", "A@500=S A@1500=S A@3500=S A@7500=S A@15500=S A@31500=S B@32000=TX",
+		"Terminated" },
 	{ IC, TCP, "w40000", "B@32000=TX", "Terminated" },
 	/* In Proceeding neither A nor B runs. */
 	{ IC, UDP, "w600 100 w1000000 180 w1000000", "A@500=S 100=P 180=P", "Proceeding" },
@@ -40,13 +40,17 @@ static const struct {
 
 	/* E doubles up to T2, F after 64*T1: eleven requests in all. */
 	{ NC, UDP, "w40000",
-	  "E@500=S E@1500=S E@3500=S E@7500=S E@11500=S E@15500=S E@19500=S E@23500=S E@27500=S "
-	  "E@31500=S F@32000=TX", "Terminated" },
+		"E@500=S E@1500=S E@3500=S E@7500=S E@11500=S E@15500=S E@19500=S E@23500=S "
+		"E@27500=S "
+		"E@31500=S F@32000=TX",
+		"Terminated" },
 	{ NC, TCP, "w40000", "F@32000=TX", "Terminated" },
 	/* Proceeding: the running interval ends, then T2 at once; F goes on. */
 	{ NC, UDP, "w100 100 w12000 100 w30000",
-	  "100=P E@500=S E@4500=S E@8500=S 100=P E@12500=S E@16500=S E@20500=S E@24500=S E@28500=S "
-	  "F@32000=TX", "Terminated" },
+		"100=P E@500=S E@4500=S E@8500=S 100=P E@12500=S E@16500=S E@20500=S E@24500=S "
+		"E@28500=S "
+		"F@32000=TX",
+		"Terminated" },
 	{ NC, TCP, "100 w40000", "100=P F@32000=TX", "Terminated" },
 	/* K. */
 	{ NC, UDP, "w600 200 w4999 200 486", "E@500=S 200=P 200=- 486=-", "Completed" },
@@ -57,22 +61,27 @@ static const struct {
 	{ NC, UDP, "err", "err=EX", "Terminated" },
 	{ NC, UDP, "100 err", "100=P err=EX", "Terminated" },
 
-	/* The 100 after 200 ms, unless something was sent; a repeated INVITE gets the last response. */
+	/* The 100 after 200 ms, unless something was sent; a repeated INVITE gets the last
+	   response. */
 	{ IS, UDP, "w199 req", "req=-", "Proceeding" },
-	{ IS, UDP, "w1000 r100 req r180 r183 req", "0@200=1 r100=S req=S r180=S r183=S req=S", "Proceeding" },
+	{ IS, UDP, "w1000 r100 req r180 r183 req", "0@200=1 r100=S req=S r180=S r183=S req=S",
+		"Proceeding" },
 	{ IS, UDP, "w100 r100 w1000000 req", "r100=S req=S", "Proceeding" },
 	{ IS, TCP, "w1000", "0@200=1", "Proceeding" },
 	/* G doubles up to T2, H after 64*T1. */
 	{ IS, UDP, "w10 r486 w40000",
-	  "r486=S G@510=S G@1510=S G@3510=S G@7510=S G@11510=S G@15510=S G@19510=S G@23510=S "
-	  "G@27510=S G@31510=S H@32010=TX", "Terminated" },
+		"r486=S G@510=S G@1510=S G@3510=S G@7510=S G@11510=S G@15510=S G@19510=S G@23510=S "
+		"G@27510=S G@31510=S H@32010=TX",
+		"Terminated" },
 	{ IS, TCP, "r486 w31999 req", "r486=S req=S", "Completed" },
 	{ IS, TCP, "r486 w40000", "r486=S H@32000=TX", "Terminated" },
 	/* I. */
-	{ IS, UDP, "r486 w600 req ack ack req w4999", "r486=S G@500=S req=S ack=- ack=- req=-", "Confirmed" },
+	{ IS, UDP, "r486 w600 req ack ack req w4999", "r486=S G@500=S req=S ack=- ack=- req=-",
+		"Confirmed" },
 	{ IS, UDP, "r486 w600 ack w5000", "r486=S G@500=S ack=- I@5600=X", "Terminated" },
 	{ IS, TCP, "r486 ack ack", "r486=S ack=X ack=-", "Terminated" },
-	/* L on all transports; ACK goes up, INVITE is absorbed, 2xx is sent again when the TU says so. */
+	/* L on all transports; ACK goes up, INVITE is absorbed, 2xx is sent again when the TU says
+	   so. */
 	{ IS, UDP, "r200 req ack r200 ack w31999", "r200=S req=- ack=P r200=S ack=P", "Accepted" },
 	{ IS, UDP, "r180 r200 w32000", "r180=S r200=S L@32000=X", "Terminated" },
 	{ IS, TCP, "r200 w32000", "r200=S L@32000=X", "Terminated" },
@@ -100,8 +109,10 @@ static const struct {
 	/* RFC 4320 §4.2: no 408. */
 	{ NS, UDP, "w32000 abandon", "0@3500=1 abandon=X", "Terminated" },
 	/* Copies are absorbed until 64*T1, and the 100 is sent (§4.1). */
-	{ NS, UDP, "w4000 r100 abandon req w27999", "0@3500=1 r100=S abandon=- req=S", "Proceeding" },
-	{ NS, UDP, "w4000 r100 abandon w28000", "0@3500=1 r100=S abandon=- J@32000=X", "Terminated" },
+	{ NS, UDP, "w4000 r100 abandon req w27999", "0@3500=1 r100=S abandon=- req=S",
+		"Proceeding" },
+	{ NS, UDP, "w4000 r100 abandon w28000", "0@3500=1 r100=S abandon=- J@32000=X",
+		"Terminated" },
 	{ NS, UDP, "r408 req w31999", "r408=- req=- 0@3500=1", "Trying" },
 	{ NS, TCP, "w10 r408 w32000", "r408=- 0@3500=1 J@32000=X", "Terminated" },
 	{ NS, UDP, "r200 r408 abandon", "r200=S r408=- abandon=-", "Completed" },
@@ -122,7 +133,8 @@ static const struct {
 
 	/* Another transport before any response: the timers begin anew. */
 	{ IC, TCP, "w1000 resend w40000",
-	  "resend=S A@1500=S A@2500=S A@4500=S A@8500=S A@16500=S A@32500=S B@33000=TX", "Terminated" },
+		"resend=S A@1500=S A@2500=S A@4500=S A@8500=S A@16500=S A@32500=S B@33000=TX",
+		"Terminated" },
 	{ IC, UDP, "w600 resend-tcp w40000", "A@500=S resend-tcp=S B@32600=TX", "Terminated" },
 	{ IC, UDP, "180 resend", "180=P resend=-", "Proceeding" },
 	{ NC, TCP, "w1000 resend w1600", "resend=S E@1500=S E@2500=S", "Trying" },
@@ -139,7 +151,7 @@ static void test_sequences(void **state)
 		assert_int_equal(support_allocations(), 0);
 		if (strcmp(lab.log, sequences[i].log) != 0)
 			fail_msg("case %zu, %s:\n  is     %s\n  not    %s", i, sequences[i].script,
-				 lab.log, sequences[i].log);
+				lab.log, sequences[i].log);
 		assert_string_equal(stw_tx_state_name(lab.tx->state), sequences[i].state);
 		assert_int_equal(lab.ended, lab.tx->state == STW_TX_TERMINATED);
 		if (lab.ended)
@@ -157,33 +169,66 @@ static const struct {
 	const char *arrows;
 } figures[] = {
 	{ IC, STW_TX_NONE, "start>Calling" },
-	{ IC, STW_TX_CALLING, "1xx>Proceeding 2xx>Accepted 3xx>Completed resend>Calling "
-			      "forget>Terminated err>Terminated A>Calling B>Terminated" },
+	{ IC, STW_TX_CALLING,
+		"1xx>Proceeding 2xx>Accepted 3xx>Completed resend>Calling "
+		"forget>Terminated err>Terminated A>Calling B>Terminated" },
 	{ IC, STW_TX_PROCEEDING, "1xx>Proceeding 2xx>Accepted 3xx>Completed forget>Terminated" },
 	{ IC, STW_TX_ACCEPTED, "2xx>Accepted M>Terminated" },
 	{ IC, STW_TX_COMPLETED, "3xx>Completed err>Terminated D>Terminated" },
 	{ NC, STW_TX_NONE, "start>Trying" },
-	{ NC, STW_TX_TRYING, "1xx>Proceeding 2xx>Completed 3xx>Completed resend>Trying "
-			     "forget>Terminated err>Terminated E>Trying F>Terminated" },
-	{ NC, STW_TX_PROCEEDING, "1xx>Proceeding 2xx>Completed 3xx>Completed forget>Terminated "
-				 "err>Terminated E>Proceeding F>Terminated" },
+	{ NC, STW_TX_TRYING,
+		"1xx>Proceeding 2xx>Completed 3xx>Completed resend>Trying "
+		"forget>Terminated err>Terminated E>Trying F>Terminated" },
+	{ NC, STW_TX_PROCEEDING,
+		"1xx>Proceeding 2xx>Completed 3xx>Completed forget>Terminated "
+		"err>Terminated E>Proceeding F>Terminated" },
 	{ NC, STW_TX_COMPLETED, "K>Terminated" },
 	{ IS, STW_TX_NONE, "start>Proceeding" },
-	{ IS, STW_TX_PROCEEDING, "req>Proceeding r1xx>Proceeding r2xx>Accepted r3xx>Completed "
-				 "err>Proceeding 100>Proceeding" },
-	{ IS, STW_TX_ACCEPTED, "req>Accepted ack>Accepted r2xx>Accepted err>Accepted L>Terminated" },
-	{ IS, STW_TX_COMPLETED, "req>Completed ack>Confirmed err>Completed G>Completed H>Terminated" },
+	{ IS, STW_TX_PROCEEDING,
+		"req>Proceeding r1xx>Proceeding r2xx>Accepted r3xx>Completed "
+		"err>Proceeding 100>Proceeding" },
+	{ IS, STW_TX_ACCEPTED,
+		"req>Accepted ack>Accepted r2xx>Accepted err>Accepted L>Terminated" },
+	{ IS, STW_TX_COMPLETED,
+		"req>Completed ack>Confirmed err>Completed G>Completed H>Terminated" },
 	{ IS, STW_TX_CONFIRMED, "I>Terminated" },
 	{ NS, STW_TX_NONE, "start>Trying" },
-	{ NS, STW_TX_TRYING, "r1xx>Proceeding r2xx>Completed r3xx>Completed abandon>Terminated 100>Trying J>Terminated" },
-	{ NS, STW_TX_PROCEEDING, "req>Proceeding r1xx>Proceeding r2xx>Completed r3xx>Completed "
-				 "abandon>Terminated err>Proceeding J>Terminated" },
+	{ NS, STW_TX_TRYING,
+		"r1xx>Proceeding r2xx>Completed r3xx>Completed abandon>Terminated 100>Trying "
+		"J>Terminated" },
+	{ NS, STW_TX_PROCEEDING,
+		"req>Proceeding r1xx>Proceeding r2xx>Completed r3xx>Completed "
+		"abandon>Terminated err>Proceeding J>Terminated" },
 	{ NS, STW_TX_COMPLETED, "req>Completed err>Completed J>Terminated" },
 };
 
 static const char *const event_names[TX_EVENTS] = {
-	"start", "1xx", "2xx", "3xx", "req", "ack", "r1xx", "r2xx", "r3xx", "abandon", "resend",
-	"forget", "err", "100", "A", "B", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M",
+	"start",
+	"1xx",
+	"2xx",
+	"3xx",
+	"req",
+	"ack",
+	"r1xx",
+	"r2xx",
+	"r3xx",
+	"abandon",
+	"resend",
+	"forget",
+	"err",
+	"100",
+	"A",
+	"B",
+	"D",
+	"E",
+	"F",
+	"G",
+	"H",
+	"I",
+	"J",
+	"K",
+	"L",
+	"M",
 };
 
 static void arrows_of(enum stw_tx_kind kind, enum stw_tx_state state, char *ret, size_t bytes)
@@ -199,7 +244,7 @@ static void arrows_of(enum stw_tx_kind kind, enum stw_tx_state state, char *ret,
 			continue;
 		}
 		len += (size_t)snprintf(ret + len, bytes - len, "%s%s>%s", len ? " " : "",
-					event_names[event], stw_tx_state_name(rule->next));
+			event_names[event], stw_tx_state_name(rule->next));
 		assert_true(len < bytes);
 	}
 }
@@ -238,7 +283,8 @@ static void test_timer_letters(void **state)
 	assert_int_equal(stw_tx_timer_letter(lab.tx, &tx->end), 'M');
 	lab_new(&lab, IS, UDP);
 	tx = tx_of(lab.tx);
-	assert_int_equal(stw_tx_timer_letter(lab.tx, &tx->retransmit), 0); /* the 100 has no letter */
+	assert_int_equal(
+		stw_tx_timer_letter(lab.tx, &tx->retransmit), 0); /* the 100 has no letter */
 	lab_play(&lab, "r486");
 	assert_int_equal(stw_tx_timer_letter(lab.tx, &tx->retransmit), 'G');
 	assert_int_equal(stw_tx_timer_letter(lab.tx, &tx->end), 'H');
@@ -269,10 +315,12 @@ static void test_what_is_sent(void **state)
 	lab_init(&lab);
 	lab_new(&lab, IS, UDP);
 	assert_int_equal(lab.tx->last_code, 0);
-	assert_int_equal(stw_tx_respond(lab.tx, 180, (struct stw_slices){ &one, 1 }, lab.now), STW_TX_SEND);
+	assert_int_equal(
+		stw_tx_respond(lab.tx, 180, (struct stw_slices){ &one, 1 }, lab.now), STW_TX_SEND);
 	assert_ptr_equal(lab.tx->message.v, &one);
 	assert_false(lab.tx->final_sent);
-	assert_int_equal(stw_tx_respond(lab.tx, 200, (struct stw_slices){ &two, 1 }, lab.now), STW_TX_SEND);
+	assert_int_equal(
+		stw_tx_respond(lab.tx, 200, (struct stw_slices){ &two, 1 }, lab.now), STW_TX_SEND);
 	assert_ptr_equal(lab.tx->message.v, &two);
 	assert_true(lab.tx->final_sent);
 	assert_int_equal(stw_tx_respond(lab.tx, 486, (struct stw_slices){ &late, 1 }, lab.now), 0);
@@ -284,8 +332,10 @@ static void test_what_is_sent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sequences),     cmocka_unit_test(test_figures),
-		cmocka_unit_test(test_timer_letters), cmocka_unit_test(test_late_clock),
+		cmocka_unit_test(test_sequences),
+		cmocka_unit_test(test_figures),
+		cmocka_unit_test(test_timer_letters),
+		cmocka_unit_test(test_late_clock),
 		cmocka_unit_test(test_what_is_sent),
 	};
 

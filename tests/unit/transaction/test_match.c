@@ -44,17 +44,25 @@ static void test_cookie(void **state)
 	static const struct match_case cases[] = {
 		{ "the same", { 0 }, true },
 		{ "other case of branch", { .via = VIA ";branch=Z9HG4BKABC" }, true },
-		{ "other case of host", { .via = "SIP/2.0/UDP PC33.Example.Com;branch=z9hG4bKabc" }, true },
+		{ "other case of host", { .via = "SIP/2.0/UDP PC33.Example.Com;branch=z9hG4bKabc" },
+			true },
 		{ "default port", { .via = VIA ":5060;branch=z9hG4bKabc" }, true },
 		{ "more parameters", { .via = VIA ";rport;branch=z9hG4bKabc;x=1" }, true },
-		{ "all else differs", { .uri = "sip:carol@example.net", .to = "<sip:c@example.net>;tag=7",
-					.from = "<sip:d@example.net>;tag=8", .call_id = "other", .cseq = 9 }, true },
+		{ "all else differs",
+			{ .uri = "sip:carol@example.net",
+				.to = "<sip:c@example.net>;tag=7",
+				.from = "<sip:d@example.net>;tag=8",
+				.call_id = "other",
+				.cseq = 9 },
+			true },
 		{ "its ACK", { .method = "ACK" }, true },
 		{ "other branch", { .via = VIA ";branch=z9hG4bKabd" }, false },
 		{ "longer branch", { .via = VIA ";branch=z9hG4bKabcd" }, false },
 		{ "other port", { .via = VIA ":5061;branch=z9hG4bKabc" }, false },
-		{ "other host", { .via = "SIP/2.0/UDP pc34.example.com;branch=z9hG4bKabc" }, false },
-		{ "TLS has another port", { .via = "SIP/2.0/TLS pc33.example.com;branch=z9hG4bKabc" }, false },
+		{ "other host", { .via = "SIP/2.0/UDP pc34.example.com;branch=z9hG4bKabc" },
+			false },
+		{ "TLS has another port",
+			{ .via = "SIP/2.0/TLS pc33.example.com;branch=z9hG4bKabc" }, false },
 		{ "other method", { .method = "OPTIONS" }, false },
 		{ "unknown method", { .method = "FOO" }, false },
 		{ "its CANCEL is its own", { .method = "CANCEL" }, false },
@@ -101,10 +109,12 @@ static void test_legacy(void **state)
 		{ "the same", { .via = VIA }, true },
 		{ "equal URI", { .via = VIA, .uri = "sip:bob@EXAMPLE.com" }, true },
 		{ "default port", { .via = VIA ":5060" }, true },
-		{ "other case of tag", { .via = VIA, .from = "\"A\" <sip:alice@example.com>;tag=1928" }, true },
+		{ "other case of tag",
+			{ .via = VIA, .from = "\"A\" <sip:alice@example.com>;tag=1928" }, true },
 		{ "other URI", { .via = VIA, .uri = "sip:Bob@example.com" }, false },
 		{ "To tag", { .via = VIA, .to = "<sip:bob@example.com>;tag=1" }, false },
-		{ "other From tag", { .via = VIA, .from = "<sip:alice@example.com>;tag=1929" }, false },
+		{ "other From tag", { .via = VIA, .from = "<sip:alice@example.com>;tag=1929" },
+			false },
 		{ "no From tag", { .via = VIA, .from = "<sip:alice@example.com>" }, false },
 		{ "other Call-ID", { .via = VIA, .call_id = "A84b4c76e66710" }, false },
 		{ "other CSeq", { .via = VIA, .cseq = 314160 }, false },
@@ -129,7 +139,8 @@ static void test_legacy(void **state)
 /* RFC 4475 §3.2.1: the cookie alone is no branch, nor is a shorter or another one. */
 static void test_weak_branches(void **state)
 {
-	static const char *const vias[] = { VIA ";branch=z9hG4b", VIA ";branch=1", VIA ";branch=xz9hG4bK1" };
+	static const char *const vias[] = { VIA ";branch=z9hG4b", VIA ";branch=1",
+		VIA ";branch=xz9hG4bK1" };
 
 	assert_false(tx_has_cookie(STW_STR_NONE));
 	assert_false(tx_has_cookie(STW_STR("z9hG4bK")));
@@ -150,15 +161,24 @@ static void test_legacy_ack(void **state)
 {
 	static const char *const responses[] = {
 		"SIP/2.0 486 Busy Here\r\nVia: x\r\nTo: <sip:bob@example.com;x=1>;tag=b-7\r\n\r\n",
-		"SIP/2.0 486 Busy Here\r\nTOO: <sip:b@a>;tag=1\r\nt : sip:bob@example.com;tag=B-7\r\nTo: x\r\n\r\n",
-		"SIP/2.0 486 Busy Here\nTo:\r\n \"Bob ;tag=3\" <sip:bob@example.com>\r\n\t;x=2;\r\n tag=b-7\r\n\r\n",
+		"SIP/2.0 486 Busy Here\r\nTOO: <sip:b@a>;tag=1\r\nt : "
+		"sip:bob@example.com;tag=B-7\r\nTo: x\r\n\r\n",
+		"SIP/2.0 486 Busy Here\nTo:\r\n \"Bob ;tag=3\" "
+		"<sip:bob@example.com>\r\n\t;x=2;\r\n tag=b-7\r\n\r\n",
 	};
 	static const struct match_case cases[] = {
-		{ "ACK", { .via = VIA, .method = "ACK", .to = "<sip:bob@example.com>;tag=b-7" }, true },
-		{ "other tag", { .via = VIA, .method = "ACK", .to = "<sip:bob@example.com>;tag=b-8" }, false },
+		{ "ACK", { .via = VIA, .method = "ACK", .to = "<sip:bob@example.com>;tag=b-7" },
+			true },
+		{ "other tag",
+			{ .via = VIA, .method = "ACK", .to = "<sip:bob@example.com>;tag=b-8" },
+			false },
 		{ "no tag", { .via = VIA, .method = "ACK" }, false },
-		{ "other CSeq", { .via = VIA, .method = "ACK", .to = "sip:bob@example.com;tag=b-7", .cseq = 1 },
-		  false },
+		{ "other CSeq",
+			{ .via = VIA,
+				.method = "ACK",
+				.to = "sip:bob@example.com;tag=b-7",
+				.cseq = 1 },
+			false },
 		{ "INVITE", { .via = VIA }, true },
 	};
 
@@ -167,7 +187,7 @@ static void test_legacy_ack(void **state)
 
 		for (size_t cut = 0; cut <= len; cut++) {
 			struct stw_str parts[] = { { responses[i], cut }, STW_STR_NONE,
-						   { responses[i] + cut, len - cut } };
+				{ responses[i] + cut, len - cut } };
 
 			lab_init(&lab);
 			lab.tx = server((struct lab_request){ .via = VIA });
@@ -183,7 +203,7 @@ static void test_legacy_ack_of_unread_tag(void **state)
 {
 	char longer[2000];
 	const char *texts[] = { "", "SIP/2.0 486 Busy\r\n\r\nTo: <sip:bob@example.com>;tag=1\r\n",
-				"SIP/2.0 486 Busy\r\nTo: <<<\r\n\r\n", longer };
+		"SIP/2.0 486 Busy\r\nTo: <<<\r\n\r\n", longer };
 
 	memset(longer, 'a', sizeof(longer) - 1);
 	longer[sizeof(longer) - 1] = '\0';
@@ -202,7 +222,8 @@ static void test_legacy_ack_of_unread_tag(void **state)
 
 static void test_cancel(void **state)
 {
-	struct lab_request cancel = { .method = "CANCEL" }, old = { .method = "CANCEL", .via = VIA };
+	struct lab_request cancel = { .method = "CANCEL" },
+			   old = { .method = "CANCEL", .via = VIA };
 	struct stw_tx *invite, *legacy, *own, *options;
 	struct lab_msg msg;
 
@@ -229,7 +250,9 @@ static void test_cancel(void **state)
 static struct stw_tx *client(enum stw_method method, const char *name, const char *branch)
 {
 	struct stw_tx_client_options options = {
-		.method = method, .method_name = stw_str_from(name), .branch = stw_str_from(branch),
+		.method = method,
+		.method_name = stw_str_from(name),
+		.branch = stw_str_from(branch),
 		.request = lab_slices,
 	};
 	struct stw_tx *tx = NULL;
@@ -249,21 +272,30 @@ static void test_response(void **state)
 	invite = client(STW_METHOD_INVITE, "INVITE", "z9hG4bK1");
 	cancel = client(STW_METHOD_CANCEL, "CANCEL", "z9hG4bK1");
 	foo = client(STW_METHOD_UNKNOWN, "FOO", "z9hG4bK1");
-	assert_ptr_equal(stw_tx_match_response(lab.layer, lab_response(&msg, 200, "z9hG4bK1", "INVITE")), invite);
-	assert_ptr_equal(stw_tx_match_response(lab.layer, lab_response(&msg, 200, "Z9hg4bK1", "CANCEL")), cancel);
-	assert_ptr_equal(stw_tx_match_response(lab.layer, lab_response(&msg, 200, "z9hG4bK1", "FOO")), foo);
+	assert_ptr_equal(
+		stw_tx_match_response(lab.layer, lab_response(&msg, 200, "z9hG4bK1", "INVITE")),
+		invite);
+	assert_ptr_equal(
+		stw_tx_match_response(lab.layer, lab_response(&msg, 200, "Z9hg4bK1", "CANCEL")),
+		cancel);
+	assert_ptr_equal(
+		stw_tx_match_response(lab.layer, lab_response(&msg, 200, "z9hG4bK1", "FOO")), foo);
 	assert_null(stw_tx_match_response(lab.layer, lab_response(&msg, 200, "z9hG4bK1", "BAR")));
-	assert_null(stw_tx_match_response(lab.layer, lab_response(&msg, 200, "z9hG4bK1", "OPTIONS")));
-	assert_null(stw_tx_match_response(lab.layer, lab_response(&msg, 200, "z9hG4bK2", "INVITE")));
+	assert_null(
+		stw_tx_match_response(lab.layer, lab_response(&msg, 200, "z9hG4bK1", "OPTIONS")));
+	assert_null(
+		stw_tx_match_response(lab.layer, lab_response(&msg, 200, "z9hG4bK2", "INVITE")));
 	msg.msg.has_via = false;
 	assert_null(stw_tx_match_response(lab.layer, &msg.msg));
 
 	lab.tx = invite;
 	lab_play(&lab, "forget");
-	assert_null(stw_tx_match_response(lab.layer, lab_response(&msg, 200, "z9hG4bK1", "INVITE")));
+	assert_null(
+		stw_tx_match_response(lab.layer, lab_response(&msg, 200, "z9hG4bK1", "INVITE")));
 	/* A server transaction of the same branch is something else. */
 	server((struct lab_request){ .via = VIA ";branch=z9hG4bK1" });
-	assert_null(stw_tx_match_response(lab.layer, lab_response(&msg, 200, "z9hG4bK1", "INVITE")));
+	assert_null(
+		stw_tx_match_response(lab.layer, lab_response(&msg, 200, "z9hG4bK1", "INVITE")));
 	lab_done(&lab);
 }
 

@@ -12,10 +12,10 @@ static struct lab lab;
 struct watch {
 	struct stw_tx *tx;
 	bool ended;
-	unsigned passed_finals;         /* client: to the core */
+	unsigned passed_finals; /* client: to the core */
 	unsigned passed_2xx;
-	unsigned told;                  /* time-outs, and errors that end a client */
-	unsigned sent_finals;           /* server: different final codes on the wire */
+	unsigned told;        /* time-outs, and errors that end a client */
+	unsigned sent_finals; /* server: different final codes on the wire */
 	unsigned first_final;
 };
 
@@ -70,9 +70,9 @@ static void server_event(struct watch *watch, unsigned code)
 	if (ended)
 		assert_int_equal(actions, 0);
 	if (actions & STW_TX_SEND && code >= 200) {
-		assert_true(!watch->first_final ||
-			    (watch->first_final < 300 && code < 300 &&
-			     watch->tx->kind == STW_TX_INVITE_SERVER));
+		assert_true(
+			!watch->first_final || (watch->first_final < 300 && code < 300 &&
+						       watch->tx->kind == STW_TX_INVITE_SERVER));
 		watch->first_final = code;
 	}
 	if (actions & STW_TX_SEND)
@@ -117,7 +117,8 @@ static void timers_run(uint64_t until_ms)
 
 static void random_event(struct stw_random *random)
 {
-	static const unsigned codes[] = { 100, 180, 199, 200, 202, 299, 300, 404, 408, 486, 503, 600, 699 };
+	static const unsigned codes[] = { 100, 180, 199, 200, 202, 299, 300, 404, 408, 486, 503,
+		600, 699 };
 	struct watch *watch = &watches[stw_random_below(random, TRANSACTIONS)];
 	unsigned code = codes[stw_random_below(random, STW_ARRAY_SIZE(codes))];
 
@@ -133,7 +134,8 @@ static void random_event(struct stw_random *random)
 		if (is_server(watch))
 			request_event(watch, stw_random_below(random, 2));
 		else
-			watch_end(watch, stw_tx_resend(watch->tx, lab_slices, stw_random_below(random, 2), lab.now));
+			watch_end(watch, stw_tx_resend(watch->tx, lab_slices,
+						 stw_random_below(random, 2), lab.now));
 		break;
 	case 4:
 		if (is_server(watch))
@@ -171,7 +173,8 @@ static void all_come_to_an_end(void)
 			continue;
 		if (is_server(watch))
 			server_event(watch, 500);
-		else if (watch->tx->kind == STW_TX_INVITE_CLIENT && watch->tx->state == STW_TX_PROCEEDING)
+		else if (watch->tx->kind == STW_TX_INVITE_CLIENT &&
+			 watch->tx->state == STW_TX_PROCEEDING)
 			client_event(watch, 487);
 	}
 	for (unsigned s = 0; s < 33; s++)
