@@ -6,7 +6,7 @@ add_library(stw_support STATIC tests/support/support.c)
 target_include_directories(stw_support PUBLIC tests/support)
 target_link_libraries(stw_support PUBLIC stw_base PkgConfig::CMOCKA)
 # The nth allocation can be made to fail: malloc and friends go through the support library.
-target_link_options(stw_support INTERFACE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)
+target_link_options(stw_support INTERFACE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--undefined=__wrap_malloc)
 
 if(STW_TESTS)
   foreach(layer IN LISTS STW_LAYERS ITEMS server)

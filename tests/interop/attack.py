@@ -92,7 +92,7 @@ def largest_datagram(server):
 @attack()
 def many_fields(server):
     over_udp(server, request(extra="X:y\r\n" * 10000), 513, "10,000 header fields")
-    over_tcp(server, request(extra="X:y\r\n" * 10000), 513, "10,000 header fields", False)
+    over_tcp(server, request(extra="X:y\r\n" * 10000), 513, "10,000 header fields", True)
     over_tcp(server, request(extra="X:yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n" * 10000), 513,
              "340,000 bytes of header fields", True)
     via = "SIP/2.0/UDP 127.0.0.1;rport;branch=z9hG4bK1"
