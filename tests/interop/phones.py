@@ -158,8 +158,10 @@ TESTS = [
     ("a wrong password", wrong_password),
     ("two phones of one user: one answers, the other is cancelled", one_of_two_answers),
     ("kill -9 between two calls: still registered", survives_a_crash),
-    ("kill -9 during a call: the BYE arrives", talks_through_a_crash),
 ]
+# Over TCP baresip's Contact in a dialog is the connection itself: once that is gone, nobody can reach it there.
+UDP_TESTS = [("kill -9 during a call: the BYE arrives", talks_through_a_crash)]
 
 run_tests([(f"{transport}: {name}", lambda bench, function=function, transport=transport:
-            function(bench, transport)) for transport in ("udp", "tcp") for name, function in TESTS])
+            function(bench, transport))
+           for transport, tests in (("udp", TESTS + UDP_TESTS), ("tcp", TESTS)) for name, function in tests])
