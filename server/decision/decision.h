@@ -36,7 +36,8 @@ struct stw_decisions *stw_decisions_free(struct stw_decisions *decisions);
 /* ---- text.c: what comes from the network, as JSON
  * ------------------------------------------------ */
 
-/** A JSON string; bytes that are not UTF-8 become U+FFFD. New reference, NULL: no memory. */
+/** A JSON string; bytes that are not UTF-8 and controls become U+FFFD. New reference, NULL: no
+ * memory. */
 json_t *stw_json_text(struct stw_str text);
 /** "2026-01-31T12:00:00.123Z" */
 json_t *stw_json_time(int64_t wall_ms);

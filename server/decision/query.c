@@ -83,13 +83,33 @@ static json_t *record_json(const struct record *record)
 	return object;
 }
 
+static bool is_side_matter(const struct call *call)
+{
+	return !call->first || call->first->kind == STW_NOTE_DROPPED ||
+	       stw_str_equal(call->first->method, stw_method_name(STW_METHOD_OPTIONS));
+}
+
+/* Phones and monitors send OPTIONS all the time, and anybody a stray response: who asks for the
+ * last call means another. */
+static const struct call *call_newest(const struct stw_decisions *decisions)
+{
+	const struct call *call;
+
+	TAILQ_FOREACH_REVERSE(call, &decisions->ages, call_list, age)
+	{
+		if (!is_side_matter(call))
+			return call;
+	}
+	return TAILQ_LAST(&decisions->ages, call_list);
+}
+
 json_t *stw_decisions_call(const struct stw_decisions *decisions, struct stw_str call_id)
 {
 	const struct call *call;
 	json_t *object, *records;
 
 	if (stw_str_equal(call_id, STW_STR("last")))
-		call = TAILQ_LAST(&decisions->ages, call_list);
+		call = call_newest(decisions);
 	else
 		call = decision_find(decisions, call_id);
 	if (!call)

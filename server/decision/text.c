@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text from the network as JSON: what is not UTF-8 becomes U+FFFD, so that nothing is lost or
- * refused. */
+/* Text from the network as JSON: what is not UTF-8 and what would steer a terminal becomes U+FFFD,
+ * so that it can be shown as it is and nothing is refused. */
 #include "server/decision/decision.h"
 
 #include <stdlib.h>
@@ -41,27 +41,36 @@ static size_t utf8_length(const unsigned char *text, size_t len)
 	return 0;
 }
 
+/* C0 and C1 controls (U+0080 to U+009F) and DEL: escape sequences begin with them. */
+static bool is_control(const unsigned char *text, size_t bytes)
+{
+	return bytes == 1 ? *text < 0x20 || *text == 0x7f
+			  : bytes == 2 && text[0] == 0xc2 && text[1] < 0xa0;
+}
+
 json_t *stw_json_text(struct stw_str text)
 {
-	json_t *json = text.len ? json_stringn(text.ptr, text.len) : json_string("");
 	size_t at = 0, used = 0, bytes;
+	json_t *json;
 	char *clean;
 
-	if (json)
-		return json;
+	if (!text.len)
+		return json_string("");
 	clean = malloc(3 * text.len);
 	if (!clean)
 		return NULL;
 	while (at < text.len) {
-		bytes = utf8_length((const unsigned char *)text.ptr + at, text.len - at);
-		if (bytes > 0) {
+		const unsigned char *here = (const unsigned char *)text.ptr + at;
+
+		bytes = utf8_length(here, text.len - at);
+		if (bytes > 0 && !is_control(here, bytes)) {
 			memcpy(clean + used, text.ptr + at, bytes);
 			used += bytes;
 			at += bytes;
 		} else {
 			memcpy(clean + used, "\xef\xbf\xbd", 3);
 			used += 3;
-			at++;
+			at += bytes ? bytes : 1;
 		}
 	}
 	json = json_stringn(clean, used);

@@ -267,6 +267,24 @@ static void test_no_memory_loses_a_record_never_more(void **state)
 	}
 }
 
+static void test_the_last_call_is_no_options(void **state)
+{
+	struct stw_decisions *decisions;
+	json_t *call;
+
+	assert_int_equal(stw_decisions_new(10, key, &decisions), 0);
+	note_request(decisions, "OPTIONS", "ping@a", "", 1);
+	call = stw_decisions_call(decisions, STW_STR("last"));
+	assert_string_equal(text(call, "call_id"), "ping@a");
+	json_decref(call);
+	note_request(decisions, "INVITE", "one@a", "", 2);
+	note_request(decisions, "OPTIONS", "ping@b", "", 3);
+	call = stw_decisions_call(decisions, STW_STR("last"));
+	assert_string_equal(text(call, "call_id"), "one@a");
+	json_decref(call);
+	stw_decisions_free(decisions);
+}
+
 static void test_text_of_the_network_is_always_json(void **state)
 {
 	static const struct {
@@ -279,6 +297,8 @@ static void test_text_of_the_network_is_always_json(void **state)
 		{ "\xc0\x80", "\xef\xbf\xbd\xef\xbf\xbd" },
 		{ "\xed\xa0\x80x", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdx" },
 		{ "a\xf0\x9f\x98\x80z\xff", "a\xf0\x9f\x98\x80z\xef\xbf\xbd" },
+		{ "a\x1b[31m\x7f", "a\xef\xbf\xbd[31m\xef\xbf\xbd" },
+		{ "\xc2\x9b\xc2\xa0\r", "\xef\xbf\xbd\xc2\xa0\xef\xbf\xbd" },
 	};
 
 	for (size_t i = 0; i < STW_ARRAY_SIZE(cases); i++) {
@@ -304,6 +324,7 @@ int main(void)
 		cmocka_unit_test(test_none_are_kept_when_so_configured),
 		cmocka_unit_test(test_what_names_no_call_is_passed_over),
 		cmocka_unit_test(test_no_memory_loses_a_record_never_more),
+		cmocka_unit_test(test_the_last_call_is_no_options),
 		cmocka_unit_test(test_text_of_the_network_is_always_json),
 	};
 
