@@ -199,7 +199,7 @@ static void listen_add(struct config_context *context, const struct stw_option *
 		return;
 	config_quote(item->text, quoted);
 	rest = stw_str_cut(item->text, colon + 1, item->text.len);
-	if (config_host_port(rest, &host, &port) < 0 || stw_str_find(rest, ':', 0) == rest.len ||
+	if (config_host_port(rest, &host, &port) < 0 || host.len == rest.len ||
 		stw_addr_from_host(host, port, &listener.bind) < 0) {
 		config_error(context, item->mark,
 			"listen: %s has no IP address and port; allowed: udp:HOST:PORT or "
