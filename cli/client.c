@@ -32,26 +32,6 @@ int stw_client_open(struct stw_cli *cli, struct stw_client *ret)
 	return -1;
 }
 
-int stw_client_open_lenient(struct stw_cli *cli, struct stw_client *ret)
-{
-	FILE *err = cli->err;
-	char socket[512], store[512];
-	int status;
-
-	cli->err = fopen("/dev/null", "w");
-	if (!cli->err)
-		cli->err = err;
-	status = stw_client_open(cli, ret);
-	if (cli->err != err)
-		fclose(cli->err);
-	cli->err = err;
-	if (status >= 0) {
-		stw_config_default_paths(socket, sizeof(socket), store, sizeof(store));
-		snprintf(ret->socket, sizeof(ret->socket), "%.200s", socket);
-	}
-	return -1;
-}
-
 void stw_client_close(struct stw_client *client)
 {
 	stw_config_unref(client->config);

@@ -22,8 +22,6 @@ struct stw_client_reply {
 
 /** @return -1 to go on; else the exit status, what is wrong was said */
 int stw_client_open(struct stw_cli *cli, struct stw_client *ret);
-/** As stw_client_open(), but with a file that has errors the default socket is taken. */
-int stw_client_open_lenient(struct stw_cli *cli, struct stw_client *ret);
 void stw_client_close(struct stw_client *client);
 
 /** Through the socket. Takes `body`. @return 0; -ECONNREFUSED no server; -EACCES; -EIO with words

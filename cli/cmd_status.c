@@ -156,10 +156,11 @@ int stw_cmd_reload(struct stw_cli *cli)
 
 	if (status >= 0)
 		return status;
-	/* The file may be the very one that is broken: only its socket matters here. */
-	status = stw_client_open_lenient(cli, &client);
+	/* A broken file names no socket, and that of another server is not a good guess. */
+	status = stw_client_open(cli, &client);
 	if (status >= 0)
-		return status;
+		return stw_cli_fail(
+			cli, "the server was not asked; its configuration stays in force");
 	err = stw_client_send(&client, "POST", "/v1/reload", NULL, &reply);
 	status = err < 0 ? stw_client_unreachable(&client, err) : reload_say(cli, &reply);
 	stw_client_close(&client);

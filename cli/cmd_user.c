@@ -77,6 +77,14 @@ static int password_get(struct stw_cli *cli, bool from_stdin, char password[LINE
 	return -1;
 }
 
+static bool is_utf8(const char *text)
+{
+	json_t *json = json_string(text);
+
+	json_decref(json);
+	return json != NULL;
+}
+
 /* ---- add, passwd --------------------------------------------------------------------------------
  */
 
@@ -90,10 +98,11 @@ static int user_set(struct stw_client *client, const char *mode, bool from_stdin
 
 	if (status >= 0)
 		return status;
+	if (!is_utf8(password))
+		return stw_cli_fail(cli, "the password is not UTF-8");
 	status = stw_client_ask_or_store(client, "POST", "/v1/users",
 		json_pack("{s:s, s:[{s:o, s:o}]}", "mode", mode, "users", "aor",
-			stw_json_text(stw_str_from(aor)), "password",
-			stw_json_text(stw_str_from(password))),
+			stw_json_text(stw_str_from(aor)), "password", json_string(password)),
 		&answer);
 	explicit_bzero(password, sizeof(password));
 	if (status >= 0)
@@ -243,6 +252,12 @@ static int import_read(
 		stw_arena_reset(&arena);
 	}
 	stw_arena_done(&arena);
+	if (ferror(file)) {
+		err = stw_cli_fail(cli, "%s: %s", name, strerror(errno));
+		if (file != stdin)
+			fclose(file);
+		return err;
+	}
 	if (file != stdin)
 		fclose(file);
 	if (err < 0)

@@ -58,7 +58,7 @@ static void place_print(FILE *out, const json_t *record)
 static void reason_print(FILE *out, unsigned number, const json_t *record)
 {
 	fprintf(out, "\n[%u] ", number);
-	if (code_of(record))
+	if (code_of(record) && *text(record, "phrase"))
 		fprintf(out, "%lld %s, ", (long long)code_of(record), text(record, "phrase"));
 	fprintf(out, "cause %s%s\n", text(record, "cause"),
 		json_is_true(json_object_get(record, "relayed")) ? ", relayed" : "");
@@ -110,6 +110,10 @@ static void outcome_print(FILE *out, const json_t *call)
 	const char *method = text(json_array_get(records, 0), "method"), *origin;
 	char words[1024];
 
+	if (strcmp(text(json_array_get(records, 0), "kind"), "dropped") == 0) {
+		fprintf(out, "\nIt was dropped: nothing was sent back.\n");
+		return;
+	}
 	if (!outcome) {
 		fprintf(out, "\n%s: no final response was given.\n", method);
 		return;
@@ -130,12 +134,13 @@ static void outcome_print(FILE *out, const json_t *call)
 
 static void call_print(FILE *out, const json_t *call)
 {
+	static const char unreadable[] = "(unreadable)";
 	json_int_t lost = json_integer_value(json_object_get(call, "lost"));
 	struct stw_ladder_marks marks;
 
 	fprintf(out, "Call-ID %s\n", text(call, "call_id"));
-	fprintf(out, "from %s to %s, %s\n\n", text(call, "from"), text(call, "to"),
-		text(call, "started"));
+	fprintf(out, "from %s to %s, %s\n\n", *text(call, "from") ? text(call, "from") : unreadable,
+		*text(call, "to") ? text(call, "to") : unreadable, text(call, "started"));
 	stw_ladder_print(out, call, &marks);
 	if (lost)
 		fprintf(out,

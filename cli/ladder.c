@@ -256,7 +256,8 @@ static void record_print(
 	time_put(ladder, record);
 	if (!is_message(record)) {
 		snprintf(words, sizeof(words), "* [%u] %s %s %s ", mark, text(record, "kind"),
-			text(record, "method"), text(record, "peer"));
+			*text(record, "method") ? text(record, "method") : "response",
+			text(record, "peer"));
 		line_put(ladder, server, words, WIDTH);
 		line_print(ladder, out);
 		return;
