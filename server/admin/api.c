@@ -62,7 +62,7 @@ static int turn_ask(struct turn *turn, struct stw_ask *ask)
 	else if (err == -ENOBUFS)
 		stw_api_error(turn->reply, 503, "too many changes wait for the store");
 	else if (err == -ENOENT)
-		stw_api_error(turn->reply, 404, "there is no %s", turn->rest);
+		stw_api_error(turn->reply, 404, "there is no user %s", turn->rest);
 	else
 		stw_api_error(turn->reply, 500, "the store refused the change");
 	return err;
@@ -354,7 +354,7 @@ static void delete_binding(struct turn *turn)
 		err = ask.question.error;
 	if (err < 0) {
 		stw_api_error(turn->reply, err == -ENOENT ? 404 : 503,
-			err == -ENOENT ? "there is no such binding of %s"
+			err == -ENOENT ? "%s has no such binding"
 				       : "the change to %s was not stored",
 			turn->rest);
 		return;

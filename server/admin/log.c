@@ -189,6 +189,8 @@ static json_t *note_members(const struct stw_note *note, struct stw_str place)
 	set_text(object, "uri", note->uri);
 	for (unsigned i = 0; note->refusal && i < note->refusal->fact_count; i++)
 		set_text(object, note->refusal->facts[i].key, note->refusal->facts[i].value);
+	if (note->refusal && note->refusal->option)
+		json_object_set_new(object, "option", json_string(note->refusal->option));
 	set_text(object, "place", place);
 	return object;
 }
