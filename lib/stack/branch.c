@@ -551,12 +551,15 @@ void branch_cancel(struct branch *branch, struct stw_str reason_lines)
 	/* The 1xx was that of an address tried before. */
 	branch->cancel_waits = branch->tx->last_code == 0;
 	branch->cancel_lines = reason_lines;
-	if (branch->cancel_waits || branch_build_cancel(branch, reason_lines) < 0)
+	if (branch->cancel_waits)
+		return;
+	/* Also without memory for the CANCEL the branch ends then. */
+	stw_timer_stop(&stack->wheel, &branch->timer_c);
+	stw_timer_start(&stack->wheel, &branch->cancel_wait, stack->now.mono_ms + STW_TIMER_B_MS);
+	if (branch_build_cancel(branch, reason_lines) < 0)
 		return;
 	options.branch = branch->tx->branch;
 	options.request = (struct stw_slices){ &branch->cancel_text, 1 };
-	stw_timer_stop(&stack->wheel, &branch->timer_c);
-	stw_timer_start(&stack->wheel, &branch->cancel_wait, stack->now.mono_ms + STW_TIMER_B_MS);
 	if (stw_tx_client_new(
 		    stack->transactions, &options, stack->now, &branch->cancel_tx, &actions) < 0) {
 		branch->cancel_tx = NULL;
@@ -696,6 +699,9 @@ void branch_timer(struct branch *branch, struct stw_timer *timer)
 		}
 		stw_response_context_timer_c(branch->box->context, branch->index);
 		forward_run(branch->box);
+		/* A 1xx that did not fit the request stopped Timer B and is none for the context,
+		 * which cancels nothing. */
+		branch_cancel(branch, STW_STR_NONE);
 		break;
 	case TIMER_CANCEL_WAIT:
 		branch_give_up(branch); /* §9.1: no final within 64*T1 of the CANCEL */

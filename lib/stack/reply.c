@@ -51,6 +51,8 @@ static void reply_transmit(struct box *box, struct stw_slices slices)
 	struct stw_hop hop = reply_hop(box);
 	unsigned actions;
 
+	if (!slices.n)
+		return; /* reply_lost() */
 	stack->stats.responses_out++;
 	if (stack_send(stack, &hop, slices) == 0)
 		return;
@@ -119,6 +121,19 @@ static int reply_settle(struct stw_stack *stack, struct stw_slices *slices, stru
 	return 0;
 }
 
+/* There was no memory for a final response. The transaction ends as if it had been lost on the way:
+ * nothing else would ever end it. */
+static void reply_lost(struct box *box, unsigned code)
+{
+	struct stw_tx *tx = box->request.tx;
+
+	if (!tx || code < 200)
+		return;
+	box->request.answered = true;
+	reply_tx_actions(
+		tx, stw_tx_respond(tx, 500, (struct stw_slices){ 0 }, box->request.stack->now));
+}
+
 /* Hand a response to the server transaction, or send it without one. `slices` live for the batch
  * only. */
 static void reply_give(struct box *box, unsigned code, struct stw_slices slices)
@@ -129,8 +144,10 @@ static void reply_give(struct box *box, unsigned code, struct stw_slices slices)
 	unsigned actions;
 
 	if ((!tx || (tx->method == STW_METHOD_INVITE && code / 100 == 2)) &&
-		reply_settle(box->request.stack, &slices, &text) < 0)
+		reply_settle(box->request.stack, &slices, &text) < 0) {
+		reply_lost(box, code);
 		return;
+	}
 	if (!tx) {
 		box->request.stack->stats.stateless++;
 		reply_transmit(box, slices);
@@ -141,8 +158,16 @@ static void reply_give(struct box *box, unsigned code, struct stw_slices slices)
 		reply_tx_actions(tx, stw_tx_respond(tx, code, slices, box->request.stack->now));
 		return;
 	}
-	if (reply_retire(box) < 0 || stw_block_new(stw_slices_bytes(slices), &block) < 0)
+	/* The last response stays in force until there is room for this one. */
+	if (stw_block_new(stw_slices_bytes(slices), &block) < 0) {
+		reply_lost(box, code);
 		return;
+	}
+	if (reply_retire(box) < 0) {
+		stw_block_unref(block);
+		reply_lost(box, code);
+		return;
+	}
 	stw_slices_flatten(slices, block->data);
 	box->response = block;
 	box->response_text = (struct stw_str){ block->data, block->bytes };
@@ -204,8 +229,10 @@ void reply_own(struct box *box, const struct stw_refusal *refusal, unsigned code
 	response.received = box->request.stamp.received;
 	response.rport = box->request.stamp.rport;
 	note.phrase = response.phrase.len ? response.phrase : stw_str_from(stw_status_phrase(code));
-	if (reply_write(box, &response, &text) < 0)
+	if (reply_write(box, &response, &text) < 0) {
+		reply_lost(box, code);
 		return;
+	}
 	if (code >= 200)
 		box->request.answered = true;
 	reply_note(box, &note);
@@ -229,8 +256,10 @@ void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str
 		.relayed = true };
 	struct stw_slices slices;
 
-	if (stw_relay_build(response, lines, &box->request.stack->scratch, &slices) < 0)
+	if (stw_relay_build(response, lines, &box->request.stack->scratch, &slices) < 0) {
+		reply_lost(box, response->code);
 		return;
+	}
 	if (response->code >= 200)
 		box->request.answered = true;
 	reply_note(box, &note);
