@@ -107,10 +107,11 @@ static void outcome_print(FILE *out, const json_t *call)
 {
 	const json_t *records = json_object_get(call, "records");
 	const json_t *outcome = outcome_find(records);
+	const json_t *last = json_array_get(records, json_array_size(records) - 1);
 	const char *method = text(json_array_get(records, 0), "method"), *origin;
 	char words[1024];
 
-	if (strcmp(text(json_array_get(records, 0), "kind"), "dropped") == 0) {
+	if (!outcome && strcmp(text(last, "kind"), "dropped") == 0) {
 		fprintf(out, "\nIt was dropped: nothing was sent back.\n");
 		return;
 	}
