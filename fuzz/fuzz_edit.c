@@ -29,7 +29,7 @@ static void edit_apply(struct stw_edit *edit, const uint8_t *op)
 		field = &msg->fields[op[1] % msg->field_count];
 	switch (op[0] % 8) {
 	case 0:
-		stw_edit_prepend_field(edit, line);
+		stw_edit_splice(edit, msg->headers_at, 0, line);
 		break;
 	case 1:
 		stw_edit_append_field(edit, line);

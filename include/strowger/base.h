@@ -45,8 +45,6 @@ bool stw_str_equal(struct stw_str a, struct stw_str b);
 /** Equal when ASCII letters are compared without case (RFC 3261 §7.3.1). */
 bool stw_str_equal_nocase(struct stw_str a, struct stw_str b);
 bool stw_str_starts(struct stw_str text, struct stw_str prefix);
-/** Order as memcmp, shorter first when one is a prefix of the other. */
-int stw_str_compare(struct stw_str a, struct stw_str b);
 /** Without leading and trailing SP, HTAB, CR and LF. */
 struct stw_str stw_str_trim(struct stw_str text);
 /** First `byte` at or after `from`; `text.len` when there is none. */

@@ -16,11 +16,12 @@
 
 #define STW_METHOD_LIST(X)                                                                         \
 	X(INVITE, "RFC 3261 §13")                                                                  \
-	X(ACK, "RFC 3261 §17.1.1.3") X(BYE, "RFC 3261 §15") X(CANCEL, "RFC 3261 §9")               \
-		X(OPTIONS, "RFC 3261 §11") X(REGISTER, "RFC 3261 §10") X(PRACK, "RFC 3262")        \
-			X(SUBSCRIBE, "RFC 6665") X(NOTIFY, "RFC 6665") X(PUBLISH, "RFC 3903")      \
-				X(INFO, "RFC 6086") X(REFER, "RFC 3515") X(MESSAGE, "RFC 3428")    \
-					X(UPDATE, "RFC 3311")
+	X(ACK, "RFC 3261 §17.1.1.3")                                                               \
+	X(BYE, "RFC 3261 §15")                                                                     \
+	X(CANCEL, "RFC 3261 §9") X(OPTIONS, "RFC 3261 §11") X(REGISTER, "RFC 3261 §10")            \
+		X(PRACK, "RFC 3262") X(SUBSCRIBE, "RFC 6665") X(NOTIFY, "RFC 6665")                \
+			X(PUBLISH, "RFC 3903") X(INFO, "RFC 6086") X(REFER, "RFC 3515")            \
+				X(MESSAGE, "RFC 3428") X(UPDATE, "RFC 3311")
 
 enum stw_method {
 	STW_METHOD_UNKNOWN, /* any other token; case-sensitive (§7.1) */
@@ -444,8 +445,6 @@ struct stw_edit {
 void stw_edit_init(struct stw_edit *edit, const struct stw_msg *msg);
 /** Replace bytes. At the same place, later insertions stand behind earlier ones. */
 void stw_edit_splice(struct stw_edit *edit, uint32_t at, uint32_t cut, struct stw_str text);
-/** `line` with its CRLF, before the first header field. */
-void stw_edit_prepend_field(struct stw_edit *edit, struct stw_str line);
 /** `line` with its CRLF, behind the last header field. */
 void stw_edit_append_field(struct stw_edit *edit, struct stw_str line);
 /** `line` with its CRLF, before `field`. */

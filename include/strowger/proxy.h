@@ -172,8 +172,6 @@ void stw_response_context_timer_c(struct stw_response_context *context, unsigned
 void stw_response_context_no_answer(struct stw_response_context *context);
 /** The time in Expires of the INVITE ran out: as no_answer, and nothing new is tried. */
 void stw_response_context_expired(struct stw_response_context *context);
-/** While held (a queue that waits for an agent) no final response is decided; `false` goes on. */
-void stw_response_context_hold(struct stw_response_context *context, bool held);
 /** Non-INVITE shortly before 64*T1 of its arrival: answer from what is stored, if anything (RFC
  * 4321 §1.5). */
 void stw_response_context_give_up_silent(struct stw_response_context *context);
@@ -181,9 +179,6 @@ void stw_response_context_give_up_silent(struct stw_response_context *context);
 void stw_response_context_cancel(struct stw_response_context *context, struct stw_str reason_lines);
 /** Take the actions one by one, in order; NOTHING at the end. Valid until the next input. */
 struct stw_proxy_action stw_response_context_next(struct stw_response_context *context);
-/** Has a final response been sent upstream? */
-bool stw_response_context_final_sent(const struct stw_response_context *context);
-unsigned stw_response_context_pending(const struct stw_response_context *context);
 struct stw_response_context *stw_response_context_free(struct stw_response_context *context);
 
 #define CAUSE(name, id, code, phrase, rfc, meaning, reason, remedy) STW_CAUSE_DECLARE(name);

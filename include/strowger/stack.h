@@ -129,8 +129,9 @@ struct stw_stack *stw_stack_free(struct stw_stack *stack);
 
 /* ---- a request in hand ----------------------------------------------------------------------- */
 
-/** A request on its way through the server. Members are read by the core; it may change only `user`
- * and `row`. */
+/** A request on its way through the server. Members are read by the core; it may change only
+ * `user`.
+ */
 struct stw_request {
 	struct stw_stack *stack;
 	struct stw_msg *msg;   /* borrowed from the batch until kept */
@@ -140,11 +141,9 @@ struct stw_request {
 	struct stw_proxy_routing routing; /* filled by stw_request_preprocess() */
 	struct stw_tx *tx;                /* server transaction, NULL: stateless so far */
 	void *user;                       /* the core's */
-	unsigned row;                     /* where the core's list of checks goes on after a wait */
 	bool answered;                    /* a final response was given */
 };
 
-struct stw_now stw_request_now(const struct stw_request *request);
 struct stw_random *stw_request_random(struct stw_request *request);
 /** Rows P2–P5. NULL: pass; else the refusal's cause with its header lines in `ret`. */
 const struct stw_cause *stw_request_validate(struct stw_request *request, struct stw_refusal *ret);

@@ -32,14 +32,6 @@ bool stw_str_starts(struct stw_str text, struct stw_str prefix)
 	return text.len >= prefix.len && stw_str_equal(stw_str_cut(text, 0, prefix.len), prefix);
 }
 
-int stw_str_compare(struct stw_str a, struct stw_str b)
-{
-	size_t common = a.len < b.len ? a.len : b.len;
-	int order = common ? memcmp(a.ptr, b.ptr, common) : 0;
-
-	return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 static bool is_blank(char byte)
 {
 	return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';

@@ -39,11 +39,6 @@ void stw_edit_splice(struct stw_edit *edit, uint32_t at, uint32_t cut, struct st
 	edit->count++;
 }
 
-void stw_edit_prepend_field(struct stw_edit *edit, struct stw_str line)
-{
-	stw_edit_splice(edit, edit->msg->headers_at, 0, line);
-}
-
 void stw_edit_append_field(struct stw_edit *edit, struct stw_str line)
 {
 	const struct stw_msg *msg = edit->msg;

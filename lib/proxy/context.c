@@ -181,16 +181,6 @@ struct stw_response_context *stw_response_context_free(struct stw_response_conte
 	return NULL;
 }
 
-bool stw_response_context_final_sent(const struct stw_response_context *context)
-{
-	return context->decided && context->decision.kind != DECISION_ABANDON;
-}
-
-unsigned stw_response_context_pending(const struct stw_response_context *context)
-{
-	return context->pending;
-}
-
 /* ---- going on: start, decide, finish ------------------------ */
 
 static void context_close(struct stw_response_context *context)
@@ -216,12 +206,10 @@ static void context_conclude(struct stw_response_context *context)
 	context_push(context, ENTRY_FINAL, 0);
 }
 
-/* Nothing was ever tried: a queue still waits for an agent. */
+/* Nothing was ever tried: targets are still to come. */
 static bool context_waits(const struct stw_response_context *context)
 {
-	if (context->closed || context->own.code)
-		return false;
-	return context->held || !context->started_count;
+	return !context->closed && !context->own.code && !context->started_count;
 }
 
 static void context_advance(struct stw_response_context *context)
@@ -282,13 +270,6 @@ int stw_response_context_add(
 void stw_response_context_start(struct stw_response_context *context)
 {
 	queue_begin(context, NULL);
-	context_advance(context);
-}
-
-void stw_response_context_hold(struct stw_response_context *context, bool held)
-{
-	queue_begin(context, NULL);
-	context->held = held;
 	context_advance(context);
 }
 

@@ -78,7 +78,6 @@ struct stw_response_context {
 
 	bool closed;    /* no new branch ever */
 	bool cancelled; /* by the caller */
-	bool held;
 	bool decided, finished;
 	struct candidate *candidates, **candidates_end; /* first received first */
 	struct candidate

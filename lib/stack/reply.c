@@ -324,11 +324,6 @@ int stw_request_wait(struct stw_request *request)
 	return 0;
 }
 
-struct stw_now stw_request_now(const struct stw_request *request)
-{
-	return request->stack->now;
-}
-
 struct stw_random *stw_request_random(struct stw_request *request)
 {
 	return &request->stack->random;

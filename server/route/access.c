@@ -6,25 +6,6 @@
 #include <errno.h>
 #include <string.h>
 
-struct access_causes {
-	const struct stw_cause *missing, *wrong, *stale, *malformed, *not_offered;
-};
-
-static const struct access_causes registrar_causes = {
-	&stw_cause_credentials_missing,
-	&stw_cause_credentials_wrong,
-	&stw_cause_nonce_stale,
-	&stw_cause_credentials_malformed,
-	&stw_cause_algorithm_not_offered,
-};
-static const struct access_causes proxy_causes = {
-	&stw_cause_credentials_missing_proxy,
-	&stw_cause_credentials_wrong_proxy,
-	&stw_cause_nonce_stale_proxy,
-	&stw_cause_credentials_malformed_proxy,
-	&stw_cause_algorithm_not_offered_proxy,
-};
-
 static enum stw_verdict access_challenge(struct stw_check *check, enum stw_header header,
 	struct stw_str realm, const struct stw_cause *cause, bool stale)
 {
@@ -101,38 +82,28 @@ static bool access_uri_ours(const struct stw_check *check)
 enum stw_verdict stw_route_authenticate(
 	struct stw_check *check, enum stw_header header, struct stw_str realm)
 {
-	const struct access_causes *causes =
-		header == STW_HDR_AUTHORIZATION ? &registrar_causes : &proxy_causes;
+	bool proxy = header == STW_HDR_PROXY_AUTHORIZATION;
 	struct stw_auth_check verify = { .request = check->request->msg,
 		.credentials = &check->credentials,
 		.realm = realm,
 		.offered = access_offered(check->config) };
-	const struct stw_user *user;
+	enum stw_auth_verdict verdict = STW_AUTH_BAD;
+	const struct stw_user *user = NULL;
 	int err;
 
 	err = stw_credentials_find(check->request->msg, header, realm, &check->credentials);
-	if (err == -ENOENT)
-		return access_challenge(check, header, realm, causes->missing, false);
 	if (err < 0)
-		return access_challenge(check, header, realm,
-			err == -ENOTSUP ? causes->not_offered : causes->malformed, false);
-	if (!(verify.offered & (1u << check->credentials.algorithm)))
-		return access_challenge(check, header, realm, causes->not_offered, false);
-	verify.uri_ours = access_uri_ours(check);
-	user = access_user(check, realm, &verify.ha1);
-	stw_refusal_fact(&check->refusal, "user", check->credentials.username);
-	switch (stw_auth_check(check->core->nonces, &verify, check->core->now)) {
-	case STW_AUTH_OK:
-		break;
-	case STW_AUTH_STALE:
-		return access_challenge(check, header, realm, causes->stale, true);
-	case STW_AUTH_NONE:
-		return access_challenge(check, header, realm, causes->missing, false);
-	case STW_AUTH_MALFORMED:
-		return access_challenge(check, header, realm, causes->malformed, false);
-	case STW_AUTH_BAD:
-		return access_challenge(check, header, realm, causes->wrong, false);
+		return access_challenge(
+			check, header, realm, stw_credentials_cause(err, proxy), false);
+	if (verify.offered & (1u << check->credentials.algorithm)) {
+		verify.uri_ours = access_uri_ours(check);
+		user = access_user(check, realm, &verify.ha1);
+		stw_refusal_fact(&check->refusal, "user", check->credentials.username);
+		verdict = stw_auth_check(check->core->nonces, &verify, check->core->now);
 	}
+	if (verdict != STW_AUTH_OK)
+		return access_challenge(check, header, realm,
+			stw_auth_cause(verdict, &verify, proxy), verdict == STW_AUTH_STALE);
 	check->refusal = (struct stw_refusal){ 0 };
 	check->authenticated = true;
 	check->user_aor = user->aor;

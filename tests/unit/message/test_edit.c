@@ -64,8 +64,8 @@ static void each_operation(void **state)
 	stw_edit_init(&edit, &msg);
 	assert_edit(&edit, TEXT);
 
-	stw_edit_prepend_field(&edit, STW_STR("A: 1\r\n"));
-	stw_edit_prepend_field(&edit, STW_STR("B: 2\r\n"));
+	stw_edit_insert_before(&edit, &msg.fields[0], STW_STR("A: 1\r\n"));
+	stw_edit_insert_before(&edit, &msg.fields[0], STW_STR("B: 2\r\n"));
 	stw_edit_append_field(&edit, STW_STR("Y: 3\r\n"));
 	stw_edit_append_field(&edit, STW_STR("Z: 4\r\n"));
 	stw_edit_insert_before(&edit, stw_msg_find(&msg, STW_HDR_SUBJECT), STW_STR("X: 5\r\n"));
@@ -88,7 +88,7 @@ static void insertion_beside_a_cut(void **state)
 		stw_edit_init(&edit, &msg);
 		if (order)
 			stw_edit_remove_field(&edit, &msg.fields[0]);
-		stw_edit_prepend_field(&edit, STW_STR("Via: SIP/2.0/TCP b\r\n"));
+		stw_edit_insert_before(&edit, &msg.fields[0], STW_STR("Via: SIP/2.0/TCP b\r\n"));
 		stw_edit_insert_before(&edit, &msg.fields[1], STW_STR("X: 1\r\n"));
 		if (!order)
 			stw_edit_remove_field(&edit, &msg.fields[0]);
@@ -195,7 +195,7 @@ static void message_without_header_fields(void **state)
 	parse(&msg, fields, STW_STR(START "\r\n"));
 	stw_edit_init(&edit, &msg);
 	stw_edit_append_field(&edit, STW_STR("B: 2\r\n"));
-	stw_edit_prepend_field(&edit, STW_STR("C: 3\r\n"));
+	stw_edit_splice(&edit, msg.headers_at, 0, STW_STR("C: 3\r\n"));
 	stw_edit_remove_first_value(&edit, STW_HDR_ROUTE);
 	assert_edit(&edit, START "B: 2\r\nC: 3\r\n\r\n");
 }
@@ -232,7 +232,7 @@ static void forward(struct stw_str text)
 	assert_memory_equal(out.ptr, text.ptr, text.len);
 	release(out);
 
-	stw_edit_prepend_field(&edit, STW_STR(via));
+	stw_edit_insert_before(&edit, &was.fields[0], STW_STR(via));
 	hops = stw_msg_find(&was, STW_HDR_MAX_FORWARDS);
 	if (hops)
 		stw_edit_set_value(&edit, hops, STW_STR("16"));

@@ -525,25 +525,6 @@ static void waiting_without_a_branch(void **state)
 	bench_close(&bench);
 }
 
-static void held_between_two_agents(void **state)
-{
-	bench_open(&bench, "INVITE", "sip:bob@example.test", "");
-	INPUT(&bench, stw_response_context_hold(bench.context, true));
-	bench_add(&bench, "sip:agent1@x.test", 1000);
-	start();
-	expect("START 0 60; C 0; ");
-	respond(0, 486);
-	expect("");
-	bench_add(&bench, "sip:agent2@x.test", 1000);
-	start();
-	expect("START 1 60; C 1; ");
-	respond(1, 480);
-	expect("");
-	INPUT(&bench, stw_response_context_hold(bench.context, false));
-	expect("RELAY 486; FINISHED; ");
-	bench_close(&bench);
-}
-
 static void as_many_branches_as_allowed(void **state)
 {
 	unsigned i;
@@ -897,7 +878,6 @@ int main(void)
 		cmocka_unit_test(serial_by_falling_q),
 		cmocka_unit_test(targets_are_copied),
 		cmocka_unit_test(waiting_without_a_branch),
-		cmocka_unit_test(held_between_two_agents),
 		cmocka_unit_test(as_many_branches_as_allowed),
 		cmocka_unit_test(memory_is_bounded),
 		cmocka_unit_test(allocation_failures),
