@@ -137,6 +137,20 @@ static size_t contacts_capacity(const struct stw_bindings *bindings, struct stw_
 	       STW_DATE_BYTES + 256;
 }
 
+/* RFC 7616 §3.5: the next nonce comes with the 200, so that a phone that refreshes is not
+ * challenged again. */
+static void write_next_nonce(
+	struct stw_core *core, struct stw_request *request, struct stw_writer *writer)
+{
+	struct stw_str realm = stw_route_domain(core, &request->routing.uri);
+	struct stw_credentials credentials;
+
+	if (core->config->auth.required && realm.len &&
+		stw_credentials_find(request->msg, STW_HDR_AUTHORIZATION, realm, &credentials) == 0)
+		stw_auth_info_write(writer, core->nonces, &credentials,
+			stw_random_next(stw_request_random(request)), core->now);
+}
+
 static void answer_ok(
 	struct stw_core *core, struct stw_request *request, struct registration *registration)
 {
@@ -159,6 +173,7 @@ static void answer_ok(
 	 * by it. */
 	stw_date_write(core->now.wall_ms / 1000, date);
 	stw_write_format(&writer, "Date: %s\r\n", date);
+	write_next_nonce(core, request, &writer);
 	stw_request_respond(request, 200, stw_writer_text(&writer), &stw_cause_registered);
 }
 
