@@ -14,14 +14,23 @@
 
 /* ---- methods and header fields: lists of facts ----------------------------- */
 
+/* clang-format off */
 #define STW_METHOD_LIST(X)                                                                         \
 	X(INVITE, "RFC 3261 §13")                                                                  \
 	X(ACK, "RFC 3261 §17.1.1.3")                                                               \
 	X(BYE, "RFC 3261 §15")                                                                     \
-	X(CANCEL, "RFC 3261 §9") X(OPTIONS, "RFC 3261 §11") X(REGISTER, "RFC 3261 §10")            \
-		X(PRACK, "RFC 3262") X(SUBSCRIBE, "RFC 6665") X(NOTIFY, "RFC 6665")                \
-			X(PUBLISH, "RFC 3903") X(INFO, "RFC 6086") X(REFER, "RFC 3515")            \
-				X(MESSAGE, "RFC 3428") X(UPDATE, "RFC 3311")
+	X(CANCEL, "RFC 3261 §9")                                                                   \
+	X(OPTIONS, "RFC 3261 §11")                                                                 \
+	X(REGISTER, "RFC 3261 §10")                                                                \
+	X(PRACK, "RFC 3262")                                                                       \
+	X(SUBSCRIBE, "RFC 6665")                                                                   \
+	X(NOTIFY, "RFC 6665")                                                                      \
+	X(PUBLISH, "RFC 3903")                                                                     \
+	X(INFO, "RFC 6086")                                                                        \
+	X(REFER, "RFC 3515")                                                                       \
+	X(MESSAGE, "RFC 3428")                                                                     \
+	X(UPDATE, "RFC 3311")
+/* clang-format on */
 
 enum stw_method {
 	STW_METHOD_UNKNOWN, /* any other token; case-sensitive (§7.1) */
