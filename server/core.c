@@ -133,6 +133,12 @@ void stw_core_drain(struct stw_core *core)
 	core->draining = true;
 }
 
+void stw_core_stop(struct stw_core *core)
+{
+	stw_core_drain(core);
+	stw_stack_stop(core->stack, &stw_cause_maintenance);
+}
+
 bool stw_core_idle(const struct stw_core *core)
 {
 	struct stw_stack_stats stats;

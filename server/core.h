@@ -55,6 +55,9 @@ void stw_core_reload(struct stw_core *core, struct stw_config *config);
 /** From now on new requests are refused with 503 (in-dialog requests, ACK, CANCEL, PRACK, BYE go
  * on). */
 void stw_core_drain(struct stw_core *core);
+/** The same, and calls that are not answered yet end now with 503: the server is about to go.
+ * Within a batch. */
+void stw_core_stop(struct stw_core *core);
 /** No transaction and no request left. */
 bool stw_core_idle(const struct stw_core *core);
 

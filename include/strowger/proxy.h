@@ -170,6 +170,9 @@ void stw_response_context_timer_c(struct stw_response_context *context, unsigned
 /** The no-answer timer (call.ring_timeout) or the INVITE's Expires: end all pending branches; 408.
  */
 void stw_response_context_no_answer(struct stw_response_context *context);
+/** The server itself ends: `cause` is answered now, what is pending is cancelled. */
+void stw_response_context_stop(
+	struct stw_response_context *context, const struct stw_cause *cause);
 /** The time in Expires of the INVITE ran out: as no_answer, and nothing new is tried. */
 void stw_response_context_expired(struct stw_response_context *context);
 /** Non-INVITE shortly before 64*T1 of its arrival: answer from what is stored, if anything (RFC

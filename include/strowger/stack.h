@@ -116,6 +116,9 @@ void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event);
 void stw_stack_timers(struct stw_stack *stack);
 /** Reap what has ended; forget the scratch memory of the batch. */
 void stw_stack_end(struct stw_stack *stack);
+/** The server ends: forwarded requests without a final response are answered with `cause` (503)
+ * and their branches cancelled. Within a batch; what the peers still say is handled as ever. */
+void stw_stack_stop(struct stw_stack *stack, const struct stw_cause *cause);
 /** When the next timer is due (monotonic ms), UINT64_MAX: none. */
 uint64_t stw_stack_next(const struct stw_stack *stack);
 

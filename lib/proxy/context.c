@@ -595,6 +595,20 @@ void stw_response_context_expired(struct stw_response_context *context)
 	context_advance(context);
 }
 
+void stw_response_context_stop(
+	struct stw_response_context *context, const struct stw_cause *cause)
+{
+	queue_begin(context, NULL);
+	if (context->decided)
+		return;
+	context->decision = (struct decision){ .kind = DECISION_ANSWER, .cause = cause };
+	context->decided = true;
+	context_close(context);
+	context_push(context, ENTRY_FINAL, 0);
+	context_cancel_pending(context, STW_STR_NONE);
+	context_finish(context);
+}
+
 void stw_response_context_give_up_silent(struct stw_response_context *context)
 {
 	queue_begin(context, NULL);

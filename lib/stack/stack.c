@@ -336,6 +336,18 @@ void stw_stack_end(struct stw_stack *stack)
 	stw_arena_reset(&stack->scratch);
 }
 
+void stw_stack_stop(struct stw_stack *stack, const struct stw_cause *cause)
+{
+	struct box *box;
+
+	for (box = stack->live; box; box = box->live_next) {
+		if (!box->context)
+			continue;
+		stw_response_context_stop(box->context, cause);
+		forward_run(box);
+	}
+}
+
 void stw_stack_stats(const struct stw_stack *stack, struct stw_stack_stats *ret)
 {
 	*ret = stack->stats;

@@ -110,14 +110,18 @@ static int serve_turn(struct serve *serve, uint64_t deadline_ms)
 	return 0;
 }
 
-/* Nothing new is begun; what was answered is let out. A second signal ends at once. */
+/* Nothing new is begun, calls that ring are ended on both sides, what was answered is let out. A
+ * second signal ends at once. */
 static void serve_end(struct serve *serve)
 {
 	uint64_t deadline_ms = stw_io_now().mono_ms + STOP_GRACE_MS;
 
 	serve_notify("STOPPING=1");
 	stw_log_event(serve->log, STW_LOG_NOTICE, "server.stopping", NULL);
-	stw_core_drain(serve->core);
+	stw_core_begin(serve->core, stw_io_now());
+	stw_core_stop(serve->core);
+	stw_io_flush(serve->io);
+	stw_core_end(serve->core);
 	stw_admin_close(serve->admin);
 	stw_io_stop_listening(serve->io);
 	while (signal_stop < 2 && stw_io_now().mono_ms < deadline_ms &&

@@ -498,6 +498,8 @@ static int play_world(struct scenario *s, struct stw_str verb, struct stw_str te
 		err = server_reload(s, text);
 	else if (is_word(verb, "drain"))
 		stw_core_drain(s->core), err = 0;
+	else if (is_word(verb, "stop"))
+		world_stop(s), err = 0;
 	else
 		return fail(s, "\"%.*s\" cannot be understood", STW_STR_ARG(verb));
 	tell(s, "%.*s %.*s", STW_STR_ARG(verb), STW_STR_ARG(text));

@@ -194,6 +194,7 @@ int world_send(
 int world_bytes(struct scenario *s, struct party *party, struct stw_str bytes);
 void world_close(struct scenario *s, struct party *party);
 void world_forget_flows(struct scenario *s);
+void world_stop(struct scenario *s);
 /* One step towards `limit_ms`: what is due, or the next moment at which something is. */
 int world_step(struct scenario *s, uint64_t limit_ms);
 /* All that happens at this moment. */

@@ -360,6 +360,13 @@ static void batch(struct scenario *s, const struct stw_io_event *event)
 	stw_rcu_quiescent();
 }
 
+void world_stop(struct scenario *s)
+{
+	stw_core_begin(s->core, s->now);
+	stw_core_stop(s->core);
+	stw_core_end(s->core);
+}
+
 static uint64_t next_due(const struct scenario *s)
 {
 	uint64_t next = stw_core_next(s->core);
