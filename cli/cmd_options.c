@@ -9,7 +9,6 @@
 #include <strowger/io.h>
 #include <strowger/transaction.h>
 
-#include "cli/local_addr.h"
 #include "server/decision/decision.h"
 
 #define DEFAULT_TIMEOUT_S (STW_TIMER_B_MS / 1000)
@@ -150,7 +149,7 @@ static void probe_begin(struct probe *probe, const struct stw_addr *addr)
 	probe->hop.remote.port = probe->target.port;
 	listener->transport = probe->target.transport;
 	if (!listener->bind.family &&
-		(err = stw_local_addr(&probe->hop.remote, &listener->bind)) < 0) {
+		(err = stw_io_source_addr(&probe->hop.remote, &listener->bind)) < 0) {
 		probe_fail(probe, "there is no way to %s: %s", hop_words(&probe->hop, words),
 			strerror(-err));
 		return;

@@ -63,6 +63,9 @@ void stw_io_stop_listening(struct stw_io *io);
 struct stw_now stw_io_now(void);
 /** Addresses of the interfaces of this machine. @return how many, at most `max` */
 unsigned stw_io_local_addrs(struct stw_addr *addrs, unsigned max);
+/** The address of this machine that the system sends from to `remote`; port 0. Sends nothing.
+ * @return 0, -errno */
+int stw_io_source_addr(const struct stw_addr *remote, struct stw_addr *ret);
 /** A random seed from the kernel. */
 uint64_t stw_io_seed(void);
 

@@ -2,9 +2,11 @@
 #include "internal.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <string.h>
+#include <unistd.h>
 
 socklen_t sockaddr_from_addr(const struct stw_addr *addr, union sockaddr_any *ret)
 {
@@ -67,4 +69,26 @@ unsigned stw_io_local_addrs(struct stw_addr *addrs, unsigned max)
 	}
 	freeifaddrs(all);
 	return n;
+}
+
+int stw_io_source_addr(const struct stw_addr *remote, struct stw_addr *ret)
+{
+	union sockaddr_any name;
+	socklen_t len = sockaddr_from_addr(remote, &name);
+	int fd = socket(name.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, &name.sa, len) < 0)
+		err = -errno;
+	len = sizeof(name);
+	if (err == 0 && getsockname(fd, &name.sa, &len) < 0)
+		err = -errno;
+	close(fd);
+	if (err < 0)
+		return err;
+	addr_from_sockaddr(&name.sa, ret);
+	ret->port = 0;
+	return 0;
 }

@@ -38,8 +38,8 @@ static void branch_unlist(struct branch *branch)
 	branch->all_link = NULL;
 }
 
-/* The memory is the request's; only what was registered elsewhere is undone. */
-struct branch *branch_free(struct branch *branch)
+/* Nothing that is told to all branches, and no timer, finds it any more. */
+static void branch_withdraw(struct branch *branch)
 {
 	struct stw_stack *stack = branch_stack(branch);
 
@@ -47,19 +47,20 @@ struct branch *branch_free(struct branch *branch)
 	stw_timer_stop(&stack->wheel, &branch->timer_c);
 	stw_timer_stop(&stack->wheel, &branch->fallback);
 	stw_timer_stop(&stack->wheel, &branch->cancel_wait);
+}
+
+/* The memory is the request's; only what was registered elsewhere is undone. */
+struct branch *branch_free(struct branch *branch)
+{
+	branch_withdraw(branch);
 	stw_block_unref(branch->cancel);
 	return NULL;
 }
 
 static void branch_end(struct branch *branch)
 {
-	struct stw_stack *stack = branch_stack(branch);
-
 	branch->state = BRANCH_ENDED;
-	branch_unlist(branch);
-	stw_timer_stop(&stack->wheel, &branch->timer_c);
-	stw_timer_stop(&stack->wheel, &branch->fallback);
-	stw_timer_stop(&stack->wheel, &branch->cancel_wait);
+	branch_withdraw(branch);
 	stack_dirty(branch->box);
 }
 

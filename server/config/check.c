@@ -13,7 +13,7 @@ static struct config_mark mark_of_first(
 	return mark.line != 0 ? mark : config_option_mark(context, b);
 }
 
-/* DESIGN: without authentication nobody listens beyond loopback by accident. */
+/* Without authentication nobody listens beyond loopback by accident. */
 static void check_open_listener(struct config_context *context)
 {
 	const struct stw_config *config = context->config;

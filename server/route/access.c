@@ -35,8 +35,7 @@ static enum stw_verdict access_challenge(struct stw_check *check, enum stw_heade
 	return stw_route_refuse(check, cause);
 }
 
-/* "alice", or "alice@example.com" (DESIGN §11): the user's row and the HA1 that belongs to the form
- * used. */
+/* "alice", or "alice@example.com": the user's row and the HA1 that belongs to the form used. */
 static const struct stw_user *access_user(
 	struct stw_check *check, struct stw_str realm, const struct stw_ha1 **ret)
 {

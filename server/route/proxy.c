@@ -24,8 +24,8 @@ static enum stw_verdict check_validate(struct stw_check *check)
 	return STW_REFUSE;
 }
 
-/* §22.3, DESIGN §11: our own users prove who they are; in a dialog that passed through us nobody is
- * asked again. */
+/* §22.3: our own users prove who they are; in a dialog that passed through us nobody is asked
+ * again. */
 static enum stw_verdict check_caller(struct stw_check *check)
 {
 	struct stw_str from;

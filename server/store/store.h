@@ -72,7 +72,8 @@ void stw_store_run(struct stw_store *store);
 /** Waits for the queue to empty, commits, closes. */
 struct stw_store *stw_store_close(struct stw_store *store);
 
-/** Lock beside the store: DESIGN §7. @return fd; -EBUSY another process holds it; -errno */
+/** One process owns a store: the lock beside it says so. @return fd; -EBUSY another process holds
+ * it; -errno */
 int stw_store_lock(struct stw_str path);
 void stw_store_unlock(int fd);
 

@@ -69,6 +69,17 @@ static void test_local_addrs(void **state)
 	assert_int_equal(stw_io_local_addrs(addrs, 0), 0);
 }
 
+static void test_source_addr(void **state)
+{
+	struct stw_addr loopback = test_addr("127.0.0.1", 5060), from;
+	struct stw_addr everyone = test_addr("255.255.255.255", 5060);
+
+	assert_int_equal(stw_io_source_addr(&loopback, &from), 0);
+	loopback.port = 0;
+	assert_true(stw_addr_equal(&from, &loopback));
+	assert_int_equal(stw_io_source_addr(&everyone, &from), -EACCES);
+}
+
 static void test_new_fails(void **state)
 {
 	struct stw_io_options options = { .dns_servers = STW_STR("127.0.0.1:53") };
@@ -102,6 +113,7 @@ int main(void)
 		cmocka_unit_test(test_deadline),
 		cmocka_unit_test(test_clock_and_seed),
 		cmocka_unit_test(test_local_addrs),
+		cmocka_unit_test(test_source_addr),
 		cmocka_unit_test(test_new_fails),
 	};
 
