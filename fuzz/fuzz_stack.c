@@ -1,0 +1,387 @@
+/* uses: strowger_server */
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server core under a byte string of steps: datagrams, connections and their bytes, time,
+ * names, refused datagrams, answers to what it sent. Whatever comes: after ten quiet minutes
+ * nothing is left. A step is its kind, one argument, and for text the length in two bytes and the
+ * text.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <strowger/rcu.h>
+
+#include "server/core.h"
+#include "server/core_internal.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define FLOWS     8
+#define QUERIES   16
+#define STEPS_MAX 200
+#define QUIET_MS  600000u
+
+enum step { DATAGRAM, OPEN, BYTES, CLOSE, TIME, REFUSE, RESOLVE, ANSWER, STEPS };
+
+static struct {
+	struct stw_core *core;
+	struct stw_now now;
+	struct stw_hop flows[FLOWS];
+	bool open[FLOWS], told[FLOWS];
+	uint32_t generation;
+	uint64_t queries[QUERIES];
+	unsigned query_count;
+	char *sent; /* the last request of the server */
+	size_t sent_len;
+	struct stw_hop sent_hop;
+} world;
+
+static struct stw_field fields[STW_MSG_FIELDS_MAX];
+
+static void must(bool is_true)
+{
+	if (!is_true)
+		abort();
+}
+
+static struct stw_addr address(uint8_t last)
+{
+	return (struct stw_addr){ .family = 4, .ip = { 192, 0, 2, last }, .port = 5060 };
+}
+
+/* ---- what the core asks -------------------------------------------------------------- */
+
+static bool flow_is_open(struct stw_flow_id id)
+{
+	return id.slot < FLOWS && world.open[id.slot] &&
+	       world.flows[id.slot].flow.generation == id.generation;
+}
+
+static int ops_send(void *io, const struct stw_hop *hop, struct stw_slices slices)
+{
+	size_t len = stw_slices_bytes(slices);
+	char *text = malloc(len + 1);
+
+	must(text != NULL);
+	stw_slices_flatten(slices, text);
+	if (len > 8 && memcmp(text, "SIP/2.0 ", 8) != 0) {
+		free(world.sent);
+		world.sent = text;
+		world.sent_len = len;
+		world.sent_hop = *hop;
+	} else {
+		free(text);
+	}
+	return !stw_transport_reliable(hop->transport) || flow_is_open(hop->flow) ? 0 : -ENOTCONN;
+}
+
+static int flow_new(const struct stw_hop *hop, struct stw_hop *ret)
+{
+	unsigned slot = 0;
+
+	while (slot < FLOWS && world.open[slot])
+		slot++;
+	if (slot == FLOWS)
+		return -ENOBUFS;
+	world.open[slot] = true;
+	world.told[slot] = false;
+	world.flows[slot] = *hop;
+	world.flows[slot].flow =
+		(struct stw_flow_id){ .slot = slot, .generation = ++world.generation };
+	*ret = world.flows[slot];
+	return 0;
+}
+
+static int ops_open(void *io, const struct stw_hop *hop, struct stw_flow_id *ret)
+{
+	struct stw_hop own;
+	int err = flow_new(hop, &own);
+
+	if (err == 0)
+		*ret = own.flow;
+	return err;
+}
+
+static void ops_close(void *io, struct stw_flow_id id)
+{
+	if (flow_is_open(id))
+		world.open[id.slot] = false;
+}
+
+static int ops_resolve(void *io, struct stw_str name, uint64_t query)
+{
+	if (world.query_count == QUERIES)
+		return -ENOBUFS;
+	world.queries[world.query_count++] = query;
+	return 0;
+}
+
+static const struct stw_io_ops ops = { ops_send, ops_open, ops_close, ops_resolve };
+
+/* ---- steps ------------------------------------------------------------------------------ */
+
+static void batch(const struct stw_io_event *event)
+{
+	stw_core_begin(world.core, world.now);
+	if (event)
+		stw_core_event(world.core, event);
+	stw_core_work(world.core);
+	stw_core_end(world.core);
+	stw_rcu_quiescent();
+}
+
+static void advance(uint64_t ms)
+{
+	uint64_t until = world.now.mono_ms + ms, next;
+	unsigned idle = 0;
+
+	while ((next = stw_core_next(world.core)) <= until) {
+		idle = next > world.now.mono_ms ? 0 : idle + 1;
+		must(idle < 1000);
+		if (next > world.now.mono_ms) {
+			world.now.wall_ms += (int64_t)(next - world.now.mono_ms);
+			world.now.mono_ms = next;
+		}
+		batch(NULL);
+	}
+	world.now.wall_ms += (int64_t)(until - world.now.mono_ms);
+	world.now.mono_ms = until;
+}
+
+/* With nothing behind its last byte, so that reading on is seen. */
+static void step_text(struct stw_io_event *event, const uint8_t *text, size_t len)
+{
+	char *copy = malloc(len ? len : 1);
+
+	must(copy != NULL);
+	if (len)
+		memcpy(copy, text, len);
+	event->data = copy;
+	event->len = len;
+	batch(event);
+	free(copy);
+}
+
+static void step_flow(enum step step, unsigned slot, const uint8_t *text, size_t len)
+{
+	struct stw_io_event event = { .kind = STW_IO_OPENED, .hop = world.flows[slot] };
+
+	if (!world.open[slot])
+		return;
+	if (step == CLOSE) {
+		world.open[slot] = false;
+		event.kind = STW_IO_CLOSED;
+		event.error = ECONNRESET;
+		batch(&event);
+		return;
+	}
+	if (!world.told[slot]) {
+		world.told[slot] = true;
+		batch(&event);
+	}
+	event.kind = STW_IO_BYTES;
+	if (len && world.open[slot])
+		step_text(&event, text, len);
+}
+
+static void step_open(uint8_t from)
+{
+	struct stw_hop hop = { .transport = STW_TRANSPORT_TCP,
+		.remote = address(from),
+		.local = address(100),
+		.listener = 1 };
+	struct stw_io_event event = { .kind = STW_IO_OPENED, .incoming = true };
+
+	hop.remote.port = 40000;
+	if (flow_new(&hop, &event.hop) < 0)
+		return;
+	world.told[event.hop.flow.slot] = true;
+	batch(&event);
+}
+
+static void step_resolve(uint8_t argument)
+{
+	struct stw_addr addrs[2] = { address(argument), address((uint8_t)(argument + 1)) };
+	struct stw_io_event event = { .kind = STW_IO_RESOLVED, .addrs = addrs };
+
+	if (!world.query_count)
+		return;
+	event.query = world.queries[--world.query_count];
+	addrs[0].port = addrs[1].port = 0;
+	event.addr_count = argument % 3;
+	event.error = event.addr_count ? 0 : -ENOENT;
+	batch(&event);
+}
+
+/* The peer of the server's last request answers it: `argument` chooses the code. */
+static void step_answer(uint8_t argument)
+{
+	static const uint16_t codes[] = { 100, 180, 183, 200, 202, 302, 401, 408, 486, 487, 503,
+		600 };
+	struct stw_msg msg = { .fields = fields, .field_capacity = STW_MSG_FIELDS_MAX };
+	struct stw_response response = { .request = &msg,
+		.record_route = true,
+		.code = codes[argument % STW_ARRAY_SIZE(codes)],
+		.to_tag = STW_STR("peer"),
+		.headers = STW_STR("Contact: <sip:a@192.0.2.7>;q=0.3, <sip:b@example.com>\r\n") };
+	struct stw_io_event event = { .kind = STW_IO_DATAGRAM, .hop = world.sent_hop };
+	struct stw_fault fault;
+	struct stw_writer writer;
+	static char text[200000];
+
+	if (!world.sent || stw_msg_parse(&msg, world.sent, world.sent_len, NULL, &fault) < 0 ||
+		stw_msg_check(&msg, &fault) < 0)
+		return;
+	stw_writer_init(&writer, text, sizeof(text));
+	stw_response_write(&writer, &response);
+	if (writer.overflow)
+		return;
+	if (event.hop.transport == STW_TRANSPORT_UDP)
+		step_text(&event, (const uint8_t *)text, writer.len);
+	else if (flow_is_open(event.hop.flow))
+		step_flow(BYTES, event.hop.flow.slot, (const uint8_t *)text, writer.len);
+}
+
+static void step(enum step step, uint8_t argument, const uint8_t *text, size_t len)
+{
+	struct stw_io_event event = { .kind = STW_IO_DATAGRAM,
+		.hop = { .transport = STW_TRANSPORT_UDP,
+			.remote = address(argument),
+			.local = address(100) } };
+
+	switch (step) {
+	case DATAGRAM:
+		step_text(&event, text, len);
+		break;
+	case REFUSE:
+		event.kind = STW_IO_SEND_FAILED;
+		event.error = ECONNREFUSED;
+		batch(&event);
+		break;
+	case OPEN:
+		step_open(argument);
+		break;
+	case BYTES:
+	case CLOSE:
+		step_flow(step, argument % FLOWS, text, len);
+		break;
+	case TIME:
+		advance((uint64_t)argument * argument * 4);
+		break;
+	case RESOLVE:
+		step_resolve(argument);
+		break;
+	case ANSWER:
+		step_answer(argument);
+		break;
+	case STEPS:
+		break;
+	}
+}
+
+static void run(const uint8_t *data, size_t size)
+{
+	unsigned steps = 0;
+	size_t at = 0, len;
+	enum step kind;
+
+	while (at + 2 <= size && steps++ < STEPS_MAX) {
+		kind = data[at] % STEPS;
+		at += 2;
+		len = 0;
+		if (kind == DATAGRAM || kind == BYTES) {
+			if (at + 2 > size)
+				return;
+			len = (size_t)data[at] << 8 | data[at + 1];
+			at += 2;
+			if (len > size - at)
+				len = size - at;
+		}
+		step(kind, data[at - (kind == DATAGRAM || kind == BYTES ? 3 : 1)], data + at, len);
+		at += len;
+	}
+}
+
+/* ---- a world for each input ------------------------------------------------------------------ */
+
+static const char yaml[] =
+	"domains: [example.com]\nlisten: [\"udp:192.0.2.100:5060\", \"tcp:192.0.2.100:5060\"]\n"
+	"store: \"memory:\"\nauth: {required: false, insecure_listen: true}\nproxy: {recurse: "
+	"true}\n"
+	"registration: {min_expires: 10s}\nlimits: {connection_idle: 1m, max_transactions: 100}\n";
+
+static void users_add(struct stw_store *store)
+{
+	struct stw_user_row rows[2] = { { .user = STW_STR("a"), .domain = STW_STR("example.com") },
+		{ .user = STW_STR("b"), .domain = STW_STR("example.com") } };
+	struct stw_job job = {
+		.kind = STW_JOB_USER_SET, .now = world.now, .users = rows, .user_count = 2
+	};
+
+	must(stw_store_submit(store, &job) == 0);
+	stw_store_run(store);
+	must(stw_store_result(store) == &job && !job.cause);
+}
+
+static void check_empty(void)
+{
+	struct stw_stack_stats stats;
+	unsigned i, open = 0;
+
+	while (world.query_count)
+		step_resolve(0);
+	for (i = 0; i < FLOWS; i++)
+		step_flow(CLOSE, i, NULL, 0);
+	advance(QUIET_MS);
+	while (world.query_count)
+		step_resolve(0);
+	for (i = 0; i < FLOWS; i++)
+		step_flow(CLOSE, i, NULL, 0);
+	advance(QUIET_MS);
+	stw_stack_stats(world.core->stack, &stats);
+	for (i = 0; i < FLOWS; i++)
+		open += world.open[i];
+	must(stats.flows == open);
+	must(world.query_count || (stats.transactions == 0 && stats.requests == 0));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static bool registered;
+	struct stw_hash_key key = { 1, 2 };
+	struct stw_config_errors errors = { .n = 0 };
+	struct stw_store_options store_options = { .path = STW_STR(":memory:") };
+	struct stw_core_options options = { .io = &ops,
+		.seed = 7,
+		.key = { 3, 4 },
+		.local_addrs = { address(100) },
+		.local_addr_count = 1 };
+	struct stw_listeners listeners;
+	char error[200];
+
+	if (!registered)
+		stw_rcu_register_thread();
+	registered = true;
+	memset(&world, 0, sizeof(world));
+	world.now = (struct stw_now){ .mono_ms = 1000, .wall_ms = 1800000000000 };
+	must(stw_config_parse("fuzz", yaml, sizeof(yaml) - 1, &errors, &options.config) == 0);
+	must(stw_location_new(key, &options.location) == 0);
+	must(stw_directory_new(key, &options.directory) == 0);
+	store_options.location = options.location;
+	store_options.directory = options.directory;
+	must(stw_store_open(&store_options, world.now, &options.store, error, sizeof(error)) == 0);
+	users_add(options.store);
+	listeners = options.config->listen;
+	options.listeners = &listeners;
+	must(stw_core_new(&options, world.now, &world.core) == 0);
+	run(data, size);
+	check_empty();
+	stw_core_free(world.core);
+	stw_store_close(options.store);
+	stw_location_free(options.location);
+	stw_directory_free(options.directory);
+	stw_config_unref(options.config);
+	free(world.sent);
+	return 0;
+}
