@@ -85,7 +85,7 @@ struct storm {
 	struct flow flows[FLOWS];
 	struct happening *heap[HEAP_MAX];
 	unsigned heap_count;
-	uint64_t order, stateless;
+	uint64_t order, stateless, stalled_ms;
 	struct client clients[CLIENTS];
 	unsigned client_count;
 	struct record *in[RECORDS], *out[RECORDS];
@@ -158,6 +158,8 @@ static struct record *record_find(
 		memcpy(record->branch, branch.ptr, branch.len);
 	memcpy(record->method, method.ptr, method.len);
 	record->first_ms = storm->now.mono_ms;
+	/* Timer C may have run out while the process stood still. */
+	record->broken = record->first_ms == storm->stalled_ms;
 	record->next = *at;
 	*at = record;
 	return record;

@@ -167,6 +167,7 @@ static void stall(void)
 	for (i = 0; i < CLIENTS; i++)
 		storm->clients[i].answered = true;
 	storm->now.mono_ms += ms;
+	storm->stalled_ms = storm->now.mono_ms;
 	storm->now.wall_ms += (int64_t)ms;
 	if (chance(300))
 		storm->now.wall_ms += (int64_t)below(7200000) - 3600000;
