@@ -233,10 +233,11 @@ static void log_auth_failed(struct stw_log *log, const struct stw_note *note)
 	stw_log_event(log, STW_LOG_NOTICE, "auth.failed", object);
 }
 
+/* Wrong or unknown credentials alone: who proves to be one user and names another in From or To is
+ * no guesser of passwords. */
 static bool is_auth_failure(const struct stw_cause *cause)
 {
-	return cause == &stw_cause_credentials_wrong ||
-	       cause == &stw_cause_credentials_wrong_proxy || cause == &stw_cause_from_mismatch;
+	return cause == &stw_cause_credentials_wrong || cause == &stw_cause_credentials_wrong_proxy;
 }
 
 /* A first challenge and a nonce that has aged are the normal course of Digest. */
