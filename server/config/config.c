@@ -139,13 +139,13 @@ static bool value_equal(
 }
 
 const struct stw_option *stw_config_restart_needed(
-	const struct stw_config *old, const struct stw_config *new_)
+	const struct stw_config *old, const struct stw_config *new_, const struct stw_option *after)
 {
 	const struct stw_option *option;
 	size_t count;
 
 	option = stw_option_all(&count);
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = after ? (size_t)(after - option) + 1 : 0; i < count; i++) {
 		if (!option[i].live && !value_equal(&option[i], old, new_))
 			return &option[i];
 	}

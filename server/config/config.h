@@ -147,9 +147,10 @@ int stw_config_parse(const char *name, const char *text, size_t len,
 	struct stw_config_errors *errors, struct stw_config **ret);
 struct stw_config *stw_config_ref(struct stw_config *config);
 struct stw_config *stw_config_unref(struct stw_config *config);
-/** First restart option that differs, NULL when a reload may go on. */
-const struct stw_option *stw_config_restart_needed(
-	const struct stw_config *old, const struct stw_config *new_);
+/** Next restart option behind `after` (NULL: the first) that differs; NULL when there is none, and
+ * a reload may go on if that was the first. */
+const struct stw_option *stw_config_restart_needed(const struct stw_config *old,
+	const struct stw_config *new_, const struct stw_option *after);
 /** "strowger.yaml:12" of an option, or "default"; for causes. */
 struct stw_str stw_config_place(
 	const struct stw_config *config, const char *key, char *buffer, size_t size);

@@ -52,10 +52,36 @@ static json_t *reload_refused(int err, const char *format, ...)
 	return json_pack("{s:o}", "error", stw_json_text(stw_str_from(text)));
 }
 
+/* All that need a restart at once, so that nobody has to try again for each. */
+static json_t *restart_refused(
+	const struct stw_config *old, const struct stw_config *config, int *ret_error)
+{
+	const struct stw_option *option = stw_config_restart_needed(old, config, NULL), *next;
+	struct stw_writer writer;
+	struct stw_str names;
+	bool several = false;
+	char text[300];
+
+	if (!option)
+		return NULL;
+	stw_writer_init(&writer, text, sizeof(text));
+	for (; option; option = next) {
+		next = stw_config_restart_needed(old, config, option);
+		if (writer.len)
+			stw_write_text(&writer, next ? ", " : " and ");
+		stw_write_text(&writer, option->key);
+		several = several || next;
+	}
+	names = stw_writer_text(&writer);
+	*ret_error = -EBUSY;
+	return reload_refused(-EBUSY,
+		"%.*s %s changed, which needs a restart; nothing of the new file is in force",
+		STW_STR_ARG(names), several ? "have" : "has");
+}
+
 json_t *serve_reload(struct serve *serve, int *ret_error)
 {
 	const char *file = serve->options.config_file;
-	const struct stw_option *option;
 	struct stw_config_errors errors = { .n = 0 };
 	struct stw_config *config;
 	int err = 0;
@@ -67,11 +93,7 @@ json_t *serve_reload(struct serve *serve, int *ret_error)
 		answer = errors_json(serve, &errors);
 	else if (err < 0)
 		answer = reload_refused(err, "%s: %s", file, strerror(-err));
-	else if ((option = stw_config_restart_needed(serve->config, config))) {
-		answer = reload_refused(err = -EBUSY,
-			"%s has changed, which needs a restart; nothing of the new file is in "
-			"force",
-			option->key);
+	else if ((answer = restart_refused(serve->config, config, &err))) {
 		stw_config_unref(config);
 	} else {
 		reload_apply(serve, config);

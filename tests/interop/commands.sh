@@ -201,6 +201,44 @@ request REGISTER "sip:127.0.0.1:$port" auth@a "sip:bob@127.0.0.1:$port" \
 grep -q 401 "$home/said" && sleep 0.1 && grep '"event":"auth.failed"' "$home/log" >"$home/said" &&
 	grep -q '"address":"127.0.0.1"' "$home/said"
 ok $? "a wrong password is logged with the address of the socket"
+filter=$root/packaging/fail2ban/strowger.conf
+matches() { # the filter of fail2ban on the log: addresses
+	python3 - "$filter" "$home/log" <<-'END'
+		import re, sys
+		line = next(l for l in open(sys.argv[1], encoding="utf-8") if l.startswith("failregex"))
+		text = line.split("=", 1)[1].strip().replace("<ADDR>", r"(?P<ip>[0-9a-f.:]+)")
+		for said in open(sys.argv[2], encoding="utf-8"):
+		    for seen in (said, "host strowger[7]: " + re.sub(r'"time":"[^"]*",', "", said)):
+		        found = re.search(text, seen)
+		        if found:
+		            print(found["ip"])
+	END
+}
+matches >"$home/said" 2>&1
+[ "$(tr '\n' ' ' <"$home/said")" = "127.0.0.1 127.0.0.1 " ]
+ok $? "the filter for fail2ban finds its address, in a file and in the journal"
+python3 - "$port" >"$home/said" 2>&1 <<-'END'
+	import hashlib, re, socket, sys
+	server, uri = ("127.0.0.1", int(sys.argv[1])), "sip:bob@example.test"
+	s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+	s.settimeout(3)
+	s.bind(("127.0.0.1", 0))
+	def md5(*words):
+	    return hashlib.md5(":".join(words).encode()).hexdigest()
+	def ask(number, extra):
+	    s.sendto((f"MESSAGE {uri} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{s.getsockname()[1]};branch=z9hG4bKf{number}\r\n"
+	              f"Max-Forwards: 70\r\nFrom: <sip:dave@example.test>;tag=1\r\nTo: <{uri}>\r\nCall-ID: from@a\r\n"
+	              f"CSeq: {number} MESSAGE\r\n{extra}Content-Length: 0\r\n\r\n").encode(), server)
+	    return s.recv(65535).decode()
+	challenge = ask(1, "")
+	realm, nonce = (re.search(name + '="([^"]+)"', challenge)[1] for name in ("realm", "nonce"))
+	proof = md5(md5("bob", realm, "new"), nonce, "00000001", "c", "auth", md5("MESSAGE", uri))
+	print(ask(2, f'Proxy-Authorization: Digest username="bob", realm="{realm}", nonce="{nonce}", uri="{uri}", '
+	             f'response="{proof}", algorithm=MD5, qop=auth, nc=00000001, cnonce="c"\r\n').split("\r\n")[0])
+END
+grep -q "403 From Is Not Your Address" "$home/said" && sleep 0.1 &&
+	grep '"event":"request.refused"' "$home/log" | grep -q '"cause":"from-not-yours"' && [ "$(matches | wc -l)" = 2 ]
+ok $? "another From with the right password is refused, but no failed authentication"
 python3 -c 'import json, sys; [json.loads(line) for line in open(sys.argv[1], encoding="utf-8")]' "$home/log" 2>"$home/said"
 ok $? "every line of the log is JSON"
 
@@ -239,6 +277,8 @@ run 1 "unknown option" "reload of a file with an error, by --socket" reload --so
 config 'workers: 1' 'store_sync: full'
 sed -i 's/workers: 1 store_sync: full/store_sync: full/' "$home/s.yaml"
 run 1 "store_sync has changed, which needs a restart" "reload of a restart option" reload
+echo 'dns: {timeout: 3s}' >>"$home/s.yaml"
+run 1 "store_sync and dns.timeout have changed, which needs a restart" "reload names each of them" reload
 config 'log: {level: debug}'
 kill -HUP "$server"
 sleep 0.3
@@ -289,13 +329,13 @@ run 2 "unknown option --tyr" "serve with a slip" serve --tyr
 
 # ---- --try ------------------------------------------------------------------------------------------------
 unset STROWGER_CONFIG
-begin --try
+begin --try --socket "$home/try.sock" # the default may be that of a running server
 grep -q "password [a-z0-9]\{10\}$" "$home/out"
 ok $? "--try prints passwords"
 address=$(sed -n 's/.*SIP  *udp //p' "$home/out")
 run 0 "200 OK" "--try answers where it says" options "sip:$address"
-run 0 "sip:alice@localhost" "--try has its users" user list
-run 1 "no file to read" "--try has nothing to reload" reload
+run 0 "sip:alice@localhost" "--try has its users" user list --socket "$home/try.sock"
+run 1 "no file to read" "--try has nothing to reload" reload --socket "$home/try.sock"
 http=$(sed -n 's/.*http:\/\/\([0-9.:]*\)\/v1.*/\1/p' "$home/out")
 curl -s "http://$http/v1/users" >"$home/said"
 grep -q alice "$home/said"
@@ -306,7 +346,7 @@ ok $? "nothing is changed over loopback"
 curl -s -H 'Host: evil.test' "http://$http/v1/users" >"$home/said"
 grep -q "no name of this address" "$home/said"
 ok $? "another Host is refused"
-run 1 "running already" "a second --try on the same socket" serve --try
+run 1 "running already" "a second --try on the same socket" serve --try --socket "$home/try.sock"
 "$strowger" serve --try --socket "$home/other.sock" >"$home/out2" 2>/dev/null &
 second=$!
 for _ in $(seq 100); do grep -q Ctrl-C "$home/out2" && break; sleep 0.02; done

@@ -103,7 +103,7 @@ int server_reload(struct scenario *s, struct stw_str item)
 	server_setting(s, item);
 	if (config_make(s, &config) < 0)
 		return -1;
-	option = stw_config_restart_needed(s->config, config);
+	option = stw_config_restart_needed(s->config, config, NULL);
 	if (option) {
 		stw_config_unref(config);
 		return fail(s, "%s needs a restart", option->key);

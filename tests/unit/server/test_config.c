@@ -301,7 +301,7 @@ static void assert_same(const struct stw_config *a, const struct stw_config *b)
 	char *text[2] = { printed(a), printed(b) };
 
 	assert_string_equal(text[0], text[1]);
-	assert_null(stw_config_restart_needed(a, b));
+	assert_null(stw_config_restart_needed(a, b, NULL));
 	free(text[0]);
 	free(text[1]);
 }
@@ -493,11 +493,17 @@ static void test_restart_needed(void **state)
 {
 	struct stw_config *old = good(""),
 			  *live = good("log: {level: debug}\ndomains: [a.example]\n");
-	struct stw_config *restart = good("log: {level: debug}\nlisten: [udp:127.0.0.1:5060]\n");
+	struct stw_config *restart = good("log: {level: debug}\nlisten: [udp:127.0.0.1:5060]\n"
+					  "store_sync: full\n");
+	const struct stw_option *option;
 	char place[16];
 
-	assert_null(stw_config_restart_needed(old, live));
-	assert_string_equal(stw_config_restart_needed(old, restart)->key, "listen");
+	assert_null(stw_config_restart_needed(old, live, NULL));
+	option = stw_config_restart_needed(old, restart, NULL);
+	assert_string_equal(option->key, "listen");
+	option = stw_config_restart_needed(old, restart, option);
+	assert_string_equal(option->key, "store_sync");
+	assert_null(stw_config_restart_needed(old, restart, option));
 	assert_str(stw_config_place(restart, "listen", place, 7), ""); /* too small */
 	assert_str(stw_config_place(restart, "workers", place, sizeof(place)), "default");
 	assert_ptr_equal(stw_config_ref(old), old);
