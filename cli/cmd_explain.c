@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "server/cause.h"
@@ -98,7 +99,7 @@ static int cause_unknown(struct stw_cli *cli, const char *word)
 		stw_suggest_try(&suggestion, causes[i]->id);
 	return stw_cli_fail(cli, "there is no cause %s%s%s%s", word,
 		suggestion.best ? "; did you mean " : "", suggestion.best ? suggestion.best : "",
-		suggestion.best ? "?" : "; `strowger explain CODE` lists the causes of a code");
+		suggestion.best ? "?" : "; `strowger explain causes` lists them all");
 }
 
 /* ---- a code ---- */
@@ -218,6 +219,59 @@ static int all_explain(struct stw_cli *cli)
 	return STW_EXIT_DONE;
 }
 
+/* ---- all causes ---- */
+
+static int by_code(const void *left, const void *right)
+{
+	const struct stw_cause *a = *(const struct stw_cause *const *)left;
+	const struct stw_cause *b = *(const struct stw_cause *const *)right;
+
+	if (a->code != b->code)
+		return a->code < b->code ? -1 : 1;
+	return strcmp(a->id, b->id);
+}
+
+static void cause_list(struct stw_cli *cli, const struct stw_cause *const *causes, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		unsigned code = causes[i]->code;
+
+		if (code && (i == 0 || causes[i - 1]->code != code))
+			fprintf(cli->out, "%s%u %s\n", i ? "\n" : "", code,
+				stw_status_phrase(code));
+		else if (i == 0)
+			fputs("No response: what came is dropped, or its connection closed\n",
+				cli->out);
+		fprintf(cli->out, "  %s\n      ", causes[i]->id);
+		stw_cli_wrap(cli->out, 6, 6, causes[i]->meaning);
+	}
+	fputs("\n`strowger explain CAUSE` says more about one.\n", cli->out);
+}
+
+static int causes_explain(struct stw_cli *cli)
+{
+	const struct stw_cause *const *all, **causes;
+	json_t *list;
+	size_t count;
+
+	all = stw_cause_all(&count);
+	causes = malloc(count * sizeof(*causes));
+	if (!causes)
+		return stw_cli_fail(cli, "out of memory");
+	memcpy(causes, all, count * sizeof(*causes));
+	qsort(causes, count, sizeof(*causes), by_code);
+	if (!cli->json) {
+		cause_list(cli, causes, count);
+		free(causes);
+		return STW_EXIT_DONE;
+	}
+	list = json_array();
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(list, cause_json(causes[i]));
+	free(causes);
+	return stw_cli_json(cli, list);
+}
+
 int stw_cmd_explain(struct stw_cli *cli)
 {
 	int status = stw_cli_parse(cli, NULL, 0, 0, 1);
@@ -236,6 +290,8 @@ int stw_cmd_explain(struct stw_cli *cli)
 				cli, "%s is not a response code; they go from 100 to 699", word);
 		return code_explain(cli, (unsigned)code);
 	}
+	if (strcmp(word, "causes") == 0)
+		return causes_explain(cli);
 	cause = stw_cause_find(word);
 	return cause ? cause_explain(cli, cause) : cause_unknown(cli, word);
 }

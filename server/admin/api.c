@@ -325,6 +325,35 @@ static void delete_user(struct turn *turn)
 
 /* ---- bindings ------------------------------------------------------------------------------ */
 
+static int by_aor(const void *a, const void *b)
+{
+	const char *left = json_string_value(json_object_get(*(json_t *const *)a, "aor"));
+	const char *right = json_string_value(json_object_get(*(json_t *const *)b, "aor"));
+
+	return strcmp(left ? left : "", right ? right : "");
+}
+
+/* In the order of the hash table nobody finds a user. Takes the list and gives a new one. */
+static json_t *sorted(json_t *list)
+{
+	size_t count = json_array_size(list);
+	json_t **items = malloc((count + 1) * sizeof(json_t *)), *result = json_array();
+
+	if (!items || !result) {
+		free(items);
+		json_decref(result);
+		return list;
+	}
+	for (size_t i = 0; i < count; i++)
+		items[i] = json_array_get(list, i);
+	qsort(items, count, sizeof(json_t *), by_aor);
+	for (size_t i = 0; i < count; i++)
+		json_array_append(result, items[i]);
+	free(items);
+	json_decref(list);
+	return result;
+}
+
 static void get_bindings(struct turn *turn)
 {
 	struct stw_ask ask = { .question.kind = STW_QUESTION_BINDINGS };
@@ -336,7 +365,7 @@ static void get_bindings(struct turn *turn)
 		ask.question.text = account.aor;
 	}
 	if (turn_ask(turn, &ask) == 0)
-		turn_ok(turn, ask.question.answer);
+		turn_ok(turn, sorted(ask.question.answer));
 }
 
 static void delete_binding(struct turn *turn)
