@@ -16,6 +16,7 @@ enum stw_digest_algorithm {
 	STW_DIGEST_ALGORITHMS
 };
 
+/** "MD5", "SHA-256", "SHA-512-256". */
 struct stw_str stw_digest_name(enum stw_digest_algorithm algorithm);
 /** Without case, also the "-sess" forms are recognised and refused. @return 0, -ENOENT */
 int stw_digest_from(struct stw_str name, enum stw_digest_algorithm *ret);
@@ -62,6 +63,7 @@ int stw_nonces_new(
 /** With a secret kept over restarts: nonces issued before `now` are stale, as their counts are
  * forgotten. */
 void stw_nonces_start(struct stw_nonces *nonces, struct stw_now now);
+/** Accepts NULL; returns NULL. */
 struct stw_nonces *stw_nonces_free(struct stw_nonces *nonces);
 
 #define STW_NONCE_TEXT_MAX 80
@@ -80,6 +82,7 @@ enum stw_auth_verdict {
 	STW_AUTH_MALFORMED, /* cannot be parsed; challenge again */
 };
 
+/** What is to be verified; all borrowed. */
 struct stw_auth_check {
 	const struct stw_msg *request;
 	const struct stw_credentials *credentials;
@@ -107,6 +110,7 @@ const struct stw_cause *stw_auth_cause(
 /** The same for an error of stw_credentials_find. */
 const struct stw_cause *stw_credentials_cause(int err, bool proxy);
 
+/** A challenge to be written; all borrowed. */
 struct stw_challenge {
 	enum stw_header header; /* STW_HDR_WWW_AUTHENTICATE or STW_HDR_PROXY_AUTHENTICATE */
 	struct stw_str realm, nonce;
@@ -124,6 +128,7 @@ void stw_auth_info_write(struct stw_writer *writer, struct stw_nonces *nonces,
 
 /* ---- the client's side: answer a challenge ------------------------------------------------ */
 
+/** A challenge and what answers it; all borrowed. */
 struct stw_digest_answer {
 	enum stw_header header;   /* STW_HDR_AUTHORIZATION or STW_HDR_PROXY_AUTHORIZATION */
 	struct stw_str challenge; /* value of WWW-/Proxy-Authenticate */

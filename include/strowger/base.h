@@ -44,6 +44,7 @@ struct stw_str stw_str_from(const char *text);
 bool stw_str_equal(struct stw_str a, struct stw_str b);
 /** Equal when ASCII letters are compared without case (RFC 3261 §7.3.1). */
 bool stw_str_equal_nocase(struct stw_str a, struct stw_str b);
+/** Byte for byte. An empty prefix: true. */
 bool stw_str_starts(struct stw_str text, struct stw_str prefix);
 /** Without leading and trailing SP, HTAB, CR and LF. */
 struct stw_str stw_str_trim(struct stw_str text);
@@ -96,11 +97,16 @@ struct stw_writer {
 	bool overflow;
 };
 
+/** The buffer stays the caller's and must outlive the writer. No NUL is ever appended. */
 void stw_writer_init(struct stw_writer *writer, char *buffer, size_t capacity);
+/* Each call is one piece: it fits whole, or nothing of it is written and `overflow` is set. */
 void stw_write_str(struct stw_writer *writer, struct stw_str text);
+/** A NUL-terminated string. */
 void stw_write_text(struct stw_writer *writer, const char *text);
 void stw_write_char(struct stw_writer *writer, char byte);
+/** Decimal. */
 void stw_write_uint(struct stw_writer *writer, uint64_t number);
+/** Two lower-case digits a byte, in the order of memory. */
 void stw_write_hex(struct stw_writer *writer, const void *bytes, size_t len);
 void stw_write_format(struct stw_writer *writer, const char *format, ...) STW_PRINTF(2, 3);
 /** What has been written; borrowed from the buffer. */
@@ -114,17 +120,19 @@ struct stw_slices {
 	unsigned n;
 };
 
+/** Sum of the lengths. */
 size_t stw_slices_bytes(struct stw_slices slices);
 /** Copy all into `buffer` of at least stw_slices_bytes(). */
 void stw_slices_flatten(struct stw_slices slices, char *buffer);
 
 /* ---- hash and table ------------------------------------------------------- */
 
-/** SipHash-2-4 key; seeded per process so that a peer cannot aim at one bucket. */
+/** SipHash-2-4 key: secret, so that a peer can neither aim at one bucket nor forge a mark. */
 struct stw_hash_key {
 	uint64_t k0, k1;
 };
 
+/** SipHash-2-4 of the bytes. */
 uint64_t stw_hash(struct stw_hash_key key, const void *bytes, size_t len);
 /** The same with ASCII letters folded to lower case. */
 uint64_t stw_hash_nocase(struct stw_hash_key key, const void *bytes, size_t len);
@@ -142,6 +150,7 @@ struct stw_table {
 	size_t count;
 };
 
+/** Allocates nothing. */
 void stw_table_init(struct stw_table *table);
 /** Frees the buckets, not the nodes. */
 void stw_table_done(struct stw_table *table);
@@ -151,6 +160,7 @@ int stw_table_insert(struct stw_table *table, struct stw_node *node, uint64_t ha
 void stw_table_remove(struct stw_table *table, struct stw_node *node);
 /** First node with this hash; go on with stw_table_next_same. NULL when none. */
 struct stw_node *stw_table_first(const struct stw_table *table, uint64_t hash);
+/** Next node with the hash of `node`, NULL at the end. */
 struct stw_node *stw_table_next_same(const struct stw_node *node);
 /** Walk over all: start with NULL. The node just returned may be removed if `next` was asked first.
  */
@@ -178,11 +188,13 @@ struct stw_wheel {
 	size_t count;
 };
 
+/** Embedded; the timers in it belong to their owners. */
 void stw_wheel_init(struct stw_wheel *wheel, uint64_t now_ms);
 /** Start or restart. A time that has passed is due at the next advance. */
 void stw_timer_start(struct stw_wheel *wheel, struct stw_timer *timer, uint64_t due_ms);
 /** No effect when not started. */
 void stw_timer_stop(struct stw_wheel *wheel, struct stw_timer *timer);
+/** Started, and neither stopped nor returned by stw_wheel_expire() since. */
 bool stw_timer_running(const struct stw_timer *timer);
 /** Move to `now_ms`, then take the timers that are due, one a call, in order of their time. NULL:
  * none. */
@@ -212,6 +224,7 @@ struct stw_random {
 	uint64_t state[4];
 };
 
+/** Equal seeds give equal sequences. */
 void stw_random_seed(struct stw_random *random, uint64_t seed);
 uint64_t stw_random_next(struct stw_random *random);
 /** Uniform in [0, bound). */
@@ -221,16 +234,18 @@ void stw_random_token(struct stw_random *random, char *buffer, size_t len);
 
 /* ---- block: shared, right-sized bytes -------------------------------------- */
 
-/** Reference-counted bytes. Only message blocks are shared between threads (atomic count). */
+/** Reference-counted bytes. The count is atomic, so that a block may change threads. */
 struct stw_block {
 	atomic_uint refs;
 	size_t bytes;
 	_Alignas(max_align_t) char data[];
 };
 
+/** With one reference; the bytes are uninitialised. @return 0, -ENOMEM */
 int stw_block_new(size_t bytes, struct stw_block **ret);
+/** One reference more. @return `block` */
 struct stw_block *stw_block_ref(struct stw_block *block);
-/** Accepts NULL; returns NULL. */
+/** One reference less; the last frees it. Accepts NULL; returns NULL. */
 struct stw_block *stw_block_unref(struct stw_block *block);
 
 #endif

@@ -60,6 +60,7 @@ void stw_io_wake(struct stw_io *io);
  * arrive there.
  */
 void stw_io_stop_listening(struct stw_io *io);
+/** Both clocks, read now. */
 struct stw_now stw_io_now(void);
 /** Addresses of the interfaces of this machine. @return how many, at most `max` */
 unsigned stw_io_local_addrs(struct stw_addr *addrs, unsigned max);
@@ -69,6 +70,7 @@ int stw_io_source_addr(const struct stw_addr *remote, struct stw_addr *ret);
 /** A random seed from the kernel. */
 uint64_t stw_io_seed(void);
 
+/** Counters since the start. */
 struct stw_io_stats {
 	uint64_t datagrams_in, datagrams_out; /* messages */
 	uint64_t receive_calls, send_calls;   /* recvmmsg and sendmmsg */
@@ -78,6 +80,7 @@ struct stw_io_stats {
 	uint64_t flows_cut;         /* slow readers */
 };
 void stw_io_stats(const struct stw_io *io, struct stw_io_stats *ret);
+/** Closes all sockets; no event follows. Accepts NULL; returns NULL. */
 struct stw_io *stw_io_free(struct stw_io *io);
 
 #endif

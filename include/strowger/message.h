@@ -126,7 +126,9 @@ enum stw_header {
 
 /** By full name or compact form, without case. STW_HDR_UNKNOWN for the rest. */
 enum stw_header stw_header_from(struct stw_str name);
+/** Full name as the RFC writes it; empty for STW_HDR_UNKNOWN. */
 struct stw_str stw_header_name(enum stw_header header);
+/** Set of STW_HDR_SINGLE, STW_HDR_LIST. */
 unsigned stw_header_flags(enum stw_header header);
 
 /* ---- causes and status codes ------------------------------------------------ */
@@ -142,7 +144,8 @@ struct stw_cause {
 	const char *remedy;  /* what to do */
 };
 
-/** Declared in message: every fault that parsing can find. */
+/* A causes.def expands to declarations in its header and to definitions in one file of its layer.
+ */
 #define STW_CAUSE_DECLARE(name) extern const struct stw_cause stw_cause_##name
 #define STW_CAUSE_DEFINE(name, id, code, phrase, rfc, meaning, reason, remedy)                     \
 	const struct stw_cause stw_cause_##name = { id, code, phrase, rfc, meaning, reason,        \
@@ -253,6 +256,7 @@ struct stw_cseq {
 	struct stw_str name; /* the method as written */
 };
 
+/** What a message may measure; the number is the code that answers more. */
 struct stw_msg_limits {
 	uint32_t max_message; /* whole message, bytes: 513 */
 	uint32_t max_uri;     /* Request-URI, bytes: 414 */
@@ -313,10 +317,11 @@ int stw_msg_parse(struct stw_msg *msg, const char *data, size_t len,
  */
 int stw_msg_check(struct stw_msg *msg, struct stw_fault *fault);
 
-/** Copy message, index and bytes into one block with one allocation; `ret` points into the block.
- */
+/** Copy message, index and bytes into one block with one allocation; `ret` points into the block
+ * and lives as long. @return 0, -ENOMEM */
 int stw_msg_keep(const struct stw_msg *msg, struct stw_block **ret_block, struct stw_msg **ret);
 
+/** `len` bytes of the message from `at` on; borrowed from its data, as all below. */
 static inline struct stw_str stw_msg_text(const struct stw_msg *msg, uint32_t at, uint32_t len)
 {
 	return (struct stw_str){ msg->data + at, len };
@@ -361,6 +366,7 @@ struct stw_values {
 	enum stw_header header;
 };
 
+/** The start of the walk; borrows the message. */
 struct stw_values stw_msg_values(const struct stw_msg *msg, enum stw_header header);
 /** Next value, trimmed; empty elements (",,") are skipped. False at the end. */
 bool stw_values_next(struct stw_values *values, struct stw_str *ret);
@@ -380,10 +386,13 @@ bool stw_uri_param(const struct stw_uri *uri, struct stw_str name, struct stw_st
 /** Undo %HH; `buffer` of at least text.len bytes. @return bytes written, -EBADMSG on a broken
  * escape */
 int stw_unescape(struct stw_str text, char *buffer);
-/** A domain name, IPv4 address or IPv6 reference: full match. Brackets are stripped in `ret`. */
+/** A domain name, IPv4 address or IPv6 reference: full match. Brackets are stripped in `ret`.
+ * @return 0, -EBADMSG */
 int stw_host_parse(struct stw_str text, struct stw_str *ret, enum stw_host_kind *ret_kind);
 
+/** name-addr or addr-spec with parameters, §20.10, RFC 8217; "*" too. @return 0, -EBADMSG */
 int stw_address_parse(struct stw_str value, struct stw_address *ret);
+/** One Via value, §20.42. @return 0, -EBADMSG */
 int stw_via_parse(struct stw_str value, struct stw_via *ret);
 /** @return 0; -EBADMSG; -ERANGE when 2^31 or more. Both earn a 400 (RFC 4475 §3.1.2.4). */
 int stw_cseq_parse(struct stw_str value, struct stw_cseq *ret);
@@ -412,17 +421,20 @@ int stw_qvalue_parse(struct stw_str value, unsigned *ret);
 /** delta-seconds; above 2^32-1 is clamped to it (RFC 4475 §3.1.2.4). @return 0, -EBADMSG */
 int stw_delta_seconds_parse(struct stw_str value, uint32_t *ret);
 
+/** A token of §25.1: one byte or more. */
 bool stw_is_token(struct stw_str text);
 /** Bytes of LWS at `at`: blanks, tabs and folds. */
 size_t stw_lws_length(struct stw_str text, size_t at);
 
 /* ---- multipart, RFC 2046 §5.1, RFC 5621 -------------------------------------------- */
 
+/** One part of a multipart body; borrowed from the body. */
 struct stw_part {
 	struct stw_str headers;                           /* as written, without the blank line */
 	struct stw_str content_type, content_disposition; /* values; empty: none */
 	struct stw_str body;
 };
+/** A walk over the parts. `boundary` may point into the structure: do not copy it. */
 struct stw_multipart {
 	struct stw_str boundary, rest;
 	char boundary_text[72];
@@ -451,6 +463,7 @@ struct stw_edit {
 	bool overflow; /* more than STW_EDIT_MAX changes, or two that overlap */
 };
 
+/** No change yet; borrows the message. */
 void stw_edit_init(struct stw_edit *edit, const struct stw_msg *msg);
 /** Replace bytes. At the same place, later insertions stand behind earlier ones. */
 void stw_edit_splice(struct stw_edit *edit, uint32_t at, uint32_t cut, struct stw_str text);
@@ -459,11 +472,14 @@ void stw_edit_append_field(struct stw_edit *edit, struct stw_str line);
 /** `line` with its CRLF, before `field`. */
 void stw_edit_insert_before(
 	struct stw_edit *edit, const struct stw_field *field, struct stw_str line);
+/** The whole field, its CRLF and folds included. */
 void stw_edit_remove_field(struct stw_edit *edit, const struct stw_field *field);
+/** The name stays as it was written. */
 void stw_edit_set_value(struct stw_edit *edit, const struct stw_field *field, struct stw_str value);
 /** Remove the first value of a list field kind (top Via, top Route), its comma or its whole line.
  */
 void stw_edit_remove_first_value(struct stw_edit *edit, enum stw_header header);
+/** Another Request-URI. */
 void stw_edit_set_uri(struct stw_edit *edit, struct stw_str uri);
 /**
  * The message as slices; `v` has room for STW_EDIT_SLICES_MAX.
@@ -473,6 +489,7 @@ int stw_edit_slices(const struct stw_edit *edit, struct stw_str *v);
 
 /* ---- write: messages of our own -------------------------------------------------------- */
 
+/** A response to be written; all text is borrowed until then. */
 struct stw_response {
 	const struct stw_msg *request;
 	unsigned code;
@@ -513,6 +530,7 @@ enum stw_frame_kind {
 	STW_FRAME_BROKEN,  /* framing lost: answer from what is there, then close (F5–F8) */
 };
 
+/** What stw_framing_next() found. */
 struct stw_frame {
 	enum stw_frame_kind kind;
 	size_t bytes; /* to take from the front of the buffer. BROKEN: up to the blank
@@ -520,6 +538,7 @@ struct stw_frame {
 	const struct stw_cause *cause; /* BROKEN only: 413, 414, 513 or 400 */
 };
 
+/** At the start of a message. */
 void stw_framing_init(struct stw_framing *framing);
 /**
  * `data` starts at the current message; the same bytes may be given again with more behind them.

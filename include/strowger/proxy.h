@@ -12,6 +12,7 @@
 
 /* ---- validate, §16.3: rows P2–P5 -------------------------------------------------- */
 
+/** Policy of the proxy. Borrowed text and lists must outlive their use. */
 struct stw_proxy_options {
 	const struct stw_listeners *listeners;
 	const struct stw_str
@@ -37,6 +38,7 @@ const struct stw_cause *stw_proxy_validate(const struct stw_proxy_options *optio
 
 #define STW_PROXY_URI_BYTES 512
 
+/** What §16.4 makes of Request-URI and Route. Borrows from the request. */
 struct stw_proxy_routing {
 	struct stw_str uri_text; /* Request-URI after preprocessing */
 	struct stw_uri uri;
@@ -69,6 +71,7 @@ struct stw_proxy_target {
 	struct stw_str instance; /* +sip.instance, empty: none */
 };
 
+/** What one branch is made of, §16.6. */
 struct stw_forward_options {
 	const struct stw_proxy_options *proxy;
 	const struct stw_msg *request;
@@ -81,7 +84,7 @@ struct stw_forward_options {
 };
 
 /** Where a forwarded request goes: the URI that decides, §16.6 steps 6 and 7. Parsed text is the
- * arena's or the request's. */
+ * arena's or the request's. @return 0; -ENOMEM; -EBADMSG */
 int stw_forward_next_hop(
 	const struct stw_forward_options *options, struct stw_arena *arena, struct stw_uri *ret);
 /**
@@ -94,13 +97,16 @@ int stw_forward_next_hop(
 int stw_forward_build(
 	const struct stw_forward_options *options, struct stw_arena *arena, struct stw_slices *ret);
 
-/** Record-Route value(s) for a request from one side to the other: one line, or two when transport
- * or family differ (RFC 5658). Carries the mark (lr;stw=…). `in` and `out` are host:port with
- * transport. */
+/** A side of the proxy: host:port as it is named there. */
 struct stw_record_route_side {
 	enum stw_transport transport;
 	struct stw_str sent_by;
 };
+/**
+ * Record-Route for a request that goes from one side to the other: one line, or two when transport
+ * or family differ (RFC 5658). Carries the mark (lr;stw=…). The lines lie in `arena`.
+ * @return 0; -ENOMEM; -ENOBUFS
+ */
 int stw_record_route_write(const struct stw_proxy_options *options, const struct stw_msg *request,
 	const struct stw_record_route_side *in, const struct stw_record_route_side *out,
 	struct stw_arena *arena, struct stw_str *ret_lines);
@@ -115,7 +121,7 @@ struct stw_str stw_proxy_stateless_branch(const struct stw_proxy_options *option
 	const struct stw_msg *request, char buffer[STW_BRANCH_MAX]);
 
 /** The response as it goes upstream: top Via removed; `lines` (may be empty) put behind the last
- * header field. */
+ * header field. New text lies in `arena`. @return 0; -ENOMEM; -ENOBUFS */
 int stw_relay_build(const struct stw_msg *response, struct stw_str lines, struct stw_arena *arena,
 	struct stw_slices *ret);
 
@@ -134,6 +140,7 @@ enum stw_proxy_action_kind {
 			     */
 };
 
+/** One thing to do; borrowed from the context until the next input. */
 struct stw_proxy_action {
 	enum stw_proxy_action_kind kind;
 	unsigned branch;
@@ -171,8 +178,7 @@ void stw_response_context_timer_c(struct stw_response_context *context, unsigned
  */
 void stw_response_context_no_answer(struct stw_response_context *context);
 /** The server itself ends: `cause` is answered now, what is pending is cancelled. */
-void stw_response_context_stop(
-	struct stw_response_context *context, const struct stw_cause *cause);
+void stw_response_context_stop(struct stw_response_context *context, const struct stw_cause *cause);
 /** The time in Expires of the INVITE ran out: as no_answer, and nothing new is tried. */
 void stw_response_context_expired(struct stw_response_context *context);
 /** Non-INVITE shortly before 64*T1 of its arrival: answer from what is stored, if anything (RFC
@@ -182,6 +188,7 @@ void stw_response_context_give_up_silent(struct stw_response_context *context);
 void stw_response_context_cancel(struct stw_response_context *context, struct stw_str reason_lines);
 /** Take the actions one by one, in order; NOTHING at the end. Valid until the next input. */
 struct stw_proxy_action stw_response_context_next(struct stw_response_context *context);
+/** Accepts NULL; returns NULL. */
 struct stw_response_context *stw_response_context_free(struct stw_response_context *context);
 
 #define CAUSE(name, id, code, phrase, rfc, meaning, reason, remedy) STW_CAUSE_DECLARE(name);

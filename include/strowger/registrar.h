@@ -34,8 +34,10 @@ struct stw_bindings {
 
 /** Copy into one allocation; the text lies behind the array. free() it. NULL when no memory. */
 struct stw_bindings *stw_bindings_copy(const struct stw_bindings *bindings);
+/** Size of that copy. */
 size_t stw_bindings_bytes(const struct stw_bindings *bindings);
 
+/** What a domain grants, §10.3 step 7. */
 struct stw_registrar_options {
 	uint32_t min_expires_s, max_expires_s, default_expires_s;
 	uint32_t max_bindings;
@@ -79,6 +81,7 @@ int stw_aor_make(
 const struct stw_cause *stw_register_parse(const struct stw_msg *request, struct stw_str aor,
 	const struct stw_hop *source, const struct stw_registrar_options *options,
 	struct stw_register *ret, struct stw_str *ret_headers);
+/** Frees the text; the structure is the caller's. */
 void stw_register_done(struct stw_register *request);
 
 /**

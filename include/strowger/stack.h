@@ -42,6 +42,7 @@ struct stw_refusal {
 	unsigned fact_count;
 };
 
+/** More than STW_FACTS_MAX are left out. `value` must live as the refusal does. */
 void stw_refusal_fact(struct stw_refusal *refusal, const char *key, struct stw_str value);
 
 enum stw_note_kind {
@@ -74,6 +75,7 @@ struct stw_note {
 
 /* ---- what the server above provides ------------------------------------------------------- */
 
+/** What the stack asks of its user. All are called in the thread of the stack, during an event. */
 struct stw_core_ops {
 	/** A request that passed the common front and matches no transaction (ACK for a 2xx and a
 	 * CANCEL without transaction included: they are never answered). The core answers, waits or
@@ -90,6 +92,7 @@ struct stw_core_ops {
 	void (*note)(void *core, const struct stw_note *note);
 };
 
+/** Copied; what it points to must outlive the stack. */
 struct stw_stack_options {
 	const struct stw_io_ops *io;
 	void *io_user;
@@ -106,11 +109,14 @@ struct stw_stack_options {
 	struct stw_proxy_options proxy; /* listeners and key are filled by the stack */
 };
 
+/** @return 0, -ENOMEM */
 int stw_stack_new(
 	const struct stw_stack_options *options, struct stw_now now, struct stw_stack **ret);
 /** Live options: message limits, proxy options. Takes effect with the next message. */
 void stw_stack_reconfigure(struct stw_stack *stack, const struct stw_stack_options *options);
+/** A batch begins: `now` is the time of all that happens in it. */
 void stw_stack_begin(struct stw_stack *stack, struct stw_now now);
+/** Data of the event need not outlive the call; what is sent is sent at the flush. */
 void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event);
 /** Run the timers that are due. */
 void stw_stack_timers(struct stw_stack *stack);
@@ -122,12 +128,14 @@ void stw_stack_stop(struct stw_stack *stack, const struct stw_cause *cause);
 /** When the next timer is due (monotonic ms), UINT64_MAX: none. */
 uint64_t stw_stack_next(const struct stw_stack *stack);
 
+/** Counters since the start; the last line are numbers of now. */
 struct stw_stack_stats {
 	uint64_t requests_in, requests_out, responses_in, responses_out;
 	uint64_t retransmissions, dropped, faults, stateless;
 	size_t transactions, requests, flows, timers;
 };
 void stw_stack_stats(const struct stw_stack *stack, struct stw_stack_stats *ret);
+/** Ends all without a message to anybody. Accepts NULL; returns NULL. */
 struct stw_stack *stw_stack_free(struct stw_stack *stack);
 
 /* ---- a request in hand ----------------------------------------------------------------------- */
@@ -147,6 +155,7 @@ struct stw_request {
 	bool answered;                    /* a final response was given */
 };
 
+/** The generator of the stack. */
 struct stw_random *stw_request_random(struct stw_request *request);
 /** Rows P2–P5. NULL: pass; else the refusal's cause with its header lines in `ret`. */
 const struct stw_cause *stw_request_validate(struct stw_request *request, struct stw_refusal *ret);
@@ -165,6 +174,7 @@ void stw_request_respond(struct stw_request *request, unsigned code, struct stw_
  * -ENOMEM; -ENOBUFS */
 int stw_request_wait(struct stw_request *request);
 
+/** What the core has decided about a request that is to be forwarded. */
 struct stw_proxy_job {
 	const struct stw_proxy_target
 		*targets; /* copied; n 0: by Route or Request-URI as they are */

@@ -70,8 +70,11 @@ struct stw_tx {
 	uint64_t started_ms;
 };
 
+/** The wheel must outlive the layer. @return 0, -ENOMEM */
 int stw_tx_layer_new(struct stw_wheel *wheel, struct stw_hash_key key, struct stw_tx_layer **ret);
+/** Ends and frees all transactions without a word to their users. Accepts NULL; returns NULL. */
 struct stw_tx_layer *stw_tx_layer_free(struct stw_tx_layer *layer);
+/** All that have not been reaped yet. */
 size_t stw_tx_count(const struct stw_tx_layer *layer);
 
 /**
@@ -111,6 +114,7 @@ unsigned stw_tx_respond(
  * actions */
 unsigned stw_tx_abandon(struct stw_tx *tx, struct stw_now now);
 
+/** A request of ours that is ready to be sent. */
 struct stw_tx_client_options {
 	enum stw_method method;
 	struct stw_str method_name; /* for unknown methods */
@@ -146,7 +150,7 @@ void stw_tx_reap(struct stw_tx_layer *layer, void (*user_done)(void *context, st
 /** End all at once without a word to anybody, for a shutdown: the next stw_tx_reap() frees them. */
 void stw_tx_end_all(struct stw_tx_layer *layer);
 
-/** Which of RFC 3261's timers runs (for tests and `status`): 'A' … 'M'; 0: none. */
+/** Which of RFC 3261's timers runs, for traces: 'A' … 'M'; 0: none, or the time of the 100. */
 char stw_tx_timer_letter(const struct stw_tx *tx, const struct stw_timer *timer);
 
 /**

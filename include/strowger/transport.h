@@ -23,6 +23,7 @@ enum stw_transport {
 enum stw_transport stw_transport_from(struct stw_str name);
 /** Upper case, as in Via. */
 struct stw_str stw_transport_name(enum stw_transport transport);
+/** All but UDP, §17.1.1.1. */
 bool stw_transport_reliable(enum stw_transport transport);
 /** 5060, 5061 for TLS, 80 and 443 for WebSocket. */
 uint16_t stw_transport_default_port(enum stw_transport transport);
@@ -41,8 +42,11 @@ struct stw_addr {
 
 /** A numeric host without brackets, or with. @return 0, -EBADMSG */
 int stw_addr_from_host(struct stw_str host, uint16_t port, struct stw_addr *ret);
+/** Family, address, port and scope. */
 bool stw_addr_equal(const struct stw_addr *a, const struct stw_addr *b);
+/** Family and address, any port. A scope counts when both have one. */
 bool stw_addr_same_ip(const struct stw_addr *a, const struct stw_addr *b);
+/** 127.0.0.0/8 or ::1. */
 bool stw_addr_is_loopback(const struct stw_addr *addr);
 /** 0.0.0.0 or :: */
 bool stw_addr_is_any(const struct stw_addr *addr);
@@ -65,6 +69,7 @@ struct stw_listener {
 	uint16_t advertise_port;  /* 0: bind.port */
 };
 
+/** All sockets that are listened on; a hop names one by its index. */
 struct stw_listeners {
 	struct stw_listener v[STW_LISTENERS_MAX];
 	unsigned n;
@@ -115,6 +120,7 @@ struct stw_via_stamp {
 	uint16_t rport;          /* 0: rport was not asked */
 };
 
+/** `via` is the top Via of the request, `source` where it came from. */
 void stw_via_stamp(
 	const struct stw_via *via, const struct stw_addr *source, struct stw_via_stamp *ret);
 /** The same as a splice of the request that is forwarded. `arena` keeps the text. @return 0,
@@ -134,6 +140,7 @@ int stw_response_target(
 
 /* ---- where a request goes: RFC 3263, numeric hosts and A/AAAA here ----------------------- */
 
+/** A next hop as its URI gives it, before names are resolved. */
 struct stw_target {
 	enum stw_transport transport;
 	struct stw_str host; /* borrowed from the URI; maddr when given */
@@ -163,6 +170,7 @@ enum stw_io_event_kind {
 	STW_IO_WOKEN,    /* another thread called stw_io_wake */
 };
 
+/** Something that came from the network; members as its kind says. */
 struct stw_io_event {
 	enum stw_io_event_kind kind;
 	bool incoming; /* OPENED: they connected to us */
@@ -193,6 +201,7 @@ struct stw_io_ops {
 /* ---- flows: connections as the layers see them -------------------------------------------------
  */
 
+/** Bounds of what peers can make us keep. */
 struct stw_flow_limits {
 	unsigned max_flows;      /* in all */
 	unsigned max_per_source; /* opened to us, per IP address */
@@ -206,6 +215,7 @@ struct stw_flows;
 /** Timers of flows have this kind range; `owner` is the flow. */
 #define STW_TIMER_FLOW 100
 
+/** The wheel must outlive the flows. @return 0, -ENOMEM */
 int stw_flows_new(const struct stw_flow_limits *limits, struct stw_wheel *wheel,
 	struct stw_hash_key key, struct stw_flows **ret);
 /** Which limit a further flow would pass: flow_limit or flow_limit_source; NULL: none. */
@@ -241,6 +251,7 @@ void stw_flows_closed(struct stw_flows *flows, struct stw_flow_id id);
  * half a message was waiting. */
 bool stw_flows_timer(struct stw_flows *flows, struct stw_timer *timer, struct stw_now now,
 	struct stw_flow_id *ret, bool *ret_half);
+/** Open and opening ones. */
 unsigned stw_flows_count(const struct stw_flows *flows);
 struct stw_flows *stw_flows_free(struct stw_flows *flows);
 
