@@ -26,7 +26,7 @@ static void read_back(const struct stw_config *config)
 	err = stw_config_parse("printed", text, len, &errors, &again);
 	if (err < 0)
 		abort();
-	if (stw_config_restart_needed(config, again))
+	if (stw_config_restart_needed(config, again, NULL))
 		abort();
 	stw_config_unref(again);
 	free(text);
