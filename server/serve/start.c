@@ -252,15 +252,17 @@ int serve_start(struct serve *serve)
 
 void serve_done(struct serve *serve)
 {
-	if (serve->admin)
-		stw_admin_stop(serve->admin);
-	/* The store thread waits for readers; this one no longer reads. */
+	/* The store thread waits for readers; this one no longer reads. The core goes first: what
+	 * the store has in hand is its own, and who asked for it still waits in the administration.
+	 */
 	if (serve->log)
 		stw_rcu_offline();
+	stw_core_free(serve->core);
+	if (serve->admin)
+		stw_admin_stop(serve->admin);
 	stw_store_close(serve->store);
 	if (serve->log)
 		stw_rcu_online();
-	stw_core_free(serve->core);
 	stw_location_free(serve->location);
 	stw_directory_free(serve->directory);
 	if (serve->log)
