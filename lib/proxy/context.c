@@ -595,8 +595,7 @@ void stw_response_context_expired(struct stw_response_context *context)
 	context_advance(context);
 }
 
-void stw_response_context_stop(
-	struct stw_response_context *context, const struct stw_cause *cause)
+void stw_response_context_stop(struct stw_response_context *context, const struct stw_cause *cause)
 {
 	queue_begin(context, NULL);
 	if (context->decided)
