@@ -20,6 +20,9 @@ struct stw_core {
 	unsigned pending_jobs;
 };
 
+/* question.c: the store has committed (or refused) what a question asked for */
+void core_question_committed(struct stw_core *core, struct stw_job *job);
+
 #define CAUSE(name, id, code, phrase, rfc, meaning, reason, remedy) STW_CAUSE_DECLARE(name);
 #include "server/causes.def"
 #undef CAUSE

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Questions of the administration: the worker answers them with copies, at once or after a commit.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "server/core_internal.h"
+
+static void question_status(struct stw_core *core, struct stw_question *question)
+{
+	struct stw_stack_stats stats;
+
+	stw_stack_stats(core->stack, &stats);
+	question->answer = json_pack(
+		"{s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"uptime_s", (json_int_t)((core->now.mono_ms - core->started.mono_ms) / 1000),
+		"draining", core->draining, "users",
+		(json_int_t)stw_directory_count(core->options.directory), "addresses_bound",
+		(json_int_t)stw_location_count(core->options.location), "transactions",
+		(json_int_t)stats.transactions, "requests", (json_int_t)stats.requests,
+		"connections", (json_int_t)stats.flows, "calls_remembered",
+		(json_int_t)stw_decisions_count(core->decisions), "requests_in",
+		(json_int_t)stats.requests_in, "requests_out", (json_int_t)stats.requests_out,
+		"responses_in", (json_int_t)stats.responses_in, "responses_out",
+		(json_int_t)stats.responses_out, "retransmissions",
+		(json_int_t)stats.retransmissions, "dropped", (json_int_t)stats.dropped, "faults",
+		(json_int_t)stats.faults);
+}
+
+static bool question_add_user(void *context, const struct stw_user *user)
+{
+	return json_array_append_new(context, stw_json_text(user->aor)) == 0;
+}
+
+static json_t *binding_json(const struct stw_binding *binding, struct stw_now now)
+{
+	char address[STW_ADDR_TEXT_MAX];
+
+	return json_pack("{s:o, s:f, s:I, s:o, s:o, s:o, s:o}", "contact",
+		stw_json_text(binding->uri), "q", binding->q / 1000.0, "expires_in_s",
+		(json_int_t)((binding->expires_ms - now.wall_ms) / 1000), "transport",
+		stw_json_text(stw_transport_name(binding->source.transport)), "source",
+		stw_json_text(stw_addr_text(&binding->source.remote, address)), "user_agent",
+		stw_json_text(binding->user_agent), "path", stw_json_text(binding->path));
+}
+
+struct bindings_walk {
+	struct stw_core *core;
+	json_t *list;
+};
+
+static bool question_add_bindings(void *context, const struct stw_bindings *bindings)
+{
+	struct bindings_walk *walk = context;
+	json_t *contacts = json_array();
+	unsigned i;
+
+	for (i = 0; i < bindings->n; i++) {
+		if (bindings->v[i].expires_ms > walk->core->now.wall_ms)
+			json_array_append_new(
+				contacts, binding_json(&bindings->v[i], walk->core->now));
+	}
+	if (!json_array_size(contacts)) {
+		json_decref(contacts);
+		return true;
+	}
+	return json_array_append_new(
+		       walk->list, json_pack("{s:o, s:o}", "aor", stw_json_text(bindings->aor),
+					   "bindings", contacts)) == 0;
+}
+
+/* "bob", "bob@example.com" or "sip:bob@example.com" as an administrator writes it. @return 0,
+ * -EINVAL, -ENOMEM */
+static int question_aor(
+	struct stw_core *core, struct stw_str text, struct stw_arena *arena, struct stw_str *ret)
+{
+	struct stw_str uri_text = text;
+	struct stw_uri uri;
+	int err = 0;
+
+	if (!stw_str_starts(text, STW_STR("sip:")) && stw_str_find(text, '@', 0) == text.len)
+		err = stw_arena_printf(arena, &uri_text, "sip:%.*s@%.*s", STW_STR_ARG(text),
+			STW_STR_ARG(core->config->domains[0]));
+	else if (!stw_str_starts(text, STW_STR("sip:")))
+		err = stw_arena_printf(arena, &uri_text, "sip:%.*s", STW_STR_ARG(text));
+	if (err < 0)
+		return err;
+	if (stw_uri_parse(uri_text, &uri) < 0)
+		return -EINVAL;
+	return stw_aor_canonical(&uri, arena, ret) < 0 ? -EINVAL : 0;
+}
+
+static void question_bindings(struct stw_core *core, struct stw_question *question)
+{
+	struct bindings_walk walk = { core, json_array() };
+	const struct stw_bindings *bindings;
+	struct stw_arena arena;
+	struct stw_str aor;
+
+	question->answer = walk.list;
+	if (!question->text.len) {
+		stw_location_walk(core->options.location, question_add_bindings, &walk);
+		return;
+	}
+	stw_arena_init(&arena, 8192);
+	question->error = question_aor(core, question->text, &arena, &aor);
+	if (question->error == 0) {
+		bindings = stw_location_find(core->options.location, aor);
+		if (bindings)
+			question_add_bindings(&walk, bindings);
+		else if (!stw_directory_find(core->options.directory, aor))
+			question->error = -ENOENT;
+	}
+	stw_arena_done(&arena);
+}
+
+static void question_submit(
+	struct stw_core *core, struct stw_question *question, enum stw_job_kind kind)
+{
+	question->job.kind = kind;
+	question->job.context = question;
+	question->job.now = core->now;
+	question->job.users = question->users;
+	question->job.user_count = question->user_count;
+	question->job.contact_uri = question->text2;
+	if (question->error == 0)
+		question->error = stw_store_submit(core->options.store, &question->job);
+	if (question->error < 0)
+		question->answered(question);
+	else
+		core->pending_jobs++;
+}
+
+/* The store knows addresses in their canonical form only. */
+static void question_binding_remove(struct stw_core *core, struct stw_question *question)
+{
+	struct stw_arena arena;
+	struct stw_str aor;
+
+	stw_arena_init(&arena, 8192);
+	question->error = question_aor(core, question->text, &arena, &aor);
+	if (question->error == 0 && aor.len > sizeof(question->aor))
+		question->error = -EINVAL;
+	if (question->error == 0) {
+		memcpy(question->aor, aor.ptr, aor.len);
+		question->job.aor = (struct stw_str){ question->aor, aor.len };
+	}
+	stw_arena_done(&arena);
+	question_submit(core, question, STW_JOB_BINDING_REMOVE);
+}
+
+void core_question_committed(struct stw_core *core, struct stw_job *job)
+{
+	struct stw_question *question = job->context;
+
+	if (job->cause)
+		question->error = -EIO;
+	else if (!job->changed && job->kind != STW_JOB_USER_SET)
+		question->error = -ENOENT;
+	question->answered(question);
+}
+
+void stw_core_question(struct stw_core *core, struct stw_question *question)
+{
+	switch (question->kind) {
+	case STW_QUESTION_STATUS:
+		question_status(core, question);
+		break;
+	case STW_QUESTION_WHY:
+		question->answer = stw_decisions_call(core->decisions, question->text);
+		question->error = question->answer ? 0 : -ENOENT;
+		break;
+	case STW_QUESTION_CALLS:
+		question->answer = stw_decisions_list(core->decisions, question->number);
+		break;
+	case STW_QUESTION_USERS:
+		question->answer = json_array();
+		stw_directory_walk(core->options.directory, question_add_user, question->answer);
+		break;
+	case STW_QUESTION_BINDINGS:
+		question_bindings(core, question);
+		break;
+	case STW_QUESTION_DRAIN:
+		stw_core_drain(core);
+		break;
+	case STW_QUESTION_USER_SET:
+		question_submit(core, question, STW_JOB_USER_SET);
+		return;
+	case STW_QUESTION_USER_REMOVE:
+		question_submit(core, question, STW_JOB_USER_REMOVE);
+		return;
+	case STW_QUESTION_BINDING_REMOVE:
+		question_binding_remove(core, question);
+		return;
+	}
+	question->answered(question);
+}
