@@ -186,11 +186,10 @@ int stw_serve(const struct stw_serve_options *options)
 	serve_notify("READY=1");
 	while (err == 0 && !serve.stopping)
 		err = serve_turn(&serve, UINT64_MAX);
-	if (err == 0)
-		serve_end(&serve);
-	else
+	if (err < 0)
 		stw_log_event(serve.log, STW_LOG_ERROR, "server.failed",
 			json_pack("{s:s}", "reason", strerror(-err)));
+	serve_end(&serve);
 	signals_remove();
 	stw_log_event(serve.log, STW_LOG_NOTICE, "server.stopped", NULL);
 	serve_done(&serve);
