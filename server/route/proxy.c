@@ -15,10 +15,9 @@ static enum stw_verdict check_validate(struct stw_check *check)
 	if (!cause)
 		return STW_PASS;
 	/* §16.3 step 3: a proxy may answer an OPTIONS that may go no further as its final
-	 * recipient. */
+	 * recipient. Allow would say nothing: a proxy does not ask for the method (§11.2). */
 	if (cause == &stw_cause_options_final) {
-		stw_request_respond(check->request, 200,
-			STW_STR("Allow: " STW_STACK_ALLOW "\r\nSupported: path\r\n"), cause);
+		stw_request_respond(check->request, 200, STW_STR(ROUTE_CAPABILITIES), cause);
 		return STW_DONE;
 	}
 	return STW_REFUSE;

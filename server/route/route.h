@@ -9,6 +9,13 @@
 
 #include "server/core_internal.h"
 
+/* What the server says of itself in a 200 to OPTIONS, RFC 3261 §11.2, and in a 415. */
+#define ROUTE_ACCEPT          "Accept: application/sdp\r\n"
+#define ROUTE_ACCEPT_ENCODING "Accept-Encoding: identity\r\n"
+#define ROUTE_ACCEPT_LANGUAGE "Accept-Language: en\r\n"
+#define ROUTE_CAPABILITIES                                                                         \
+	ROUTE_ACCEPT ROUTE_ACCEPT_ENCODING ROUTE_ACCEPT_LANGUAGE "Supported: path\r\n"
+
 enum stw_verdict {
 	STW_PASS,   /* go on with the next row */
 	STW_REFUSE, /* check->refusal says why */
