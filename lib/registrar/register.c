@@ -14,6 +14,8 @@
 #define USER_AGENT_BYTES_MAX 128
 /* "requested expiration interval … smaller than one hour" (§10.3 step 7). */
 #define HOUR_S 3600
+/* "Malformed values SHOULD be treated as equivalent to 3600" (§20.10, §20.19). */
+#define MALFORMED_EXPIRES_S 3600
 
 struct reader {
 	const struct stw_msg *msg;
@@ -23,6 +25,7 @@ struct reader {
 	uint32_t expires_s;        /* where a Contact has no parameter of its own */
 	bool expires_given;        /* by the Expires header field, well-formed */
 	bool too_brief;
+	bool secure; /* Request-URI and each Path value are of the sips scheme */
 };
 
 /* A folded line becomes one line again (§7.3.1): CR and LF never reach a response of ours. */
@@ -42,25 +45,25 @@ static int copy_unfolded(struct stw_arena *arena, struct stw_str text, struct st
 /* ---- Path, RFC 3327 ---------------------------------------------------------------- */
 
 /* Path-value = name-addr *( SEMI rr-param ), with a URI that a Route can hold. */
-static bool path_value_valid(struct stw_str value)
+static bool path_value_valid(struct stw_str value, struct stw_address *ret)
 {
-	struct stw_address address;
-
-	return stw_address_parse(value, &address) == 0 && address.in_brackets &&
-	       (address.uri.scheme == STW_SCHEME_SIP || address.uri.scheme == STW_SCHEME_SIPS);
+	return stw_address_parse(value, ret) == 0 && ret->in_brackets &&
+	       (ret->uri.scheme == STW_SCHEME_SIP || ret->uri.scheme == STW_SCHEME_SIPS);
 }
 
 static const struct stw_cause *read_path_values(struct reader *reader)
 {
 	struct stw_values values = stw_msg_values(reader->msg, STW_HDR_PATH);
 	char text[PATH_BYTES_MAX];
+	struct stw_address address;
 	struct stw_writer writer;
 	struct stw_str value;
 
 	stw_writer_init(&writer, text, sizeof(text));
 	while (stw_values_next(&values, &value)) {
-		if (!path_value_valid(value))
+		if (!path_value_valid(value, &address))
 			return &stw_cause_bad_path;
+		reader->secure = reader->secure && address.uri.scheme == STW_SCHEME_SIPS;
 		if (writer.len)
 			stw_write_text(&writer, ", ");
 		stw_write_str(&writer, value);
@@ -157,7 +160,7 @@ static const struct stw_cause *read_instance(struct reader *reader, struct stw_b
 }
 
 /*
- * "expires" of the Contact, else Expires, else the default; what is malformed counts as the default
+ * "expires" of the Contact, else Expires, else the default; what is malformed counts as an hour
  * (§20.10, §20.19). Only what was asked for can be too brief. Longer than we grant is shortened.
  */
 static uint32_t contact_expires(struct reader *reader, struct stw_str params)
@@ -170,7 +173,7 @@ static uint32_t contact_expires(struct reader *reader, struct stw_str params)
 	if (stw_param_find(params, STW_STR("expires"), &value)) {
 		given = value.ptr && stw_delta_seconds_parse(value, &expires_s) == 0;
 		if (!given)
-			expires_s = options->default_expires_s;
+			expires_s = MALFORMED_EXPIRES_S;
 	}
 	if (given && expires_s > 0 && expires_s < options->min_expires_s && expires_s < HOUR_S)
 		reader->too_brief = true;
@@ -212,6 +215,9 @@ static const struct stw_cause *read_contact(
 	if (cause)
 		return cause;
 	expires_s = contact_expires(reader, address->params);
+	/* RFC 5630 §5.2 */
+	if (expires_s && address->uri.scheme == STW_SCHEME_SIPS && !reader->secure)
+		return &stw_cause_sips_contact_insecure;
 	if (expires_s && is_aor(reader, &address->uri))
 		return &stw_cause_contact_is_aor;
 	request->contacts[request->n++].expires_s = expires_s;
@@ -255,8 +261,11 @@ static void read_expires(struct reader *reader)
 	struct stw_str value = stw_msg_value(reader->msg, STW_HDR_EXPIRES);
 
 	reader->expires_s = reader->options->default_expires_s;
-	if (value.ptr)
-		reader->expires_given = stw_delta_seconds_parse(value, &reader->expires_s) == 0;
+	if (!value.ptr)
+		return;
+	reader->expires_given = stw_delta_seconds_parse(value, &reader->expires_s) == 0;
+	if (!reader->expires_given)
+		reader->expires_s = MALFORMED_EXPIRES_S;
 }
 
 /* The first bytes are enough to know a phone by, cut between two characters of UTF-8. */
@@ -313,6 +322,7 @@ const struct stw_cause *stw_register_parse(const struct stw_msg *msg, struct stw
 		.options = options,
 		.request = ret,
 		.common = { .source = *source },
+		.secure = msg->uri.scheme == STW_SCHEME_SIPS,
 	};
 	const struct stw_cause *cause;
 

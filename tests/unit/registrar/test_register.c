@@ -137,7 +137,13 @@ static void short_default(void **state)
 	assert_null(request_parse(&with, "1@h", 7, "Contact: <sip:w@h>\r\n", request));
 	assert_int_equal(request->contacts[0].expires_s, 300);
 	stw_register_done(request);
+	/* §20.10, §20.19: what cannot be read is an hour, not the default. */
 	assert_null(request_parse(&with, "1@h", 7, "Contact: <sip:w@h>;expires=x\r\n", request));
+	assert_int_equal(request->contacts[0].expires_s, 3600);
+	stw_register_done(request);
+	assert_null(
+		request_parse(&with, "1@h", 7, "Expires: x\r\nContact: <sip:w@h>\r\n", request));
+	assert_int_equal(request->contacts[0].expires_s, 3600);
 	stw_register_done(request);
 	free(request);
 }
