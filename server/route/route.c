@@ -51,6 +51,19 @@ static bool route_may_pass_unanswered(const struct stw_check *check)
 	       (check->domain.len && request->routing.uri.user.ptr && !request->routing.has_route);
 }
 
+/* The domain that the Request-URI means us by. §16.5: with a maddr that is not ours it is the only
+ * target, whatever its host. */
+static struct stw_str route_domain(const struct stw_check *check)
+{
+	const struct stw_uri *uri = &check->request->routing.uri;
+	struct stw_str maddr;
+
+	if ((uri->scheme == STW_SCHEME_SIP || uri->scheme == STW_SCHEME_SIPS) &&
+		stw_uri_param(uri, STW_STR("maddr"), &maddr))
+		return STW_STR_NONE;
+	return stw_route_domain(check->core, uri);
+}
+
 void stw_route_request(struct stw_core *core, struct stw_request *request)
 {
 	struct stw_check check = { .core = core, .request = request, .config = core->config };
@@ -65,7 +78,7 @@ void stw_route_request(struct stw_core *core, struct stw_request *request)
 		stw_request_refuse(request, &check.refusal);
 		return;
 	}
-	check.domain = stw_route_domain(core, &request->routing.uri);
+	check.domain = route_domain(&check);
 	check.caller_domain = stw_route_domain(core, &request->msg->from.uri);
 	if (method == STW_METHOD_ACK && !route_may_pass_unanswered(&check)) {
 		stw_request_drop(request, &stw_cause_ack_unmatched);
