@@ -24,11 +24,6 @@ static void line_write(struct stw_writer *writer, const struct stw_record_route_
 	stw_write_text(writer, ">\r\n");
 }
 
-static bool is_ipv6(struct stw_str sent_by)
-{
-	return stw_str_starts(sent_by, STW_STR("["));
-}
-
 int stw_record_route_write(const struct stw_proxy_options *options, const struct stw_msg *request,
 	const struct stw_record_route_side *in, const struct stw_record_route_side *out,
 	struct stw_arena *arena, struct stw_str *ret_lines)
@@ -39,9 +34,10 @@ int stw_record_route_write(const struct stw_proxy_options *options, const struct
 	struct stw_writer writer;
 
 	stw_writer_init(&writer, buffer, sizeof(buffer));
-	/* The callee meets the side that sent to it first, the caller the other one. */
+	/* The callee meets the side that sent to it first, the caller the other one (RFC 5658 §6.2:
+	 * "any multi-homed situation"). */
 	line_write(&writer, out, sips, mark);
-	if (in->transport != out->transport || is_ipv6(in->sent_by) != is_ipv6(out->sent_by))
+	if (in->transport != out->transport || !stw_str_equal_nocase(in->sent_by, out->sent_by))
 		line_write(&writer, in, sips, mark);
 	if (writer.overflow)
 		return -ENOBUFS;

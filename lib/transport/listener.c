@@ -34,8 +34,10 @@ int stw_listener_for(const struct stw_listeners *listeners, enum stw_transport t
 {
 	int found = -ENOENT;
 
+	/* Nothing leaves the machine from its loopback address. */
 	if (like >= 0 && (unsigned)like < listeners->n &&
-		listener_fits(&listeners->v[like], transport, remote))
+		listener_fits(&listeners->v[like], transport, remote) &&
+		!(stw_addr_is_loopback(&listeners->v[like].bind) && !stw_addr_is_loopback(remote)))
 		return like;
 
 	for (unsigned i = 0; i < listeners->n; i++) {

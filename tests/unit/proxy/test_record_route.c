@@ -24,6 +24,11 @@ static const struct {
 		{ STW_TRANSPORT_TCP, { "192.0.2.1:5062", sizeof("192.0.2.1:5062") - 1 } },
 		"Record-Route: <sip:192.0.2.1:5062;transport=tcp;lr;stw=#>\r\n"
 		"Record-Route: <sip:192.0.2.1:5060;lr;stw=#>\r\n" },
+	/* two networks, one transport */
+	{ "sip:b@y.com", { STW_TRANSPORT_UDP, { "10.0.0.1:5060", sizeof("10.0.0.1:5060") - 1 } },
+		{ STW_TRANSPORT_UDP, { "192.0.2.1:5060", sizeof("192.0.2.1:5060") - 1 } },
+		"Record-Route: <sip:192.0.2.1:5060;lr;stw=#>\r\n"
+		"Record-Route: <sip:10.0.0.1:5060;lr;stw=#>\r\n" },
 	{ "sip:b@y.com", { STW_TRANSPORT_WS, { "p1.com:80", sizeof("p1.com:80") - 1 } },
 		{ STW_TRANSPORT_UDP, { "p1.com:5060", sizeof("p1.com:5060") - 1 } },
 		"Record-Route: <sip:p1.com:5060;lr;stw=#>\r\n"

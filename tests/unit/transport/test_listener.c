@@ -42,6 +42,7 @@ static const struct {
 	{ STW_TRANSPORT_UDP, "198.51.100.7", 3, 1 }, /* like is TCP */
 	{ STW_TRANSPORT_UDP, "198.51.100.7", 4, 1 }, /* like is IPv6 */
 	{ STW_TRANSPORT_UDP, "198.51.100.7", 99, 1 },
+	{ STW_TRANSPORT_UDP, "198.51.100.7", 0, 1 }, /* nothing leaves from loopback */
 	{ STW_TRANSPORT_UDP, "127.0.0.1", -1, 0 },
 	{ STW_TRANSPORT_UDP, "127.0.0.1", 1, 1 },
 	{ STW_TRANSPORT_TCP, "127.0.0.1", -1, 3 },
