@@ -113,18 +113,31 @@ void forward_run(struct box *box)
 	}
 }
 
+/* RFC 3326 §2: one reason for each protocol. Without memory those that there is room for. */
+static struct stw_str forward_reasons(struct stw_stack *stack, const struct stw_msg *cancel)
+{
+	const struct stw_field *field = stw_msg_find(cancel, STW_HDR_REASON);
+	struct stw_str lines = STW_STR_NONE, both;
+
+	for (; field; field = stw_msg_find_next(cancel, field)) {
+		struct stw_str line = stw_msg_text(cancel, field->start, field->end - field->start);
+
+		if (!lines.len)
+			lines = line;
+		else if (stw_arena_printf(&stack->scratch, &both, "%.*s%.*s", STW_STR_ARG(lines),
+				 STW_STR_ARG(line)) == 0)
+			lines = both;
+	}
+	return lines;
+}
+
 /* §16.10: the caller gives up. Its Reason goes along. */
 void forward_cancel(struct box *box, const struct stw_msg *cancel)
 {
-	const struct stw_field *field = stw_msg_find(cancel, STW_HDR_REASON);
-	struct stw_str lines = STW_STR_NONE;
-
 	if (!box->context)
 		return;
 	branch_unwant_all(box);
-	if (field)
-		lines = stw_msg_text(cancel, field->start, field->end - field->start);
-	stw_response_context_cancel(box->context, lines);
+	stw_response_context_cancel(box->context, forward_reasons(box->request.stack, cancel));
 	forward_run(box);
 }
 
