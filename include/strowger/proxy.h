@@ -104,12 +104,16 @@ struct stw_record_route_side {
 };
 /**
  * Record-Route for a request that goes from one side to the other: one line, or two when transport
- * or family differ (RFC 5658). Carries the mark (lr;stw=…). The lines lie in `arena`.
+ * or host and port differ (RFC 5658). Carries the mark (lr;stw=…). The lines lie in `arena`.
  * @return 0; -ENOMEM; -ENOBUFS
  */
 int stw_record_route_write(const struct stw_proxy_options *options, const struct stw_msg *request,
 	const struct stw_record_route_side *in, const struct stw_record_route_side *out,
 	struct stw_arena *arena, struct stw_str *ret_lines);
+
+/** The incoming Max-Breadth, RFC 5393 §5.3.3: of the request, at most ours; ours when it has none.
+ */
+uint32_t stw_proxy_breadth(const struct stw_proxy_options *options, const struct stw_msg *request);
 
 #define STW_BRANCH_MAX 64
 /** z9hG4bK + unique part + "." + loop hash (§16.6 step 8, RFC 5393 §4.2). */

@@ -157,7 +157,7 @@ int stw_response_context_new(const struct stw_proxy_options *options, const stru
 	context->options = options;
 	context->request = request;
 	context->invite = request->method == STW_METHOD_INVITE;
-	context->breadth_in = context_breadth(options, request);
+	context->breadth_in = stw_proxy_breadth(options, request);
 	context->started_end = &context->started;
 	context->candidates_end = &context->candidates;
 	context->entries = context->embedded;

@@ -112,8 +112,6 @@ int context_target_add(struct stw_response_context *context, const struct stw_pr
 /** Start what may start now: the current q, the next one when nothing is pending, as breadth
  * allows. */
 void context_start_targets(struct stw_response_context *context);
-/** The incoming Max-Breadth, RFC 5393 §5.3.3. */
-uint32_t context_breadth(const struct stw_proxy_options *options, const struct stw_msg *request);
 
 /* ---- context_best.c: §16.7 steps 5 and 6 ------------------------ */
 

@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-uint32_t context_breadth(const struct stw_proxy_options *options, const struct stw_msg *request)
+uint32_t stw_proxy_breadth(const struct stw_proxy_options *options, const struct stw_msg *request)
 {
 	uint64_t breadth;
 	int err = stw_msg_number(request, STW_HDR_MAX_BREADTH, UINT32_MAX, &breadth);

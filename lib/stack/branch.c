@@ -386,6 +386,10 @@ int branch_start_stateless(struct box *box, const struct stw_proxy_target *targe
 	if (!branch)
 		return -ENOMEM;
 	branch->stateless = true;
+	/* RFC 5393 §5.3.3: all proxied requests have one; §5.4.1: in a CANCEL it says nothing. */
+	if (box->request.msg->method != STW_METHOD_CANCEL)
+		branch->max_breadth =
+			stw_proxy_breadth(&box->request.stack->options.proxy, box->request.msg);
 	branch_locate(branch);
 	return 0;
 }
@@ -613,6 +617,23 @@ static bool branch_try_elsewhere(struct branch *branch)
 	return true;
 }
 
+/* §16.8: the branch has had a 1xx. One that did not fit the request stopped Timer B and is none for
+ * the context, which cancels nothing. */
+static void branch_expire(struct branch *branch)
+{
+	stw_response_context_timer_c(branch->box->context, branch->index);
+	forward_run(branch->box);
+	branch_cancel(branch, STW_STR_NONE);
+}
+
+/* Timer C without a 1xx: there is nothing to cancel. What was sent has the time of its Timer B, for
+ * a 2xx that came to nobody would leave a call that one side alone believes in. */
+static void branch_overdue(struct branch *branch)
+{
+	branch->unwanted = true;
+	branch->overdue = true;
+}
+
 static void branch_pass_up(struct branch *branch, const struct stw_msg *response)
 {
 	if (response->code == 503 && branch_try_elsewhere(branch))
@@ -625,6 +646,8 @@ static void branch_pass_up(struct branch *branch, const struct stw_msg *response
 	forward_run(branch->box);
 	if (branch->cancel_waits && response->code < 200)
 		branch_cancel(branch, branch->cancel_lines);
+	else if (branch->overdue && response->code < 200)
+		branch_expire(branch);
 }
 
 /* Nobody answered, or it could not be sent: the next address of the name, else the context hears of
@@ -692,17 +715,12 @@ void branch_timer(struct branch *branch, struct stw_timer *timer)
 			(void)branch_fall_back(branch);
 		break;
 	case TIMER_C:
-		/* §16.8: without a 1xx there is nothing to cancel; some addresses were tried in
-		 * turn. */
-		if (!branch->tx || branch->tx->last_code == 0) {
+		if (!branch->tx)
 			branch_give_up(branch);
-			break;
-		}
-		stw_response_context_timer_c(branch->box->context, branch->index);
-		forward_run(branch->box);
-		/* A 1xx that did not fit the request stopped Timer B and is none for the context,
-		 * which cancels nothing. */
-		branch_cancel(branch, STW_STR_NONE);
+		else if (branch->tx->last_code == 0)
+			branch_overdue(branch);
+		else
+			branch_expire(branch);
 		break;
 	case TIMER_CANCEL_WAIT:
 		branch_give_up(branch); /* §9.1: no final within 64*T1 of the CANCEL */

@@ -35,6 +35,7 @@ struct branch {
 	bool stateless; /* ACK and unmatched CANCEL: sent once, no transaction */
 	bool unwanted;  /* the call is over for it: what was not sent yet is not sent any more */
 	bool flow_gone; /* the binding's connection is gone, its Contact is tried */
+	bool overdue;   /* Timer C ran out before any 1xx: the next one is answered with CANCEL */
 	uint32_t max_breadth;
 	struct stw_addr addrs[BRANCH_ADDRS_MAX];
 	unsigned addr_count, addr_next;

@@ -100,13 +100,13 @@ struct happening {
 	struct happening *next;
 	uint64_t due_ms;
 	struct stw_io_event event;
-	struct stw_addr addrs[4];
+	struct stw_addr addrs[8];
 };
 
 struct dns_entry {
 	struct dns_entry *next;
 	struct stw_str name;
-	struct stw_addr addrs[4];
+	struct stw_addr addrs[8];
 	unsigned addr_count;
 	bool timeout;
 };
