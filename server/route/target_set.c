@@ -38,14 +38,15 @@ static struct stw_proxy_target target_of(
 	return target;
 }
 
-/* RFC 5630 §5.3: a request for sips goes to a sips Contact only; the other way takes TLS, which is
- * not served. */
-static bool target_has_scheme(const struct stw_binding *binding, enum stw_scheme scheme)
+/* §10.2.1 lets a Contact be any URI, but only what SIP can reach is a target of a proxy. */
+static bool target_is_sip(const struct stw_binding *binding, enum stw_scheme *ret)
 {
 	struct stw_uri uri;
 
-	return stw_uri_parse(binding->uri, &uri) == 0 &&
-	       (uri.scheme == STW_SCHEME_SIPS) == (scheme == STW_SCHEME_SIPS);
+	if (stw_uri_parse(binding->uri, &uri) < 0)
+		return false;
+	*ret = uri.scheme;
+	return uri.scheme == STW_SCHEME_SIP || uri.scheme == STW_SCHEME_SIPS;
 }
 
 static enum stw_verdict target_refuse_scheme(struct stw_check *check)
@@ -106,6 +107,7 @@ enum stw_verdict stw_route_target_set(struct stw_check *check)
 	const struct stw_request *request = check->request;
 	struct stw_proxy_target targets[TARGETS_MAX];
 	const struct stw_bindings *bindings;
+	enum stw_scheme scheme;
 	struct stw_str aor;
 	unsigned i, n = 0, live = 0;
 
@@ -121,10 +123,13 @@ enum stw_verdict stw_route_target_set(struct stw_check *check)
 		return stw_route_refuse(check, &stw_cause_user_unknown);
 	bindings = stw_location_find(check->core->options.location, aor);
 	for (i = 0; bindings && i < bindings->n && n < TARGETS_MAX; i++) {
-		if (bindings->v[i].expires_ms <= check->core->now.wall_ms)
+		if (bindings->v[i].expires_ms <= check->core->now.wall_ms ||
+			!target_is_sip(&bindings->v[i], &scheme))
 			continue;
 		live++;
-		if (target_has_scheme(&bindings->v[i], request->routing.uri.scheme))
+		/* RFC 5630 §5.3: a request for sips goes to a sips Contact only; the other way
+		 * takes TLS, which is not served. */
+		if (scheme == request->routing.uri.scheme)
 			targets[n++] = target_of(check, &bindings->v[i]);
 	}
 	if (live && !n)
