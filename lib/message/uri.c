@@ -207,11 +207,32 @@ static bool host_equal(const struct stw_uri *a, const struct stw_uri *b)
 	       !memcmp(left, right, sizeof(left));
 }
 
+static size_t digit_next(struct stw_str number, size_t at)
+{
+	while (at < number.len && memchr("-.()", number.ptr[at], 4))
+		at++;
+	return at;
+}
+
+/* RFC 3966 §4: visual separators do not count, nor does case. */
+static bool number_equal(struct stw_str a, struct stw_str b)
+{
+	size_t i = digit_next(a, 0), j = digit_next(b, 0);
+
+	while (i < a.len && j < b.len) {
+		if (char_lower(a.ptr[i]) != char_lower(b.ptr[j]))
+			return false;
+		i = digit_next(a, i + 1);
+		j = digit_next(b, j + 1);
+	}
+	return i == a.len && j == b.len;
+}
+
 enum match { MATCH_ABSENT, MATCH_DIFFERS, MATCH_EQUAL };
 
 /* Is a parameter of that name there, and one of that value too? Names are compared as escaped text.
  */
-static enum match param_lookup(struct stw_str params, const struct stw_param *wanted)
+static enum match param_lookup(struct stw_str params, const struct stw_param *wanted, bool tel)
 {
 	enum match match = MATCH_ABSENT;
 	struct stw_param param;
@@ -221,6 +242,11 @@ static enum match param_lookup(struct stw_str params, const struct stw_param *wa
 		if (!escaped_equal(param.name, wanted->name, true))
 			continue;
 		if (escaped_equal(param.value, wanted->value, true))
+			return MATCH_EQUAL;
+		/* RFC 3966 §4: a phone-context of global-number-digits, §3: ext */
+		if (tel && number_equal(param.value, wanted->value) &&
+			(char_at(param.value, 0, '+') ||
+				stw_str_equal_nocase(param.name, STW_STR("ext"))))
 			return MATCH_EQUAL;
 		match = MATCH_DIFFERS;
 	}
@@ -240,17 +266,17 @@ static bool param_must_be_in_both(struct stw_str name)
 	return false;
 }
 
-static bool params_match(struct stw_str a, struct stw_str b, bool all)
+static bool params_match(struct stw_str a, struct stw_str b, bool tel)
 {
 	struct stw_param param;
 	enum match match;
 	size_t at = 0;
 
 	while (stw_param_next(a, &at, &param) > 0) {
-		match = param_lookup(b, &param);
+		match = param_lookup(b, &param, tel);
 		if (match == MATCH_DIFFERS)
 			return false;
-		if (match == MATCH_ABSENT && (all || param_must_be_in_both(param.name)))
+		if (match == MATCH_ABSENT && (tel || param_must_be_in_both(param.name)))
 			return false;
 	}
 	return true;
@@ -292,27 +318,6 @@ static bool headers_match(struct stw_str a, struct stw_str b)
 		if (!header_is_in(b, &header))
 			return false;
 	return true;
-}
-
-static size_t digit_next(struct stw_str number, size_t at)
-{
-	while (at < number.len && memchr("-.()", number.ptr[at], 4))
-		at++;
-	return at;
-}
-
-/* RFC 3966 §4: visual separators do not count, nor does case. */
-static bool number_equal(struct stw_str a, struct stw_str b)
-{
-	size_t i = digit_next(a, 0), j = digit_next(b, 0);
-
-	while (i < a.len && j < b.len) {
-		if (char_lower(a.ptr[i]) != char_lower(b.ptr[j]))
-			return false;
-		i = digit_next(a, i + 1);
-		j = digit_next(b, j + 1);
-	}
-	return i == a.len && j == b.len;
 }
 
 bool stw_uri_equal(const struct stw_uri *a, const struct stw_uri *b)
