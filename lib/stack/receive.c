@@ -181,8 +181,10 @@ static const struct stw_cause *receive_admit(struct stw_stack *stack, struct stw
 {
 	if (stack->msg.method == STW_METHOD_ACK || stack->msg.method == STW_METHOD_CANCEL)
 		return NULL;
-	if (stw_tx_count(stack->transactions) >= receive_room(stack))
+	if (stw_tx_count(stack->transactions) >= receive_room(stack)) {
+		*ret_headers = STW_STR("Retry-After: 5\r\n");
 		return &stw_cause_transaction_limit;
+	}
 	return stack->options.core->admit ? stack->options.core->admit(stack->options.core_user,
 						    &stack->msg, ret_headers)
 					  : NULL;
