@@ -173,13 +173,12 @@ static void branch_transmit(struct branch *branch, struct stw_tx *tx, struct stw
 }
 
 /* A connection to the hop that is not known to be still opening takes the request at once. */
-static bool branch_finds_open_flow(const struct branch *branch)
+static bool branch_finds_open_flow(const struct stw_stack *stack, const struct stw_hop *hop)
 {
-	const struct stw_stack *stack = branch->box->request.stack;
 	const struct branch *other;
 	struct stw_flow_id flow;
 
-	if (stw_flows_find(stack->flows, branch->hop.transport, &branch->hop.remote, &flow) < 0)
+	if (stw_flows_find(stack->flows, hop->transport, &hop->remote, &flow) < 0)
 		return false;
 	for (other = stack->branches; other; other = other->all_next) {
 		if (stw_timer_running(&other->fallback) && stw_flow_id_equal(other->hop.flow, flow))
@@ -188,18 +187,20 @@ static bool branch_finds_open_flow(const struct branch *branch)
 	return true;
 }
 
-/* A request that is too large for a datagram goes by TCP if we have it (§18.1.1). Not without a
- * transaction: nothing would notice that TCP did not take it. */
+/* A request that is too large for a datagram goes by TCP if we have it (§18.1.1). Without a
+ * transaction only where a connection is open: nothing would notice that TCP did not take it. */
 static bool branch_goes_large(struct branch *branch)
 {
 	struct stw_stack *stack = branch_stack(branch);
 	struct stw_hop hop = branch->hop;
 
 	if (branch->hop.transport != STW_TRANSPORT_UDP || !stack->options.udp_oversize_tcp ||
-		branch->target.has_hop || branch->tcp_tried || branch->stateless ||
+		branch->target.has_hop || branch->tcp_tried ||
 		stw_slices_bytes(branch->sent) <= STW_UDP_REQUEST_BYTES_MAX)
 		return false;
 	hop.transport = STW_TRANSPORT_TCP;
+	if (branch->stateless && !branch_finds_open_flow(stack, &hop))
+		return false;
 	if (stack_choose_listener(stack, &branch->box->request.source, &hop) < 0)
 		return false;
 	branch->hop = hop;
@@ -216,7 +217,7 @@ static void branch_open_transaction(struct branch *branch, struct stw_str branch
 		.branch = branch_id,
 		.request = branch->sent,
 		.reliable = stw_transport_reliable(branch->hop.transport) };
-	bool may_hang = branch->tcp_tried && !branch_finds_open_flow(branch);
+	bool may_hang = branch->tcp_tried && !branch_finds_open_flow(stack, &branch->hop);
 	unsigned actions;
 
 	if (stw_tx_client_new(stack->transactions, &options, stack->now, &branch->tx, &actions) <
