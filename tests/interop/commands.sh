@@ -22,6 +22,7 @@ export XDG_RUNTIME_DIR=$home/run XDG_STATE_HOME=$home/state TMPDIR=$home
 unset STROWGER_CONFIG
 
 finish() {
+	[ "$BASHPID" = $$ ] || return # a child that a signal reached before it was the server
 	[ -n "$server" ] && kill -KILL "$server" 2>/dev/null && wait "$server" 2>/dev/null
 	rm -rf "$home"
 }
@@ -76,6 +77,7 @@ config() {
 }
 
 begin() { # ARGS…: a server, until its socket answers
+	rm -f "$home/out" # the words of the last one
 	"$strowger" serve "$@" >"$home/out" 2>"$home/log" &
 	server=$!
 	for _ in $(seq 200); do
