@@ -79,10 +79,15 @@ static void branch_fail(struct branch *branch, const struct stw_cause *cause)
 
 /* ---- build and send -------------------------------------------------------------------- */
 
-static bool branch_records_route(const struct stw_msg *request)
+/* RFC 6665 §4.3: a NOTIFY may be what makes the dialog, but only where its SUBSCRIBE was ours too.
+ */
+static bool branch_records_route(const struct stw_request *request)
 {
-	return request->method == STW_METHOD_INVITE || request->method == STW_METHOD_SUBSCRIBE ||
-	       request->method == STW_METHOD_REFER;
+	enum stw_method method = request->msg->method;
+
+	return method == STW_METHOD_INVITE || method == STW_METHOD_SUBSCRIBE ||
+	       method == STW_METHOD_REFER ||
+	       (method == STW_METHOD_NOTIFY && request->routing.in_dialog);
 }
 
 static int branch_record_route(struct branch *branch, struct stw_str sent_by, struct stw_str *ret)
@@ -94,7 +99,7 @@ static int branch_record_route(struct branch *branch, struct stw_str sent_by, st
 	char buffer[300];
 
 	*ret = STW_STR_NONE;
-	if (!branch_records_route(request->msg))
+	if (!branch_records_route(request))
 		return 0;
 	in.sent_by = stack_sent_by(request->stack, &request->source, buffer, sizeof(buffer));
 	return stw_record_route_write(
