@@ -167,6 +167,8 @@ void context_build(struct stw_response_context *context)
 		build_relay(context);
 	else if (context->decision.cause == &stw_cause_downstream_unavailable)
 		build_unavailable(context);
+	else if (context->decision.cause == &stw_cause_name_not_found)
+		context->lines = STW_STR("Warning: 399 strowger \"target name not found\"\r\n");
 }
 
 /* ---- recursion, §16.7 step 4 ------------------------ */
