@@ -186,8 +186,8 @@ static void reply_note(struct box *box, struct stw_note *note)
 	stack_note(box->request.stack, note);
 }
 
-/* A list on one line of the request takes a line for each of its values here: the length shows in
- * writing. */
+/* A response is hardly longer than the head of its request; where names that came in their compact
+ * form make it so, there is more room at the next try. */
 static int reply_write(struct box *box, const struct stw_response *response, struct stw_str *ret)
 {
 	const struct stw_msg *msg = response->request;
