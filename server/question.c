@@ -53,20 +53,20 @@ static bool question_add_bindings(void *context, const struct stw_bindings *bind
 {
 	struct bindings_walk *walk = context;
 	json_t *contacts = json_array();
-	unsigned i;
+	struct stw_binding binding;
+	size_t cursor = 0;
 
-	for (i = 0; i < bindings->n; i++) {
-		if (bindings->v[i].expires_ms > walk->core->now.wall_ms)
-			json_array_append_new(
-				contacts, binding_json(&bindings->v[i], walk->core->now));
+	while (stw_bindings_next(bindings, &cursor, &binding)) {
+		if (binding.expires_ms > walk->core->now.wall_ms)
+			json_array_append_new(contacts, binding_json(&binding, walk->core->now));
 	}
 	if (!json_array_size(contacts)) {
 		json_decref(contacts);
 		return true;
 	}
-	return json_array_append_new(
-		       walk->list, json_pack("{s:o, s:o}", "aor", stw_json_text(bindings->aor),
-					   "bindings", contacts)) == 0;
+	return json_array_append_new(walk->list,
+		       json_pack("{s:o, s:o}", "aor", stw_json_text(stw_bindings_aor(bindings)),
+			       "bindings", contacts)) == 0;
 }
 
 /* "bob", "bob@example.com" or "sip:bob@example.com" as an administrator writes it. @return 0,

@@ -24,18 +24,37 @@ struct stw_binding {
 	struct stw_hop source; /* where the REGISTER came from: transport, remote, listener, flow */
 };
 
-/** All bindings of one address-of-record: an immutable snapshot, one allocation. */
+/** All bindings of one address-of-record: an immutable snapshot, packed into one block without
+ * pointers. free() it. */
 struct stw_bindings {
-	struct stw_str aor; /* "sip:user@domain", canonical */
-	uint64_t version;   /* counts up with each change */
-	unsigned n;
-	struct stw_binding v[];
+	uint64_t version;      /* counts up with each change */
+	uint64_t group;        /* for who keeps it: the commit that made it */
+	uint32_t packed_bytes; /* of what follows */
+	uint16_t n;            /* bindings */
+	uint16_t aor_len;
+	uint8_t packed[];
 };
 
-/** Copy into one allocation; the text lies behind the array. free() it. NULL when no memory. */
+/** A snapshot of these bindings; the text is copied. NULL when no memory. */
+struct stw_bindings *stw_bindings_make(
+	struct stw_str aor, uint64_t version, const struct stw_binding *v, unsigned n);
+/** "sip:user@domain", canonical; borrowed from the snapshot. */
+struct stw_str stw_bindings_aor(const struct stw_bindings *bindings);
+/** One binding after the other, with text borrowed from the snapshot; *cursor is 0 at first.
+ *  @return false: there is no other */
+bool stw_bindings_next(
+	const struct stw_bindings *bindings, size_t *cursor, struct stw_binding *ret);
+/** NULL when no memory. */
 struct stw_bindings *stw_bindings_copy(const struct stw_bindings *bindings);
 /** Size of that copy. */
 size_t stw_bindings_bytes(const struct stw_bindings *bindings);
+
+/** The bytes by which a snapshot outlives the process: the same on every machine. */
+size_t stw_bindings_stored_bytes(const struct stw_bindings *bindings);
+void stw_bindings_store(const struct stw_bindings *bindings, uint8_t *to);
+/** A snapshot of version 1, without flows, from bytes that are not trusted.
+ *  @param ret_used  how many of them it took. @return 0; -EBADMSG; -ENOMEM */
+int stw_bindings_load(const uint8_t *from, size_t len, size_t *ret_used, struct stw_bindings **ret);
 
 /** What a domain grants, §10.3 step 7. */
 struct stw_registrar_options {
@@ -45,6 +64,12 @@ struct stw_registrar_options {
 
 #define STW_REGISTER_CONTACTS_MAX 32
 
+/** A Contact of a REGISTER. */
+struct stw_register_contact {
+	struct stw_binding binding;
+	uint32_t expires_s; /* granted: 0 removes */
+};
+
 /** What a REGISTER asks for, with its own copy of the text so that it may wait or change threads.
  */
 struct stw_register {
@@ -52,10 +77,7 @@ struct stw_register {
 	struct stw_str aor;
 	bool wildcard; /* Contact: * with Expires: 0 */
 	unsigned n;    /* 0: only a question (§10.2.3) */
-	struct {
-		struct stw_binding binding;
-		uint32_t expires_s; /* granted: 0 removes */
-	} contacts[STW_REGISTER_CONTACTS_MAX];
+	struct stw_register_contact *contacts;
 	struct stw_str call_id;
 	uint32_t cseq;
 	struct stw_str echo_path; /* Path lines for the 200 (RFC 3327 §5.3), or empty */

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* RFC 3261 §10.3 steps 6 and 7: the bindings that are and a request give the bindings that will be.
  */
-#include "internal.h"
+#include <strowger/registrar.h>
 
+#include <errno.h>
 #include <stdlib.h>
+
+#define DRAFT_FEW 8
 
 /* The tentative bindings. */
 struct draft {
 	const struct stw_register *request;
-	const struct stw_binding **v;
+	struct stw_binding *v, few[DRAFT_FEW];
 	unsigned n, added;
 	bool changed;
-	struct stw_binding *granted; /* with their expiry; room for one per contact */
-	unsigned granted_count;
 };
 
 static bool uri_equal(struct stw_str a, struct stw_str b)
@@ -42,7 +43,7 @@ static unsigned draft_find(const struct draft *draft, struct stw_str uri)
 	unsigned i;
 
 	for (i = 0; i < draft->n; i++)
-		if (uri_equal(draft->v[i]->uri, uri))
+		if (uri_equal(draft->v[i].uri, uri))
 			break;
 	return i;
 }
@@ -60,7 +61,7 @@ static const struct stw_cause *draft_wildcard(struct draft *draft)
 	unsigned i;
 
 	for (i = 0; i < draft->n; i++)
-		if (out_of_order(draft->v[i], draft->request))
+		if (out_of_order(&draft->v[i], draft->request))
 			return &stw_cause_register_out_of_order;
 	draft->changed = draft->changed || draft->n > 0;
 	draft->n = 0;
@@ -74,39 +75,43 @@ static const struct stw_cause *draft_contact(struct draft *draft, const struct s
 	unsigned at = draft_find(draft, wanted->uri);
 	struct stw_binding *granted;
 
-	if (at < draft->n && !is_of_request(draft, draft->v[at]) &&
-		out_of_order(draft->v[at], draft->request))
+	if (at < draft->n && !is_of_request(draft, &draft->v[at]) &&
+		out_of_order(&draft->v[at], draft->request))
 		return &stw_cause_register_out_of_order;
 	if (!expires_s) {
 		if (at < draft->n)
 			draft_remove(draft, at);
 		return NULL;
 	}
-	granted = &draft->granted[draft->granted_count++];
+	if (at == draft->n) {
+		draft->n++;
+		draft->added++;
+	}
+	granted = &draft->v[at];
 	*granted = *wanted;
 	granted->call_id = draft->request->call_id;
 	granted->cseq = draft->request->cseq;
 	granted->updated_ms = now.wall_ms;
 	granted->expires_ms = now.wall_ms + (int64_t)expires_s * 1000;
 	draft->changed = true;
-	if (at == draft->n) {
-		draft->n++;
-		draft->added++;
-	}
-	draft->v[at] = granted;
 	return NULL;
 }
 
-static void draft_start(struct draft *draft, const struct stw_bindings *old, struct stw_now now)
+/* Room for what is and what comes. */
+static int draft_start(struct draft *draft, const struct stw_bindings *old, struct stw_now now)
 {
-	unsigned i;
+	size_t room = (old ? old->n : 0) + (size_t)draft->request->n, cursor = 0;
 
-	for (i = 0; old && i < old->n; i++) {
-		if (old->v[i].expires_ms > now.wall_ms)
-			draft->v[draft->n++] = &old->v[i];
+	draft->v = room <= DRAFT_FEW ? draft->few : malloc(room * sizeof(*draft->v));
+	if (!draft->v)
+		return -ENOMEM;
+	while (old && stw_bindings_next(old, &cursor, &draft->v[draft->n])) {
+		if (draft->v[draft->n].expires_ms > now.wall_ms)
+			draft->n++;
 		else
 			draft->changed = true;
 	}
+	return 0;
 }
 
 static const struct stw_cause *draft_apply(
@@ -131,24 +136,23 @@ const struct stw_cause *stw_register_apply(const struct stw_bindings *old,
 	const struct stw_register *request, const struct stw_registrar_options *options,
 	struct stw_now now, struct stw_bindings **ret)
 {
-	struct stw_binding granted[STW_REGISTER_CONTACTS_MAX];
-	struct draft draft = { .request = request, .granted = granted };
+	struct draft draft = { .n = 0 };
 	const struct stw_cause *cause;
 	struct stw_bindings *bindings;
 
-	draft.v = malloc(((old ? old->n : 0) + request->n + 1) * sizeof(struct stw_binding *));
-	if (!draft.v)
+	draft.request = request;
+	if (draft_start(&draft, old, now) < 0)
 		return &stw_cause_register_no_memory;
-	draft_start(&draft, old, now);
 	cause = draft_apply(&draft, options, now);
 	if (!cause) {
-		bindings = bindings_make(
+		bindings = stw_bindings_make(
 			request->aor, (old ? old->version : 0) + draft.changed, draft.v, draft.n);
 		if (bindings)
 			*ret = bindings;
 		else
 			cause = &stw_cause_register_no_memory;
 	}
-	free(draft.v);
+	if (draft.v != draft.few)
+		free(draft.v);
 	return cause;
 }

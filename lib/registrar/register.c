@@ -22,6 +22,7 @@ struct reader {
 	const struct stw_registrar_options *options;
 	struct stw_register *request;
 	struct stw_binding common; /* what all contacts of the request share */
+	unsigned capacity;         /* of request->contacts */
 	uint32_t expires_s;        /* where a Contact has no parameter of its own */
 	bool expires_given;        /* by the Expires header field, well-formed */
 	bool too_brief;
@@ -191,6 +192,25 @@ static bool is_aor(struct reader *reader, const struct stw_uri *uri)
 	       stw_str_equal(aor, reader->request->aor);
 }
 
+/* Most requests have one. */
+static int contact_room(struct reader *reader)
+{
+	struct stw_register *request = reader->request;
+	unsigned capacity = reader->capacity ? 4 * reader->capacity : 1;
+	struct stw_register_contact *contacts;
+
+	if (request->n < reader->capacity)
+		return 0;
+	contacts = stw_arena_alloc(&request->arena, capacity * sizeof(*contacts));
+	if (!contacts)
+		return -ENOMEM;
+	if (request->n)
+		memcpy(contacts, request->contacts, request->n * sizeof(*contacts));
+	request->contacts = contacts;
+	reader->capacity = capacity;
+	return 0;
+}
+
 static const struct stw_cause *read_contact(
 	struct reader *reader, const struct stw_address *address)
 {
@@ -201,6 +221,8 @@ static const struct stw_cause *read_contact(
 
 	if (request->n == STW_REGISTER_CONTACTS_MAX)
 		return &stw_cause_too_many_bindings;
+	if (contact_room(reader) < 0)
+		return &stw_cause_register_no_memory;
 	binding = &request->contacts[request->n].binding;
 	*binding = reader->common;
 	if (address->uri.text.len > CONTACT_BYTES_MAX)
@@ -310,6 +332,7 @@ static void register_init(struct stw_register *request)
 	request->aor = request->call_id = request->echo_path = STW_STR_NONE;
 	request->wildcard = false;
 	request->n = 0;
+	request->contacts = NULL;
 	request->cseq = 0;
 }
 

@@ -31,12 +31,13 @@ static void write_contact(
 void stw_bindings_write_contacts(
 	struct stw_writer *writer, const struct stw_bindings *bindings, struct stw_now now)
 {
-	unsigned i;
+	struct stw_binding binding;
+	size_t cursor = 0;
 
-	for (i = 0; i < bindings->n; i++) {
-		int64_t left_ms = bindings->v[i].expires_ms - now.wall_ms;
+	while (stw_bindings_next(bindings, &cursor, &binding)) {
+		int64_t left_ms = binding.expires_ms - now.wall_ms;
 
 		if (left_ms > 0)
-			write_contact(writer, &bindings->v[i], left_ms);
+			write_contact(writer, &binding, left_ms);
 	}
 }

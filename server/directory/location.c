@@ -12,7 +12,7 @@ struct stw_location {
 
 static struct stw_str location_key(const void *item)
 {
-	return ((const struct stw_bindings *)item)->aor;
+	return stw_bindings_aor(item);
 }
 
 static const struct stw_map_kind location_kind = { location_key, free };
@@ -49,7 +49,7 @@ int stw_location_publish(struct stw_location *location, struct stw_bindings *bin
 {
 	if (bindings->n)
 		return stw_map_put(&location->map, bindings);
-	stw_map_remove(&location->map, bindings->aor);
+	stw_map_remove(&location->map, stw_bindings_aor(bindings));
 	free(bindings);
 	return 0;
 }

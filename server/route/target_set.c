@@ -84,18 +84,19 @@ static bool target_in_dialog(struct stw_check *check, struct stw_proxy_target *r
 	const struct stw_uri *to = &request->msg->to.uri;
 	struct stw_str domain = stw_route_domain(check->core, to), aor;
 	const struct stw_bindings *bindings;
+	struct stw_binding binding;
 	struct stw_uri contact;
-	unsigned i;
+	size_t cursor = 0;
 
 	if (!domain.len || stw_route_aor(check, to, domain, &aor) < 0)
 		return false;
 	bindings = stw_location_find(check->core->options.location, aor);
-	for (i = 0; bindings && i < bindings->n; i++) {
-		if (bindings->v[i].expires_ms <= check->core->now.wall_ms ||
-			stw_uri_parse(bindings->v[i].uri, &contact) < 0 ||
+	while (bindings && stw_bindings_next(bindings, &cursor, &binding)) {
+		if (binding.expires_ms <= check->core->now.wall_ms ||
+			stw_uri_parse(binding.uri, &contact) < 0 ||
 			!stw_uri_equal(&contact, &request->routing.uri))
 			continue;
-		*ret = target_of(check, &bindings->v[i]);
+		*ret = target_of(check, &binding);
 		ret->uri = request->routing.uri_text;
 		return ret->has_hop;
 	}
@@ -107,9 +108,11 @@ enum stw_verdict stw_route_target_set(struct stw_check *check)
 	const struct stw_request *request = check->request;
 	struct stw_proxy_target targets[TARGETS_MAX];
 	const struct stw_bindings *bindings;
+	struct stw_binding binding;
 	enum stw_scheme scheme;
+	unsigned n = 0, live = 0;
 	struct stw_str aor;
-	unsigned i, n = 0, live = 0;
+	size_t cursor = 0;
 
 	if (request->routing.has_route)
 		return target_forward(check, NULL, 0);
@@ -122,15 +125,15 @@ enum stw_verdict stw_route_target_set(struct stw_check *check)
 	if (!stw_directory_find(check->core->options.directory, aor))
 		return stw_route_refuse(check, &stw_cause_user_unknown);
 	bindings = stw_location_find(check->core->options.location, aor);
-	for (i = 0; bindings && i < bindings->n && n < TARGETS_MAX; i++) {
-		if (bindings->v[i].expires_ms <= check->core->now.wall_ms ||
-			!target_is_sip(&bindings->v[i], &scheme))
+	while (bindings && n < TARGETS_MAX && stw_bindings_next(bindings, &cursor, &binding)) {
+		if (binding.expires_ms <= check->core->now.wall_ms ||
+			!target_is_sip(&binding, &scheme))
 			continue;
 		live++;
 		/* RFC 5630 §5.3: a request for sips goes to a sips Contact only; the other way
 		 * takes TLS, which is not served. */
 		if (scheme == request->routing.uri.scheme)
-			targets[n++] = target_of(check, &bindings->v[i]);
+			targets[n++] = target_of(check, &binding);
 	}
 	if (live && !n)
 		return target_refuse_scheme(check);

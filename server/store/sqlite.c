@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The store as an SQLite file in WAL mode: one row per user and per binding. A flow does not
- * survive the process and is not stored; the transport and the addresses it joined are.
+ * The store as an SQLite file in WAL mode. A user is a row. What a group of jobs has made of
+ * bindings is one row of the journal, so that a commit writes few pages; fold.c makes one row per
+ * address-of-record of it later.
  */
 #include "server/store/internal.h"
 
@@ -13,48 +14,38 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define APPLICATION_ID 0x53545731 /* "STW1" */
 #define BUSY_MS        2000
-#define AOR_BYTES_MAX  (16u << 20)
 
 static const char schema[] =
 	"CREATE TABLE users("
 	" aor TEXT PRIMARY KEY, user TEXT NOT NULL, domain TEXT NOT NULL,"
-	" ha1_user BLOB NOT NULL, ha1_user_domain BLOB NOT NULL) WITHOUT ROWID;"
-	"CREATE TABLE bindings("
-	" aor TEXT NOT NULL, uri TEXT NOT NULL, params TEXT NOT NULL, q INTEGER NOT NULL,"
-	" expires_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL,"
-	" call_id TEXT NOT NULL, cseq INTEGER NOT NULL,"
-	" path TEXT NOT NULL, user_agent TEXT NOT NULL, instance TEXT NOT NULL,"
-	" transport TEXT NOT NULL, remote_ip TEXT NOT NULL, remote_port INTEGER NOT NULL,"
-	" remote_scope INTEGER NOT NULL, local_ip TEXT NOT NULL, local_port INTEGER NOT NULL,"
-	" listener INTEGER NOT NULL, PRIMARY KEY(aor, uri)) WITHOUT ROWID;";
+	" ha1_user BLOB NOT NULL, ha1_user_domain BLOB NOT NULL) WITHOUT ROWID;" DB_BINDINGS_SCHEMA;
 
 enum statement {
 	BEGIN,
 	COMMIT,
 	ROLLBACK,
-	BINDING_PUT,
-	BINDING_DELETE,
+	BINDINGS_PUT,
 	BINDINGS_DELETE,
+	JOURNAL_PUT,
+	JOURNAL_DROP,
+	JOURNAL_CLEAR,
 	USER_PUT,
 	USER_DELETE,
 	STATEMENTS
 };
 
-#define BINDING_COLUMNS                                                                            \
-	"aor, uri, params, q, expires_ms, updated_ms, call_id, cseq, path, user_agent, instance, " \
-	"transport, remote_ip, remote_port, remote_scope, local_ip, local_port, listener"
-
 static const char *const statements[STATEMENTS] = {
 	[BEGIN] = "BEGIN IMMEDIATE",
 	[COMMIT] = "COMMIT",
 	[ROLLBACK] = "ROLLBACK",
-	[BINDING_PUT] = "INSERT OR REPLACE INTO bindings(" BINDING_COLUMNS
-			") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-	[BINDING_DELETE] = "DELETE FROM bindings WHERE aor = ? AND uri = ?",
+	[BINDINGS_PUT] = "INSERT OR REPLACE INTO bindings VALUES(?,?,?,?)",
 	[BINDINGS_DELETE] = "DELETE FROM bindings WHERE aor = ?",
+	[JOURNAL_PUT] = "INSERT INTO journal VALUES(?,?)",
+	[JOURNAL_DROP] = "DELETE FROM journal WHERE number <= ?",
+	[JOURNAL_CLEAR] = "DELETE FROM journal",
 	[USER_PUT] = "INSERT OR REPLACE INTO users VALUES(?,?,?,?,?)",
 	[USER_DELETE] = "DELETE FROM users WHERE aor = ?",
 };
@@ -62,6 +53,8 @@ static const char *const statements[STATEMENTS] = {
 struct db {
 	sqlite3 *handle;
 	sqlite3_stmt *statements[STATEMENTS];
+	uint8_t *room; /* for what is written next */
+	size_t room_bytes;
 	struct stw_str path; /* borrowed during open and load */
 	char *error;         /* likewise */
 	size_t error_size;
@@ -132,89 +125,83 @@ void db_rollback(struct db *db)
 		db_run(db, ROLLBACK);
 }
 
+uint8_t *db_room(struct db *db, size_t bytes)
+{
+	uint8_t *room;
+
+	if (bytes > db->room_bytes) {
+		room = realloc(db->room, 2 * bytes);
+		if (!room)
+			return NULL;
+		db->room = room;
+		db->room_bytes = 2 * bytes;
+	}
+	return db->room;
+}
+
 /* ---- bindings ---------------------------------------------------------------------------- */
 
-static struct stw_str ip_text(const struct stw_addr *addr, char buffer[STW_ADDR_TEXT_MAX])
+int db_journal_put(struct db *db, uint64_t number, const void *data, size_t len)
 {
-	return addr->family ? stw_addr_ip_text(addr, buffer) : STW_STR("");
+	sqlite3_stmt *statement = db->statements[JOURNAL_PUT];
+
+	sqlite3_bind_int64(statement, 1, (int64_t)number);
+	sqlite3_bind_blob64(statement, 2, data, len, SQLITE_STATIC);
+	return db_run(db, JOURNAL_PUT);
 }
 
-static int binding_put(struct db *db, struct stw_str aor, const struct stw_binding *binding)
+/* Without a condition SQLite frees the pages unread. */
+int db_journal_drop(struct db *db, uint64_t until, bool all)
 {
-	sqlite3_stmt *statement = db->statements[BINDING_PUT];
-	const struct stw_hop *source = &binding->source;
-	char remote[STW_ADDR_TEXT_MAX], local[STW_ADDR_TEXT_MAX];
-
-	bind_str(statement, 1, aor);
-	bind_str(statement, 2, binding->uri);
-	bind_str(statement, 3, binding->params);
-	sqlite3_bind_int(statement, 4, binding->q);
-	sqlite3_bind_int64(statement, 5, binding->expires_ms);
-	sqlite3_bind_int64(statement, 6, binding->updated_ms);
-	bind_str(statement, 7, binding->call_id);
-	sqlite3_bind_int64(statement, 8, binding->cseq);
-	bind_str(statement, 9, binding->path);
-	bind_str(statement, 10, binding->user_agent);
-	bind_str(statement, 11, binding->instance);
-	bind_str(statement, 12,
-		source->transport ? stw_transport_name(source->transport) : STW_STR(""));
-	bind_str(statement, 13, ip_text(&source->remote, remote));
-	sqlite3_bind_int(statement, 14, source->remote.port);
-	sqlite3_bind_int64(statement, 15, source->remote.scope);
-	bind_str(statement, 16, ip_text(&source->local, local));
-	sqlite3_bind_int(statement, 17, source->local.port);
-	sqlite3_bind_int(statement, 18, source->listener);
-	return db_run(db, BINDING_PUT);
+	if (all)
+		return db_run(db, JOURNAL_CLEAR);
+	sqlite3_bind_int64(db->statements[JOURNAL_DROP], 1, (int64_t)until);
+	return db_run(db, JOURNAL_DROP);
 }
 
-static int binding_delete(struct db *db, struct stw_str aor, struct stw_str uri)
+/* For who looks into the file: the URIs, one a line. */
+static size_t contacts_text(const struct stw_bindings *bindings, char *text, int64_t *ret_expires)
 {
-	bind_str(db->statements[BINDING_DELETE], 1, aor);
-	bind_str(db->statements[BINDING_DELETE], 2, uri);
-	return db_run(db, BINDING_DELETE);
-}
+	struct stw_binding binding;
+	size_t cursor = 0, len = 0;
 
-static const struct stw_binding *find_uri(const struct stw_bindings *bindings, struct stw_str uri)
-{
-	unsigned i;
-
-	for (i = 0; bindings && i < bindings->n; i++)
-		if (stw_str_equal(bindings->v[i].uri, uri))
-			return &bindings->v[i];
-	return NULL;
-}
-
-/* Each refresh gives new times, or another CSeq or Call-ID within the same millisecond. */
-static bool same_row(const struct stw_binding *a, const struct stw_binding *b)
-{
-	return a && a->updated_ms == b->updated_ms && a->expires_ms == b->expires_ms &&
-	       a->cseq == b->cseq && stw_str_equal(a->call_id, b->call_id);
-}
-
-/* Only the rows that differ. A URI spelled anew is another row. */
-int db_bindings_change(
-	struct db *db, const struct stw_bindings *old, const struct stw_bindings *bindings)
-{
-	int rows = 0, err = 0;
-	unsigned i;
-
-	if (!bindings->n) {
-		bind_str(db->statements[BINDINGS_DELETE], 1, bindings->aor);
-		return db_run(db, BINDINGS_DELETE);
+	*ret_expires = 0;
+	while (stw_bindings_next(bindings, &cursor, &binding)) {
+		if (len)
+			text[len++] = '\n';
+		if (binding.uri.len)
+			memcpy(text + len, binding.uri.ptr, binding.uri.len);
+		len += binding.uri.len;
+		if (binding.expires_ms > *ret_expires)
+			*ret_expires = binding.expires_ms;
 	}
-	for (i = 0; old && i < old->n && err >= 0; i++) {
-		if (find_uri(bindings, old->v[i].uri))
-			continue;
-		err = binding_delete(db, bindings->aor, old->v[i].uri);
-		rows += err;
-	}
-	for (i = 0; i < bindings->n && err >= 0; i++) {
-		if (same_row(find_uri(old, bindings->v[i].uri), &bindings->v[i]))
-			continue;
-		err = binding_put(db, bindings->aor, &bindings->v[i]);
-		rows += err;
-	}
-	return err < 0 ? err : rows;
+	return len;
+}
+
+int db_bindings_put(struct db *db, const struct stw_bindings *bindings)
+{
+	sqlite3_stmt *statement = db->statements[BINDINGS_PUT];
+	size_t bytes = stw_bindings_stored_bytes(bindings), len;
+	uint8_t *data = db_room(db, 2 * bytes + bindings->n);
+	int64_t expires_ms;
+	char *text;
+
+	if (!data)
+		return -ENOMEM;
+	text = (char *)data + bytes;
+	stw_bindings_store(bindings, data);
+	len = contacts_text(bindings, text, &expires_ms);
+	bind_str(statement, 1, stw_bindings_aor(bindings));
+	bind_str(statement, 2, (struct stw_str){ text, len });
+	sqlite3_bind_int64(statement, 3, expires_ms);
+	sqlite3_bind_blob64(statement, 4, data, bytes, SQLITE_STATIC);
+	return db_run(db, BINDINGS_PUT);
+}
+
+int db_bindings_delete(struct db *db, struct stw_str aor)
+{
+	bind_str(db->statements[BINDINGS_DELETE], 1, aor);
+	return db_run(db, BINDINGS_DELETE);
 }
 
 /* ---- users ----------------------------------------------------------------------------------- */
@@ -240,6 +227,13 @@ int db_user_remove(struct db *db, struct stw_str aor)
 
 /* ---- load --------------------------------------------------------------------------------------
  */
+
+struct loaded {
+	struct stw_location *location;
+	int64_t now_ms;
+	uint64_t group; /* the last one of the journal */
+	size_t count;   /* snapshots */
+};
 
 static int db_fail(struct db *db, int err, const char *format, ...) STW_PRINTF(3, 4);
 
@@ -320,125 +314,82 @@ static int load_users(struct db *db, struct stw_directory *directory)
 	return err;
 }
 
-/* Rows of one address-of-record, until the next one begins. */
-struct loader {
-	struct stw_location *location;
-	struct stw_arena arena; /* the text of the rows */
-	struct stw_bindings *bindings;
-	unsigned capacity;
-};
-
-static int loader_flush(struct loader *loader)
+/* Without what has expired. Takes the snapshot. NULL: no memory. */
+static struct stw_bindings *load_live(struct stw_bindings *bindings, int64_t now_ms)
 {
-	struct stw_bindings *copy;
-	int err = 0;
+	struct stw_binding *live = malloc((bindings->n + 1u) * sizeof(*live));
+	struct stw_bindings *made = NULL;
+	size_t cursor = 0;
+	unsigned n = 0;
 
-	if (loader->bindings && loader->bindings->n) {
-		copy = stw_bindings_copy(loader->bindings);
-		err = copy ? stw_location_publish(loader->location, copy) : -ENOMEM;
-		loader->bindings->n = 0;
+	while (live && stw_bindings_next(bindings, &cursor, &live[n]))
+		n += live[n].expires_ms > now_ms;
+	if (live && n == bindings->n) {
+		free(live);
+		return bindings;
 	}
-	stw_arena_reset(&loader->arena);
-	return err;
+	if (live)
+		made = stw_bindings_make(stw_bindings_aor(bindings), bindings->version, live, n);
+	free(live);
+	free(bindings);
+	return made;
 }
 
-static int loader_room(struct loader *loader)
+/* Who is gone in the journal shall not come back by an older row. */
+static int load_publish(struct db *db, struct loaded *loaded, struct stw_bindings *bindings)
 {
-	unsigned capacity = loader->capacity ? 2 * loader->capacity : 8;
-	struct stw_bindings *bindings;
+	int err = 0;
 
-	if (loader->bindings && loader->bindings->n < loader->capacity)
-		return 0;
-	bindings = realloc(
-		loader->bindings, sizeof(*bindings) + capacity * sizeof(struct stw_binding));
+	bindings = load_live(bindings, loaded->now_ms);
 	if (!bindings)
 		return -ENOMEM;
-	if (!loader->bindings)
-		bindings->n = 0;
-	loader->bindings = bindings;
-	loader->capacity = capacity;
-	return 0;
+	bindings->group = loaded->group;
+	if (!bindings->n && loaded->group)
+		err = db_bindings_delete(db, stw_bindings_aor(bindings));
+	if (err < 0) {
+		free(bindings);
+		return err;
+	}
+	return stw_location_publish(loaded->location, bindings);
 }
 
-/* An address that cannot be read leaves the binding to be reached by its Contact. */
-static void read_addr(sqlite3_stmt *statement, int at, int port_at, struct stw_addr *ret)
+/* One after the other, in place of what is there. */
+static int load_snapshots(struct db *db, sqlite3_stmt *statement, int at, struct loaded *loaded)
 {
-	struct stw_addr addr;
-
-	if (stw_addr_from_host(column_str(statement, at),
-		    (uint16_t)sqlite3_column_int(statement, port_at), &addr) == 0)
-		*ret = addr;
-}
-
-static int read_binding(
-	sqlite3_stmt *statement, struct stw_arena *arena, struct stw_binding *binding)
-{
-	struct stw_hop *source = &binding->source;
-
-	memset(binding, 0, sizeof(*binding));
-	binding->q = (uint16_t)sqlite3_column_int(statement, 3);
-	binding->expires_ms = sqlite3_column_int64(statement, 4);
-	binding->updated_ms = sqlite3_column_int64(statement, 5);
-	binding->cseq = (uint32_t)sqlite3_column_int64(statement, 7);
-	source->transport = stw_transport_from(column_str(statement, 11));
-	read_addr(statement, 12, 13, &source->remote);
-	source->remote.scope = (uint32_t)sqlite3_column_int64(statement, 14);
-	read_addr(statement, 15, 16, &source->local);
-	source->listener = (uint16_t)sqlite3_column_int(statement, 17);
-	if (stw_arena_copy(arena, column_str(statement, 1), &binding->uri) < 0 ||
-		stw_arena_copy(arena, column_str(statement, 2), &binding->params) < 0 ||
-		stw_arena_copy(arena, column_str(statement, 6), &binding->call_id) < 0 ||
-		stw_arena_copy(arena, column_str(statement, 8), &binding->path) < 0 ||
-		stw_arena_copy(arena, column_str(statement, 9), &binding->user_agent) < 0 ||
-		stw_arena_copy(arena, column_str(statement, 10), &binding->instance) < 0)
-		return -ENOMEM;
-	return 0;
-}
-
-static int load_binding(struct loader *loader, sqlite3_stmt *statement)
-{
-	struct stw_str aor = column_str(statement, 0);
+	const uint8_t *data = sqlite3_column_blob(statement, at);
+	size_t left = (size_t)sqlite3_column_bytes(statement, at), used;
+	struct stw_bindings *bindings;
 	int err = 0;
 
-	if (loader->bindings && loader->bindings->n && !stw_str_equal(loader->bindings->aor, aor))
-		err = loader_flush(loader);
-	if (err == 0)
-		err = loader_room(loader);
-	if (err == 0 && !loader->bindings->n) {
-		loader->bindings->version = 1;
-		err = stw_arena_copy(&loader->arena, aor, &loader->bindings->aor);
+	while (left && err == 0) {
+		err = stw_bindings_load(data, left, &used, &bindings);
+		if (err < 0)
+			break;
+		err = load_publish(db, loaded, bindings);
+		loaded->count++;
+		data += used;
+		left -= used;
 	}
-	if (err == 0)
-		err = read_binding(
-			statement, &loader->arena, &loader->bindings->v[loader->bindings->n]);
-	if (err == 0)
-		loader->bindings->n++;
-	return err;
+	if (err == -EBADMSG)
+		return db_fail(db, err, "has a damaged row of bindings");
+	return err < 0 ? db_fail(db, err, "cannot be read: %s", strerror(-err)) : 0;
 }
 
-/* The order in which they were refreshed is as good as the one they had. */
-static int load_bindings(struct db *db, struct stw_location *location)
+/* The folded rows are older than each entry of the journal. */
+static int load_bindings(struct db *db, const char *sql, struct loaded *loaded)
 {
-	static const char sql[] =
-		"SELECT " BINDING_COLUMNS " FROM bindings ORDER BY aor, updated_ms";
-	struct loader loader = { .location = location };
 	sqlite3_stmt *statement = NULL;
 	int code = sqlite3_prepare_v2(db->handle, sql, -1, &statement, NULL), err = 0;
 
 	if (code != SQLITE_OK)
 		return db_fail_code(db, code);
-	stw_arena_init(&loader.arena, AOR_BYTES_MAX);
-	while (err == 0 && (code = sqlite3_step(statement)) == SQLITE_ROW)
-		err = load_binding(&loader, statement);
-	if (err == 0 && code == SQLITE_DONE)
-		err = loader_flush(&loader);
-	if (err < 0)
-		db_fail(db, err, "cannot be read: out of memory");
-	else if (code != SQLITE_DONE)
+	while (err == 0 && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+		loaded->group = (uint64_t)sqlite3_column_int64(statement, 0);
+		err = load_snapshots(db, statement, 1, loaded);
+	}
+	if (err == 0 && code != SQLITE_DONE)
 		err = db_fail_code(db, code);
 	sqlite3_finalize(statement);
-	stw_arena_done(&loader.arena);
-	free(loader.bindings);
 	return err;
 }
 
@@ -454,8 +405,9 @@ static int delete_expired(struct db *db, struct stw_now now)
 }
 
 int db_load(struct db *db, const struct stw_store_options *options, struct stw_now now,
-	char *ret_error, size_t error_size)
+	uint64_t *ret_group, size_t *ret_journaled, char *ret_error, size_t error_size)
 {
+	struct loaded loaded = { .location = options->location, .now_ms = now.wall_ms };
 	int err;
 
 	db->path = options->path;
@@ -465,7 +417,13 @@ int db_load(struct db *db, const struct stw_store_options *options, struct stw_n
 	if (err == 0)
 		err = load_users(db, options->directory);
 	if (err == 0)
-		err = load_bindings(db, options->location);
+		err = load_bindings(db, "SELECT 0, data FROM bindings", &loaded);
+	loaded.count = 0;
+	if (err == 0)
+		err = load_bindings(
+			db, "SELECT number, data FROM journal ORDER BY number", &loaded);
+	*ret_group = loaded.group;
+	*ret_journaled = loaded.count;
 	return err;
 }
 
@@ -502,6 +460,16 @@ static int schema_create(struct db *db)
 	return db_exec(db, sql);
 }
 
+/* Users are kept; bindings of the first form are read and written anew. */
+static int schema_raise(struct db *db)
+{
+	int err = form1_raise(db->handle);
+
+	if (err == -ENOMEM)
+		return db_fail(db, err, "cannot be read: out of memory");
+	return err < 0 ? db_fail_code(db, sqlite3_errcode(db->handle)) : 0;
+}
+
 /* An empty file becomes a store; one of another program, or of a later time, is left alone. */
 static int schema_check(struct db *db)
 {
@@ -522,7 +490,7 @@ static int schema_check(struct db *db)
 		return db_fail(db, -EPROTONOSUPPORT,
 			"was written by a newer Strowger (form %d, this one knows %d)", version,
 			SCHEMA_VERSION);
-	return 0;
+	return version < SCHEMA_VERSION ? schema_raise(db) : 0;
 }
 
 static int db_prepare(struct db *db)
@@ -563,6 +531,7 @@ struct db *db_close(struct db *db)
 	for (i = 0; i < STATEMENTS; i++)
 		sqlite3_finalize(db->statements[i]);
 	sqlite3_close(db->handle);
+	free(db->room);
 	free(db);
 	return NULL;
 }

@@ -17,13 +17,20 @@
 #define SWEEP_PLACES    65536 /* of the map, looked at by one sweep */
 #define SWEEP_AORS      256   /* changed by one sweep */
 #define GROUP_BYTES_MAX (16u << 20)
+#define FOLD_AT         262144 /* snapshots in the journal, or four for each address-of-record */
+#define RECLAIM_AT      512    /* replaced snapshots and users */
 
 struct stw_store {
 	struct stw_store_options options;
 	struct db *db;
 	struct stw_ring *jobs, *results;
 	unsigned under_way;  /* the submitter's */
-	size_t sweep_cursor; /* the writer's */
+	size_t sweep_cursor; /* the writer's, as all down to the thread */
+	uint64_t last_group; /* in the journal */
+	uint64_t folded;     /* groups up to it are rows */
+	size_t journaled;    /* snapshots behind it */
+	struct fold fold;
+	size_t replaced; /* that readers may still hold */
 	pthread_t thread;
 	bool started;
 	pthread_mutex_t mutex;
@@ -44,10 +51,12 @@ struct change {
 
 struct group {
 	struct stw_store *store;
+	uint64_t number;
 	struct stw_job *jobs[GROUP_MAX];
 	unsigned n;
 	struct change *changes;
-	size_t count, capacity;
+	uint64_t *hashes; /* of the addresses-of-record of the changes; 0: of none */
+	size_t count, capacity, snapshots;
 	bool begun; /* a group that changes nothing needs no transaction */
 	int err;    /* the group has failed */
 	struct stw_arena arena;
@@ -55,23 +64,42 @@ struct group {
 	struct stw_job *sweep;
 };
 
+static int group_grow(struct group *group)
+{
+	size_t capacity = group->capacity ? 2 * group->capacity : GROUP_MAX;
+	struct change *changes = realloc(group->changes, capacity * sizeof(*changes));
+	uint64_t *hashes;
+
+	if (!changes)
+		return -ENOMEM;
+	group->changes = changes;
+	hashes = realloc(group->hashes, capacity * sizeof(*hashes));
+	if (!hashes)
+		return -ENOMEM;
+	group->hashes = hashes;
+	group->capacity = capacity;
+	return 0;
+}
+
+static uint64_t aor_hash(struct stw_str aor)
+{
+	static const struct stw_hash_key key = { 0, 0 };
+
+	return stw_hash(key, aor.ptr, aor.len) | 1;
+}
+
 /* Takes what the change holds. */
 static void group_push(struct group *group, struct change change)
 {
-	size_t capacity = group->capacity ? 2 * group->capacity : GROUP_MAX;
-	struct change *changes;
-
-	if (group->count == group->capacity) {
-		changes = realloc(group->changes, capacity * sizeof(*changes));
-		if (!changes) {
-			free(change.bindings);
-			free(change.user);
-			group->err = -ENOMEM;
-			return;
-		}
-		group->changes = changes;
-		group->capacity = capacity;
+	if (group->count == group->capacity && group_grow(group) < 0) {
+		free(change.bindings);
+		free(change.user);
+		group->err = -ENOMEM;
+		return;
 	}
+	group->hashes[group->count] =
+		change.bindings ? aor_hash(stw_bindings_aor(change.bindings)) : 0;
+	group->snapshots += change.bindings != NULL;
 	group->changes[group->count++] = change;
 }
 
@@ -87,34 +115,40 @@ static int group_begin(struct group *group)
 /* As an earlier job of the group has left it, else as it is published. */
 static const struct stw_bindings *group_bindings(const struct group *group, struct stw_str aor)
 {
+	uint64_t hash = aor_hash(aor);
 	size_t i = group->count;
 
 	while (i--) {
 		const struct stw_bindings *bindings = group->changes[i].bindings;
 
-		if (bindings && stw_str_equal(bindings->aor, aor))
+		if (group->hashes[i] == hash && stw_str_equal(stw_bindings_aor(bindings), aor))
 			return bindings->n ? bindings : NULL;
 	}
 	return stw_location_find(group->store->options.location, aor);
 }
 
-/* Takes the new snapshot. */
+static unsigned rows_changed(const struct stw_bindings *old, const struct stw_bindings *bindings)
+{
+	unsigned before = old ? old->n : 0;
+
+	return before > bindings->n ? before - bindings->n : 1;
+}
+
+/* Takes the new snapshot. Who is gone has no snapshot that could be folded: its row goes now. */
 static void group_change_bindings(struct group *group, struct stw_job *job,
 	const struct stw_bindings *old, struct stw_bindings *bindings)
 {
-	int rows;
+	int err = group_begin(group);
 
-	if (group_begin(group) < 0) {
+	if (err == 0 && !bindings->n)
+		err = db_bindings_delete(group->store->db, stw_bindings_aor(bindings));
+	if (err < 0) {
 		free(bindings);
+		group->err = err;
 		return;
 	}
-	rows = db_bindings_change(group->store->db, old, bindings);
-	if (rows < 0) {
-		free(bindings);
-		group->err = rows;
-		return;
-	}
-	job->changed += (unsigned)rows;
+	job->changed += rows_changed(old, bindings);
+	bindings->group = group->number;
 	group_push(group, (struct change){ .bindings = bindings });
 }
 
@@ -171,12 +205,11 @@ static void run_user_set(struct group *group, struct stw_job *job)
 static void remove_user_bindings(struct group *group, struct stw_job *job, struct stw_str aor)
 {
 	const struct stw_bindings *old = group_bindings(group, aor);
-	const struct stw_bindings none = { .aor = aor };
 	struct stw_bindings *bindings;
 
 	if (!old)
 		return;
-	bindings = stw_bindings_copy(&none);
+	bindings = stw_bindings_make(aor, 0, NULL, 0);
 	if (bindings)
 		group_change_bindings(group, job, old, bindings);
 	else
@@ -230,34 +263,35 @@ static bool uri_matches(struct stw_str wanted, struct stw_str uri)
 static void run_binding_remove(struct group *group, struct stw_job *job)
 {
 	const struct stw_bindings *old = group_bindings(group, job->aor);
-	struct stw_bindings *kept, *bindings;
-	unsigned i;
+	struct stw_bindings *bindings;
+	struct stw_binding *kept;
+	size_t cursor = 0;
+	unsigned n = 0;
 
 	if (!old)
 		return;
-	kept = malloc(sizeof(*kept) + old->n * sizeof(old->v[0]));
+	kept = malloc((old->n + 1u) * sizeof(*kept));
 	if (!kept) {
 		job->cause = &stw_cause_register_no_memory;
 		return;
 	}
-	*kept = (struct stw_bindings){ .aor = old->aor, .version = old->version + 1 };
-	for (i = 0; i < old->n; i++)
-		if (!uri_matches(job->contact_uri, old->v[i].uri))
-			kept->v[kept->n++] = old->v[i];
-	bindings = kept->n < old->n ? stw_bindings_copy(kept) : NULL;
+	while (stw_bindings_next(old, &cursor, &kept[n]))
+		n += !uri_matches(job->contact_uri, kept[n].uri);
+	bindings = n < old->n ? stw_bindings_make(job->aor, old->version + 1, kept, n) : NULL;
 	if (bindings)
 		group_change_bindings(group, job, old, bindings);
-	else if (kept->n < old->n)
+	else if (n < old->n)
 		job->cause = &stw_cause_register_no_memory;
 	free(kept);
 }
 
 static bool has_expired(const struct stw_bindings *bindings, struct stw_now now)
 {
-	unsigned i;
+	struct stw_binding binding;
+	size_t cursor = 0;
 
-	for (i = 0; bindings && i < bindings->n; i++)
-		if (bindings->v[i].expires_ms <= now.wall_ms)
+	while (bindings && stw_bindings_next(bindings, &cursor, &binding))
+		if (binding.expires_ms <= now.wall_ms)
 			return true;
 	return false;
 }
@@ -271,7 +305,7 @@ static void sweep_bindings(struct group *group, const struct stw_bindings *old)
 
 	if (!request)
 		return;
-	request->aor = old->aor;
+	request->aor = stw_bindings_aor(old);
 	if (!stw_register_apply(old, request, &no_limits, group->sweep->now, &bindings)) {
 		group_change_bindings(group, group->sweep, old, bindings);
 		group->swept++;
@@ -286,7 +320,7 @@ static bool sweep_visit(void *context, const struct stw_bindings *published)
 
 	if (!has_expired(published, group->sweep->now))
 		return true;
-	old = group_bindings(group, published->aor);
+	old = group_bindings(group, stw_bindings_aor(published));
 	if (has_expired(old, group->sweep->now))
 		sweep_bindings(group, old);
 	return !group->err && group->swept < SWEEP_AORS;
@@ -324,6 +358,33 @@ static void run_job(struct group *group, struct stw_job *job)
 /* ---- all or nothing
  * ------------------------------------------------------------------------------ */
 
+/* All snapshots of the group, as one entry. */
+static int group_journal(struct group *group)
+{
+	size_t bytes = 0, i;
+	uint8_t *data, *at;
+	int err;
+
+	if (!group->snapshots)
+		return 0;
+	for (i = 0; i < group->count; i++)
+		if (group->changes[i].bindings)
+			bytes += stw_bindings_stored_bytes(group->changes[i].bindings);
+	data = at = db_room(group->store->db, bytes);
+	if (!data)
+		return -ENOMEM;
+	for (i = 0; i < group->count; i++) {
+		const struct stw_bindings *bindings = group->changes[i].bindings;
+
+		if (!bindings)
+			continue;
+		stw_bindings_store(bindings, at);
+		at += stw_bindings_stored_bytes(bindings);
+	}
+	err = db_journal_put(group->store->db, group->number, data, bytes);
+	return err < 0 ? err : 0;
+}
+
 /* Room first: after the commit nothing may fail. */
 static void group_commit(struct group *group)
 {
@@ -335,6 +396,8 @@ static void group_commit(struct group *group)
 			group->err = stw_directory_reserve(options->directory, group->count);
 	}
 	if (group->begun && !group->err)
+		group->err = group_journal(group);
+	if (group->begun && !group->err)
 		group->err = db_commit(group->store->db);
 	if (group->begun && group->err)
 		db_rollback(group->store->db);
@@ -343,7 +406,13 @@ static void group_commit(struct group *group)
 static void group_publish(struct group *group)
 {
 	const struct stw_store_options *options = &group->store->options;
+	struct stw_store *store = group->store;
 	size_t i;
+
+	if (group->snapshots)
+		store->last_group = group->number;
+	store->journaled += group->snapshots;
+	store->replaced += group->count;
 
 	for (i = 0; i < group->count; i++) {
 		struct change *change = &group->changes[i];
@@ -388,10 +457,61 @@ static void store_answer(struct stw_store *store, struct group *group)
 		store->options.wake(store->options.wake_context);
 }
 
+/* Waiting for all readers costs as much for many as for one. */
+static void store_reclaim(struct stw_store *store, bool now)
+{
+	if (!now && store->replaced < RECLAIM_AT)
+		return;
+	stw_location_reclaim(store->options.location);
+	stw_directory_reclaim(store->options.directory);
+	store->replaced = 0;
+}
+
+/* Now and then, and when the journal has grown long beside what it would become. Without memory for
+ * it the journal grows on until the next time. */
+static void store_fold_begin(struct stw_store *store, bool now)
+{
+	size_t long_ago = 4 * stw_location_count(store->options.location);
+
+	if (store->fold.running || !store->journaled)
+		return;
+	if (!now && store->journaled < (long_ago > FOLD_AT ? long_ago : FOLD_AT))
+		return;
+	if (fold_begin(&store->fold, store->options.location, store->folded, store->last_group) ==
+		0)
+		store->journaled = 0;
+}
+
+/* @return false: nothing to fold */
+static bool store_fold(struct stw_store *store)
+{
+	uint64_t until = store->fold.until;
+	int more;
+
+	if (!store->fold.running)
+		return false;
+	more = fold_step(&store->fold, store->db, store->options.location, store->last_group);
+	if (more == 0)
+		store->folded = until;
+	else if (more < 0)
+		store->journaled++; /* of what it has left there, so that it is tried again */
+	return true;
+}
+
+/* What is left in the journal when the store is closed would have to be read at the next start. */
+static void store_fold_all(struct stw_store *store)
+{
+	while (store_fold(store))
+		;
+	store_fold_begin(store, true);
+	while (store_fold(store))
+		;
+}
+
 /* @return false: no job waits */
 static bool store_run_group(struct stw_store *store)
 {
-	struct group group = { .store = store };
+	struct group group = { .store = store, .number = store->last_group + 1 };
 	struct stw_job *job;
 	unsigned i;
 
@@ -410,10 +530,11 @@ static bool store_run_group(struct stw_store *store)
 		group_publish(&group);
 	store_answer(store, &group);
 	/* Behind the results: the submitter need not wait for the readers of the old snapshots. */
-	stw_location_reclaim(store->options.location);
-	stw_directory_reclaim(store->options.directory);
+	store_reclaim(store, group.sweep != NULL);
+	store_fold_begin(store, group.sweep != NULL);
 	stw_arena_done(&group.arena);
 	free(group.changes);
+	free(group.hashes);
 	return true;
 }
 
@@ -444,7 +565,7 @@ static void *store_thread(void *context)
 	struct stw_store *store = context;
 
 	do {
-		while (store_run_group(store))
+		while (store_run_group(store) | store_fold(store))
 			;
 	} while (store_sleep(store));
 	return NULL;
@@ -504,7 +625,7 @@ struct stw_job *stw_store_result(struct stw_store *store)
 
 void stw_store_run(struct stw_store *store)
 {
-	while (!store->options.threaded && store_run_group(store))
+	while (!store->options.threaded && (store_run_group(store) | store_fold(store)))
 		;
 }
 
@@ -515,6 +636,7 @@ static struct stw_store *store_free(struct stw_store *store)
 {
 	if (!store)
 		return NULL;
+	fold_end(&store->fold);
 	db_close(store->db);
 	stw_ring_free(store->jobs);
 	stw_ring_free(store->results);
@@ -556,7 +678,8 @@ int stw_store_open(const struct stw_store_options *options, struct stw_now now,
 	}
 	err = db_open(options, &store->db, ret_error, error_size);
 	if (err == 0)
-		err = db_load(store->db, options, now, ret_error, error_size);
+		err = db_load(store->db, options, now, &store->last_group, &store->journaled,
+			ret_error, error_size);
 	if (err < 0) {
 		store_free(store);
 		return err;
@@ -586,5 +709,6 @@ struct stw_store *stw_store_close(struct stw_store *store)
 		while (store_run_group(store))
 			;
 	}
+	store_fold_all(store);
 	return store_free(store);
 }

@@ -197,7 +197,7 @@ static void path(void **state)
 static void what_a_binding_keeps(void **state)
 {
 	struct stw_register *request = malloc(sizeof(*request));
-	const struct stw_binding *binding = &request->contacts[0].binding;
+	const struct stw_binding *binding;
 	char lines[512];
 	int len;
 
@@ -205,6 +205,7 @@ static void what_a_binding_keeps(void **state)
 		"User-Agent: Bell 1.0\r\nContact: "
 		"<sip:w@h>;+sip.instance=\"<urn:uuid:1>\";reg-id=1\r\n",
 		request));
+	binding = &request->contacts[0].binding;
 	assert_str(request->aor, WATSON);
 	assert_str(request->call_id, "a84b4c76e66710@h");
 	assert_int_equal(request->cseq, 4711);
@@ -221,7 +222,7 @@ static void what_a_binding_keeps(void **state)
 	snprintf(lines + len, sizeof(lines) - (size_t)len,
 		"\xc3\xa4\xc3\xa4\r\nContact: <sip:w@h>\r\n");
 	assert_null(request_parse(&options, "1@h", 1, lines, request));
-	assert_int_equal(binding->user_agent.len, 127);
+	assert_int_equal(request->contacts[0].binding.user_agent.len, 127);
 	stw_register_done(request);
 	free(request);
 }

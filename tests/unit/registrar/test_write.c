@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "request.h"
 
+#include "bindings.h"
+
 static struct stw_bindings *bindings_of(const char *lines, struct stw_now now)
 {
 	struct stw_register *request = malloc(sizeof(*request));
@@ -76,11 +78,11 @@ static void round_trip(void **state)
 	stw_bindings_write_contacts(&writer, bindings, now);
 	again = bindings_of(text, now);
 	assert_int_equal(again->n, 2);
-	assert_true(stw_str_equal(again->v[0].uri, bindings->v[0].uri));
-	assert_true(stw_str_equal(again->v[0].params, bindings->v[0].params));
-	assert_int_equal(again->v[0].q, 250);
-	assert_int_equal(again->v[1].q, 0);
-	assert_int_equal(again->v[0].expires_ms, bindings->v[0].expires_ms);
+	assert_true(stw_str_equal(binding_at(again, 0)->uri, binding_at(bindings, 0)->uri));
+	assert_true(stw_str_equal(binding_at(again, 0)->params, binding_at(bindings, 0)->params));
+	assert_int_equal(binding_at(again, 0)->q, 250);
+	assert_int_equal(binding_at(again, 1)->q, 0);
+	assert_int_equal(binding_at(again, 0)->expires_ms, binding_at(bindings, 0)->expires_ms);
 	free(again);
 	free(bindings);
 }

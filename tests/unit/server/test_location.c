@@ -3,6 +3,7 @@
 
 #include <strowger/rcu.h>
 
+#include "bindings.h"
 #include "support.h"
 
 #include <errno.h>
@@ -23,25 +24,18 @@ static struct stw_str aor_of(unsigned i, char buffer[40])
 /* One binding whose URI and CSeq say the same number. */
 static struct stw_bindings *snapshot(unsigned aor, unsigned number)
 {
-	struct stw_bindings *draft = calloc(1, sizeof(*draft) + sizeof(struct stw_binding)), *made;
+	struct stw_binding binding = { .cseq = number };
 	char name[40], uri[40];
 
-	draft->aor = aor_of(aor, name);
-	draft->n = 1;
-	draft->version = number;
-	draft->v[0].cseq = number;
-	draft->v[0].uri = (struct stw_str){ uri, (size_t)sprintf(uri, "sip:%u@h", number) };
-	made = stw_bindings_copy(draft);
-	free(draft);
-	return made;
+	binding.uri = (struct stw_str){ uri, (size_t)sprintf(uri, "sip:%u@h", number) };
+	return stw_bindings_make(aor_of(aor, name), number, &binding, 1);
 }
 
 static struct stw_bindings *nothing(unsigned aor)
 {
 	char name[40];
-	const struct stw_bindings none = { .aor = aor_of(aor, name) };
 
-	return stw_bindings_copy(&none);
+	return stw_bindings_make(aor_of(aor, name), 0, NULL, 0);
 }
 
 static const struct stw_bindings *find(const struct stw_location *location, unsigned aor)
@@ -69,8 +63,8 @@ static void put_replace_remove(void **state)
 	assert_int_equal(stw_location_publish(location, snapshot(2, 20)), 0);
 	assert_int_equal(stw_location_publish(location, snapshot(1, 11)), 0);
 	assert_int_equal(stw_location_count(location), 2);
-	assert_int_equal(find(location, 1)->v[0].cseq, 11);
-	assert_int_equal(find(location, 2)->v[0].cseq, 20);
+	assert_int_equal(binding_at(find(location, 1), 0)->cseq, 11);
+	assert_int_equal(binding_at(find(location, 2), 0)->cseq, 20);
 	left = 100;
 	stw_location_walk(location, count_visit, &left);
 	assert_int_equal(left, 98);
@@ -82,7 +76,7 @@ static void put_replace_remove(void **state)
 	assert_int_equal(stw_location_count(location), 1);
 	stw_location_reclaim(location);
 	assert_int_equal(stw_location_publish(location, snapshot(1, 12)), 0);
-	assert_int_equal(find(location, 1)->v[0].cseq, 12);
+	assert_int_equal(binding_at(find(location, 1), 0)->cseq, 12);
 	assert_null(stw_location_free(location));
 	assert_null(stw_location_free(NULL));
 }
@@ -99,7 +93,7 @@ static void grows_and_churns(void **state)
 			assert_int_equal(stw_location_publish(location, snapshot(i, round)), 0);
 		assert_int_equal(stw_location_count(location), AORS);
 		for (i = 0; i < AORS; i++)
-			assert_int_equal(find(location, i)->v[0].cseq, round);
+			assert_int_equal(binding_at(find(location, i), 0)->cseq, round);
 		for (i = 0; i < AORS; i += 1 + round % 3)
 			assert_int_equal(stw_location_publish(location, nothing(i)), 0);
 		for (i = 0; i < AORS; i += 1 + round % 3)
@@ -155,7 +149,7 @@ static void no_memory(void **state)
 	support_fail_allocation(1);
 	assert_int_equal(stw_location_publish(location, more[0]), 0);
 	support_fail_allocation(0);
-	assert_int_equal(find(location, 3)->v[0].cseq, 33);
+	assert_int_equal(binding_at(find(location, 3), 0)->cseq, 33);
 	/* Room that was made in time. */
 	for (i = 0; i < 60; i++)
 		more[i] = snapshot(100 + i, i);
@@ -193,12 +187,12 @@ static void *race_reader(void *context)
 				race->lost += i == 0;
 				continue;
 			}
-			sprintf(uri, "sip:%u@h", bindings->v[0].cseq);
-			if (!stw_str_equal(bindings->v[0].uri, stw_str_from(uri)) ||
-				(i == 0 && bindings->v[0].cseq < last))
+			sprintf(uri, "sip:%u@h", binding_at(bindings, 0)->cseq);
+			if (!stw_str_equal(binding_at(bindings, 0)->uri, stw_str_from(uri)) ||
+				(i == 0 && binding_at(bindings, 0)->cseq < last))
 				race->torn++;
 			if (i == 0)
-				last = bindings->v[0].cseq;
+				last = binding_at(bindings, 0)->cseq;
 			race->seen++;
 		}
 		stw_rcu_quiescent();

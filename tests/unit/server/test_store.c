@@ -6,6 +6,7 @@
 
 #include <strowger/rcu.h>
 
+#include "bindings.h"
 #include "support.h"
 
 #include <errno.h>
@@ -123,9 +124,11 @@ static struct registration *registration_new(
 {
 	struct registration *registration = calloc(1, sizeof(*registration));
 	struct stw_register *want = &registration->want;
-	struct stw_binding *binding = &want->contacts[0].binding;
+	struct stw_binding *binding;
 
 	stw_arena_init(&want->arena, 4096);
+	want->contacts = stw_arena_zalloc(&want->arena, sizeof(*want->contacts));
+	binding = &want->contacts[0].binding;
 	stw_arena_printf(&want->arena, &want->aor, "sip:u%u@example.com", aor);
 	stw_arena_printf(&want->arena, &want->call_id, "call-%u", contact);
 	stw_arena_printf(
@@ -226,12 +229,12 @@ static void reopen_keeps_all(void **state)
 	assert_null(run(fixture, &registration->job)->cause);
 	assert_int_equal(registration->job.changed, 1);
 	assert_int_equal(registration->job.result->n, 1);
-	assert_true(stw_flow_id_set(find(fixture, 1)->v[0].source.flow));
+	assert_true(stw_flow_id_set(binding_at(find(fixture, 1), 0)->source.flow));
 	fixture_reopen(fixture, start);
 	assert_int_equal(stw_location_count(fixture->location), 1);
-	assert_str(find(fixture, 1)->aor, "sip:u1@example.com");
+	assert_str(stw_bindings_aor(find(fixture, 1)), "sip:u1@example.com");
 	assert_int_equal(find(fixture, 1)->n, 1);
-	binding = &find(fixture, 1)->v[0];
+	binding = binding_at(find(fixture, 1), 0);
 	assert_str(binding->uri, "sip:u1@192.0.2.4:5060;transport=udp");
 	assert_str(binding->params, ";+sip.instance=\"<urn:uuid:1>\"");
 	assert_str(binding->call_id, "call-4");
@@ -266,10 +269,10 @@ static void refresh_updates_the_source(void **state)
 	source->flow.generation = 9;
 	assert_null(run(fixture, &registration->job)->cause);
 	assert_int_equal(find(fixture, 1)->n, 1);
-	assert_int_equal(find(fixture, 1)->v[0].source.remote.port, 6000);
-	assert_int_equal(find(fixture, 1)->v[0].source.flow.generation, 9);
+	assert_int_equal(binding_at(find(fixture, 1), 0)->source.remote.port, 6000);
+	assert_int_equal(binding_at(find(fixture, 1), 0)->source.flow.generation, 9);
 	fixture_reopen(fixture, start);
-	assert_int_equal(find(fixture, 1)->v[0].source.remote.port, 6000);
+	assert_int_equal(binding_at(find(fixture, 1), 0)->source.remote.port, 6000);
 	fixture_close(fixture);
 	registration_free(registration);
 }
@@ -292,7 +295,7 @@ static void remove_and_expire(void **state)
 	assert_int_equal(find(fixture, 1)->n, 2);
 	fixture_reopen(fixture, later);
 	assert_int_equal(find(fixture, 1)->n, 1);
-	assert_str(find(fixture, 1)->v[0].call_id, "call-2");
+	assert_str(binding_at(find(fixture, 1), 0)->call_id, "call-2");
 	assert_null(find(fixture, 2));
 	/* They are gone from the file too. */
 	fixture_reopen(fixture, start);
@@ -429,7 +432,7 @@ static void one_group(void **state)
 	assert_int_equal(find(fixture, 2)->n, 1);
 	fixture_reopen(fixture, start);
 	assert_int_equal(find(fixture, 1)->n, 1);
-	assert_str(find(fixture, 1)->v[0].call_id, "call-2");
+	assert_str(binding_at(find(fixture, 1), 0)->call_id, "call-2");
 	assert_int_equal(find(fixture, 2)->n, 1);
 	fixture_close(fixture);
 }
@@ -468,6 +471,160 @@ static void too_many_wait(void **state)
 	assert_int_equal(stw_store_submit(fixture->store, &jobs[JOBS]), 0);
 	fixture_close(fixture);
 	free(jobs);
+}
+
+static void sql(const char *path, const char *text)
+{
+	sqlite3 *handle;
+
+	assert_int_equal(sqlite3_open(path, &handle), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(handle, text, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(handle);
+}
+
+/* ---- journal and rows ---------------------------------------------------------------------- */
+
+static int64_t number_of(const char *path, const char *text)
+{
+	sqlite3_stmt *statement;
+	sqlite3 *handle;
+	int64_t number;
+
+	assert_int_equal(sqlite3_open(path, &handle), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(handle, text, -1, &statement, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+	number = sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	sqlite3_close(handle);
+	return number;
+}
+
+static int64_t journal_rows(const struct fixture *fixture)
+{
+	return number_of(fixture->path, "SELECT count(*) FROM journal");
+}
+
+static int64_t binding_rows(const struct fixture *fixture)
+{
+	return number_of(fixture->path, "SELECT count(*) FROM bindings");
+}
+
+static void sweep(struct fixture *fixture)
+{
+	struct stw_job job = { .kind = STW_JOB_SWEEP, .now = start };
+
+	assert_null(run(fixture, &job)->cause);
+}
+
+/* A group is an entry of the journal; now and then, and at the end, all become rows. */
+static void journal_becomes_rows(void **state)
+{
+	struct fixture *fixture = *state;
+	unsigned i;
+
+	assert_int_equal(fixture_open(fixture, false, start), 0);
+	for (i = 0; i < 1300; i++)
+		assert_string_equal(run_register(fixture, i, 1, 1, 3600), "good");
+	assert_int_equal(journal_rows(fixture), 1300);
+	assert_int_equal(binding_rows(fixture), 0);
+	sweep(fixture);
+	assert_int_equal(journal_rows(fixture), 0);
+	assert_int_equal(binding_rows(fixture), 1300);
+	assert_string_equal(run_register(fixture, 5, 1, 2, 3600), "good");
+	assert_string_equal(run_register(fixture, 6, 1, 2, 0), "good");
+	assert_string_equal(run_register(fixture, 2000, 1, 1, 3600), "good");
+	assert_string_equal(run_register(fixture, 2000, 1, 2, 0), "good");
+	assert_int_equal(journal_rows(fixture), 4);
+	assert_int_equal(binding_rows(fixture), 1299);
+	fixture_reopen(fixture, start);
+	assert_int_equal(journal_rows(fixture), 0);
+	assert_int_equal(binding_rows(fixture), 1299);
+	assert_int_equal(stw_location_count(fixture->location), 1299);
+	assert_int_equal(binding_at(find(fixture, 5), 0)->cseq, 2);
+	assert_null(find(fixture, 6));
+	assert_null(find(fixture, 2000));
+	fixture_close(fixture);
+}
+
+/* The file as a crash leaves it: rows, and a journal that is newer. */
+static void journal_after_a_crash(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stw_now later = { 0, START_MS + 100 * 1000 };
+	char copy[128], command[160];
+	unsigned i;
+
+	assert_int_equal(fixture_open(fixture, false, start), 0);
+	for (i = 1; i <= 4; i++)
+		assert_string_equal(run_register(fixture, i, 1, 1, 3600), "good");
+	sweep(fixture);
+	assert_string_equal(run_register(fixture, 1, 1, 2, 3600), "good");
+	assert_string_equal(run_register(fixture, 1, 2, 1, 3600), "good");
+	assert_string_equal(run_register(fixture, 2, 1, 2, 0), "good");
+	assert_string_equal(run_register(fixture, 3, 1, 2, 90), "good");
+	snprintf(copy, sizeof(copy), "%s/s.db.lock", fixture->folder);
+	snprintf(command, sizeof(command), "VACUUM INTO '%s'", copy);
+	sql(fixture->path, command);
+	fixture_close(fixture);
+	assert_int_equal(rename(copy, fixture->path), 0);
+	assert_int_equal(journal_rows(fixture), 4);
+	assert_int_equal(fixture_open(fixture, false, later), 0);
+	assert_int_equal(stw_location_count(fixture->location), 2);
+	assert_int_equal(find(fixture, 1)->n, 2);
+	assert_int_equal(binding_at(find(fixture, 1), 0)->cseq, 2);
+	assert_non_null(find(fixture, 4));
+	/* What the journal shortened does not come back by its older row. */
+	fixture_reopen(fixture, later);
+	assert_int_equal(stw_location_count(fixture->location), 2);
+	assert_int_equal(journal_rows(fixture), 0);
+	fixture_close(fixture);
+}
+
+static const char form1[] =
+	"DROP TABLE bindings; DROP TABLE journal; CREATE TABLE bindings("
+	" aor TEXT NOT NULL, uri TEXT NOT NULL, params TEXT NOT NULL, q INTEGER NOT NULL,"
+	" expires_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL,"
+	" call_id TEXT NOT NULL, cseq INTEGER NOT NULL,"
+	" path TEXT NOT NULL, user_agent TEXT NOT NULL, instance TEXT NOT NULL,"
+	" transport TEXT NOT NULL, remote_ip TEXT NOT NULL, remote_port INTEGER NOT NULL,"
+	" remote_scope INTEGER NOT NULL, local_ip TEXT NOT NULL, local_port INTEGER NOT NULL,"
+	" listener INTEGER NOT NULL, PRIMARY KEY(aor, uri)) WITHOUT ROWID;"
+	"INSERT INTO bindings VALUES"
+	"('sip:u1@example.com','sip:a@h','',700,1700000500000,1,'c',3,'','Bell','',"
+	"'UDP','192.0.2.7',5099,0,'::1',5060,2),"
+	"('sip:u1@example.com','sip:b@h',';x',1000,1700000500000,2,'d',4,'<sip:p;lr>','',"
+	"'','TCP','2001:db8::7',5098,0,'',0,1),"
+	"('sip:u2@example.com','sip:c@h','',1000,1700000500000,2,'d',4,'','','','',"
+	"'',0,0,'',0,1);"
+	"PRAGMA user_version = 1";
+
+static void first_form(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stw_user_row row = user_row("u1", 1);
+	struct stw_job set = { .kind = STW_JOB_USER_SET, .users = &row, .user_count = 1 };
+	const struct stw_binding *binding;
+
+	assert_int_equal(fixture_open(fixture, false, start), 0);
+	assert_null(run(fixture, &set)->cause);
+	fixture_close(fixture);
+	sql(fixture->path, form1);
+	assert_int_equal(fixture_open(fixture, false, start), 0);
+	assert_int_equal(stw_directory_count(fixture->directory), 1);
+	assert_int_equal(stw_location_count(fixture->location), 2);
+	assert_int_equal(find(fixture, 1)->n, 2);
+	binding = binding_at(find(fixture, 1), 0);
+	assert_str(binding->uri, "sip:a@h");
+	assert_int_equal(binding->q, 700);
+	assert_int_equal(binding->expires_ms, START_MS + 500000);
+	assert_int_equal(binding->source.transport, STW_TRANSPORT_UDP);
+	assert_int_equal(binding->source.remote.port, 5099);
+	assert_int_equal(binding->source.local.family, 6);
+	assert_str(binding_at(find(fixture, 1), 1)->path, "<sip:p;lr>");
+	fixture_reopen(fixture, start);
+	assert_int_equal(find(fixture, 1)->n, 2);
+	assert_int_equal(number_of(fixture->path, "PRAGMA user_version"), 2);
+	fixture_close(fixture);
 }
 
 /* ---- what goes wrong
@@ -546,15 +703,6 @@ static void write_file(const char *path, const char *bytes, size_t len)
 	close(fd);
 }
 
-static void sql(const char *path, const char *text)
-{
-	sqlite3 *handle;
-
-	assert_int_equal(sqlite3_open(path, &handle), SQLITE_OK);
-	assert_int_equal(sqlite3_exec(handle, text, NULL, NULL, NULL), SQLITE_OK);
-	sqlite3_close(handle);
-}
-
 static void refuses_to_open(struct fixture *fixture, int err, const char *words)
 {
 	assert_int_equal(fixture_open(fixture, false, start), err);
@@ -587,11 +735,13 @@ static void bad_files(void **state)
 	/* A store of ours, made newer. */
 	assert_int_equal(fixture_open(fixture, false, start), 0);
 	fixture_close(fixture);
-	sql(fixture->path, "PRAGMA user_version = 2");
+	sql(fixture->path, "PRAGMA user_version = 3");
 	refuses_to_open(fixture, -EPROTONOSUPPORT, "newer");
 	sql(fixture->path,
-		"PRAGMA user_version = 1; INSERT INTO users VALUES('sip:x@y','x','y',x'00',x'00')");
+		"PRAGMA user_version = 2; INSERT INTO users VALUES('sip:x@y','x','y',x'00',x'00')");
 	refuses_to_open(fixture, -EBADMSG, "damaged row for the user x@y");
+	sql(fixture->path, "DELETE FROM users; INSERT INTO journal VALUES(1, x'0100')");
+	refuses_to_open(fixture, -EBADMSG, "damaged row of bindings");
 	sql(fixture->path, "DELETE FROM users; DROP TABLE bindings");
 	refuses_to_open(fixture, -EIO, "no such table");
 }
@@ -658,7 +808,7 @@ static void disk_full(void **state)
 		assert_int_equal(job->changed, 0);
 	}
 	assert_int_equal(stw_location_count(fixture->location), 1);
-	assert_int_equal(find(fixture, 1)->v[0].cseq, 1);
+	assert_int_equal(binding_at(find(fixture, 1), 0)->cseq, 1);
 	assert_string_equal(run_register(fixture, 1, 1, 2, 0), "store-commit-failed");
 	limit_files(RLIM_INFINITY);
 	for (i = 0; i < 40; i++)
@@ -669,7 +819,7 @@ static void disk_full(void **state)
 	assert_int_equal(stw_location_count(fixture->location), 40);
 	fixture_reopen(fixture, start);
 	assert_int_equal(stw_location_count(fixture->location), 40);
-	assert_int_equal(find(fixture, 1)->v[0].cseq, 2);
+	assert_int_equal(binding_at(find(fixture, 1), 0)->cseq, 2);
 	fixture_close(fixture);
 	for (i = 0; i < 40; i++)
 		registration_free(registrations[i]);
@@ -734,11 +884,11 @@ static void *race_reader(void *context)
 		const struct stw_bindings *bindings = find(race->fixture, 0);
 
 		if (bindings) {
-			if (bindings->n != 1 || bindings->v[0].cseq < last ||
-				!stw_str_equal(bindings->v[0].uri,
+			if (bindings->n != 1 || binding_at(bindings, 0)->cseq < last ||
+				!stw_str_equal(binding_at(bindings, 0)->uri,
 					STW_STR("sip:u0@192.0.2.1:5060;transport=udp")))
 				race->wrong++;
-			last = bindings->v[0].cseq;
+			last = binding_at(bindings, 0)->cseq;
 			race->seen++;
 		}
 		stw_rcu_quiescent();
@@ -776,7 +926,7 @@ static void thread_mode(void **state)
 		}
 	}
 	assert_true(fixture->wakes > 0 && fixture->wakes <= 3000);
-	assert_int_equal(find(fixture, 49)->v[0].cseq, 3000);
+	assert_int_equal(binding_at(find(fixture, 49), 0)->cseq, 3000);
 	while (!atomic_load(&race.seen))
 		;
 	atomic_store(&race.stop, true);
@@ -894,7 +1044,7 @@ static void killed_at_any_moment(void **state)
 			if (!acked[i])
 				continue;
 			assert_non_null(find(fixture, i));
-			assert_true(find(fixture, i)->v[0].cseq >= acked[i]);
+			assert_true(binding_at(find(fixture, i), 0)->cseq >= acked[i]);
 			total++;
 		}
 		fixture_close(fixture);
@@ -944,7 +1094,7 @@ static void many(void **state)
 	opened = seconds() - begin;
 	assert_int_equal(stw_location_count(fixture->location), MANY);
 	for (i = 0; i < MANY; i++)
-		assert_int_equal(find(fixture, i)->v[0].cseq, 1);
+		assert_int_equal(binding_at(find(fixture, i), 0)->cseq, 1);
 	stw_location_walk(fixture->location, add_bytes, &bytes);
 	print_message("%u bindings: %.0f/s stored, opened in %.0f ms, %zu bytes each in memory, "
 		      "%ld in the file\n",
@@ -967,6 +1117,9 @@ int main(void)
 		TEST(one_group),
 		TEST(in_memory),
 		TEST(too_many_wait),
+		TEST(journal_becomes_rows),
+		TEST(journal_after_a_crash),
+		TEST(first_form),
 		TEST(no_memory),
 		TEST(open_without_memory),
 		TEST(bad_files),
