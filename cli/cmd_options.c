@@ -7,13 +7,14 @@
 #include <string.h>
 
 #include <strowger/io.h>
+#include <strowger/locate.h>
 #include <strowger/transaction.h>
 
 #include "server/decision/decision.h"
 
 #define DEFAULT_TIMEOUT_S (STW_TIMER_B_MS / 1000)
 #define TIMEOUT_MAX_S     3600
-#define QUERY             1
+#define QUESTIONS_MAX     16
 #define INPUT_MAX         65536
 
 enum outcome { WAITING, ANSWERED, FAILED };
@@ -24,6 +25,8 @@ struct probe {
 	char uri_text[512];
 	const char *from;
 	struct stw_target target;
+	struct stw_arena arena; /* of the look-up */
+	struct stw_locate *locate;
 	struct stw_hop hop;
 	struct stw_listeners listeners; /* the one */
 	struct stw_io *io;
@@ -138,16 +141,15 @@ static void request_send(struct probe *probe)
 }
 
 /* The address is known: bind where the system would send from, then send or connect. */
-static void probe_begin(struct probe *probe, const struct stw_addr *addr)
+static void probe_begin(struct probe *probe, const struct stw_place *place)
 {
 	struct stw_listener *listener = &probe->listeners.v[0];
 	char words[STW_ADDR_TEXT_MAX + 8];
 	int err;
 
-	probe->hop.transport = probe->target.transport;
-	probe->hop.remote = *addr;
-	probe->hop.remote.port = probe->target.port;
-	listener->transport = probe->target.transport;
+	probe->hop.transport = place->transport;
+	probe->hop.remote = place->addr;
+	listener->transport = place->transport;
 	if (!listener->bind.family &&
 		(err = stw_io_source_addr(&probe->hop.remote, &listener->bind)) < 0) {
 		probe_fail(probe, "there is no way to %s: %s", hop_words(&probe->hop, words),
@@ -254,17 +256,70 @@ static void transport_failed(struct probe *probe, int error)
 			error ? strerror(error) : "the connection was closed without an answer");
 }
 
+/* The first place of the list to which there is a way is the one that is probed. */
+static void place_choose(struct probe *probe)
+{
+	struct stw_addr source;
+	unsigned count, i = 0;
+	const struct stw_place *places = stw_locate_places(probe->locate, &count);
+
+	while (i + 1 < count && stw_io_source_addr(&places[i].addr, &source) < 0)
+		i++;
+	probe_begin(probe, &places[i]);
+}
+
+static void name_step(struct probe *probe)
+{
+	enum stw_dns_type type;
+	struct stw_str name;
+	unsigned question;
+
+	while (stw_locate_ask(probe->locate, &question, &name, &type)) {
+		if (stw_io_ops()->resolve(probe->io, name, type, question) < 0)
+			probe_fail(probe, "the name server cannot be asked");
+	}
+	switch (stw_locate_state(probe->locate)) {
+	case STW_LOCATE_ASKING:
+		break;
+	case STW_LOCATE_READY:
+		place_choose(probe);
+		break;
+	case STW_LOCATE_FAILED:
+		probe_fail(probe, "%.*s: %s", STW_STR_ARG(probe->target.host),
+			stw_locate_cause(probe->locate)->meaning);
+		break;
+	}
+}
+
 static void name_resolved(struct probe *probe, const struct stw_io_event *event)
 {
-	struct stw_str host = probe->target.host;
+	if (stw_locate_state(probe->locate) != STW_LOCATE_ASKING)
+		return;
+	stw_locate_answer(probe->locate, (unsigned)event->query, event->answer);
+	name_step(probe);
+}
 
-	if (event->error == 0 && event->addr_count > 0)
-		probe_begin(probe, &event->addrs[0]);
-	else if (event->error == -ENOENT || event->error == 0)
-		probe_fail(probe, "the name %.*s is not known", STW_STR_ARG(host));
-	else
-		probe_fail(probe, "the name %.*s cannot be looked up: %s", STW_STR_ARG(host),
-			strerror(-event->error));
+/* What could be sent from: any address of this machine. Who asks by hand may mean loopback. */
+static int name_begin(struct probe *probe)
+{
+	static struct stw_listeners any = { .n = 6,
+		.v = { { .transport = STW_TRANSPORT_UDP,
+			       .bind = { .family = 4, .ip = { 127, 0, 0, 1 } } },
+			{ .transport = STW_TRANSPORT_TCP,
+				.bind = { .family = 4, .ip = { 127, 0, 0, 1 } } },
+			{ .transport = STW_TRANSPORT_UDP, .bind.family = 4 },
+			{ .transport = STW_TRANSPORT_UDP, .bind.family = 6 },
+			{ .transport = STW_TRANSPORT_TCP, .bind.family = 4 },
+			{ .transport = STW_TRANSPORT_TCP, .bind.family = 6 } } };
+	struct stw_locate_options options = {
+		.listeners = &any, .max_places = 8, .max_srv = 8, .max_questions = QUESTIONS_MAX
+	};
+	int err = stw_locate_new(
+		&options, &probe->target, &probe->random, &probe->arena, &probe->locate);
+
+	if (err == 0)
+		name_step(probe);
+	return err;
 }
 
 static void probe_event(struct probe *probe, const struct stw_io_event *event)
@@ -343,13 +398,13 @@ static void probe_run(struct probe *probe)
 	stw_framing_init(&probe->framing);
 	if (err == 0)
 		err = stw_tx_layer_new(&probe->wheel, key, &probe->layer);
-	if (err == 0 && probe->target.need_resolve)
-		err = stw_io_ops()->resolve(probe->io, probe->target.host, QUERY);
+	stw_arena_init(&probe->arena, 65536);
+	if (err == 0)
+		err = name_begin(probe);
 	if (err < 0)
 		probe_fail(probe, "%s", strerror(-err));
-	else if (!probe->target.need_resolve)
-		probe_begin(probe, &probe->target.addr);
 	probe_loop(probe);
+	stw_arena_done(&probe->arena);
 	stw_io_free(probe->io);
 	stw_tx_layer_free(probe->layer);
 }
@@ -372,6 +427,7 @@ static int target_read(struct probe *probe, const char *text, const char *transp
 	err = stw_target_from_uri(&probe->uri, &probe->target);
 	if (err == 0 && transport) {
 		probe->target.transport = stw_transport_from(stw_str_from(transport));
+		probe->target.transport_given = true;
 	}
 	if (err < 0 || (probe->target.transport != STW_TRANSPORT_UDP &&
 			       probe->target.transport != STW_TRANSPORT_TCP))

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <strowger/dns.h>
 #include <strowger/rcu.h>
 
 #include "server/core.h"
@@ -109,7 +110,7 @@ static void ops_close(void *io, struct stw_flow_id id)
 		world.open[id.slot] = false;
 }
 
-static int ops_resolve(void *io, struct stw_str name, uint64_t query)
+static int ops_resolve(void *io, struct stw_str name, unsigned type, uint64_t query)
 {
 	if (world.query_count == QUERIES)
 		return -ENOBUFS;
@@ -200,17 +201,30 @@ static void step_open(uint8_t from)
 	batch(&event);
 }
 
+/* Two records that lead on to others, or to phones; or none. */
 static void step_resolve(uint8_t argument)
 {
-	struct stw_addr addrs[2] = { address(argument), address((uint8_t)(argument + 1)) };
-	struct stw_io_event event = { .kind = STW_IO_RESOLVED, .addrs = addrs };
+	struct stw_dns_record records[2] = { { .addr = address(argument),
+						     .port = 5060,
+						     .weight = argument,
+						     .service = STW_STR("SIP+D2U"),
+						     .terminal_srv = true,
+						     .target = STW_STR("x.example.net") },
+		{ .addr = address((uint8_t)(argument + 1)),
+			.priority = argument & 1,
+			.port = 5070,
+			.service = STW_STR("SIP+D2T"),
+			.terminal_srv = argument & 2,
+			.target = STW_STR("y.example.net") } };
+	struct stw_dns_answer answer = { .ttl_s = argument / 4, .records = records };
+	struct stw_io_event event = { .kind = STW_IO_RESOLVED, .answer = &answer };
 
 	if (!world.query_count)
 		return;
 	event.query = world.queries[--world.query_count];
-	addrs[0].port = addrs[1].port = 0;
-	event.addr_count = argument % 3;
-	event.error = event.addr_count ? 0 : -ENOENT;
+	records[0].addr.port = records[1].addr.port = 0;
+	answer.n = argument % 3;
+	answer.error = answer.n ? 0 : -ENOENT;
 	batch(&event);
 }
 

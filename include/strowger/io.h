@@ -8,7 +8,7 @@
 #ifndef STROWGER_IO_H
 #define STROWGER_IO_H
 
-#include <strowger/transport.h>
+#include <strowger/dns.h>
 
 struct stw_io;
 

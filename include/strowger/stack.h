@@ -12,6 +12,7 @@
 #define STROWGER_STACK_H
 
 #include <strowger/auth.h>
+#include <strowger/dns.h>
 #include <strowger/proxy.h>
 #include <strowger/registrar.h>
 #include <strowger/transaction.h>
@@ -92,6 +93,16 @@ struct stw_core_ops {
 	void (*note)(void *core, const struct stw_note *note);
 };
 
+/** How names are looked up, RFC 3263. */
+struct stw_stack_dns {
+	unsigned max_places, max_srv, max_questions; /* of one request, see locate.h */
+	uint32_t time_ms;                            /* for all questions of one request */
+	uint32_t failed_ms; /* an address that failed comes last for so long */
+	struct stw_dns_limits cache;
+};
+/** 8 addresses, 8 SRV records, 16 questions, 8 s, 60 s, 10,000 names, 4 MiB. */
+extern const struct stw_stack_dns stw_stack_dns_default;
+
 /** Copied; what it points to must outlive the stack. */
 struct stw_stack_options {
 	const struct stw_io_ops *io;
@@ -106,6 +117,7 @@ struct stw_stack_options {
 	struct stw_flow_limits flows;
 	uint32_t max_transactions;
 	bool udp_oversize_tcp;
+	struct stw_stack_dns dns;       /* max_places 0: the default */
 	struct stw_proxy_options proxy; /* listeners and key are filled by the stack */
 };
 

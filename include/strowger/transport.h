@@ -138,15 +138,18 @@ int stw_via_stamp_edit(
 int stw_response_target(
 	const struct stw_via *via, const struct stw_hop *source, struct stw_hop *ret);
 
-/* ---- where a request goes: RFC 3263, numeric hosts and A/AAAA here ----------------------- */
+/* ---- where a request goes: RFC 3263; names are resolved by locate.h ---------------------- */
 
 /** A next hop as its URI gives it, before names are resolved. */
 struct stw_target {
 	enum stw_transport transport;
 	struct stw_str host; /* borrowed from the URI; maddr when given */
 	enum stw_host_kind host_kind;
-	uint16_t port;
-	bool need_resolve;    /* host is a name */
+	uint16_t port;        /* the transport's default when none is given */
+	uint16_t port_given;  /* 0: the URI has none */
+	bool transport_given; /* by a transport parameter */
+	bool sips;
+	bool need_resolve;    /* host is a name: see locate.h */
 	struct stw_addr addr; /* when numeric */
 };
 
@@ -165,10 +168,11 @@ enum stw_io_event_kind {
 	STW_IO_BYTES,       /* hop (flow set), data, len */
 	STW_IO_CLOSED,      /* hop; error: 0 orderly, else errno of connect, read or write */
 	STW_IO_SEND_FAILED, /* hop without flow; error: a datagram was refused (ICMP) */
-	STW_IO_RESOLVED, /* query, addrs, addr_count; error: 0, -ENOENT (no such name), -ETIMEDOUT,
-			    -EIO */
-	STW_IO_WOKEN,    /* another thread called stw_io_wake */
+	STW_IO_RESOLVED,    /* query, answer */
+	STW_IO_WOKEN,       /* another thread called stw_io_wake */
 };
+
+struct stw_dns_answer;
 
 /** Something that came from the network; members as its kind says. */
 struct stw_io_event {
@@ -179,8 +183,7 @@ struct stw_io_event {
 	const char *data; /* valid until the next poll */
 	size_t len;
 	uint64_t query;
-	const struct stw_addr *addrs; /* port not set */
-	unsigned addr_count;
+	const struct stw_dns_answer *answer; /* dns.h */
 };
 
 /** What the layers may ask of the world. Performed by lib/io, or by a simulation. */
@@ -194,8 +197,10 @@ struct stw_io_ops {
 	int (*open)(void *io, const struct stw_hop *hop, struct stw_flow_id *ret);
 	/** After what was sent has gone out. No event follows. */
 	void (*close)(void *io, struct stw_flow_id flow);
-	/** A and AAAA; answers with RESOLVED. @return 0, -ENOBUFS */
-	int (*resolve)(void *io, struct stw_str name, uint64_t query);
+	/** Ask the DNS; answers with RESOLVED, once, in bounded time. `type` is an enum
+	 * stw_dns_type.
+	 * @return 0, -ENOBUFS */
+	int (*resolve)(void *io, struct stw_str name, unsigned type, uint64_t query);
 };
 
 /* ---- flows: connections as the layers see them -------------------------------------------------

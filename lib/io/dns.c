@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names to addresses: A and AAAA by c-ares, in the loop. Each query is answered once, in time. */
+/*
+ * Questions to name servers, by c-ares. A channel of c-ares keeps one socket for all that it is
+ * asking and closes it when it is idle; so each question in flight has a channel of its own, and
+ * with it a port that the kernel has drawn for it alone (RFC 5452 §9.2). c-ares draws the ids,
+ * repeats, goes to the next server, and to TCP when an answer is truncated; what came back is read
+ * by stw_dns_parse(). Each question is answered once, in time.
+ */
 #include "internal.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
-#define DNS_TRIES      3
-#define DNS_PARTS      7 /* of the time: each try waits twice as long as the last, 1 + 2 + 4 */
-#define DNS_READ_BYTES (1 << 20)
-#define DNS_NAME_BYTES 256 /* RFC 1035 §2.3.4, with NUL */
+#define DNS_TRIES     3
+#define DNS_PARTS     7    /* of the time: each try waits twice as long as the last, 1 + 2 + 4 */
+#define DNS_UDP_BYTES 1232 /* offered by EDNS: no fragments; what is longer comes by TCP */
+#define HOSTS_TTL_S   5    /* the hosts file may change */
 
-/* ---- queries ------------------------------------------------------------------- */
+/* ---- questions ----------------------------------------------------------------------- */
 
 static void query_move(struct query *query, struct query_list *list)
 {
@@ -24,80 +31,224 @@ static void query_move(struct query *query, struct query_list *list)
 		TAILQ_INSERT_TAIL(list, query, link);
 }
 
-/* While c-ares still holds the pointer it is only forgotten. */
 static void query_forget(struct query *query)
 {
 	query_move(query, NULL);
-	if (query->asked)
-		return;
 	query->io->query_count--;
 	free(query);
 }
 
-static void query_finish(struct query *query, int error)
+static void query_finish(struct query *query)
 {
-	query->error = query->addr_count ? 0 : error;
+	if (query->channel)
+		query->channel->query = NULL; /* c-ares may still be at it */
+	query->channel = NULL;
 	query_move(query, &query->io->done);
 }
 
-static int query_error(int status)
+static void query_fail(struct query *query, int error)
 {
-	switch (status) {
-	case ARES_ENOTFOUND:
-	case ARES_ENODATA:
-	case ARES_EBADNAME:
-	case ARES_SUCCESS: /* and no address */
-		return -ENOENT;
-	case ARES_ETIMEOUT:
-		return -ETIMEDOUT;
-	default:
-		return -EIO;
+	query->answer = (struct stw_dns_answer){ .error = error };
+	query_finish(query);
+}
+
+/* ---- channels ------------------------------------------------------------------------- */
+
+static void channel_move(struct dns_channel *channel, struct channel_list *list)
+{
+	TAILQ_REMOVE(channel->list, channel, link);
+	channel->list = list;
+	TAILQ_INSERT_TAIL(list, channel, link);
+}
+
+static void channel_watch(void *user, ares_socket_t fd, int readable, int writable)
+{
+	uint32_t events = (readable ? (uint32_t)EPOLLIN : 0) | (writable ? (uint32_t)EPOLLOUT : 0);
+	struct dns_channel *channel = user;
+
+	watch_set(channel->io, fd, events, watch_key(WATCH_DNS, channel->index, (uint32_t)fd));
+}
+
+static int channel_open(struct stw_io *io, struct dns_channel *channel)
+{
+	struct ares_options options = {
+		.flags = ARES_FLAG_EDNS,
+		.ednspsz = DNS_UDP_BYTES,
+		.timeout = (int)(io->options.dns_timeout_ms / DNS_PARTS + 1),
+		.tries = DNS_TRIES,
+		.sock_state_cb = channel_watch,
+		.sock_state_cb_data = channel,
+		.ndomains = 0, /* a host in a URI is a full name: nothing is appended */
+	};
+	int status;
+
+	channel->io = io;
+	status = ares_init_options(&channel->ares, &options,
+		ARES_OPT_FLAGS | ARES_OPT_EDNSPSZ | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
+			ARES_OPT_SOCK_STATE_CB | ARES_OPT_DOMAINS);
+	if (status != ARES_SUCCESS) {
+		channel->ares = NULL;
+		return status == ARES_ENOMEM ? -ENOMEM : -EIO;
+	}
+	if (!io->dns.servers)
+		return 0;
+	status = ares_set_servers_ports_csv(channel->ares, io->dns.servers);
+	if (status == ARES_SUCCESS)
+		return 0;
+	return status == ARES_ENOMEM ? -ENOMEM : -EINVAL;
+}
+
+static void channel_close(struct dns_channel *channel)
+{
+	TAILQ_REMOVE(channel->list, channel, link);
+	if (channel->ares)
+		ares_destroy(channel->ares);
+	if (channel->io->dns.channels[channel->index] == channel)
+		channel->io->dns.channels[channel->index] = NULL;
+	free(channel);
+}
+
+/* @return an idle channel; NULL: as many as there may be are at work, or no memory */
+static struct dns_channel *channel_get(struct stw_io *io, int *ret_error)
+{
+	struct dns_channel *channel = TAILQ_FIRST(&io->dns.idle);
+	uint32_t index = 0;
+
+	if (channel)
+		return channel;
+	while (index < CHANNELS_MAX && io->dns.channels[index])
+		index++;
+	*ret_error = -ENOBUFS;
+	if (index == CHANNELS_MAX)
+		return NULL;
+	*ret_error = -ENOMEM;
+	channel = calloc(1, sizeof(*channel));
+	if (!channel)
+		return NULL;
+	channel->index = index;
+	channel->due_ms = UINT64_MAX;
+	channel->io = io;
+	channel->list = &io->dns.idle;
+	TAILQ_INSERT_TAIL(&io->dns.idle, channel, link);
+	*ret_error = channel_open(io, channel);
+	if (*ret_error < 0) {
+		channel_close(channel);
+		return NULL;
+	}
+	io->dns.channels[index] = channel;
+	return channel;
+}
+
+static void channel_schedule(struct dns_channel *channel, uint64_t now_ms)
+{
+	struct timeval left;
+
+	channel->due_ms = UINT64_MAX;
+	if (!ares_timeout(channel->ares, NULL, &left))
+		return;
+	channel->due_ms = now_ms + (uint64_t)left.tv_sec * 1000 + (uint64_t)left.tv_usec / 1000 + 1;
+	if (channel->due_ms < channel->io->dns.due_ms)
+		channel->io->dns.due_ms = channel->due_ms;
+}
+
+/* ---- asking -------------------------------------------------------------------------------- */
+
+/* c-ares has come to an end with it. The socket is closed when this has returned, so the channel is
+ * used again only later. */
+static void channel_answered(void *user, int status, int timeouts, unsigned char *message, int len)
+{
+	struct dns_channel *channel = user;
+	struct query *query = channel->query;
+
+	channel->ended = true;
+	if (!query)
+		return;
+	if (status == ARES_ETIMEOUT)
+		query->answer = (struct stw_dns_answer){ .error = -ETIMEDOUT };
+	else if (!message || len < 0)
+		query->answer = (struct stw_dns_answer){ .error = -EIO };
+	else
+		stw_dns_parse(message, (size_t)len, stw_str_from(query->name),
+			(enum stw_dns_type)query->type, &query->buffer, &query->answer);
+	query_finish(query);
+}
+
+static void query_ask(struct stw_io *io, struct query *query, struct dns_channel *channel)
+{
+	channel_move(channel, &io->dns.busy);
+	channel->ended = false;
+	channel->query = query;
+	query->channel = channel;
+	query_move(query, &io->waiting);
+	ares_query(channel->ares, query->name, 1, query->type, channel_answered, channel);
+	channel_schedule(channel, clock_mono_ms());
+	/* It may have failed at once. */
+	if (channel->ended)
+		io->dns.due_ms = 0;
+}
+
+/* Those that found no channel get theirs as soon as one is free. */
+static void queue_serve(struct stw_io *io)
+{
+	struct dns_channel *channel;
+	struct query *query;
+	int error = 0;
+
+	while ((query = TAILQ_FIRST(&io->queued))) {
+		channel = channel_get(io, &error);
+		if (channel)
+			query_ask(io, query, channel);
+		else if (error == -ENOBUFS || !TAILQ_EMPTY(&io->dns.busy))
+			return;
+		else
+			query_fail(query, -EIO);
 	}
 }
 
-static void query_take_addrs(struct query *query, const struct ares_addrinfo *info)
+/* ---- the hosts file: names of this machine and its neighbours ---------------------------------
+ */
+
+static bool hosts_look(struct query *query, int family)
 {
-	const struct ares_addrinfo_node *node = info ? info->nodes : NULL;
+	struct dns_channel *channel = query->io->dns.reader;
+	struct hostent *host = NULL;
+	unsigned n = 0;
 
-	for (; node && query->addr_count < QUERY_ADDRS_MAX; node = node->ai_next) {
-		struct stw_addr *addr = &query->addrs[query->addr_count];
+	if (ares_gethostbyname_file(channel->ares, query->name, family, &host) != ARES_SUCCESS)
+		return false;
+	for (; host->h_addr_list[n] && n < STW_DNS_RECORDS_MAX; n++) {
+		struct stw_dns_record *record = &query->buffer.records[n];
 
-		addr_from_sockaddr(node->ai_addr, addr);
-		addr->port = 0;
-		if (addr->family)
-			query->addr_count++;
+		*record = (struct stw_dns_record){ 0 };
+		record->addr.family = family == AF_INET ? 4 : 6;
+		memcpy(record->addr.ip, host->h_addr_list[n], family == AF_INET ? 4 : 16);
 	}
+	ares_free_hostent(host);
+	query->answer = (struct stw_dns_answer){
+		.ttl_s = HOSTS_TTL_S, .local = true, .records = query->buffer.records, .n = n
+	};
+	return n > 0;
 }
 
-static void dns_answered(void *user, int status, int timeouts, struct ares_addrinfo *info)
+/* A name that the file has in the other family only has no address in this one. "localhost" is
+ * never asked of the network (RFC 6761 §6.3). */
+static bool hosts_know(struct query *query)
 {
-	struct query *query = user;
+	int family = query->type == STW_DNS_A ? AF_INET : AF_INET6;
+	bool known;
 
-	query->asked = false;
-	if (query->list == &query->io->waiting) {
-		if (status == ARES_SUCCESS)
-			query_take_addrs(query, info);
-		query_finish(query, query_error(status));
-	} else if (!query->list) {
-		query_forget(query);
-	}
-	if (info)
-		ares_freeaddrinfo(info);
+	if (query->type != STW_DNS_A && query->type != STW_DNS_AAAA)
+		return false;
+	if (hosts_look(query, family))
+		return true;
+	known = hosts_look(query, family == AF_INET ? AF_INET6 : AF_INET);
+	if (known)
+		query->answer = (struct stw_dns_answer){ .error = -ENOENT, .ttl_s = HOSTS_TTL_S };
+	return known;
 }
 
-/* ---- asking ----------------------------------------------------------------------- */
-
-static void dns_ask(struct stw_io *io, struct query *query, const char *name)
+int dns_resolve(struct stw_io *io, struct stw_str name, unsigned type, uint64_t id)
 {
-	struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC };
-
-	query->asked = true;
-	ares_getaddrinfo(io->dns, name, NULL, &hints, dns_answered, query);
-}
-
-int dns_resolve(struct stw_io *io, struct stw_str name, uint64_t id)
-{
-	char text[DNS_NAME_BYTES];
 	struct query *query;
 
 	if (io->query_count == QUERIES_MAX)
@@ -108,59 +259,95 @@ int dns_resolve(struct stw_io *io, struct stw_str name, uint64_t id)
 	io->query_count++;
 	query->io = io;
 	query->id = id;
+	query->type = (uint16_t)type;
 	query->due_ms = clock_mono_ms() + io->options.dns_timeout_ms;
-	query_move(query, &io->waiting);
-
-	if (stw_addr_from_host(name, 0, &query->addrs[0]) == 0) {
-		query->addr_count = 1;
-		query_finish(query, 0);
-	} else if (!name.len || name.len >= sizeof(text) || memchr(name.ptr, '\0', name.len)) {
-		query_finish(query, -ENOENT);
-	} else {
-		memcpy(text, name.ptr, name.len);
-		text[name.len] = '\0';
-		dns_ask(io, query, text);
+	if (!stw_dns_name_valid(name) || name.len >= sizeof(query->name)) {
+		query_fail(query, -ENOENT);
+		return 0;
 	}
+	memcpy(query->name, name.ptr, name.len);
+	if (hosts_know(query)) {
+		query_finish(query);
+		return 0;
+	}
+	query_move(query, &io->queued);
+	queue_serve(io);
 	return 0;
 }
 
-/* ---- in the loop -------------------------------------------------------------------- */
+/* ---- in the loop --------------------------------------------------------------------------------
+ */
 
-static void dns_watch(void *user, ares_socket_t fd, int readable, int writable)
-{
-	uint32_t events = (readable ? (uint32_t)EPOLLIN : 0) | (writable ? (uint32_t)EPOLLOUT : 0);
-
-	watch_set(user, fd, events, watch_key(WATCH_DNS, 0, (uint32_t)fd));
-}
-
-void dns_ready(struct stw_io *io, int fd, uint32_t ready)
+void dns_ready(struct stw_io *io, uint32_t index, int fd, uint32_t ready)
 {
 	bool readable = ready & (EPOLLIN | EPOLLERR | EPOLLHUP), writable = ready & EPOLLOUT;
+	struct dns_channel *channel = index < CHANNELS_MAX ? io->dns.channels[index] : NULL;
 
-	ares_process_fd(io->dns, readable ? fd : ARES_SOCKET_BAD, writable ? fd : ARES_SOCKET_BAD);
+	if (!channel)
+		return;
+	ares_process_fd(
+		channel->ares, readable ? fd : ARES_SOCKET_BAD, writable ? fd : ARES_SOCKET_BAD);
+	io->dns.due_ms = 0; /* look at all in dns_expire() */
+}
+
+static void channels_expire(struct stw_io *io, uint64_t now_ms)
+{
+	struct dns_channel *channel, *next;
+	unsigned idle = 0;
+
+	for (channel = TAILQ_FIRST(&io->dns.busy); channel; channel = next) {
+		next = TAILQ_NEXT(channel, link);
+		if (!channel->ended && channel->due_ms <= now_ms)
+			ares_process_fd(channel->ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+		if (channel->ended) {
+			channel->due_ms = UINT64_MAX;
+			channel_move(channel, &io->dns.idle);
+		} else {
+			channel_schedule(channel, now_ms);
+		}
+	}
+	for (channel = TAILQ_FIRST(&io->dns.idle); channel; channel = next) {
+		next = TAILQ_NEXT(channel, link);
+		if (++idle > CHANNELS_IDLE && channel != io->dns.reader)
+			channel_close(channel);
+	}
+}
+
+/* In order of their time: all questions have the same. */
+static void queries_expire(struct query_list *list, uint64_t now_ms)
+{
+	struct query *query;
+
+	while ((query = TAILQ_FIRST(list)) && query->due_ms <= now_ms)
+		query_fail(query, -ETIMEDOUT);
 }
 
 void dns_expire(struct stw_io *io, uint64_t now_ms)
 {
-	struct query *query;
-
-	if (!io->query_count)
+	queries_expire(&io->waiting, now_ms);
+	queries_expire(&io->queued, now_ms);
+	if (io->dns.due_ms > now_ms)
 		return;
-	ares_process_fd(io->dns, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-	while ((query = TAILQ_FIRST(&io->waiting)) && query->due_ms <= now_ms)
-		query_finish(query, -ETIMEDOUT);
+	io->dns.due_ms = UINT64_MAX;
+	channels_expire(io, now_ms);
+	queue_serve(io);
 }
 
-uint64_t dns_due_ms(const struct stw_io *io, uint64_t now_ms)
+static uint64_t query_due_ms(const struct query_list *list)
 {
-	const struct query *first = TAILQ_FIRST(&io->waiting);
-	struct timeval left;
-	uint64_t due_ms = first ? first->due_ms : UINT64_MAX, again_ms;
+	const struct query *first = TAILQ_FIRST(list);
 
-	if (!io->query_count || !ares_timeout(io->dns, NULL, &left))
-		return due_ms;
-	again_ms = now_ms + (uint64_t)left.tv_sec * 1000 + (uint64_t)left.tv_usec / 1000 + 1;
-	return again_ms < due_ms ? again_ms : due_ms;
+	return first ? first->due_ms : UINT64_MAX;
+}
+
+uint64_t dns_due_ms(const struct stw_io *io)
+{
+	uint64_t due_ms = io->dns.due_ms, query_ms = query_due_ms(&io->waiting);
+
+	if (query_ms < due_ms)
+		due_ms = query_ms;
+	query_ms = query_due_ms(&io->queued);
+	return query_ms < due_ms ? query_ms : due_ms;
 }
 
 void dns_tell(struct stw_io *io, unsigned events_max)
@@ -171,9 +358,7 @@ void dns_tell(struct stw_io *io, unsigned events_max)
 		struct stw_io_event *event = event_add(io, STW_IO_RESOLVED);
 
 		event->query = query->id;
-		event->error = query->error;
-		event->addrs = query->addrs;
-		event->addr_count = query->addr_count;
+		event->answer = &query->answer;
 		query_move(query, &io->shown);
 	}
 }
@@ -186,7 +371,8 @@ void dns_forget_shown(struct stw_io *io)
 		query_forget(query);
 }
 
-/* ---- life ------------------------------------------------------------------------------ */
+/* ---- life
+ * ------------------------------------------------------------------------------------------ */
 
 static int library_error;
 
@@ -195,61 +381,39 @@ static void library_init(void)
 	library_error = ares_library_init(ARES_LIB_INIT_ALL);
 }
 
-static int dns_use_servers(struct stw_io *io)
-{
-	struct stw_str servers = io->options.dns_servers;
-	char *text;
-	int status;
-
-	if (!servers.len)
-		return 0;
-	text = malloc(servers.len + 1);
-	if (!text)
-		return -ENOMEM;
-	memcpy(text, servers.ptr, servers.len);
-	text[servers.len] = '\0';
-	status = ares_set_servers_ports_csv(io->dns, text);
-	free(text);
-	if (status == ARES_SUCCESS)
-		return 0;
-	return status == ARES_ENOMEM ? -ENOMEM : -EINVAL;
-}
-
 int dns_open(struct stw_io *io)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	struct ares_options options = {
-		/* A burst of questions may overrun the server's socket: what was lost is asked
-		   again soon. */
-		.timeout = (int)(io->options.dns_timeout_ms / DNS_PARTS + 1),
-		.tries = DNS_TRIES,
-		.socket_receive_buffer_size = DNS_READ_BYTES,
-		.sock_state_cb = dns_watch,
-		.sock_state_cb_data = io,
-		.ndomains = 0, /* a host in a URI is a full name: nothing is appended */
-	};
-	int status;
+	struct stw_str servers = io->options.dns_servers;
+	int err = 0;
 
 	pthread_once(&once, library_init);
 	if (library_error)
 		return -ENOMEM;
-	status = ares_init_options(&io->dns, &options,
-		ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_RCVBUF |
-			ARES_OPT_SOCK_STATE_CB | ARES_OPT_DOMAINS);
-	if (status != ARES_SUCCESS) {
-		io->dns = NULL;
-		return status == ARES_ENOMEM ? -ENOMEM : -EIO;
+	io->dns.due_ms = UINT64_MAX;
+	if (servers.len) {
+		io->dns.servers = malloc(servers.len + 1);
+		if (!io->dns.servers)
+			return -ENOMEM;
+		memcpy(io->dns.servers, servers.ptr, servers.len);
+		io->dns.servers[servers.len] = '\0';
 	}
-	return dns_use_servers(io);
+	/* Also finds out whether the servers can be read. */
+	io->dns.reader = channel_get(io, &err);
+	return io->dns.reader ? 0 : err;
 }
 
 void dns_done(struct stw_io *io)
 {
+	struct query_list *const lists[] = { &io->queued, &io->waiting, &io->done, &io->shown };
+	struct dns_channel *channel;
 	struct query *query;
 
-	if (io->dns)
-		ares_destroy(io->dns);
-	while ((query = TAILQ_FIRST(&io->waiting)) || (query = TAILQ_FIRST(&io->done)) ||
-		(query = TAILQ_FIRST(&io->shown)))
-		query_forget(query);
+	while ((channel = TAILQ_FIRST(&io->dns.busy)) || (channel = TAILQ_FIRST(&io->dns.idle)))
+		channel_close(channel);
+	for (unsigned i = 0; i < STW_ARRAY_SIZE(lists); i++) {
+		while ((query = TAILQ_FIRST(lists[i])))
+			query_forget(query);
+	}
+	free(io->dns.servers);
 }

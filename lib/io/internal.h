@@ -22,7 +22,8 @@
 #define FLOW_READ_BYTES   16384     /* read per flow in one poll */
 #define FAILURES_MAX      64        /* SEND_FAILED kept until the next poll */
 #define QUERIES_MAX       1024      /* names being resolved */
-#define QUERY_ADDRS_MAX   16
+#define CHANNELS_MAX      256       /* of them at a time asked of a server; the others wait */
+#define CHANNELS_IDLE     8         /* kept for the next questions */
 #define LINGER_MS                                                                                  \
 	5000 /* a flow we closed may take so long to be flushed and closed by the peer             \
 	      */
@@ -111,15 +112,37 @@ struct flow_slot {
 
 struct query {
 	TAILQ_ENTRY(query) link;
-	struct query_list *list; /* waiting, done or shown; NULL: forgotten, c-ares frees it */
+	struct query_list *list; /* queued, waiting, done or shown */
 	struct stw_io *io;
-	bool asked; /* c-ares will call back */
-	int error;
+	struct dns_channel *channel; /* waiting: the one that asks */
 	uint64_t id, due_ms;
-	struct stw_addr addrs[QUERY_ADDRS_MAX];
-	unsigned addr_count;
+	uint16_t type;
+	char name[STW_DNS_NAME_MAX + 2]; /* with a final dot, and NUL */
+	struct stw_dns_answer answer;    /* borrows from the buffer */
+	struct stw_dns_buffer buffer;
 };
 TAILQ_HEAD(query_list, query);
+
+/* A channel of c-ares that asks one question at a time. */
+struct dns_channel {
+	TAILQ_ENTRY(dns_channel) link;
+	struct channel_list *list; /* busy or idle */
+	struct stw_io *io;
+	uint32_t index;
+	ares_channel ares;
+	struct query *query; /* NULL: it was answered without c-ares, which is still at work */
+	bool ended;          /* c-ares has called back */
+	uint64_t due_ms;     /* when c-ares wants to be called for its timers */
+};
+TAILQ_HEAD(channel_list, dns_channel);
+
+struct dns {
+	char *servers; /* for c-ares; NULL: the system's */
+	struct dns_channel *channels[CHANNELS_MAX];
+	struct dns_channel *reader; /* one of them: reads the hosts file */
+	struct channel_list busy, idle;
+	uint64_t due_ms; /* earliest of the busy ones, or earlier */
+};
 
 /* ---- io --------------------------------------------------------------------------- */
 
@@ -143,8 +166,8 @@ struct stw_io {
 	char *bytes;                             /* READY_MAX times FLOW_READ_BYTES */
 	size_t bytes_used;
 
-	ares_channel dns;
-	struct query_list waiting, done, shown; /* waiting: in order of due_ms */
+	struct dns dns;
+	struct query_list queued, waiting, done, shown; /* the first two in order of due_ms */
 	unsigned query_count;
 
 	struct send_failure failures[FAILURES_MAX];
@@ -158,7 +181,7 @@ enum watch_kind {
 	WATCH_WAKE,
 	WATCH_LISTENER, /* index */
 	WATCH_FLOW,     /* slot and generation */
-	WATCH_DNS,      /* descriptor */
+	WATCH_DNS,      /* channel and descriptor */
 };
 
 uint64_t watch_key(enum watch_kind kind, uint32_t slot, uint32_t value);
@@ -213,12 +236,12 @@ void output_free(struct flow *flow);
 
 /* dns.c */
 int dns_open(struct stw_io *io);
-int dns_resolve(struct stw_io *io, struct stw_str name, uint64_t id);
-void dns_ready(struct stw_io *io, int fd, uint32_t ready);
+int dns_resolve(struct stw_io *io, struct stw_str name, unsigned type, uint64_t id);
+void dns_ready(struct stw_io *io, uint32_t channel, int fd, uint32_t ready);
 void dns_expire(struct stw_io *io, uint64_t now_ms);
 void dns_tell(struct stw_io *io, unsigned events_max);
 void dns_forget_shown(struct stw_io *io);
-uint64_t dns_due_ms(const struct stw_io *io, uint64_t now_ms);
+uint64_t dns_due_ms(const struct stw_io *io);
 void dns_done(struct stw_io *io);
 
 #endif

@@ -62,7 +62,7 @@ static void watch_ready(struct stw_io *io, uint64_t key, uint32_t ready)
 			flow_ready(io, flow, ready);
 		break;
 	case WATCH_DNS:
-		dns_ready(io, (int)value, ready);
+		dns_ready(io, slot, (int)value, ready);
 		break;
 	}
 }
@@ -98,7 +98,7 @@ static int wait_ms(const struct stw_io *io, uint64_t deadline_ms)
 
 	if (io->event_count)
 		return 0;
-	due_ms = earlier(deadline_ms, earlier(flows_due_ms(io), dns_due_ms(io, now_ms)));
+	due_ms = earlier(deadline_ms, earlier(flows_due_ms(io), dns_due_ms(io)));
 	due_ms = earlier(due_ms, io->accept_again_ms);
 	if (due_ms == UINT64_MAX)
 		return -1;
@@ -300,9 +300,9 @@ static void op_close(void *user, struct stw_flow_id id)
 		flow_close(io, flow);
 }
 
-static int op_resolve(void *user, struct stw_str name, uint64_t query)
+static int op_resolve(void *user, struct stw_str name, unsigned type, uint64_t query)
 {
-	return dns_resolve(user, name, query);
+	return dns_resolve(user, name, type, query);
 }
 
 const struct stw_io_ops *stw_io_ops(void)
@@ -378,6 +378,9 @@ int stw_io_new(const struct stw_io_options *options, struct stw_io **ret)
 	TAILQ_INIT(&io->opening);
 	TAILQ_INIT(&io->closing);
 	TAILQ_INIT(&io->dead);
+	TAILQ_INIT(&io->dns.busy);
+	TAILQ_INIT(&io->dns.idle);
+	TAILQ_INIT(&io->queued);
 	TAILQ_INIT(&io->waiting);
 	TAILQ_INIT(&io->done);
 	TAILQ_INIT(&io->shown);

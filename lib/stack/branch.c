@@ -12,9 +12,28 @@ static struct stw_stack *branch_stack(const struct branch *branch)
 	return branch->box->request.stack;
 }
 
+/* How the place was found, or the name that led nowhere. */
+static void note_place(
+	const struct branch *branch, struct stw_refusal *facts, char *buffer, size_t size)
+{
+	struct stw_writer writer;
+
+	if (!branch->locate)
+		return;
+	if (!branch->place_next) {
+		stw_refusal_fact(facts, "name", branch->where.host);
+		return;
+	}
+	stw_writer_init(&writer, buffer, size);
+	stw_place_rule(&branch->places[branch->place_next - 1], &writer);
+	stw_refusal_fact(facts, "found", stw_writer_text(&writer));
+}
+
 static void branch_note(struct branch *branch, enum stw_note_kind kind,
 	const struct stw_cause *cause, struct stw_str method)
 {
+	struct stw_refusal facts = { .cause = cause };
+	char buffer[2 * STW_DNS_NAME_MAX + 64];
 	struct stw_note note = { .kind = kind,
 		.hop = &branch->hop,
 		.msg = branch->box->request.msg,
@@ -25,6 +44,9 @@ static void branch_note(struct branch *branch, enum stw_note_kind kind,
 
 	if (!note.method_name.len)
 		note.method_name = stw_msg_method_name(note.msg);
+	note_place(branch, &facts, buffer, sizeof(buffer));
+	if (facts.fact_count)
+		note.refusal = &facts;
 	stack_note(branch_stack(branch), &note);
 }
 
@@ -47,6 +69,8 @@ static void branch_withdraw(struct branch *branch)
 	stw_timer_stop(&stack->wheel, &branch->timer_c);
 	stw_timer_stop(&stack->wheel, &branch->fallback);
 	stw_timer_stop(&stack->wheel, &branch->cancel_wait);
+	stw_timer_stop(&stack->wheel, &branch->place_timer);
+	branch_locate_end(branch);
 }
 
 /* The memory is the request's; only what was registered elsewhere is undone. */
@@ -65,7 +89,7 @@ static void branch_end(struct branch *branch)
 }
 
 /* The branch cannot go on: the context decides what that means for the call. */
-static void branch_fail(struct branch *branch, const struct stw_cause *cause)
+void branch_fail(struct branch *branch, const struct stw_cause *cause)
 {
 	if (branch->state == BRANCH_ENDED)
 		return;
@@ -213,6 +237,22 @@ static bool branch_goes_large(struct branch *branch)
 	return true;
 }
 
+/* RFC 4320 §4.1: the client waits 64*T1, however many addresses the name has. So each of them has
+ * only its share of that time to say something. */
+static void branch_share_time(struct branch *branch)
+{
+	struct stw_stack *stack = branch_stack(branch);
+	uint64_t end_ms = branch->box->no_answer.due_ms, share_ms;
+
+	if (branch->tx->method == STW_METHOD_INVITE || branch->place_next >= branch->place_count ||
+		!stw_timer_running(&branch->box->no_answer) || end_ms <= stack->now.mono_ms)
+		return;
+	share_ms = (end_ms - stack->now.mono_ms) / (branch->place_count - branch->place_next + 1);
+	if (share_ms < NEXT_PLACE_MIN_MS)
+		share_ms = NEXT_PLACE_MIN_MS;
+	stw_timer_start(&stack->wheel, &branch->place_timer, stack->now.mono_ms + share_ms);
+}
+
 static void branch_open_transaction(struct branch *branch, struct stw_str branch_id)
 {
 	struct stw_stack *stack = branch_stack(branch);
@@ -234,6 +274,7 @@ static void branch_open_transaction(struct branch *branch, struct stw_str branch
 	branch->tx->user = branch;
 	branch->state = BRANCH_SENDING;
 	branch_note(branch, STW_NOTE_REQUEST_OUT, NULL, STW_STR_NONE);
+	branch_share_time(branch);
 	branch_tx_actions(branch, branch->tx, actions, NULL);
 	if (may_hang && branch_may_fall_back(branch))
 		stw_timer_start(
@@ -242,7 +283,7 @@ static void branch_open_transaction(struct branch *branch, struct stw_str branch
 
 /* The hop is known: give it a listener, build, and send. A phone that is reached where it came from
  * is reached from where it knows us: its address translation lets nothing else in. */
-static void branch_send(struct branch *branch)
+void branch_send(struct branch *branch)
 {
 	struct stw_request *request = &branch->box->request;
 	struct stw_hop like = branch->target.has_hop ? branch->hop : request->source;
@@ -273,82 +314,15 @@ static void branch_send(struct branch *branch)
 	branch_transmit(branch, NULL, branch->sent);
 }
 
-static void branch_next_address(struct branch *branch)
+void branch_next_place(struct branch *branch)
 {
-	branch->hop = (struct stw_hop){ .transport = branch->where.transport };
-	branch->hop.remote = branch->addrs[branch->addr_next++];
-	branch->hop.remote.port = branch->where.port;
+	const struct stw_place *place = &branch->places[branch->place_next++];
+
+	branch->hop = (struct stw_hop){ .transport = place->transport, .remote = place->addr };
 	branch_send(branch);
 }
 
-/* ---- where to ----------------------------------------------------------------------------- */
-
-static void branch_resolve(struct branch *branch)
-{
-	struct stw_stack *stack = branch_stack(branch);
-
-	branch->query = ++stack->next_query;
-	branch->state = BRANCH_RESOLVING;
-	if (stack->options.io->resolve(stack->options.io_user, branch->where.host, branch->query) <
-		0)
-		branch_fail(branch, &stw_cause_name_timeout);
-}
-
-static void branch_by_uri(struct branch *branch)
-{
-	struct stw_request *request = &branch->box->request;
-	struct stw_forward_options options = { .proxy = &request->stack->options.proxy,
-		.request = request->msg,
-		.routing = &request->routing,
-		.target = &branch->target };
-	struct stw_uri uri;
-	int err;
-
-	err = stw_forward_next_hop(&options, &request->arena, &uri);
-	if (err == 0)
-		err = stw_target_from_uri(&uri, &branch->where);
-	if (err < 0) {
-		branch_fail(branch, err == -EBADMSG ? &stw_cause_target_not_unicast
-						    : &stw_cause_transport_unsupported);
-		return;
-	}
-	if (branch->where.need_resolve) {
-		branch_resolve(branch);
-		return;
-	}
-	branch->addrs[0] = branch->where.addr;
-	branch->addr_count = 1;
-	branch_next_address(branch);
-}
-
-static void branch_locate(struct branch *branch)
-{
-	struct stw_stack *stack = branch_stack(branch);
-	struct stw_hop hop;
-
-	if (!branch->target.has_hop || branch->target.path.len) {
-		branch_by_uri(branch);
-		return;
-	}
-	if (!stw_transport_reliable(branch->target.hop.transport)) {
-		branch->hop = branch->target.hop;
-		branch_send(branch);
-		return;
-	}
-	if (stw_flows_hop(stack->flows, branch->target.hop.flow, &hop)) {
-		branch->hop = hop;
-		branch_send(branch);
-		return;
-	}
-	/* The connection is gone: a Contact that accepts connections is still reached by a new one.
-	 */
-	branch->flow_gone = true;
-	branch->target.has_hop = false;
-	if (branch->target.hop_only)
-		branch_fail(branch, &stw_cause_flow_gone);
-	else
-		branch_by_uri(branch);
-}
+/* ---- begin ----------------------------------------------------------------------------- */
 
 static struct branch *branch_new(struct box *box, const struct stw_proxy_target *target)
 {
@@ -362,6 +336,8 @@ static struct branch *branch_new(struct box *box, const struct stw_proxy_target 
 	branch->timer_c = (struct stw_timer){ .kind = TIMER_C, .owner = branch };
 	branch->fallback = (struct stw_timer){ .kind = TIMER_TCP_FALLBACK, .owner = branch };
 	branch->cancel_wait = (struct stw_timer){ .kind = TIMER_CANCEL_WAIT, .owner = branch };
+	branch->locate_timer = (struct stw_timer){ .kind = TIMER_LOCATE, .owner = branch };
+	branch->place_timer = (struct stw_timer){ .kind = TIMER_NEXT_PLACE, .owner = branch };
 	branch->next = box->branches;
 	box->branches = branch;
 	branch->all_next = stack->branches;
@@ -402,36 +378,6 @@ int branch_start_stateless(struct box *box, const struct stw_proxy_target *targe
 
 /* ---- answers of the world ----------------------------------------------------------------------
  */
-
-void branch_resolved(struct stw_stack *stack, const struct stw_io_event *event)
-{
-	struct branch *branch = stack->branches;
-	unsigned i;
-
-	while (branch && !(branch->state == BRANCH_RESOLVING && branch->query == event->query))
-		branch = branch->all_next;
-	if (!branch)
-		return;
-	if (branch->unwanted) {
-		branch_fail(branch, &stw_cause_cancelled);
-		return;
-	}
-	for (i = 0; i < event->addr_count && branch->addr_count < BRANCH_ADDRS_MAX; i++) {
-		struct stw_hop probe = { .transport = branch->where.transport,
-			.remote = event->addrs[i] };
-
-		if (stw_addr_is_unicast(&probe.remote) &&
-			stack_choose_listener(stack, NULL, &probe) == 0)
-			branch->addrs[branch->addr_count++] = event->addrs[i];
-	}
-	if (branch->addr_count)
-		branch_next_address(branch);
-	else if (event->addr_count)
-		branch_fail(branch, &stw_cause_no_listener);
-	else
-		branch_fail(branch, event->error == -ENOENT ? &stw_cause_name_not_found
-							    : &stw_cause_name_timeout);
-}
 
 void branch_flow_opened(struct stw_stack *stack, struct stw_flow_id flow)
 {
@@ -603,7 +549,7 @@ static bool branch_try_elsewhere(struct branch *branch)
 	struct branch *next;
 
 	if (branch->state == BRANCH_ENDED || branch->unwanted || branch->cancel ||
-		branch->cancel_waits || branch->addr_next >= branch->addr_count)
+		branch->cancel_waits || branch->place_next >= branch->place_count)
 		return false;
 	next = branch_new(branch->box, &branch->target);
 	if (!next)
@@ -612,14 +558,15 @@ static bool branch_try_elsewhere(struct branch *branch)
 	next->max_breadth = branch->max_breadth;
 	next->flow_gone = branch->flow_gone;
 	next->where = branch->where;
-	memcpy(next->addrs, branch->addrs, sizeof(next->addrs));
-	next->addr_count = branch->addr_count;
-	next->addr_next = branch->addr_next;
+	next->locate = branch->locate;
+	next->places = branch->places;
+	next->place_count = branch->place_count;
+	next->place_next = branch->place_next;
 	branch_end(branch);
 	if (branch->tx->method == STW_METHOD_INVITE)
 		stw_timer_start(&stack->wheel, &next->timer_c,
 			stack->now.mono_ms + stack->options.proxy.timer_c_ms);
-	branch_next_address(next);
+	branch_next_place(next);
 	return true;
 }
 
@@ -640,10 +587,29 @@ static void branch_overdue(struct branch *branch)
 	branch->overdue = true;
 }
 
+/* §21.5.4: nothing goes to the server for that time; without it the 503 is as a 500. */
+static uint32_t branch_retry_after_ms(const struct stw_msg *response)
+{
+	struct stw_str value = stw_msg_value(response, STW_HDR_RETRY_AFTER);
+	size_t digits = 0;
+	uint64_t seconds = 0;
+
+	while (digits < value.len && value.ptr[digits] >= '0' && value.ptr[digits] <= '9')
+		digits++;
+	if (stw_str_to_uint(stw_str_cut(value, 0, digits), OUTAGE_MAX_S, &seconds) == -ERANGE)
+		seconds = OUTAGE_MAX_S;
+	return (uint32_t)seconds * 1000;
+}
+
 static void branch_pass_up(struct branch *branch, const struct stw_msg *response)
 {
-	if (response->code == 503 && branch_try_elsewhere(branch))
-		return;
+	if (response->code == 503) {
+		branch_place_failed(branch, branch_retry_after_ms(response));
+		if (branch_try_elsewhere(branch))
+			return;
+	} else {
+		branch_place_answered(branch);
+	}
 	if (response->code >= 200 && branch->state != BRANCH_ENDED)
 		branch_end(branch);
 	if (response->code / 100 == 2 || response->code >= 600)
@@ -656,18 +622,38 @@ static void branch_pass_up(struct branch *branch, const struct stw_msg *response
 		branch_expire(branch);
 }
 
+static void branch_leave_place(struct branch *branch)
+{
+	stw_timer_stop(&branch_stack(branch)->wheel, &branch->place_timer);
+	branch->tx->user = NULL;
+	branch->tx = NULL;
+	branch->tcp_tried = false;
+	branch_next_place(branch);
+}
+
+/* The share is used up. */
+static void branch_place_expired(struct branch *branch)
+{
+	struct stw_tx *tx = branch->tx;
+
+	if (!tx || tx->last_code || branch->unwanted || branch->state != BRANCH_SENDING)
+		return;
+	branch_place_failed(branch, branch_stack(branch)->options.dns.failed_ms);
+	stw_tx_forget(tx);
+	branch_leave_place(branch);
+}
+
 /* Nobody answered, or it could not be sent: the next address of the name, else the context hears of
  * it. */
 static void branch_no_answer(struct branch *branch, bool timeout)
 {
 	if (branch->state == BRANCH_ENDED)
 		return;
-	if (branch->addr_next < branch->addr_count && branch->tx->last_code == 0 &&
+	if (branch->tx->last_code == 0)
+		branch_place_failed(branch, branch_stack(branch)->options.dns.failed_ms);
+	if (branch->place_next < branch->place_count && branch->tx->last_code == 0 &&
 		!branch->unwanted) {
-		branch->tx->user = NULL;
-		branch->tx = NULL;
-		branch->tcp_tried = false;
-		branch_next_address(branch);
+		branch_leave_place(branch);
 		return;
 	}
 	if (!timeout) {
@@ -727,6 +713,12 @@ void branch_timer(struct branch *branch, struct stw_timer *timer)
 			branch_overdue(branch);
 		else
 			branch_expire(branch);
+		break;
+	case TIMER_LOCATE:
+		branch_locate_timer(branch);
+		break;
+	case TIMER_NEXT_PLACE:
+		branch_place_expired(branch);
 		break;
 	case TIMER_CANCEL_WAIT:
 		branch_give_up(branch); /* §9.1: no final within 64*T1 of the CANCEL */

@@ -37,6 +37,8 @@ static void forward_answer(struct box *box, const struct stw_proxy_action *actio
 {
 	struct stw_refusal refusal = { .cause = action->cause, .headers = action->lines };
 
+	if (action->cause == box->lost_cause)
+		stw_refusal_fact(&refusal, "name", box->lost_name);
 	reply_own(box, &refusal, action->cause->code);
 }
 

@@ -3,6 +3,7 @@
 #ifndef STW_STACK_INTERNAL_H
 #define STW_STACK_INTERNAL_H
 
+#include <strowger/locate.h>
 #include <strowger/stack.h>
 
 /* Timers of the stack; `owner` is the branch or the request. */
@@ -11,10 +12,15 @@
 #define TIMER_NO_ANSWER    302 /* request: call.ring_timeout */
 #define TIMER_EXPIRES      303 /* request: Expires of the INVITE (§13.3.1, §16.6) */
 #define TIMER_CANCEL_WAIT  304 /* branch: no final 64*T1 after CANCEL (§9.1) */
+#define TIMER_LOCATE       305 /* branch: enough asked, what is known has to do (RFC 3263) */
+#define TIMER_NEXT_PLACE   306 /* branch, non-INVITE: another address gets its turn */
 
 #define TCP_FALLBACK_MS      1000
 #define NON_INVITE_MARGIN_MS 2000
-#define BRANCH_ADDRS_MAX     8
+#define LOCATE_PATIENCE_MS   STW_T1_MS /* for further addresses when one is known, RFC 8305 §3 */
+#define NEXT_PLACE_MIN_MS    1000
+#define OUTAGE_MAX_S         3600u
+#define OUTAGES_MAX          4096u
 #define REQUEST_ARENA_BYTES  (256u * 1024u)
 
 enum branch_state {
@@ -37,15 +43,18 @@ struct branch {
 	bool flow_gone; /* the binding's connection is gone, its Contact is tried */
 	bool overdue;   /* Timer C ran out before any 1xx: the next one is answered with CANCEL */
 	uint32_t max_breadth;
-	struct stw_addr addrs[BRANCH_ADDRS_MAX];
-	unsigned addr_count, addr_next;
-	struct stw_target where; /* transport, port of the addresses */
-	uint64_t query;          /* pending DNS question */
-	struct stw_hop hop;      /* where it was sent */
-	bool tcp_tried;          /* sent by TCP only because it is large */
-	struct stw_slices sent;  /* the request as sent */
+	struct stw_target where;        /* from the URI */
+	struct stw_locate *locate;      /* NULL: `where` is a number */
+	struct stw_dns_waiter *waiters; /* one for each question of the look-up */
+	unsigned waiter_count;
+	struct stw_place *places, number; /* where it may go, in order; the second is of a number */
+	unsigned place_count, place_next;
+	struct stw_random random; /* stateless: the order of its places */
+	struct stw_hop hop;       /* where it was sent */
+	bool tcp_tried;           /* sent by TCP only because it is large */
+	struct stw_slices sent;   /* the request as sent */
 	struct stw_tx *tx, *cancel_tx;
-	struct stw_timer timer_c, fallback, cancel_wait;
+	struct stw_timer timer_c, fallback, cancel_wait, locate_timer, place_timer;
 	struct stw_block *cancel; /* bytes of the CANCEL, kept for its transaction */
 	struct stw_str cancel_text;
 	bool cancel_waits; /* for the 1xx of the address that is tried now, with these lines */
@@ -70,6 +79,8 @@ struct box {
 	struct branch *branches;
 	struct stw_timer no_answer, expires;
 	uint32_t ring_timeout_ms;
+	const struct stw_cause *lost_cause; /* why the last branch found no place */
+	struct stw_str lost_name;           /* and which name it was */
 	bool alive;   /* has state: freed by stw_stack_end(), not after its event */
 	bool waiting; /* the core will answer */
 	bool running; /* forward_run() is at work */
@@ -93,7 +104,9 @@ struct stw_stack {
 	struct stw_msg msg;       /* the message in hand */
 	bool msg_of_flow;         /* its bytes go with the next frame of its flow */
 	struct stw_field fields[STW_MSG_FIELDS_MAX];
-	uint64_t next_query;
+	struct stw_locate_options locate;
+	struct stw_dns_cache *names;
+	struct stw_outages *outages;
 	struct stw_stack_stats stats;
 	unsigned live_count;
 };
@@ -141,11 +154,21 @@ void branch_unwant_all(struct box *box);
 void branch_timer(struct branch *branch, struct stw_timer *timer);
 void branch_tx_actions(
 	struct branch *branch, struct stw_tx *tx, unsigned actions, const struct stw_msg *msg);
-void branch_resolved(struct stw_stack *stack, const struct stw_io_event *event);
+void branch_fail(struct branch *branch, const struct stw_cause *cause);
+void branch_send(struct branch *branch);
+void branch_next_place(struct branch *branch);
 void branch_flow_closed(struct stw_stack *stack, const struct stw_io_event *event);
 void branch_flow_opened(struct stw_stack *stack, struct stw_flow_id flow);
 void branch_send_failed(struct stw_stack *stack, const struct stw_io_event *event);
 struct branch *branch_free(struct branch *branch);
+
+/* locate.c: where a branch goes */
+void branch_locate(struct branch *branch);
+void branch_locate_end(struct branch *branch);
+void branch_locate_timer(struct branch *branch);
+void branch_place_failed(struct branch *branch, uint32_t for_ms);
+void branch_place_answered(struct branch *branch);
+void stack_resolved(struct stw_stack *stack, const struct stw_io_event *event);
 
 /* forward.c: the context's actions */
 void forward_run(struct box *box);

@@ -16,9 +16,24 @@ void stw_refusal_fact(struct stw_refusal *refusal, const char *key, struct stw_s
 		refusal->facts[refusal->fact_count++] = (struct stw_fact){ key, value };
 }
 
+const struct stw_stack_dns stw_stack_dns_default = { .max_places = 8,
+	.max_srv = 8,
+	.max_questions = 16,
+	.time_ms = 8000,
+	.failed_ms = 60000,
+	.cache = { .max_names = 10000, .max_bytes = 4u << 20 } };
+
 static void stack_take_options(struct stw_stack *stack, const struct stw_stack_options *options)
 {
 	stack->options = *options;
+	if (!options->dns.max_places)
+		stack->options.dns = stw_stack_dns_default;
+	stack->locate = (struct stw_locate_options){ .listeners = options->listeners,
+		.local_addrs = stack->options.local_addrs,
+		.local_addr_count = options->local_addr_count,
+		.max_places = stack->options.dns.max_places,
+		.max_srv = stack->options.dns.max_srv,
+		.max_questions = stack->options.dns.max_questions };
 	stack->options.proxy.listeners = options->listeners;
 	stack->options.proxy.key = options->key;
 	stack->proxy_foreign = stack->options.proxy;
@@ -46,6 +61,12 @@ int stw_stack_new(
 	err = stw_tx_layer_new(&stack->wheel, options->key, &stack->transactions);
 	if (err < 0)
 		goto fail;
+	err = stw_dns_cache_new(&stack->options.dns.cache, options->key, &stack->names);
+	if (err < 0)
+		goto fail;
+	err = stw_outages_new(OUTAGES_MAX, options->key, &stack->outages);
+	if (err < 0)
+		goto fail;
 	*ret = stack;
 	return 0;
 fail:
@@ -56,6 +77,7 @@ fail:
 void stw_stack_reconfigure(struct stw_stack *stack, const struct stw_stack_options *options)
 {
 	stack_take_options(stack, options);
+	stw_dns_cache_limit(stack->names, &stack->options.dns.cache);
 }
 
 void stw_stack_begin(struct stw_stack *stack, struct stw_now now)
@@ -181,7 +203,7 @@ void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event)
 		branch_send_failed(stack, event);
 		break;
 	case STW_IO_RESOLVED:
-		branch_resolved(stack, event);
+		stack_resolved(stack, event);
 		break;
 	case STW_IO_WOKEN:
 		break;
@@ -370,6 +392,8 @@ struct stw_stack *stw_stack_free(struct stw_stack *stack)
 			branch->tx = branch->cancel_tx = NULL;
 		box_free(box);
 	}
+	stw_outages_free(stack->outages);
+	stw_dns_cache_free(stack->names);
 	stw_tx_layer_free(stack->transactions);
 	stw_flows_free(stack->flows);
 	stw_arena_done(&stack->scratch);

@@ -8,7 +8,7 @@
  * A sips URI makes TCP mean TLS and WS mean WSS (RFC 3261 §26.2.2, RFC 7118 §5.4); UDP cannot be
  * secured.
  */
-static int uri_transport(const struct stw_uri *uri, enum stw_transport *ret)
+static int uri_transport(const struct stw_uri *uri, struct stw_target *target)
 {
 	static const enum stw_transport secured[] = {
 		[STW_TRANSPORT_NONE] = STW_TRANSPORT_NONE,
@@ -25,13 +25,15 @@ static int uri_transport(const struct stw_uri *uri, enum stw_transport *ret)
 	if (stw_uri_param(uri, STW_STR("transport"), &value)) {
 		if (value.len == 0)
 			return -EBADMSG;
+		target->transport_given = true;
 		transport = stw_transport_from(value);
 		if (is_sips)
 			transport = secured[transport];
 	}
 	if (transport == STW_TRANSPORT_NONE)
 		return -ENOTSUP;
-	*ret = transport;
+	target->transport = transport;
+	target->sips = is_sips;
 	return 0;
 }
 
@@ -54,13 +56,14 @@ int stw_target_from_uri(const struct stw_uri *uri, struct stw_target *ret)
 
 	if (uri->scheme != STW_SCHEME_SIP && uri->scheme != STW_SCHEME_SIPS)
 		return -ENOTSUP;
-	err = uri_transport(uri, &target.transport);
+	err = uri_transport(uri, &target);
 	if (err < 0)
 		return err;
 	err = uri_target_host(uri, &target);
 	if (err < 0)
 		return err;
 
+	target.port_given = uri->port;
 	target.port = uri->port ? uri->port : stw_transport_default_port(target.transport);
 	target.need_resolve = target.host_kind == STW_HOST_NAME;
 	if (!target.need_resolve) {

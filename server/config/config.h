@@ -72,7 +72,10 @@ struct stw_config {
 	} limits;
 	struct {
 		struct stw_str servers;
-		uint32_t timeout_ms;
+		uint32_t timeout_ms;                                         /* of one question */
+		uint32_t max_time_ms, max_questions, max_srv, max_addresses; /* of one request */
+		uint32_t failed_for_ms;
+		uint32_t cache_names, cache_bytes;
 	} dns;
 	enum stw_udp_oversize udp_oversize;
 	struct {

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include <strowger/locate.h>
+
 #include "server/config/internal.h"
 
 #define BOOL       STW_OPTION_BOOL
@@ -174,7 +176,30 @@
 		RESTART, FORM(servers), "Name servers to ask. Empty: those of the system.",        \
 		"RFC 3263")                                                                        \
 	OPTION("dns.timeout", DURATION, dns.timeout_ms, "ms", 100, 60 * MS_PER_S, "", "5s",        \
-		RESTART, NO_FORM, "How long a look-up may take.", "RFC 3263 §4")                   \
+		RESTART, NO_FORM, "How long a name server may take for one question.",             \
+		"RFC 3263 §4")                                                                     \
+	OPTION("dns.max_time", DURATION, dns.max_time_ms, "ms", 100, 60 * MS_PER_S, "", "8s",      \
+		LIVE, NO_FORM,                                                                     \
+		"How long all questions of one request may take; then what is known has to do.",   \
+		"RFC 3263 §4")                                                                     \
+	OPTION("dns.max_questions", UINT, dns.max_questions, "", 4, 64, "", "16", LIVE, NO_FORM,   \
+		"Questions for one target of a request.", "RFC 3263 §4")                           \
+	OPTION("dns.max_srv", UINT, dns.max_srv, "", 1, STW_DNS_RECORDS_MAX, "", "8", LIVE,        \
+		NO_FORM, "SRV records of a target that are followed.", "RFC 2782")                 \
+	OPTION("dns.max_addresses", UINT, dns.max_addresses, "", 1, STW_PLACES_MAX, "", "8", LIVE, \
+		NO_FORM,                                                                           \
+		"Addresses of a target that are tried one after the other when they fail.",        \
+		"RFC 3263 §4.3")                                                                   \
+	OPTION("dns.failed_for", DURATION, dns.failed_for_ms, "ms", 0, 3600 * MS_PER_S, "", "1m",  \
+		LIVE, NO_FORM,                                                                     \
+		"An address that failed or was silent is tried behind the others of its name for " \
+		"so long. A Retry-After in its 503 says so itself.",                               \
+		"RFC 3263 §4.3")                                                                   \
+	OPTION("dns.cache_names", UINT, dns.cache_names, "", 16, 1000000, "", "10000", LIVE,       \
+		NO_FORM, "Answers of the DNS that are remembered for their time to live.",         \
+		"RFC 1035 §3.2.1")                                                                 \
+	OPTION("dns.cache_bytes", UINT, dns.cache_bytes, "bytes", 65536, 1u << 30, "", "4MiB",     \
+		LIVE, NO_FORM, "Memory for them.", "RFC 1035 §3.2.1")                              \
 	OPTION("udp_oversize", ENUM, udp_oversize, "", 0, 0, "tcp|send", "tcp", LIVE, NO_FORM,     \
 		"Requests above 1300 bytes to a UDP target: tcp tries TCP first, send sends them " \
 		"over UDP.",                                                                       \

@@ -403,25 +403,123 @@ static int play_note(struct scenario *s, enum stw_note_kind kind, struct stw_str
 /* ---- the world
  * -------------------------------------------------------------------------------------- */
 
-static int play_dns(struct scenario *s, struct stw_str text)
+static int dns_number(struct stw_str *text, uint16_t *ret)
+{
+	struct stw_str word;
+	uint64_t number;
+
+	if (!next_item(text, ' ', &word) || stw_str_to_uint(word, 65535, &number) < 0)
+		return -1;
+	*ret = (uint16_t)number;
+	return 0;
+}
+
+/* "10 5 5060 host", "10 50 s SIP+D2T host", an address */
+static int dns_record(enum stw_dns_type type, struct stw_str text, struct stw_dns_record *ret)
+{
+	struct stw_str flag;
+	int err;
+
+	if (type == STW_DNS_A || type == STW_DNS_AAAA)
+		return stw_addr_from_host(text, 0, &ret->addr);
+	err = dns_number(&text, &ret->priority) | dns_number(&text, &ret->weight);
+	if (type == STW_DNS_SRV) {
+		err |= dns_number(&text, &ret->port);
+	} else {
+		err |= !next_item(&text, ' ', &flag) || !next_item(&text, ' ', &ret->service);
+		ret->terminal_srv = is_word(flag, "s");
+	}
+	ret->target = is_word(text, ".") ? STW_STR_NONE : text;
+	return err | !text.len;
+}
+
+static int dns_records(
+	struct scenario *s, struct dns_entry *entry, struct stw_str value, unsigned family)
+{
+	struct stw_dns_record *records = make(s, STW_DNS_RECORDS_MAX * sizeof(*records));
+	unsigned n = 0;
+	struct stw_str item;
+
+	while (n < STW_DNS_RECORDS_MAX && next_item(&value, ',', &item)) {
+		if (dns_record(entry->type, item, &records[n]) != 0)
+			return fail(s, "\"%.*s\" is no record of this type", STW_STR_ARG(item));
+		n += !family || records[n].addr.family == family;
+	}
+	entry->answer.records = records;
+	entry->answer.n = n;
+	if (!n)
+		entry->answer =
+			(struct stw_dns_answer){ .error = -ENOENT, .ttl_s = entry->answer.ttl_s };
+	return 0;
+}
+
+static int dns_entry(struct scenario *s, struct stw_str name, enum stw_dns_type type,
+	uint32_t ttl_s, struct stw_str value)
 {
 	struct dns_entry *entry = make(s, sizeof(*entry));
-	struct stw_str value = text;
+	unsigned family = type == STW_DNS_A ? 4 : type == STW_DNS_AAAA ? 6 : 0;
 
-	next_item(&value, '=', &entry->name);
-	value = stw_str_trim(value);
+	entry->name = name;
+	entry->type = type;
+	entry->answer.ttl_s = ttl_s;
 	entry->next = s->names;
 	s->names = entry;
-	if (is_word(value, "timeout")) {
-		entry->timeout = true;
-	} else if (!is_word(value, "nothing")) {
-		struct stw_str item;
+	if (is_word(value, "timeout"))
+		entry->answer = (struct stw_dns_answer){ .error = -ETIMEDOUT };
+	else if (is_word(value, "failure"))
+		entry->answer = (struct stw_dns_answer){ .error = -EIO };
+	else if (is_word(value, "nothing"))
+		entry->answer.error = -ENOENT;
+	else
+		return dns_records(s, entry, value, family);
+	return 0;
+}
 
-		while (entry->addr_count < STW_ARRAY_SIZE(entry->addrs) &&
-			next_item(&value, ',', &item)) {
-			if (stw_addr_from_host(item, 0, &entry->addrs[entry->addr_count++]) < 0)
-				return fail(s, "\"%.*s\" is no address", STW_STR_ARG(item));
+static int dns_asked(struct scenario *s, struct stw_str number)
+{
+	uint64_t expected;
+	unsigned asked = s->questions;
+
+	if (stw_str_to_uint(number, 1000, &expected) < 0)
+		return fail(s, "how many questions?");
+	s->questions = 0;
+	return asked == expected ? 0
+				 : fail(s, "the server has asked %u questions, not %u", asked,
+					   (unsigned)expected);
+}
+
+/* dns NAME [A|AAAA|SRV|NAPTR] [ttl SECONDS] = RECORD, … | nothing | timeout | failure */
+static int play_dns(struct scenario *s, struct stw_str text)
+{
+	static const enum stw_dns_type types[] = { STW_DNS_A, STW_DNS_AAAA, STW_DNS_SRV,
+		STW_DNS_NAPTR };
+	bool words_for_all;
+	struct stw_str head, name, word;
+	uint64_t ttl_s = 300;
+	unsigned only = 0;
+
+	if (stw_str_starts(text, STW_STR("asked ")))
+		return dns_asked(s, stw_str_trim(stw_str_cut(text, 6, text.len)));
+	next_item(&text, '=', &head);
+	next_item(&head, ' ', &name);
+	text = stw_str_trim(text);
+	while (next_item(&head, ' ', &word)) {
+		for (unsigned i = 0; i < STW_ARRAY_SIZE(types); i++) {
+			if (is_word(word, stw_dns_type_name(types[i])))
+				only = types[i];
 		}
+		if (is_word(word, "ttl") && (!next_item(&head, ' ', &word) ||
+						    stw_str_to_uint(word, UINT32_MAX, &ttl_s) < 0))
+			return fail(s, "ttl of how many seconds?");
+	}
+	words_for_all =
+		is_word(text, "timeout") || is_word(text, "nothing") || is_word(text, "failure");
+	for (unsigned i = 0; i < STW_ARRAY_SIZE(types); i++) {
+		bool host = types[i] == STW_DNS_A || types[i] == STW_DNS_AAAA;
+
+		if ((only ? only == types[i] : host || words_for_all) &&
+			dns_entry(s, name, types[i], (uint32_t)ttl_s, text) < 0)
+			return -1;
 	}
 	return 0;
 }

@@ -17,6 +17,8 @@
 
 #include "server/core.h"
 
+#include <strowger/dns.h>
+
 #define ROUTES_MAX  16
 #define FIELDS_MAX  320
 #define CHANGES_MAX 64
@@ -100,15 +102,15 @@ struct happening {
 	struct happening *next;
 	uint64_t due_ms;
 	struct stw_io_event event;
-	struct stw_addr addrs[8];
+	struct stw_dns_answer answer;
 };
 
+/* What the name server says to one question. */
 struct dns_entry {
 	struct dns_entry *next;
 	struct stw_str name;
-	struct stw_addr addrs[8];
-	unsigned addr_count;
-	bool timeout;
+	enum stw_dns_type type;
+	struct stw_dns_answer answer;
 };
 
 /* A note of the core, for "cause =" and for drops. */
@@ -148,6 +150,7 @@ struct scenario {
 	struct sim_flow flows[FLOWS_MAX];
 	struct happening *happenings;
 	struct dns_entry *names;
+	unsigned questions; /* asked since the last "dns asked" */
 	struct note *notes;
 	struct stw_random random;
 	/* server */

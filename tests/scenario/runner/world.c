@@ -202,24 +202,25 @@ static void ops_close(void *io, struct stw_flow_id id)
 	tell(s, "server closes the connection of %.*s", STW_STR_ARG(flow->party->name));
 }
 
-static int ops_resolve(void *io, struct stw_str name, uint64_t query)
+static int ops_resolve(void *io, struct stw_str name, unsigned type, uint64_t query)
 {
 	struct scenario *s = io;
 	const struct dns_entry *entry = s->names;
 	struct happening *answer;
 
-	while (entry && !stw_str_equal_nocase(entry->name, name))
+	while (entry && !(entry->type == (enum stw_dns_type)type &&
+				stw_str_equal_nocase(entry->name, name)))
 		entry = entry->next;
-	answer = happen(s, entry && entry->timeout ? ANSWER_MS : 0, STW_IO_RESOLVED);
+	answer = happen(
+		s, entry && entry->answer.error == -ETIMEDOUT ? ANSWER_MS : 0, STW_IO_RESOLVED);
 	answer->event.query = query;
-	if (entry && entry->addr_count) {
-		memcpy(answer->addrs, entry->addrs, sizeof(answer->addrs));
-		answer->event.addr_count = entry->addr_count;
-		answer->event.addrs = answer->addrs;
-	} else {
-		answer->event.error = entry && entry->timeout ? -ETIMEDOUT : -ENOENT;
-	}
-	tell(s, "server asks for the address of %.*s", STW_STR_ARG(name));
+	answer->answer =
+		entry ? entry->answer
+		      : (struct stw_dns_answer){ .error = -ENOENT, .ttl_s = STW_DNS_NEGATIVE_S };
+	answer->event.answer = &answer->answer;
+	s->questions++;
+	tell(s, "server asks for %s of %.*s", stw_dns_type_name((enum stw_dns_type)type),
+		STW_STR_ARG(name));
 	return 0;
 }
 

@@ -12,26 +12,32 @@ static char dnsmasq_server[STW_ADDR_TEXT_MAX];
 
 static void test_resolve(struct stw_io *io, const char *name, uint64_t id)
 {
-	assert_int_equal(stw_io_ops()->resolve(io, stw_str_from(name), id), 0);
+	assert_int_equal(stw_io_ops()->resolve(io, stw_str_from(name), STW_DNS_A, id), 0);
 }
 
-static const struct stw_io_event *test_resolved(struct stw_io *io, const char *name)
+static const struct stw_dns_answer *test_asked(
+	struct stw_io *io, const char *name, enum stw_dns_type type)
 {
 	static uint64_t id;
 	const struct stw_io_event *event;
 
-	test_resolve(io, name, ++id);
+	assert_int_equal(stw_io_ops()->resolve(io, stw_str_from(name), type, ++id), 0);
 	event = test_next(io, STW_IO_RESOLVED);
 	assert_true(event->query == id);
-	return event;
+	return event->answer;
 }
 
-static bool has_addr(const struct stw_io_event *event, const char *host)
+static const struct stw_dns_answer *test_resolved(struct stw_io *io, const char *name)
+{
+	return test_asked(io, name, STW_DNS_A);
+}
+
+static bool has_addr(const struct stw_dns_answer *answer, const char *host)
 {
 	struct stw_addr addr = test_addr(host, 0);
 
-	for (unsigned i = 0; i < event->addr_count; i++) {
-		if (stw_addr_equal(&event->addrs[i], &addr))
+	for (unsigned i = 0; i < answer->n; i++) {
+		if (stw_addr_equal(&answer->records[i].addr, &addr))
 			return true;
 	}
 	return false;
@@ -48,7 +54,9 @@ static void dnsmasq_exec(const char *path, uint16_t port)
 		_exit(126);
 	execl(path, path, "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv",
 		"--no-hosts", "--no-daemon", "--listen-address=127.0.0.1", "--bind-interfaces",
-		port_arg, "--pid-file=", "--local=/test/",
+		port_arg, "--pid-file=", "--local=/test/", "--local-ttl=77",
+		"--srv-host=_sip._udp.test,four.test,5070,10,3",
+		"--naptr-record=dom.test,50,60,s,SIP+D2U,,_sip._udp.test",
 		"--host-record=both.test,192.0.2.1,2001:db8::1",
 		"--host-record=four.test,192.0.2.4", "--host-record=six.test,2001:db8::6",
 		"--cname=alias.test,four.test", "--host-record=bare.suffix.test,192.0.2.9",
@@ -65,7 +73,7 @@ static bool dnsmasq_answers(void)
 	bool answers;
 
 	test_resolve(io, "four.test", 1);
-	answers = test_poll(io, 1000, &events) == 1 && events[0].error == 0;
+	answers = test_poll(io, 1000, &events) == 1 && events[0].answer->error == 0;
 	stw_io_free(io);
 	return answers;
 }
@@ -129,33 +137,57 @@ static struct stw_io *io_with_dnsmasq(void)
 
 /* ---- with it ------------------------------------------------------------------------ */
 
-static void test_families(void **state)
+static void test_addresses(void **state)
 {
 	struct stw_io *io = io_with_dnsmasq();
-	const struct stw_io_event *event = test_resolved(io, "both.test");
+	const struct stw_dns_answer *answer = test_resolved(io, "both.test");
 
-	assert_int_equal(event->error, 0);
-	assert_int_equal(event->addr_count, 2);
-	assert_true(has_addr(event, "192.0.2.1"));
-	assert_true(has_addr(event, "2001:db8::1"));
-	event = test_resolved(io, "four.test");
-	assert_int_equal(event->addr_count, 1);
-	assert_true(has_addr(event, "192.0.2.4"));
-	event = test_resolved(io, "six.test.");
-	assert_int_equal(event->addr_count, 1);
-	assert_true(has_addr(event, "2001:db8::6"));
-	event = test_resolved(io, "alias.TEST");
-	assert_true(has_addr(event, "192.0.2.4"));
+	assert_int_equal(answer->error, 0);
+	assert_int_equal(answer->n, 1);
+	assert_true(has_addr(answer, "192.0.2.1"));
+	assert_int_equal(answer->ttl_s, 77);
+	answer = test_asked(io, "both.test", STW_DNS_AAAA);
+	assert_int_equal(answer->n, 1);
+	assert_true(has_addr(answer, "2001:db8::1"));
+	assert_int_equal(test_resolved(io, "six.test.")->error, -ENOENT);
+	answer = test_asked(io, "six.test.", STW_DNS_AAAA);
+	assert_true(has_addr(answer, "2001:db8::6"));
+	answer = test_resolved(io, "alias.TEST");
+	assert_true(has_addr(answer, "192.0.2.4"));
+	stw_io_free(io);
+}
+
+static void test_services(void **state)
+{
+	struct stw_io *io = io_with_dnsmasq();
+	const struct stw_dns_answer *answer = test_asked(io, "_sip._udp.test", STW_DNS_SRV);
+
+	assert_int_equal(answer->error, 0);
+	assert_int_equal(answer->n, 1);
+	assert_str(answer->records[0].target, "four.test");
+	assert_int_equal(answer->records[0].priority, 10);
+	assert_int_equal(answer->records[0].weight, 3);
+	assert_int_equal(answer->records[0].port, 5070);
+	answer = test_asked(io, "dom.test", STW_DNS_NAPTR);
+	assert_int_equal(answer->error, 0);
+	assert_int_equal(answer->n, 1);
+	assert_str(answer->records[0].target, "_sip._udp.test");
+	assert_str(answer->records[0].service, "SIP+D2U");
+	assert_true(answer->records[0].terminal_srv);
+	assert_int_equal(answer->records[0].priority, 50);
+	assert_int_equal(answer->records[0].weight, 60);
+	assert_int_equal(test_asked(io, "four.test", STW_DNS_SRV)->error, -ENOENT);
 	stw_io_free(io);
 }
 
 static void test_no_such_name(void **state)
 {
 	struct stw_io *io = io_with_dnsmasq();
-	const struct stw_io_event *event = test_resolved(io, "absent.test");
+	const struct stw_dns_answer *answer = test_resolved(io, "absent.test");
 
-	assert_int_equal(event->error, -ENOENT);
-	assert_int_equal(event->addr_count, 0);
+	assert_int_equal(answer->error, -ENOENT);
+	assert_int_equal(answer->n, 0);
+	assert_int_equal(answer->ttl_s, STW_DNS_NEGATIVE_S);
 	stw_io_free(io);
 }
 
@@ -189,7 +221,8 @@ static void test_many_at_once(void **state)
 			assert_int_equal(events[i].kind, STW_IO_RESOLVED);
 			assert_true(events[i].query < QUERIES && !seen[events[i].query]);
 			seen[events[i].query] = true;
-			assert_int_equal(events[i].error, events[i].query % 2 ? 0 : -ENOENT);
+			assert_int_equal(
+				events[i].answer->error, events[i].query % 2 ? 0 : -ENOENT);
 		}
 	}
 	stw_io_free(io);
@@ -197,28 +230,16 @@ static void test_many_at_once(void **state)
 
 /* ---- without ------------------------------------------------------------------------ */
 
-static void test_numeric(void **state)
-{
-	static const char *const names[] = { "192.0.2.7", "2001:db8::7", "[2001:db8::7]" };
-	struct stw_io *io = test_io(&(struct stw_io_options){ 0 });
-
-	for (size_t i = 0; i < STW_ARRAY_SIZE(names); i++) {
-		const struct stw_io_event *event = test_resolved(io, names[i]);
-
-		assert_int_equal(event->error, 0);
-		assert_int_equal(event->addr_count, 1);
-		assert_true(has_addr(event, names[i]));
-	}
-	stw_io_free(io);
-}
-
+/* From the hosts file; the network is not asked. */
 static void test_localhost(void **state)
 {
-	struct stw_io *io = test_io(&(struct stw_io_options){ 0 });
-	const struct stw_io_event *event = test_resolved(io, "localhost");
+	struct stw_io *io =
+		test_io(&(struct stw_io_options){ .dns_servers = STW_STR("127.0.0.1:9") });
+	const struct stw_dns_answer *answer = test_resolved(io, "localhost");
 
-	assert_int_equal(event->error, 0);
-	assert_true(has_addr(event, "127.0.0.1"));
+	assert_int_equal(answer->error, 0);
+	assert_true(answer->local);
+	assert_true(has_addr(answer, "127.0.0.1"));
 	stw_io_free(io);
 }
 
@@ -233,9 +254,10 @@ static void test_bad_names(void **state)
 	assert_int_equal(test_resolved(io, name)->error, -ENOENT);
 	assert_int_equal(test_resolved(io, "")->error, -ENOENT);
 	name[100] = '\0'; /* a label above 63 octets */
-	assert_true(test_resolved(io, name)->error < 0);
-	assert_int_equal(stw_io_ops()->resolve(io, (struct stw_str){ "a\0b", 3 }, 1), 0);
-	assert_int_equal(test_next(io, STW_IO_RESOLVED)->error, -ENOENT);
+	assert_int_equal(test_resolved(io, name)->error, -ENOENT);
+	assert_int_equal(test_resolved(io, "a b.test")->error, -ENOENT);
+	assert_int_equal(stw_io_ops()->resolve(io, (struct stw_str){ "a\0b", 3 }, STW_DNS_A, 1), 0);
+	assert_int_equal(test_next(io, STW_IO_RESOLVED)->answer->error, -ENOENT);
 	stw_io_free(io);
 }
 
@@ -286,31 +308,82 @@ static void test_limits(void **state)
 	int err = 0, asked = 0, told = 0;
 
 	support_fail_allocation(1);
-	assert_int_equal(stw_io_ops()->resolve(io, STW_STR("192.0.2.1"), 1), -ENOBUFS);
+	assert_int_equal(stw_io_ops()->resolve(io, STW_STR("localhost"), STW_DNS_A, 1), -ENOBUFS);
 	support_fail_allocation(0);
 	for (; err == 0 && asked < 10000; asked += err == 0)
-		err = stw_io_ops()->resolve(io, STW_STR("192.0.2.1"), 1);
+		err = stw_io_ops()->resolve(io, STW_STR("not a name"), STW_DNS_A, 1);
 	assert_int_equal(err, -ENOBUFS);
 	while (told < asked)
 		told += test_poll(io, TEST_WAIT_MS, &events);
 	test_nothing(io, 0);
-	test_resolved(io, "192.0.2.1");
+	assert_int_equal(test_resolved(io, "localhost")->error, 0);
+	stw_io_free(io);
+}
+
+/* RFC 5452 §9: each question has a port and an id of its own, and nobody can tell the next. */
+static void test_ports_and_ids(void **state)
+{
+	enum { QUESTIONS = 400 };
+	struct stw_io_options options = { .dns_timeout_ms = 10000 };
+	struct stw_addr addr;
+	int server = test_socket(SOCK_DGRAM, "127.0.0.1", &addr);
+	char text[STW_ADDR_TEXT_MAX], name[32];
+	unsigned ports[QUESTIONS], ids[QUESTIONS], same_ports = 0, same_ids = 0, near = 0;
+	const struct stw_io_event *events;
+	struct stw_io *io;
+
+	options.dns_servers = stw_addr_text(&addr, text);
+	io = test_io(&options);
+	for (unsigned i = 0; i < QUESTIONS; i++) {
+		struct sockaddr_in from;
+		socklen_t len = sizeof(from);
+		uint8_t message[512];
+		ssize_t bytes;
+
+		snprintf(name, sizeof(name), "n%u.test", i);
+		test_resolve(io, name, i);
+		bytes = recvfrom(
+			server, message, sizeof(message), 0, (struct sockaddr *)&from, &len);
+		assert_true(bytes > 12);
+		ports[i] = ntohs(from.sin_port);
+		ids[i] = (unsigned)message[0] << 8 | message[1];
+		/* Every second one is answered, so that used channels ask as well as new ones. */
+		if (i % 2) {
+			message[2] |= 0x80;
+			message[3] = 3;
+			sendto(server, message, (size_t)bytes, 0, (struct sockaddr *)&from, len);
+			assert_int_equal(test_poll(io, TEST_WAIT_MS, &events), 1);
+		}
+	}
+	for (unsigned i = 0; i < QUESTIONS; i++) {
+		for (unsigned j = 0; j < i; j++) {
+			same_ports += ports[i] == ports[j];
+			same_ids += ids[i] == ids[j];
+		}
+		near += i > 0 && ((ids[i] - ids[i - 1] + 8) & 0xffff) < 16;
+	}
+	/* By chance: 400*399/2 pairs over 28,232 ports are 2.8, over 65,536 ids 1.2. */
+	assert_in_range(same_ports, 0, 30);
+	assert_in_range(same_ids, 0, 12);
+	assert_in_range(near, 0, 5);
+	close(server);
 	stw_io_free(io);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_families),
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_services),
 		cmocka_unit_test(test_no_such_name),
 		cmocka_unit_test(test_no_search_list),
 		cmocka_unit_test(test_many_at_once),
-		cmocka_unit_test(test_numeric),
 		cmocka_unit_test(test_localhost),
 		cmocka_unit_test(test_bad_names),
 		cmocka_unit_test(test_timeout),
 		cmocka_unit_test(test_server_gone),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_ports_and_ids),
 	};
 
 	return cmocka_run_group_tests(tests, dnsmasq_start, dnsmasq_stop);

@@ -50,7 +50,8 @@ struct happening {
 	uint64_t due_ms, order;
 	enum happening_kind kind;
 	struct stw_io_event event;
-	struct stw_addr addrs[4];
+	struct stw_dns_answer answer;
+	struct stw_dns_record records[4];
 	char *data; /* what the event or the phone gets, with nothing behind it */
 	size_t len;
 	char *whole; /* EVENT on a stream: the message that ends here */
@@ -579,7 +580,7 @@ static void ops_close(void *io, struct stw_flow_id id)
 		flow->state = FREE;
 }
 
-static int ops_resolve(void *io, struct stw_str name, uint64_t query)
+static int ops_resolve(void *io, struct stw_str name, unsigned type, uint64_t query)
 {
 	struct happening *answer;
 	unsigned i;
@@ -589,14 +590,25 @@ static int ops_resolve(void *io, struct stw_str name, uint64_t query)
 	answer = happen(EVENT, chance(700) ? below(100) : below(5000));
 	answer->event.kind = STW_IO_RESOLVED;
 	answer->event.query = query;
-	if (chance(300)) {
-		answer->event.error = chance(500) ? -ENOENT : -ETIMEDOUT;
+	answer->answer.ttl_s = (uint32_t)below(20);
+	answer->answer.records = answer->records;
+	/* Few domains have more than addresses. */
+	if (chance(type == STW_DNS_A ? 300 : 800)) {
+		answer->answer.error = chance(500) ? -ENOENT : chance(500) ? -ETIMEDOUT : -EIO;
 	} else {
-		answer->event.addr_count = (unsigned)(1 + below(3));
-		for (i = 0; i < answer->event.addr_count; i++) {
-			answer->addrs[i] = storm->phones[below(PHONES)];
-			answer->addrs[i].family = chance(50) ? 6 : 4;
-			answer->addrs[i].port = 0;
+		answer->answer.n = (unsigned)(1 + below(3));
+		for (i = 0; i < answer->answer.n; i++) {
+			struct stw_dns_record *record = &answer->records[i];
+
+			record->addr = storm->phones[below(PHONES)];
+			record->addr.family = chance(50) ? 6 : 4;
+			record->addr.port = 0;
+			record->port = 5060;
+			record->priority = (uint16_t)below(2);
+			record->weight = (uint16_t)below(3);
+			record->terminal_srv = chance(900);
+			record->service = chance(500) ? STW_STR("SIP+D2U") : STW_STR("SIP+D2T");
+			record->target = chance(950) ? STW_STR("host.example.net") : STW_STR_NONE;
 		}
 		if (chance(50))
 			answer->event.query += 1 + below(3);
@@ -607,7 +619,7 @@ static int ops_resolve(void *io, struct stw_str name, uint64_t query)
 		answer = happen(EVENT, 5000);
 		answer->event.kind = STW_IO_RESOLVED;
 		answer->event.query = query;
-		answer->event.error = -ETIMEDOUT;
+		answer->answer.error = -ETIMEDOUT;
 		plan(answer);
 	}
 	return 0;

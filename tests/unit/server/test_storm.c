@@ -27,7 +27,7 @@ static bool event_happens(struct happening *happening)
 
 	event->data = happening->data;
 	event->len = happening->len;
-	event->addrs = happening->addrs;
+	event->answer = &happening->answer;
 	if (event->kind == STW_IO_DATAGRAM) {
 		if (storm->quiet)
 			return false;

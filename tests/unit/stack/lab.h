@@ -85,7 +85,7 @@ static inline void lab_close(void *io, struct stw_flow_id flow)
 	lab->closed++;
 }
 
-static inline int lab_resolve(void *io, struct stw_str name, uint64_t query)
+static inline int lab_resolve(void *io, struct stw_str name, unsigned type, uint64_t query)
 {
 	struct lab *lab = io;
 

@@ -369,15 +369,17 @@ static void large_request_falls_back_at_once(void **state)
 
 static void name_is_answered(struct lab *lab, unsigned n)
 {
-	struct stw_addr addrs[3];
+	struct stw_dns_record records[3] = { { .priority = 0 } };
+	struct stw_dns_answer answer = {
+		.error = n ? 0 : -ENOENT, .ttl_s = 60, .records = records, .n = n
+	};
 	struct stw_io_event event = {
-		.kind = STW_IO_RESOLVED, .query = lab->query, .addrs = addrs, .addr_count = n
+		.kind = STW_IO_RESOLVED, .query = lab->query, .answer = &answer
 	};
 
-	stw_addr_from_host(STW_STR("192.0.2.2"), 0, &addrs[0]);
-	stw_addr_from_host(STW_STR("192.0.2.3"), 0, &addrs[1]);
-	stw_addr_from_host(STW_STR("224.0.0.1"), 0, &addrs[2]);
-	event.error = n ? 0 : -ENOENT;
+	stw_addr_from_host(STW_STR("192.0.2.2"), 0, &records[0].addr);
+	stw_addr_from_host(STW_STR("192.0.2.3"), 0, &records[1].addr);
+	stw_addr_from_host(STW_STR("224.0.0.1"), 0, &records[2].addr);
 	lab_event(lab, &event);
 }
 
@@ -388,7 +390,7 @@ static void next_address_is_tried(void **state)
 	const struct sent *invite;
 
 	(void)state;
-	lab_target(lab, "sip:bob@name.test");
+	lab_target(lab, "sip:bob@name.test:5060");
 	lab_receive(lab, caller(), request_text("INVITE", "i1", 1, ""));
 	lab_expect(lab, "SIP/2.0 100 ");
 	assert_int_equal(lab->asked, 1);
@@ -412,7 +414,7 @@ static void name_not_found(void **state)
 	struct lab *lab = lab_new();
 
 	(void)state;
-	lab_target(lab, "sip:bob@name.test");
+	lab_target(lab, "sip:bob@name.test:5060");
 	lab_receive(lab, caller(), request_text("MESSAGE", "m1", 1, ""));
 	name_is_answered(lab, 0);
 	lab_expect(lab, "SIP/2.0 500 Target Name Not Found\r\n");
@@ -430,7 +432,7 @@ static void name_answered_after_cancel(void **state)
 	struct lab *lab = lab_new();
 
 	(void)state;
-	lab_target(lab, "sip:bob@name.test");
+	lab_target(lab, "sip:bob@name.test:5060");
 	lab_receive(lab, caller(), request_text("INVITE", "i1", 1, ""));
 	lab_expect(lab, "SIP/2.0 100 ");
 	lab_receive(lab, caller(), request_text("CANCEL", "i1", 1, ""));
@@ -450,7 +452,7 @@ static void no_next_address_after_cancel(void **state)
 	unsigned i;
 
 	(void)state;
-	lab_target(lab, "sip:bob@name.test");
+	lab_target(lab, "sip:bob@name.test:5060");
 	lab_receive(lab, caller(), request_text("INVITE", "i1", 1, ""));
 	name_is_answered(lab, 2);
 	lab_receive(lab, caller(), request_text("CANCEL", "i1", 1, ""));

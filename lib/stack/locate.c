@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where a branch goes: the flow or source address of its binding, or what its URI leads to by
+ * RFC 3263. */
+#include <strowger/stack.h>
+
+#include <errno.h>
+
+#include "internal.h"
+
+static struct stw_stack *locate_stack(const struct branch *branch)
+{
+	return branch->box->request.stack;
+}
+
+/* ---- places that failed ------------------------------------------------------------------- */
+
+static const struct stw_place *branch_place(const struct branch *branch)
+{
+	return branch->locate && branch->place_next ? &branch->places[branch->place_next - 1]
+						    : NULL;
+}
+
+/* RFC 3263 §4.3: others that are sent by this name meet it last for a while. */
+void branch_place_failed(struct branch *branch, uint32_t for_ms)
+{
+	struct stw_stack *stack = locate_stack(branch);
+	const struct stw_place *place = branch_place(branch);
+
+	if (place && for_ms)
+		stw_outages_add(stack->outages, place->transport, &place->addr, for_ms, stack->now);
+}
+
+void branch_place_answered(struct branch *branch)
+{
+	const struct stw_place *place = branch_place(branch);
+
+	if (place)
+		stw_outages_remove(locate_stack(branch)->outages, place->transport, &place->addr);
+}
+
+/* ---- the look-up --------------------------------------------------------------------------------
+ */
+
+void branch_locate_end(struct branch *branch)
+{
+	struct stw_stack *stack = locate_stack(branch);
+
+	stw_timer_stop(&stack->wheel, &branch->locate_timer);
+	for (unsigned i = 0; i < branch->waiter_count; i++)
+		stw_dns_waiter_withdraw(&branch->waiters[i]);
+}
+
+static void locate_failed(struct branch *branch, const struct stw_cause *cause)
+{
+	branch->box->lost_cause = cause;
+	branch->box->lost_name = branch->where.host;
+	branch_fail(branch, cause);
+}
+
+static void locate_ready(struct branch *branch)
+{
+	struct stw_stack *stack = locate_stack(branch);
+
+	branch->places = stw_locate_places(branch->locate, &branch->place_count);
+	stw_outages_order(stack->outages, branch->places, branch->place_count, stack->now);
+	branch_next_place(branch);
+}
+
+/* What is kept, or a question to the world. */
+static void locate_ask(
+	struct branch *branch, unsigned question, struct stw_str name, enum stw_dns_type type)
+{
+	struct stw_stack *stack = locate_stack(branch);
+	struct stw_dns_waiter *waiter = &branch->waiters[question];
+	struct stw_dns_answer answer = { .error = -ENOBUFS };
+	uint64_t query;
+	int found =
+		stw_dns_cache_find(stack->names, name, type, stack->now, waiter, &answer, &query);
+
+	waiter->owner = branch;
+	waiter->question = question;
+	if (found == STW_DNS_ASKED)
+		return;
+	if (found == STW_DNS_ASK) {
+		if (stack->options.io->resolve(stack->options.io_user, name, type, query) == 0)
+			return;
+		stw_dns_waiter_withdraw(waiter);
+		stw_dns_cache_answered(stack->names, query, &answer, stack->now);
+	}
+	stw_locate_answer(branch->locate, question, &answer);
+}
+
+static void locate_run(struct branch *branch)
+{
+	struct stw_stack *stack = locate_stack(branch);
+	uint64_t patience_ms = stack->now.mono_ms + LOCATE_PATIENCE_MS;
+	enum stw_dns_type type;
+	struct stw_str name;
+	unsigned question;
+
+	while (stw_locate_ask(branch->locate, &question, &name, &type))
+		locate_ask(branch, question, name, type);
+	if (stw_locate_state(branch->locate) == STW_LOCATE_ASKING) {
+		if (stw_locate_usable(branch->locate) && branch->locate_timer.due_ms > patience_ms)
+			stw_timer_start(&stack->wheel, &branch->locate_timer, patience_ms);
+		return;
+	}
+	branch_locate_end(branch);
+	if (branch->unwanted)
+		branch_fail(branch, &stw_cause_cancelled);
+	else if (stw_locate_state(branch->locate) == STW_LOCATE_READY)
+		locate_ready(branch);
+	else
+		locate_failed(branch, stw_locate_cause(branch->locate));
+}
+
+void branch_locate_timer(struct branch *branch)
+{
+	if (branch->state != BRANCH_RESOLVING || !branch->locate)
+		return;
+	stw_locate_finish(branch->locate);
+	locate_run(branch);
+}
+
+void stack_resolved(struct stw_stack *stack, const struct stw_io_event *event)
+{
+	struct stw_dns_waiter *waiter;
+
+	stw_dns_cache_answered(stack->names, event->query, event->answer, stack->now);
+	while ((waiter = stw_dns_cache_told(stack->names))) {
+		struct branch *branch = waiter->owner;
+
+		stw_locate_answer(branch->locate, waiter->question, event->answer);
+		locate_run(branch);
+	}
+}
+
+/* §4.4: without state the same request has to take the same way each time. */
+static struct stw_random *locate_random(struct branch *branch)
+{
+	struct stw_stack *stack = locate_stack(branch);
+	struct stw_str call_id = branch->box->request.msg->call_id;
+
+	if (!branch->stateless)
+		return &stack->random;
+	stw_random_seed(&branch->random, stw_hash(stack->options.key, call_id.ptr, call_id.len));
+	return &branch->random;
+}
+
+static int locate_begin(struct branch *branch)
+{
+	struct stw_stack *stack = locate_stack(branch);
+	struct stw_arena *arena = &branch->box->request.arena;
+
+	branch->waiters =
+		stw_arena_zalloc(arena, stack->locate.max_questions * sizeof(*branch->waiters));
+	if (!branch->waiters)
+		return -ENOMEM;
+	branch->waiter_count = stack->locate.max_questions;
+	return stw_locate_new(
+		&stack->locate, &branch->where, locate_random(branch), arena, &branch->locate);
+}
+
+/* ---- where to
+ * --------------------------------------------------------------------------------------- */
+
+static void branch_by_name(struct branch *branch)
+{
+	struct stw_stack *stack = locate_stack(branch);
+
+	branch->state = BRANCH_RESOLVING;
+	if (locate_begin(branch) < 0) {
+		branch_fail(branch, &stw_cause_out_of_memory);
+		return;
+	}
+	stw_timer_start(&stack->wheel, &branch->locate_timer,
+		stack->now.mono_ms + stack->options.dns.time_ms);
+	locate_run(branch);
+}
+
+static void branch_by_uri(struct branch *branch)
+{
+	struct stw_request *request = &branch->box->request;
+	struct stw_forward_options options = { .proxy = &request->stack->options.proxy,
+		.request = request->msg,
+		.routing = &request->routing,
+		.target = &branch->target };
+	struct stw_uri uri;
+	int err;
+
+	err = stw_forward_next_hop(&options, &request->arena, &uri);
+	if (err == 0)
+		err = stw_target_from_uri(&uri, &branch->where);
+	if (err < 0) {
+		branch_fail(branch, err == -EBADMSG ? &stw_cause_target_not_unicast
+						    : &stw_cause_transport_unsupported);
+		return;
+	}
+	if (branch->where.need_resolve) {
+		branch_by_name(branch);
+		return;
+	}
+	branch->number = (struct stw_place){ .transport = branch->where.transport,
+		.addr = branch->where.addr };
+	branch->places = &branch->number;
+	branch->place_count = 1;
+	branch_next_place(branch);
+}
+
+void branch_locate(struct branch *branch)
+{
+	struct stw_stack *stack = locate_stack(branch);
+	struct stw_hop hop;
+
+	if (!branch->target.has_hop || branch->target.path.len) {
+		branch_by_uri(branch);
+		return;
+	}
+	if (!stw_transport_reliable(branch->target.hop.transport)) {
+		branch->hop = branch->target.hop;
+		branch_send(branch);
+		return;
+	}
+	if (stw_flows_hop(stack->flows, branch->target.hop.flow, &hop)) {
+		branch->hop = hop;
+		branch_send(branch);
+		return;
+	}
+	/* The connection is gone: a Contact that accepts connections is still reached by a new one.
+	 */
+	branch->flow_gone = true;
+	branch->target.has_hop = false;
+	if (branch->target.hop_only)
+		branch_fail(branch, &stw_cause_flow_gone);
+	else
+		branch_by_uri(branch);
+}
