@@ -11,7 +11,9 @@ columns = [row[1] for row in db.execute("PRAGMA table_info(bindings)")]
 
 
 def named(value, number):
-    return value.replace("u000000", f"u{number:06d}") if isinstance(value, str) else value
+    if isinstance(value, str):
+        return value.replace("u000000", f"u{number:06d}")
+    return value.replace(b"u000000", f"u{number:06d}".encode()) if isinstance(value, bytes) else value
 
 
 db.executemany(f"INSERT INTO bindings VALUES ({','.join('?' * len(columns))})",
