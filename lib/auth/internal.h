@@ -6,12 +6,18 @@
 #include <strowger/auth.h>
 
 #include <openssl/evp.h>
+#include <openssl/md5.h>
+#include <openssl/sha.h>
 
 /* ---- digest.c: hashes fed piece by piece ---------------------------------------------- */
 
 /** One hash context, reused for all hashes of a call. A failure sticks until hash_done. */
 struct hash {
-	EVP_MD_CTX *ctx;
+	union {
+		MD5_CTX md5;
+		SHA256_CTX sha256;
+		EVP_MD_CTX *evp; /* the others */
+	} ctx;
 	enum stw_digest_algorithm algorithm;
 	bool failed;
 };
@@ -87,7 +93,7 @@ struct nonce_counts *nonce_counts_free(struct nonce_counts *counts);
 bool nonce_counts_take(struct nonce_counts *counts, const struct nonce *nonce, uint64_t nc);
 
 struct stw_nonces {
-	EVP_MAC_CTX *mac; /* keyed; copied for each use */
+	SHA256_CTX inner, outer; /* keyed; copied for each use */
 	uint64_t lifetime_ms;
 	atomic_uint_least64_t not_before_ms;
 	struct nonce_counts *counts;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define OPENSSL_SUPPRESS_DEPRECATED /* as in digest.c */
 #include "internal.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,22 +32,24 @@ _Static_assert(NONCE_TEXT <= STW_NONCE_TEXT_MAX, "the buffer of the caller");
 /* RFC 4648 §5. */
 static const char base64url[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-static int mac_key(struct stw_nonces *nonces, const uint8_t secret[32])
+/* RFC 2104: the hash of the padded key is made once for each of the two. */
+static bool mac_key(struct stw_nonces *nonces, const uint8_t secret[32])
 {
-	char digest[] = "SHA2-256";
-	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
-		OSSL_PARAM_construct_end(),
-	};
-	EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+	uint8_t inner[SHA256_CBLOCK], outer[SHA256_CBLOCK];
+	bool made;
 
-	if (!mac)
-		return -EIO;
-	nonces->mac = EVP_MAC_CTX_new(mac);
-	EVP_MAC_free(mac);
-	if (!nonces->mac)
-		return -ENOMEM;
-	return EVP_MAC_init(nonces->mac, secret, 32, params) == 1 ? 0 : -EIO;
+	memset(inner, 0x36, sizeof(inner));
+	memset(outer, 0x5c, sizeof(outer));
+	for (unsigned i = 0; i < 32; i++) {
+		inner[i] ^= secret[i];
+		outer[i] ^= secret[i];
+	}
+	made = SHA256_Init(&nonces->inner) == 1 && SHA256_Init(&nonces->outer) == 1 &&
+	       SHA256_Update(&nonces->inner, inner, sizeof(inner)) == 1 &&
+	       SHA256_Update(&nonces->outer, outer, sizeof(outer)) == 1;
+	OPENSSL_cleanse(inner, sizeof(inner));
+	OPENSSL_cleanse(outer, sizeof(outer));
+	return made;
 }
 
 int stw_nonces_new(
@@ -65,7 +67,7 @@ int stw_nonces_new(
 	err = nonce_counts_new(slots, &nonces->counts);
 	if (err < 0)
 		goto fail;
-	err = mac_key(nonces, secret);
+	err = mac_key(nonces, secret) ? 0 : -EIO;
 	if (err < 0)
 		goto fail;
 	*ret = nonces;
@@ -85,7 +87,8 @@ void stw_nonces_start(struct stw_nonces *nonces, struct stw_now now)
 struct stw_nonces *stw_nonces_free(struct stw_nonces *nonces)
 {
 	if (nonces) {
-		EVP_MAC_CTX_free(nonces->mac);
+		OPENSSL_cleanse(&nonces->inner, sizeof(nonces->inner));
+		OPENSSL_cleanse(&nonces->outer, sizeof(nonces->outer));
 		nonce_counts_free(nonces->counts);
 	}
 	free(nonces);
@@ -95,17 +98,16 @@ struct stw_nonces *stw_nonces_free(struct stw_nonces *nonces)
 static int mac_make(const struct stw_nonces *nonces, const uint8_t plain[PLAIN_BYTES],
 	struct stw_str realm, uint8_t ret[32])
 {
-	EVP_MAC_CTX *ctx = EVP_MAC_CTX_dup(nonces->mac);
+	SHA256_CTX inner = nonces->inner, outer = nonces->outer;
 	const uint8_t version = VERSION;
-	size_t len;
+	uint8_t hash[SHA256_DIGEST_LENGTH];
 	bool made;
 
-	made = ctx && EVP_MAC_update(ctx, &version, 1) == 1 &&
-	       EVP_MAC_update(ctx, plain, PLAIN_BYTES) == 1 &&
-	       (realm.len == 0 ||
-		       EVP_MAC_update(ctx, (const unsigned char *)realm.ptr, realm.len) == 1) &&
-	       EVP_MAC_final(ctx, ret, &len, 32) == 1;
-	EVP_MAC_CTX_free(ctx);
+	made = SHA256_Update(&inner, &version, 1) == 1 &&
+	       SHA256_Update(&inner, plain, PLAIN_BYTES) == 1 &&
+	       SHA256_Update(&inner, realm.ptr, realm.len) == 1 &&
+	       SHA256_Final(hash, &inner) == 1 && SHA256_Update(&outer, hash, sizeof(hash)) == 1 &&
+	       SHA256_Final(ret, &outer) == 1;
 	return made ? 0 : -EIO;
 }
 
@@ -136,17 +138,29 @@ static void encode(const uint8_t bytes[NONCE_BYTES], char *to)
 	}
 }
 
+/* @return six bits; 64: no character of the alphabet */
+static unsigned decode_one(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return (unsigned)(c - 'A');
+	if (c >= 'a' && c <= 'z')
+		return (unsigned)(c - 'a') + 26;
+	if (c >= '0' && c <= '9')
+		return (unsigned)(c - '0') + 52;
+	return c == '-' ? 62 : c == '_' ? 63 : 64;
+}
+
 static int decode(const char *from, uint8_t ret[NONCE_BYTES])
 {
 	for (unsigned i = 0; i < NONCE_BYTES; i += 3) {
 		uint32_t group = 0;
 
 		for (unsigned k = 0; k < 4; k++, from++) {
-			const char *at = *from ? strchr(base64url, *from) : NULL;
+			unsigned bits = decode_one(*from);
 
-			if (!at)
+			if (bits == 64)
 				return -EBADMSG;
-			group = group << 6 | (uint32_t)(at - base64url);
+			group = group << 6 | bits;
 		}
 		put_number(ret + i, 3, group);
 	}

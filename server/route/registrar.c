@@ -192,7 +192,6 @@ void stw_route_registered(struct stw_core *core, struct stw_request *request, st
 	} else {
 		answer_ok(core, request, registration);
 	}
-	free(job->result);
 	stw_register_done(&registration->want);
 	free(registration);
 }

@@ -9,8 +9,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define QUEUE_MAX       4096  /* jobs under way: submitted, result not yet taken */
 #define GROUP_MAX       256   /* jobs in one transaction */
@@ -155,6 +157,19 @@ static void group_change_bindings(struct group *group, struct stw_job *job,
 /* ---- the kinds of job --------------------------------------------------------------------------
  */
 
+/* The copy lies with the registration, so that no thread frees what another one has allocated. */
+static struct stw_bindings *result_copy(
+	struct stw_register *registration, const struct stw_bindings *bindings)
+{
+	size_t bytes = stw_bindings_bytes(bindings);
+	struct stw_bindings *copy;
+
+	/* Not text of the request: outside its limit. */
+	registration->arena.limit_bytes += bytes + _Alignof(max_align_t);
+	copy = stw_arena_alloc(&registration->arena, bytes);
+	return copy ? memcpy(copy, bindings, bytes) : NULL;
+}
+
 static void run_register(struct group *group, struct stw_job *job)
 {
 	const struct stw_bindings *old = group_bindings(group, job->registration->aor);
@@ -164,17 +179,13 @@ static void run_register(struct group *group, struct stw_job *job)
 		stw_register_apply(old, job->registration, &job->registrar, job->now, &bindings);
 	if (job->cause)
 		return;
-	if (bindings->version == (old ? old->version : 0)) {
-		job->result = bindings;
-		return;
-	}
-	job->result = stw_bindings_copy(bindings);
-	if (!job->result) {
-		free(bindings);
+	job->result = result_copy(job->registration, bindings);
+	if (!job->result)
 		job->cause = &stw_cause_register_no_memory;
-		return;
-	}
-	group_change_bindings(group, job, old, bindings);
+	if (!job->result || bindings->version == (old ? old->version : 0))
+		free(bindings);
+	else
+		group_change_bindings(group, job, old, bindings);
 }
 
 static void run_user_set(struct group *group, struct stw_job *job)
@@ -438,7 +449,6 @@ static void group_undo(struct group *group)
 	for (i = 0; i < group->n; i++) {
 		struct stw_job *job = group->jobs[i];
 
-		free(job->result);
 		job->result = NULL;
 		job->changed = 0;
 		job->cause = &stw_cause_commit_failed;
@@ -603,10 +613,15 @@ int stw_store_submit(struct stw_store *store, struct stw_job *job)
 	store->under_way++;
 	atomic_fetch_add(&store->waiting, 1);
 	stw_ring_push(store->jobs, job);
-	atomic_thread_fence(memory_order_seq_cst);
-	if (store->started && atomic_load(&store->sleeping))
-		store_signal(store, false);
 	return 0;
+}
+
+/* Once for all jobs of a batch, and only when it sleeps. */
+static void store_kick(struct stw_store *store)
+{
+	if (store->started && atomic_load(&store->waiting) &&
+		atomic_exchange(&store->sleeping, false))
+		store_signal(store, false);
 }
 
 struct stw_job *stw_store_result(struct stw_store *store)
@@ -620,6 +635,8 @@ struct stw_job *stw_store_result(struct stw_store *store)
 	}
 	if (job)
 		store->under_way--;
+	else
+		store_kick(store);
 	return job;
 }
 

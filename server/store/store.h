@@ -35,7 +35,7 @@ struct stw_job {
 	/* REGISTER */
 	struct stw_register *registration;
 	struct stw_registrar_options registrar;
-	struct stw_bindings *result; /* copy for the answer; free() */
+	const struct stw_bindings *result; /* for the answer; in the arena of the registration */
 	/* USER_* */
 	struct stw_user_row *users;
 	unsigned user_count;
@@ -63,7 +63,8 @@ struct stw_store;
  *  @param ret_error  a clear sentence on failure. @return 0, -errno */
 int stw_store_open(const struct stw_store_options *options, struct stw_now now,
 	struct stw_store **ret, char *ret_error, size_t error_size);
-/** One thread submits. @return 0; -ENOBUFS when too many wait (503) */
+/** One thread submits. The jobs of a batch begin when it next finds no result (stw_store_result).
+ *  @return 0; -ENOBUFS when too many wait (503) */
 int stw_store_submit(struct stw_store *store, struct stw_job *job);
 /** Results that are ready, in the order of submission; NULL: none. Same thread as submit. */
 struct stw_job *stw_store_result(struct stw_store *store);

@@ -161,7 +161,6 @@ static inline struct registration *registration_new(
 
 static inline void registration_free(struct registration *registration)
 {
-	free(registration->job.result);
 	stw_register_done(&registration->want);
 	free(registration);
 }
