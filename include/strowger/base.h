@@ -137,6 +137,19 @@ uint64_t stw_hash(struct stw_hash_key key, const void *bytes, size_t len);
 /** The same with ASCII letters folded to lower case. */
 uint64_t stw_hash_nocase(struct stw_hash_key key, const void *bytes, size_t len);
 
+/** One hash over several parts, so that ("ab", "c") and ("a", "bc") differ. Embedded. */
+struct stw_hasher {
+	uint64_t v0, v1, v2, v3;
+};
+
+void stw_hasher_init(struct stw_hasher *hasher, struct stw_hash_key key);
+void stw_hasher_text(struct stw_hasher *hasher, struct stw_str text);
+/** The same for texts that are equal without case. */
+void stw_hasher_text_nocase(struct stw_hasher *hasher, struct stw_str text);
+void stw_hasher_number(struct stw_hasher *hasher, uint64_t number);
+/** The hash of what was added so far; more may be added. */
+uint64_t stw_hasher_value(const struct stw_hasher *hasher);
+
 /** Embedded in what a table holds. */
 struct stw_node {
 	struct stw_node *next;

@@ -320,6 +320,9 @@ int stw_msg_check(struct stw_msg *msg, struct stw_fault *fault);
 /** Copy message, index and bytes into one block with one allocation; `ret` points into the block
  * and lives as long. @return 0, -ENOMEM */
 int stw_msg_keep(const struct stw_msg *msg, struct stw_block **ret_block, struct stw_msg **ret);
+/** Text that borrows from `from` borrows from its copy `to` afterwards; other text stays. */
+void stw_str_move(struct stw_str *text, const struct stw_msg *from, const struct stw_msg *to);
+void stw_uri_move(struct stw_uri *uri, const struct stw_msg *from, const struct stw_msg *to);
 
 /** `len` bytes of the message from `at` on; borrowed from its data, as all below. */
 static inline struct stw_str stw_msg_text(const struct stw_msg *msg, uint32_t at, uint32_t len)

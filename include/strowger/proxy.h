@@ -56,6 +56,9 @@ struct stw_proxy_routing {
 /** @return 0; -EBADMSG when a Route value or the restored URI is broken (400) */
 int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct stw_msg *request,
 	struct stw_proxy_routing *ret);
+/** The request was copied (stw_msg_keep()): borrow from the copy instead. */
+void stw_proxy_routing_move(
+	struct stw_proxy_routing *routing, const struct stw_msg *from, const struct stw_msg *to);
 
 /* ---- forward, §16.6 --------------------------------------------------------------------- */
 

@@ -4,47 +4,46 @@
 #include <errno.h>
 #include <string.h>
 
-/* What a block holds: the message, then its index, then its bytes. */
-struct move {
-	const char *from, *to;
-};
-
-static void str_move(const struct move *move, struct stw_str *text)
+/* Addresses as numbers: text from elsewhere must not be compared as a pointer into the message. */
+void stw_str_move(struct stw_str *text, const struct stw_msg *from, const struct stw_msg *to)
 {
-	if (text->ptr)
-		text->ptr = move->to + (text->ptr - move->from);
+	uintptr_t offset = (uintptr_t)text->ptr - (uintptr_t)from->data;
+
+	if (text->ptr && offset <= from->len)
+		text->ptr = to->data + offset;
 }
 
-static void uri_move(const struct move *move, struct stw_uri *uri)
+void stw_uri_move(struct stw_uri *uri, const struct stw_msg *from, const struct stw_msg *to)
 {
-	str_move(move, &uri->text);
-	str_move(move, &uri->scheme_name);
-	str_move(move, &uri->user);
-	str_move(move, &uri->password);
-	str_move(move, &uri->host);
-	str_move(move, &uri->params);
-	str_move(move, &uri->headers);
-	str_move(move, &uri->opaque);
+	stw_str_move(&uri->text, from, to);
+	stw_str_move(&uri->scheme_name, from, to);
+	stw_str_move(&uri->user, from, to);
+	stw_str_move(&uri->password, from, to);
+	stw_str_move(&uri->host, from, to);
+	stw_str_move(&uri->params, from, to);
+	stw_str_move(&uri->headers, from, to);
+	stw_str_move(&uri->opaque, from, to);
 }
 
-static void address_move(const struct move *move, struct stw_address *address)
+static void address_move(
+	struct stw_address *address, const struct stw_msg *from, const struct stw_msg *to)
 {
-	str_move(move, &address->display);
-	uri_move(move, &address->uri);
-	str_move(move, &address->params);
-	str_move(move, &address->tag);
+	stw_str_move(&address->display, from, to);
+	stw_uri_move(&address->uri, from, to);
+	stw_str_move(&address->params, from, to);
+	stw_str_move(&address->tag, from, to);
 }
 
-static void via_move(const struct move *move, struct stw_via *via)
+static void via_move(struct stw_via *via, const struct stw_msg *from, const struct stw_msg *to)
 {
-	str_move(move, &via->text);
-	str_move(move, &via->transport);
-	str_move(move, &via->sent_by);
-	str_move(move, &via->host);
-	str_move(move, &via->params);
-	str_move(move, &via->branch);
-	str_move(move, &via->received);
-	str_move(move, &via->maddr);
+	stw_str_move(&via->text, from, to);
+	stw_str_move(&via->transport, from, to);
+	stw_str_move(&via->sent_by, from, to);
+	stw_str_move(&via->host, from, to);
+	stw_str_move(&via->params, from, to);
+	stw_str_move(&via->branch, from, to);
+	stw_str_move(&via->received, from, to);
+	stw_str_move(&via->maddr, from, to);
 }
 
 int stw_msg_keep(const struct stw_msg *msg, struct stw_block **ret_block, struct stw_msg **ret)
@@ -52,7 +51,6 @@ int stw_msg_keep(const struct stw_msg *msg, struct stw_block **ret_block, struct
 	size_t index_bytes = msg->field_count * sizeof(*msg->fields);
 	struct stw_block *block;
 	struct stw_msg *kept;
-	struct move move;
 	char *bytes;
 	int err;
 
@@ -69,13 +67,12 @@ int stw_msg_keep(const struct stw_msg *msg, struct stw_block **ret_block, struct
 		memcpy(kept->fields, msg->fields, index_bytes);
 	memcpy(bytes, msg->data, msg->len);
 
-	move = (struct move){ msg->data, bytes };
-	uri_move(&move, &kept->uri);
-	via_move(&move, &kept->via);
-	address_move(&move, &kept->from);
-	address_move(&move, &kept->to);
-	str_move(&move, &kept->call_id);
-	str_move(&move, &kept->cseq.name);
+	stw_uri_move(&kept->uri, msg, kept);
+	via_move(&kept->via, msg, kept);
+	address_move(&kept->from, msg, kept);
+	address_move(&kept->to, msg, kept);
+	stw_str_move(&kept->call_id, msg, kept);
+	stw_str_move(&kept->cseq.name, msg, kept);
 	*ret_block = block;
 	*ret = kept;
 	return 0;

@@ -19,6 +19,12 @@ static void write_param(struct stw_writer *writer, struct stw_str name, struct s
 	stw_write_str(writer, value);
 }
 
+static void rport_write(struct stw_writer *writer, uint16_t port)
+{
+	stw_write_text(writer, ";rport=");
+	stw_write_uint(writer, port);
+}
+
 /* RFC 3581 §4: the value of rport is the source port, but only for a client that asked for it. */
 static void via_params_write(struct stw_writer *writer, const struct stw_response *response)
 {
@@ -30,7 +36,7 @@ static void via_params_write(struct stw_writer *writer, const struct stw_respons
 		if (response->received.len && stw_str_equal_nocase(param.name, STW_STR("received")))
 			continue;
 		if (response->rport && stw_str_equal_nocase(param.name, STW_STR("rport")))
-			stw_write_format(writer, ";rport=%u", (unsigned)response->rport);
+			rport_write(writer, response->rport);
 		else
 			write_param(writer, param.name, param.value);
 	}
@@ -132,7 +138,9 @@ void stw_response_write(struct stw_writer *writer, const struct stw_response *re
 
 	if (!phrase.len)
 		phrase = stw_str_from(stw_status_phrase(response->code));
-	stw_write_format(writer, "SIP/2.0 %u ", response->code);
+	stw_write_text(writer, "SIP/2.0 ");
+	stw_write_uint(writer, response->code);
+	stw_write_char(writer, ' ');
 	stw_write_str(writer, phrase);
 	stw_write_text(writer, "\r\n");
 	copied_fields_write(writer, response);

@@ -8,7 +8,7 @@ static const char cookie[] = "z9hG4bK";
 #define LOOP_AT    (COOKIE_LEN + UNIQUE_LEN + 1)
 
 /* The Route values that remain: without ours, and without the one that became the Request-URI. */
-static void routes_mix(struct proxy_mix *mix, const struct stw_msg *request,
+static void routes_mix(struct stw_hasher *mix, const struct stw_msg *request,
 	const struct stw_proxy_routing *routing)
 {
 	struct stw_values values = stw_msg_values(request, STW_HDR_ROUTE);
@@ -18,7 +18,7 @@ static void routes_mix(struct proxy_mix *mix, const struct stw_msg *request,
 	for (unsigned i = 0; more; i++) {
 		more = stw_values_next(&values, &next);
 		if (i >= routing->own_routes && (more || !routing->strict_restored))
-			proxy_mix_text(mix, value);
+			stw_hasher_text(mix, value);
 		value = next;
 	}
 }
@@ -32,15 +32,15 @@ static void routes_mix(struct proxy_mix *mix, const struct stw_msg *request,
 uint64_t proxy_loop_hash(const struct stw_proxy_options *options, const struct stw_msg *request,
 	const struct stw_proxy_routing *routing)
 {
-	struct proxy_mix mix = proxy_mix_begin(options->key, PROXY_MIX_LOOP);
+	struct stw_hasher mix = proxy_mix_begin(options->key, PROXY_MIX_LOOP);
 
-	proxy_mix_text(&mix, request->call_id);
-	proxy_mix_number(&mix, request->cseq.number);
-	proxy_mix_text(&mix, request->from.tag);
-	proxy_mix_text(&mix, routing->uri_text);
-	proxy_mix_number(&mix, routing->in_dialog);
+	stw_hasher_text(&mix, request->call_id);
+	stw_hasher_number(&mix, request->cseq.number);
+	stw_hasher_text(&mix, request->from.tag);
+	stw_hasher_text(&mix, routing->uri_text);
+	stw_hasher_number(&mix, routing->in_dialog);
 	routes_mix(&mix, request, routing);
-	return mix.value;
+	return stw_hasher_value(&mix);
 }
 
 bool proxy_branch_loop_part(struct stw_str branch, struct stw_str *ret)
@@ -72,23 +72,23 @@ struct stw_str stw_proxy_branch(const struct stw_proxy_options *options,
 struct stw_str stw_proxy_stateless_branch(const struct stw_proxy_options *options,
 	const struct stw_msg *request, char buffer[STW_BRANCH_MAX])
 {
-	struct proxy_mix mix = proxy_mix_begin(options->key, PROXY_MIX_STATELESS);
+	struct stw_hasher mix = proxy_mix_begin(options->key, PROXY_MIX_STATELESS);
 	const struct stw_via *via = &request->via;
 	struct stw_writer writer;
 
 	if (stw_str_equal_nocase(stw_str_cut(via->branch, 0, COOKIE_LEN), stw_str_from(cookie))) {
-		proxy_mix_text(&mix, via->sent_by);
-		proxy_mix_text(&mix, via->branch);
+		stw_hasher_text(&mix, via->sent_by);
+		stw_hasher_text(&mix, via->branch);
 	} else {
-		proxy_mix_text(&mix, via->text);
-		proxy_mix_text(&mix, request->to.tag);
-		proxy_mix_text(&mix, request->from.tag);
-		proxy_mix_text(&mix, request->call_id);
-		proxy_mix_number(&mix, request->cseq.number);
-		proxy_mix_text(&mix, stw_msg_text(request, request->uri_at, request->uri_len));
+		stw_hasher_text(&mix, via->text);
+		stw_hasher_text(&mix, request->to.tag);
+		stw_hasher_text(&mix, request->from.tag);
+		stw_hasher_text(&mix, request->call_id);
+		stw_hasher_number(&mix, request->cseq.number);
+		stw_hasher_text(&mix, stw_msg_text(request, request->uri_at, request->uri_len));
 	}
 	stw_writer_init(&writer, buffer, STW_BRANCH_MAX);
 	stw_write_text(&writer, cookie);
-	proxy_write_hash(&writer, mix.value);
+	proxy_write_hash(&writer, stw_hasher_value(&mix));
 	return stw_writer_text(&writer);
 }

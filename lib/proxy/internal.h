@@ -9,12 +9,6 @@
 
 #define PROXY_HASH_TEXT 16 /* a hash in hexadecimal */
 
-/* One hash over parts, so that ("ab", "c") and ("a", "bc") differ. No memory is needed. */
-struct proxy_mix {
-	struct stw_hash_key key;
-	uint64_t value;
-};
-
 /* What a hash is for: equal parts must not give equal hashes in two places. */
 enum proxy_mix_use {
 	PROXY_MIX_MARK = 1,
@@ -22,9 +16,7 @@ enum proxy_mix_use {
 	PROXY_MIX_STATELESS,
 };
 
-struct proxy_mix proxy_mix_begin(struct stw_hash_key key, enum proxy_mix_use use);
-void proxy_mix_text(struct proxy_mix *mix, struct stw_str text);
-void proxy_mix_number(struct proxy_mix *mix, uint64_t number);
+struct stw_hasher proxy_mix_begin(struct stw_hash_key key, enum proxy_mix_use use);
 void proxy_write_hash(struct stw_writer *writer, uint64_t hash);
 bool proxy_hash_equals(struct stw_str text, uint64_t hash);
 

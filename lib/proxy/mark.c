@@ -1,21 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "internal.h"
 
-struct proxy_mix proxy_mix_begin(struct stw_hash_key key, enum proxy_mix_use use)
+struct stw_hasher proxy_mix_begin(struct stw_hash_key key, enum proxy_mix_use use)
 {
-	return (struct proxy_mix){ key, (uint64_t)use };
-}
+	struct stw_hasher mix;
 
-void proxy_mix_number(struct proxy_mix *mix, uint64_t number)
-{
-	uint64_t words[2] = { mix->value, number };
-
-	mix->value = stw_hash(mix->key, words, sizeof(words));
-}
-
-void proxy_mix_text(struct proxy_mix *mix, struct stw_str text)
-{
-	proxy_mix_number(mix, stw_hash(mix->key, text.len ? text.ptr : "", text.len));
+	stw_hasher_init(&mix, key);
+	stw_hasher_number(&mix, use);
+	return mix;
 }
 
 void proxy_write_hash(struct stw_writer *writer, uint64_t hash)
@@ -40,11 +32,11 @@ bool proxy_hash_equals(struct stw_str text, uint64_t hash)
 uint64_t proxy_mark(
 	const struct stw_proxy_options *options, const struct stw_msg *request, struct stw_str tag)
 {
-	struct proxy_mix mix = proxy_mix_begin(options->key, PROXY_MIX_MARK);
+	struct stw_hasher mix = proxy_mix_begin(options->key, PROXY_MIX_MARK);
 
-	proxy_mix_text(&mix, request->call_id);
-	proxy_mix_text(&mix, tag);
-	return mix.value;
+	stw_hasher_text(&mix, request->call_id);
+	stw_hasher_text(&mix, tag);
+	return stw_hasher_value(&mix);
 }
 
 /* A preloaded Route of a phone often names its outbound proxy by the domain (§16.4). */

@@ -139,3 +139,11 @@ int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct s
 	ret->in_dialog = pre.verified && !pre.forged && request->to.tag.ptr;
 	return 0;
 }
+
+void stw_proxy_routing_move(
+	struct stw_proxy_routing *routing, const struct stw_msg *from, const struct stw_msg *to)
+{
+	stw_uri_move(&routing->uri, from, to);
+	stw_str_move(&routing->uri_text, from, to);
+	stw_str_move(&routing->next_route, from, to);
+}

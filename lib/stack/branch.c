@@ -130,6 +130,29 @@ static int branch_record_route(struct branch *branch, struct stw_str sent_by, st
 		&request->stack->options.proxy, request->msg, &in, &out, &request->arena, ret);
 }
 
+/* Our Via value, §16.6 step 8. */
+static int branch_via(const struct branch *branch, struct stw_str sent_by, struct stw_str branch_id,
+	struct stw_str *ret)
+{
+	size_t bytes = sizeof("SIP/2.0/TLS-SCTP ;rport;branch=") + sent_by.len + branch_id.len;
+	char *buffer = stw_arena_bytes(&branch->box->request.arena, bytes);
+	struct stw_writer writer;
+
+	if (!buffer)
+		return -ENOMEM;
+	stw_writer_init(&writer, buffer, bytes);
+	stw_write_text(&writer, "SIP/2.0/");
+	stw_write_str(&writer, stw_transport_name(branch->hop.transport));
+	stw_write_char(&writer, ' ');
+	stw_write_str(&writer, sent_by);
+	if (branch->hop.transport == STW_TRANSPORT_UDP)
+		stw_write_text(&writer, ";rport");
+	stw_write_text(&writer, ";branch=");
+	stw_write_str(&writer, branch_id);
+	*ret = stw_writer_text(&writer);
+	return writer.overflow ? -ENOBUFS : 0;
+}
+
 /* The request for branch->hop, with our Via; `branch_id` names the transaction. */
 static int branch_build(struct branch *branch, struct stw_str branch_id)
 {
@@ -140,15 +163,12 @@ static int branch_build(struct branch *branch, struct stw_str branch_id)
 		.target = &branch->target,
 		.stamp = &request->stamp,
 		.max_breadth = branch->max_breadth };
-	struct stw_str name = stw_transport_name(branch->hop.transport);
 	char buffer[300];
 	struct stw_str sent_by =
 		stack_sent_by(request->stack, &branch->hop, buffer, sizeof(buffer));
 	int err;
 
-	err = stw_arena_printf(&request->arena, &options.via, "SIP/2.0/%.*s %.*s%s;branch=%.*s",
-		STW_STR_ARG(name), STW_STR_ARG(sent_by),
-		branch->hop.transport == STW_TRANSPORT_UDP ? ";rport" : "", STW_STR_ARG(branch_id));
+	err = branch_via(branch, sent_by, branch_id, &options.via);
 	if (err == 0)
 		err = branch_record_route(branch, sent_by, &options.record_route);
 	if (err == 0)

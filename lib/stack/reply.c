@@ -14,15 +14,16 @@
 struct stw_str reply_tag(
 	struct stw_stack *stack, const struct stw_msg *request, char buffer[TAG_BYTES])
 {
-	struct stw_hash_key key = stack->options.key;
+	struct stw_hasher hasher;
 	struct stw_writer writer;
 	uint64_t hash;
 
-	hash = stw_hash(key, request->call_id.ptr, request->call_id.len);
-	key.k0 ^= hash;
-	hash = stw_hash(key, request->from.tag.ptr, request->from.tag.len);
-	key.k1 ^= hash ^ request->cseq.number;
-	hash = stw_hash_nocase(key, request->via.branch.ptr, request->via.branch.len);
+	stw_hasher_init(&hasher, stack->options.key);
+	stw_hasher_text(&hasher, request->call_id);
+	stw_hasher_text(&hasher, request->from.tag);
+	stw_hasher_number(&hasher, request->cseq.number);
+	stw_hasher_text_nocase(&hasher, request->via.branch);
+	hash = stw_hasher_value(&hasher);
 	stw_writer_init(&writer, buffer, TAG_BYTES);
 	stw_write_text(&writer, "stw");
 	stw_write_hex(&writer, &hash, sizeof(hash));
@@ -279,12 +280,10 @@ int box_keep(struct box *box)
 	err = stw_msg_keep(box->request.msg, &box->kept, &kept);
 	if (err < 0)
 		return err;
-	box->request.msg = kept;
 	/* The stamp's text lies in the request itself; only the routing borrowed from the batch. */
-	if (box->request.routing.uri_text.len)
-		err = stw_proxy_preprocess(
-			&box->request.stack->options.proxy, kept, &box->request.routing);
-	return err;
+	stw_proxy_routing_move(&box->request.routing, box->request.msg, kept);
+	box->request.msg = kept;
+	return 0;
 }
 
 /* From here on the request has state and is freed at the end of a batch. */

@@ -31,18 +31,19 @@ static uint64_t hash_nocase(const struct stw_tx_layer *layer, struct stw_str tex
 uint64_t tx_server_hash(const struct stw_tx_layer *layer, const struct stw_msg *request)
 {
 	const struct stw_via *via = &request->via;
-	uint64_t parts[3];
+	struct stw_hasher hasher;
 
+	stw_hasher_init(&hasher, layer->key);
 	if (tx_has_cookie(via->branch)) {
-		parts[0] = hash_nocase(layer, via->branch);
-		parts[1] = hash_nocase(layer, via->host);
-		parts[2] = tx_sent_by_port(via);
+		stw_hasher_text_nocase(&hasher, via->branch);
+		stw_hasher_text_nocase(&hasher, via->host);
+		stw_hasher_number(&hasher, tx_sent_by_port(via));
 	} else {
-		parts[0] = stw_hash(layer->key, request->call_id.ptr, request->call_id.len);
-		parts[1] = hash_nocase(layer, request->from.tag);
-		parts[2] = UINT64_C(1) << 32 | request->cseq.number;
+		stw_hasher_text(&hasher, request->call_id);
+		stw_hasher_text_nocase(&hasher, request->from.tag);
+		stw_hasher_number(&hasher, UINT64_C(1) << 32 | request->cseq.number);
 	}
-	return stw_hash(layer->key, parts, sizeof(parts));
+	return stw_hasher_value(&hasher);
 }
 
 uint64_t tx_client_hash(const struct stw_tx_layer *layer, struct stw_str branch)

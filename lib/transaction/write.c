@@ -33,7 +33,11 @@ static void derived_write(struct stw_writer *writer, const struct stw_msg *reque
 	field_write(writer, "From", stw_msg_value(request, STW_HDR_FROM));
 	field_write(writer, "To", to);
 	field_write(writer, "Call-ID", request->call_id);
-	stw_write_format(writer, "CSeq: %u %s\r\n", (unsigned)request->cseq.number, method);
+	stw_write_text(writer, "CSeq: ");
+	stw_write_uint(writer, request->cseq.number);
+	stw_write_char(writer, ' ');
+	stw_write_text(writer, method);
+	stw_write_text(writer, "\r\n");
 }
 
 void stw_tx_write_ack(

@@ -33,12 +33,44 @@ static void drop_third_colon(char *text)
 		memmove(colons, colons + 1, strlen(colons));
 }
 
+/* IPv4address of RFC 3261 §25.1 as inet_pton() reads it: four numbers up to 255, none with a zero
+ * before it. */
+static bool ipv4_read(struct stw_str text, uint8_t ip[4])
+{
+	size_t at = 0;
+
+	for (unsigned part = 0; part < 4; part++) {
+		unsigned number = 0, digits = 0;
+
+		if (part > 0 && (at == text.len || text.ptr[at++] != '.'))
+			return false;
+		for (; at < text.len && text.ptr[at] >= '0' && text.ptr[at] <= '9'; at++) {
+			if (digits++ > 0 && number == 0)
+				return false;
+			number = number * 10 + (unsigned)(text.ptr[at] - '0');
+			if (number > 255)
+				return false;
+		}
+		if (digits == 0)
+			return false;
+		ip[part] = (uint8_t)number;
+	}
+	return at == text.len;
+}
+
 int stw_addr_from_host(struct stw_str host, uint16_t port, struct stw_addr *ret)
 {
 	struct stw_addr addr = { .family = 6, .port = port };
 	char text[STW_ADDR_TEXT_MAX];
 	bool brackets = host.len >= 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']';
 
+	if (ipv4_read(host, addr.ip)) {
+		addr.family = 4;
+		*ret = addr;
+		return 0;
+	}
+	if (!brackets && !memchr(host.ptr ? host.ptr : "", ':', host.len))
+		return -EBADMSG;
 	if (brackets)
 		host = stw_str_cut(host, 1, host.len - 1);
 	if (host.len == 0 || host.len >= sizeof(text) || memchr(host.ptr, '\0', host.len))
@@ -47,9 +79,7 @@ int stw_addr_from_host(struct stw_str host, uint16_t port, struct stw_addr *ret)
 	text[host.len] = '\0';
 	drop_third_colon(text);
 
-	if (!brackets && inet_pton(AF_INET, text, addr.ip) == 1)
-		addr.family = 4;
-	else if (inet_pton(AF_INET6, text, addr.ip) != 1)
+	if (inet_pton(AF_INET6, text, addr.ip) != 1)
 		return -EBADMSG;
 
 	/* A mapped address names an IPv4 node: one address has one value. */
@@ -103,11 +133,19 @@ bool stw_addr_is_unicast(const struct stw_addr *addr)
 
 struct stw_str stw_addr_ip_text(const struct stw_addr *addr, char buffer[STW_ADDR_TEXT_MAX])
 {
-	int family = addr->family == 4 ? AF_INET : AF_INET6;
+	struct stw_writer writer;
 
-	if (addr->family == 0 || !inet_ntop(family, addr->ip, buffer, STW_ADDR_TEXT_MAX))
+	if (addr->family == 0)
 		return STW_STR_NONE;
-	return stw_str_from(buffer);
+	if (addr->family == 6)
+		return stw_str_from(inet_ntop(AF_INET6, addr->ip, buffer, STW_ADDR_TEXT_MAX));
+	stw_writer_init(&writer, buffer, STW_ADDR_TEXT_MAX);
+	for (unsigned part = 0; part < 4; part++) {
+		if (part > 0)
+			stw_write_char(&writer, '.');
+		stw_write_uint(&writer, addr->ip[part]);
+	}
+	return stw_writer_text(&writer);
 }
 
 struct stw_str stw_addr_text(const struct stw_addr *addr, char buffer[STW_ADDR_TEXT_MAX])

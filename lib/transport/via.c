@@ -52,18 +52,25 @@ int stw_via_stamp_edit(
 {
 	const struct stw_str name = STW_STR("received");
 	const struct stw_via *via = &edit->msg->via;
+	size_t at, bytes = sizeof("=65535;received=") + stamp->received.len;
+	struct stw_writer writer;
 	struct stw_str text;
-	size_t at;
+	char *buffer = stw_arena_bytes(arena, bytes);
 
+	if (!buffer)
+		return -ENOMEM;
+	stw_writer_init(&writer, buffer, bytes);
 	if (stamp->rport) {
-		if (stw_arena_printf(arena, &text, "=%u", stamp->rport) < 0)
-			return -ENOMEM;
-		param_set(edit, STW_STR("rport"), text);
+		stw_write_char(&writer, '=');
+		stw_write_uint(&writer, stamp->rport);
+		param_set(edit, STW_STR("rport"), stw_writer_text(&writer));
 	}
 	if (stamp->received.len == 0)
 		return 0;
-	if (stw_arena_printf(arena, &text, ";received=%.*s", STW_STR_ARG(stamp->received)) < 0)
-		return -ENOMEM;
+	at = writer.len;
+	stw_write_text(&writer, ";received=");
+	stw_write_str(&writer, stamp->received);
+	text = stw_str_cut(stw_writer_text(&writer), at, writer.len);
 	if (param_set(edit, name, stw_str_cut(text, 1 + name.len, text.len)))
 		return 0;
 	/* Behind "=rport" when that stands at the same place. */
