@@ -23,15 +23,11 @@ static const struct stw_cause *max_forwards_check(const struct stw_msg *request)
 						     : &stw_cause_too_many_hops;
 }
 
-/* Another element's Via may be anything: what cannot be read is not ours (RFC 5393 §4.2.4). */
-static bool via_is_ours(const struct stw_proxy_options *options, struct stw_str value,
+static bool via_is_ours(const struct stw_proxy_options *options, const struct stw_via *via,
 	struct stw_str *ret_loop_part)
 {
-	struct stw_via via;
-
-	return stw_via_parse(value, &via) == 0 &&
-	       proxy_branch_loop_part(via.branch, ret_loop_part) &&
-	       stw_listeners_own(options->listeners, via.host, via.port);
+	return proxy_branch_loop_part(via->branch, ret_loop_part) &&
+	       stw_listeners_own(options->listeners, via->host, via->port);
 }
 
 /* P4. The hash is made only once there is something to compare it with. */
@@ -40,12 +36,15 @@ static const struct stw_cause *loop_check(
 {
 	struct stw_values values = stw_msg_values(request, STW_HDR_VIA);
 	struct stw_proxy_routing routing;
+	struct stw_via via = request->via;
 	struct stw_str value, part;
 	bool has_hash = false;
 	uint64_t hash = 0;
 
-	while (stw_values_next(&values, &value)) {
-		if (!via_is_ours(options, value, &part))
+	/* The topmost is decoded already. Another element's Via may be anything: what cannot be
+	 * read is not ours (RFC 5393 §4.2.4). */
+	for (unsigned i = 0; stw_values_next(&values, &value); i++) {
+		if ((i > 0 && stw_via_parse(value, &via) < 0) || !via_is_ours(options, &via, &part))
 			continue;
 		if (!has_hash && stw_proxy_preprocess(options, request, &routing) < 0)
 			return NULL;

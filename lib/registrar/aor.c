@@ -13,29 +13,51 @@ static bool is_user_char(uint8_t byte)
 	return byte && strchr("-_.!~*'()&=+$,;?/", byte);
 }
 
+/* How many bytes from `at` on need no escape. */
+static size_t user_run(struct stw_str user, size_t at)
+{
+	size_t from = at;
+
+	while (at < user.len && is_user_char((uint8_t)user.ptr[at]))
+		at++;
+	return at - from;
+}
+
 static void write_user(struct stw_writer *writer, struct stw_str user)
 {
 	static const char digits[] = "0123456789ABCDEF";
-	size_t i;
+	size_t at = 0, run;
 
-	for (i = 0; i < user.len; i++) {
-		uint8_t byte = (uint8_t)user.ptr[i];
+	for (; at < user.len; at += run + 1) {
+		uint8_t byte;
 
-		if (is_user_char(byte)) {
-			stw_write_char(writer, (char)byte);
-			continue;
-		}
+		run = user_run(user, at);
+		stw_write_str(writer, stw_str_cut(user, at, at + run));
+		if (at + run == user.len)
+			break;
+		byte = (uint8_t)user.ptr[at + run];
 		stw_write_char(writer, '%');
 		stw_write_char(writer, digits[byte >> 4]);
 		stw_write_char(writer, digits[byte & 15]);
 	}
 }
 
+static bool has_upper(struct stw_str text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.ptr[i] >= 'A' && text.ptr[i] <= 'Z')
+			return true;
+	}
+	return false;
+}
+
 static void write_lower(struct stw_writer *writer, struct stw_str text)
 {
-	size_t i;
-
-	for (i = 0; i < text.len; i++) {
+	if (!has_upper(text)) {
+		stw_write_str(writer, text);
+		return;
+	}
+	for (size_t i = 0; i < text.len; i++) {
 		char byte = text.ptr[i];
 
 		stw_write_char(writer, byte >= 'A' && byte <= 'Z' ? (char)(byte | 0x20) : byte);

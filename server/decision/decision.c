@@ -33,6 +33,8 @@ static void call_remove(struct stw_decisions *decisions, struct call *call)
 	TAILQ_REMOVE(&decisions->ages, call, age);
 	TAILQ_REMOVE(call->list, call, queue);
 	decisions->bytes -= call->bytes;
+	if (decisions->recent == call)
+		decisions->recent = NULL;
 	call_free(call);
 }
 
@@ -170,22 +172,30 @@ static bool call_is_stale(const struct call *call, const struct stw_note *note)
 static struct call *call_of_note(struct stw_decisions *decisions, const struct stw_note *note)
 {
 	struct stw_str kept = stw_str_cut(note->msg->call_id, 0, CALL_ID_MAX);
-	uint64_t hash = stw_hash(decisions->key, kept.ptr, kept.len);
-	struct call *call = call_find(decisions, kept, hash);
+	struct call *call = decisions->recent;
+	uint64_t hash;
 
+	if (call && stw_str_equal(call->call_id, kept) && !call_is_stale(call, note))
+		return call;
+	hash = stw_hash(decisions->key, kept.ptr, kept.len);
+	call = call_find(decisions, kept, hash);
 	if (call && call_is_stale(call, note)) {
 		call_remove(decisions, call);
 		call = NULL;
 	}
-	return call ? call : call_new(decisions, note, hash);
+	decisions->recent = call ? call : call_new(decisions, note, hash);
+	return decisions->recent;
 }
 
 /* ---- one record ------------------------------------------------------------------- */
 
 static struct stw_str phrase_keep(struct call *call, const struct stw_note *note)
 {
-	struct stw_str standard = stw_str_from(stw_status_phrase(note->code));
+	struct stw_str standard;
 
+	if (!note->phrase.len)
+		return STW_STR_NONE;
+	standard = stw_str_from(stw_status_phrase(note->code));
 	if (stw_str_equal(note->phrase, standard))
 		return standard;
 	if (note->cause && stw_str_equal(note->phrase, stw_str_from(note->cause->phrase)))

@@ -45,6 +45,7 @@ struct stw_decisions {
 	struct stw_hash_key key;
 	struct stw_table table;
 	struct call_list ages, succeeded, others;
+	struct call *recent; /* of the note before: what a message causes is noted in a row */
 	size_t max_calls, max_bytes, bytes;
 	uint64_t lost; /* notes for which no memory was left */
 };
