@@ -320,6 +320,9 @@ int stw_msg_check(struct stw_msg *msg, struct stw_fault *fault);
 /** Copy message, index and bytes into one block with one allocation; `ret` points into the block
  * and lives as long. @return 0, -ENOMEM */
 int stw_msg_keep(const struct stw_msg *msg, struct stw_block **ret_block, struct stw_msg **ret);
+/** The same behind `front_bytes` of the block that are the caller's, aligned for any type. */
+int stw_msg_keep_behind(const struct stw_msg *msg, size_t front_bytes, struct stw_block **ret_block,
+	struct stw_msg **ret);
 /** Text that borrows from `from` borrows from its copy `to` afterwards; other text stays. */
 void stw_str_move(struct stw_str *text, const struct stw_msg *from, const struct stw_msg *to);
 void stw_uri_move(struct stw_uri *uri, const struct stw_msg *from, const struct stw_msg *to);

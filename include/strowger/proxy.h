@@ -26,6 +26,8 @@ struct stw_proxy_options {
 	bool all_busy_600;
 	uint32_t max_branches;
 	uint32_t timer_c_ms; /* more than 3 minutes, §16.6 step 11 */
+	bool marks_worker;   /* branches name the worker, so that their responses find it */
+	uint16_t worker;     /* below 64 */
 };
 
 /** Rows P2 scheme (416), P3 Max-Forwards (483), P4 loop (482), P5 Proxy-Require (420). NULL: pass.
@@ -123,6 +125,8 @@ uint32_t stw_proxy_breadth(const struct stw_proxy_options *options, const struct
 struct stw_str stw_proxy_branch(const struct stw_proxy_options *options,
 	const struct stw_msg *request, const struct stw_proxy_routing *routing,
 	struct stw_random *random, char buffer[STW_BRANCH_MAX]);
+/** The worker in a branch of ours that has one, or in one that looks like ours. False: none. */
+bool stw_proxy_branch_worker(struct stw_str branch, unsigned *ret);
 /** §16.11: the same branch for the same request (stateless forwarding of ACK and CANCEL). */
 struct stw_str stw_proxy_stateless_branch(const struct stw_proxy_options *options,
 	const struct stw_msg *request, char buffer[STW_BRANCH_MAX]);

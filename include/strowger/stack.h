@@ -74,6 +74,42 @@ struct stw_note {
 	struct stw_str uri;                /* REQUEST_OUT: Request-URI of the branch */
 };
 
+/* ---- several workers --------------------------------------------------------------------- */
+
+#define STW_WORKERS_MAX 64
+
+/**
+ * What the stacks of several threads share. A message is parsed where it arrives; when the hash of
+ * its Call-ID names another worker it is handed over once, and all that belongs to one call is done
+ * by one stack. A connection belongs to the worker that has accepted or opened it.
+ */
+struct stw_workers;
+
+/** A zero takes the default in brackets. */
+struct stw_workers_options {
+	unsigned n;              /* 1 to STW_WORKERS_MAX */
+	struct stw_hash_key key; /* which worker has which Call-ID */
+	unsigned max_flows;      /* of all workers together */
+	unsigned flow_slots;     /* slots in the names of a worker's flows are below (max_flows) */
+	size_t ring_places;      /* of each ring, a power of two (4096; less when n is large) */
+	void (*wake)(void *context, unsigned worker); /* the worker sleeps and has something to do;
+							 any worker's thread. May be NULL */
+	void *wake_context;
+};
+
+/** @return 0; -ENOMEM; -EINVAL */
+int stw_workers_new(const struct stw_workers_options *options, struct stw_workers **ret);
+unsigned stw_workers_count(const struct stw_workers *workers);
+/** The worker that all requests with this Call-ID belong to. Responses go where their branch says.
+ */
+unsigned stw_workers_owner(const struct stw_workers *workers, struct stw_str call_id);
+/** Before `worker` sleeps: true, who has something for it will wake it; false, something waits. */
+bool stw_workers_rest(struct stw_workers *workers, unsigned worker);
+/** After the sleep: it looks by itself. */
+void stw_workers_rise(struct stw_workers *workers, unsigned worker);
+/** After all stacks. What was under way is forgotten. Accepts NULL; returns NULL. */
+struct stw_workers *stw_workers_free(struct stw_workers *workers);
+
 /* ---- what the server above provides ------------------------------------------------------- */
 
 /** What the stack asks of its user. All are called in the thread of the stack, during an event. */
@@ -114,7 +150,10 @@ struct stw_stack_options {
 	unsigned local_addr_count;
 	struct stw_hash_key key; /* tags, loop detection, Record-Route marks */
 	uint64_t seed;
-	struct stw_flow_limits flows;
+	struct stw_workers
+		*workers; /* NULL: this stack is the only one. Equal key in all of them */
+	uint16_t worker;  /* which one it is, as in the names of its flows */
+	struct stw_flow_limits flows; /* registry and worker are filled by the stack */
 	uint32_t max_transactions;
 	bool udp_oversize_tcp;
 	struct stw_stack_dns dns;       /* max_places 0: the default */
@@ -130,6 +169,8 @@ void stw_stack_reconfigure(struct stw_stack *stack, const struct stw_stack_optio
 void stw_stack_begin(struct stw_stack *stack, struct stw_now now);
 /** Data of the event need not outlive the call; what is sent is sent at the flush. */
 void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event);
+/** What other workers have handed over, a bounded number at a time. */
+void stw_stack_handed(struct stw_stack *stack);
 /** Run the timers that are due. */
 void stw_stack_timers(struct stw_stack *stack);
 /** Reap what has ended; forget the scratch memory of the batch. */
@@ -144,6 +185,8 @@ uint64_t stw_stack_next(const struct stw_stack *stack);
 struct stw_stack_stats {
 	uint64_t requests_in, requests_out, responses_in, responses_out;
 	uint64_t retransmissions, dropped, faults, stateless;
+	uint64_t handed_in, handed_out,
+		handed_lost; /* messages of other workers; no room for them */
 	size_t transactions, requests, flows, timers;
 };
 void stw_stack_stats(const struct stw_stack *stack, struct stw_stack_stats *ret);

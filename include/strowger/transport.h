@@ -206,8 +206,24 @@ struct stw_io_ops {
 /* ---- flows: connections as the layers see them -------------------------------------------------
  */
 
+/**
+ * What the workers share about their flows: how many there are, in all and by source, and which
+ * live. Atomics in tables of fixed size; no reader and no writer ever waits.
+ */
+struct stw_flow_registry;
+
+/** @param slots      the slots in the names of a worker's flows are below
+ *  @param max_flows  how many there may be in all
+ *  @return 0, -ENOMEM */
+int stw_flow_registry_new(unsigned workers, unsigned slots, unsigned max_flows,
+	struct stw_hash_key key, struct stw_flow_registry **ret);
+/** After all that use it. Accepts NULL; returns NULL. */
+struct stw_flow_registry *stw_flow_registry_free(struct stw_flow_registry *registry);
+
 /** Bounds of what peers can make us keep. */
 struct stw_flow_limits {
+	struct stw_flow_registry *registry; /* of all workers, outlives the flows; NULL: alone */
+	uint16_t worker;         /* ours; the flows of others are known by the registry */
 	unsigned max_flows;      /* in all */
 	unsigned max_per_source; /* opened to us, per IP address */
 	uint32_t idle_ms;        /* close when nothing was received or sent for so long; 0: never */
@@ -232,10 +248,12 @@ int stw_flows_opened(
 	struct stw_flows *flows, const struct stw_hop *hop, bool incoming, struct stw_now now);
 /** An outgoing flow was asked for and is opening; later requests to the same hop reuse it. */
 int stw_flows_opening(struct stw_flows *flows, const struct stw_hop *hop, struct stw_now now);
-/** Flow to this transport and address, open or opening. @return 0, -ENOENT */
+/** Flow to this transport and address, open or opening; ours, else one of another worker. @return
+ * 0, -ENOENT */
 int stw_flows_find(const struct stw_flows *flows, enum stw_transport transport,
 	const struct stw_addr *remote, struct stw_flow_id *ret);
-/** Still there? Fills transport, remote, local and listener when so. */
+/** Still there? Fills transport, remote, local and listener when so; of a flow of another worker it
+ * fills the name alone: the rest has who got a message by it. */
 bool stw_flows_hop(const struct stw_flows *flows, struct stw_flow_id id, struct stw_hop *ret);
 /** Something was sent on it: idle time starts anew. */
 void stw_flows_sent(struct stw_flows *flows, struct stw_flow_id id, struct stw_now now);
@@ -250,8 +268,10 @@ int stw_flows_bytes(struct stw_flows *flows, struct stw_flow_id id, const char *
  *  BROKEN comes once; the caller answers, closes, and calls stw_flows_closed(). */
 struct stw_frame stw_flows_next(
 	struct stw_flows *flows, struct stw_flow_id id, const char **ret_data, struct stw_now now);
-/** CLOSED, or closed by us. */
-void stw_flows_closed(struct stw_flows *flows, struct stw_flow_id id);
+/** Another worker sends on a flow of ours: it has to hear of its end. */
+void stw_flows_used_by(struct stw_flows *flows, struct stw_flow_id id, unsigned worker);
+/** CLOSED, or closed by us. @return the workers that have sent on it, a bit each */
+uint64_t stw_flows_closed(struct stw_flows *flows, struct stw_flow_id id);
 /** A flow timer expired: true when the flow is to be closed now; `ret` names it, `ret_half` whether
  * half a message was waiting. */
 bool stw_flows_timer(struct stw_flows *flows, struct stw_timer *timer, struct stw_now now,

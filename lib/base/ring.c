@@ -70,6 +70,12 @@ void *stw_ring_pop(struct stw_ring *ring)
 	return item;
 }
 
+bool stw_ring_empty(const struct stw_ring *ring)
+{
+	return atomic_load_explicit(&ring->head, memory_order_relaxed) ==
+	       atomic_load_explicit(&ring->tail, memory_order_acquire);
+}
+
 struct stw_ring *stw_ring_free(struct stw_ring *ring)
 {
 	free(ring);

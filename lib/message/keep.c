@@ -48,19 +48,26 @@ static void via_move(struct stw_via *via, const struct stw_msg *from, const stru
 
 int stw_msg_keep(const struct stw_msg *msg, struct stw_block **ret_block, struct stw_msg **ret)
 {
+	return stw_msg_keep_behind(msg, 0, ret_block, ret);
+}
+
+int stw_msg_keep_behind(const struct stw_msg *msg, size_t front_bytes, struct stw_block **ret_block,
+	struct stw_msg **ret)
+{
+	size_t front = (front_bytes + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1);
 	size_t index_bytes = msg->field_count * sizeof(*msg->fields);
 	struct stw_block *block;
 	struct stw_msg *kept;
 	char *bytes;
 	int err;
 
-	err = stw_block_new(sizeof(*msg) + index_bytes + msg->len, &block);
+	err = stw_block_new(front + sizeof(*msg) + index_bytes + msg->len, &block);
 	if (err < 0)
 		return err;
-	kept = (struct stw_msg *)(void *)block->data;
-	bytes = block->data + sizeof(*msg) + index_bytes;
+	kept = (struct stw_msg *)(void *)(block->data + front);
+	bytes = block->data + front + sizeof(*msg) + index_bytes;
 	*kept = *msg;
-	kept->fields = (struct stw_field *)(void *)(block->data + sizeof(*msg));
+	kept->fields = (struct stw_field *)(void *)(kept + 1);
 	kept->field_capacity = msg->field_count;
 	kept->data = bytes;
 	if (index_bytes)

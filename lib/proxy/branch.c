@@ -1,11 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "internal.h"
 
+#include <string.h>
+
 /* z9hG4bK, unique part, ".", loop hash. */
 #define UNIQUE_LEN 16
 static const char cookie[] = "z9hG4bK";
 #define COOKIE_LEN (sizeof(cookie) - 1)
 #define LOOP_AT    (COOKIE_LEN + UNIQUE_LEN + 1)
+
+/* With several workers the unique part begins with one of these. All may stand in a token. */
+static const char worker_marks[] =
+	"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
+
+bool stw_proxy_branch_worker(struct stw_str branch, unsigned *ret)
+{
+	const char *at;
+
+	if (branch.len != LOOP_AT + PROXY_HASH_TEXT || branch.ptr[LOOP_AT - 1] != '.' ||
+		!branch.ptr[COOKIE_LEN])
+		return false;
+	at = strchr(worker_marks, branch.ptr[COOKIE_LEN]);
+	if (at)
+		*ret = (unsigned)(at - worker_marks);
+	return at != NULL;
+}
 
 /* The Route values that remain: without ours, and without the one that became the Request-URI. */
 static void routes_mix(struct stw_hasher *mix, const struct stw_msg *request,
@@ -60,6 +79,8 @@ struct stw_str stw_proxy_branch(const struct stw_proxy_options *options,
 	char unique[UNIQUE_LEN];
 
 	stw_random_token(random, unique, sizeof(unique));
+	if (options->marks_worker)
+		unique[0] = worker_marks[options->worker % 64];
 	stw_writer_init(&writer, buffer, STW_BRANCH_MAX);
 	stw_write_text(&writer, cookie);
 	stw_write_str(&writer, (struct stw_str){ unique, sizeof(unique) });

@@ -88,6 +88,29 @@ struct box {
 	struct box *dirty_next;
 };
 
+/* From one worker to another; it lies in `block`, before what it carries. */
+enum parcel_kind {
+	PARCEL_MESSAGE, /* hop, msg: parsed; its Call-ID belongs to the worker that gets it */
+	PARCEL_SEND,    /* hop, bytes: to leave on a flow of the worker that gets them */
+	PARCEL_CLOSED,  /* hop.flow of the sender of this is no more */
+};
+
+struct parcel {
+	struct parcel *next;
+	struct stw_block *block;
+	enum parcel_kind kind;
+	uint16_t from;
+	struct stw_hop hop;
+	struct stw_msg *msg;
+	struct stw_str bytes;
+};
+
+/* Parcels for which a ring had no room. */
+struct outbox {
+	struct parcel *first, *last;
+	unsigned count;
+};
+
 struct stw_stack {
 	struct stw_stack_options options;
 	struct stw_proxy_options proxy_foreign; /* the same without recursion */
@@ -101,7 +124,9 @@ struct stw_stack {
 	struct box *dirty;
 	struct retired *retired;
 	struct stw_arena scratch; /* of the batch */
-	struct stw_msg msg;       /* the message in hand */
+	struct stw_msg *msg;      /* the message in hand: own_msg, or one that was handed over */
+	struct stw_block *handed; /* that holds it then */
+	struct stw_msg own_msg;   /* as parsed from the bytes of the event */
 	bool msg_of_flow;         /* its bytes go with the next frame of its flow */
 	struct stw_field fields[STW_MSG_FIELDS_MAX];
 	struct stw_locate_options locate;
@@ -109,6 +134,12 @@ struct stw_stack {
 	struct stw_outages *outages;
 	struct stw_stack_stats stats;
 	unsigned live_count;
+	/* other workers */
+	size_t transactions_elsewhere; /* as the batch began */
+	struct parcel *taken; /* of this batch: what they carry may still wait to be sent */
+	uint64_t handed_to;   /* in this batch, a bit for each worker */
+	unsigned outbox_count;
+	struct outbox outboxes[STW_WORKERS_MAX];
 };
 
 static inline struct box *box_of(struct stw_request *request)
@@ -125,9 +156,30 @@ void stack_dirty(struct box *box);
 /* receive.c */
 bool stack_receive(
 	struct stw_stack *stack, const struct stw_hop *hop, const char *data, size_t len);
+void stack_receive_own(struct stw_stack *stack, const struct stw_hop *hop);
 void stack_receive_new(struct stw_stack *stack, const struct stw_hop *hop);
 void stack_receive_broken(struct stw_stack *stack, const struct stw_hop *hop, const char *data,
 	size_t len, const struct stw_cause *cause);
+
+/* workers.c: what the stacks share */
+struct stw_ring *workers_ring(const struct stw_workers *workers, unsigned from, unsigned to);
+unsigned workers_owner(const struct stw_workers *workers, const struct stw_msg *msg);
+/* How many transactions a worker has, and the others have. */
+void workers_tell_transactions(struct stw_workers *workers, unsigned worker, size_t count);
+size_t workers_transactions(const struct stw_workers *workers, unsigned but);
+struct stw_flow_registry *workers_registry(const struct stw_workers *workers);
+/* Wake those of the set that sleep. */
+void workers_call(struct stw_workers *workers, uint64_t pushed_to);
+
+/* hand.c: to and from other workers */
+void parcel_free(struct parcel *parcel);
+/* Does the message in hand belong to another worker? */
+bool stack_is_elsewhere(const struct stw_stack *stack, unsigned *ret_owner);
+int stack_hand_message(struct stw_stack *stack, unsigned owner, const struct stw_hop *hop);
+int stack_hand_bytes(struct stw_stack *stack, const struct stw_hop *hop, struct stw_slices slices);
+void stack_tell_closed(struct stw_stack *stack, struct stw_flow_id flow, uint64_t users);
+void stack_hand_end(struct stw_stack *stack);
+void stack_hand_free(struct stw_stack *stack);
 
 /* send.c: out of the house */
 int stack_send(struct stw_stack *stack, struct stw_hop *hop, struct stw_slices slices);

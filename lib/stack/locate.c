@@ -210,7 +210,7 @@ static void branch_by_uri(struct branch *branch)
 void branch_locate(struct branch *branch)
 {
 	struct stw_stack *stack = locate_stack(branch);
-	struct stw_hop hop;
+	struct stw_hop hop = branch->target.hop;
 
 	if (!branch->target.has_hop || branch->target.path.len) {
 		branch_by_uri(branch);

@@ -17,11 +17,11 @@ static struct box *box_new(struct stw_stack *stack, const struct stw_hop *hop)
 	if (!box)
 		return NULL;
 	box->request.stack = stack;
-	box->request.msg = &stack->msg;
+	box->request.msg = stack->msg;
 	box->request.source = *hop;
 	stw_arena_init(&box->request.arena, REQUEST_ARENA_BYTES);
-	if (stack->msg.has_via)
-		stw_via_stamp(&stack->msg.via, &hop->remote, &box->request.stamp);
+	if (stack->msg->has_via)
+		stw_via_stamp(&stack->msg->via, &hop->remote, &box->request.stamp);
 	return box;
 }
 
@@ -44,9 +44,9 @@ static void note_request(struct stw_stack *stack, const struct stw_hop *hop)
 {
 	struct stw_note note = { .kind = STW_NOTE_REQUEST_IN,
 		.hop = hop,
-		.msg = &stack->msg,
-		.method = stack->msg.method,
-		.method_name = stw_msg_method_name(&stack->msg) };
+		.msg = stack->msg,
+		.method = stack->msg->method,
+		.method_name = stw_msg_method_name(stack->msg) };
 
 	stack_note(stack, &note);
 }
@@ -60,19 +60,19 @@ static void receive_fault(
 	struct box *box;
 
 	stack->stats.faults++;
-	if (!stack->msg.is_request || stack->msg.method == STW_METHOD_ACK || !cause->code) {
-		stack_drop(stack, hop, &stack->msg, cause);
+	if (!stack->msg->is_request || stack->msg->method == STW_METHOD_ACK || !cause->code) {
+		stack_drop(stack, hop, stack->msg, cause);
 		return;
 	}
 	box = box_new(stack, hop);
 	if (!box)
 		return;
 	if (!box_address_reply(box)) {
-		stack_drop(stack, hop, &stack->msg, &stw_cause_via_unusable);
+		stack_drop(stack, hop, stack->msg, &stw_cause_via_unusable);
 	} else {
 		note_request(stack, hop);
 		if (cause == &stw_cause_cseq_method_mismatch &&
-			stack->msg.method == STW_METHOD_UNKNOWN) {
+			stack->msg->method == STW_METHOD_UNKNOWN) {
 			refusal.cause = &stw_cause_unknown_method_mismatch;
 			refusal.headers = STW_STR("Allow: " STW_STACK_ALLOW "\r\n");
 		}
@@ -98,35 +98,35 @@ static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 {
 	struct stw_note note = { .kind = STW_NOTE_RESPONSE_IN,
 		.hop = hop,
-		.msg = &stack->msg,
-		.code = stack->msg.code,
-		.phrase = stw_msg_phrase(&stack->msg),
-		.method = stack->msg.cseq.method,
-		.method_name = stack->msg.cseq.name };
+		.msg = stack->msg,
+		.code = stack->msg->code,
+		.phrase = stw_msg_phrase(stack->msg),
+		.method = stack->msg->cseq.method,
+		.method_name = stack->msg->cseq.name };
 	struct stw_tx *tx;
 	unsigned actions;
 
 	stack->stats.responses_in++;
 	if (!stw_listeners_own(
-		    stack->options.listeners, stack->msg.via.host, stack->msg.via.port)) {
-		stack_drop(stack, hop, &stack->msg, &stw_cause_response_not_ours);
+		    stack->options.listeners, stack->msg->via.host, stack->msg->via.port)) {
+		stack_drop(stack, hop, stack->msg, &stw_cause_response_not_ours);
 		return;
 	}
-	if (!response_has_way_up(&stack->msg)) {
-		stack_drop(stack, hop, &stack->msg, &stw_cause_response_no_way_up);
+	if (!response_has_way_up(stack->msg)) {
+		stack_drop(stack, hop, stack->msg, &stw_cause_response_no_way_up);
 		return;
 	}
-	tx = stw_tx_match_response(stack->transactions, &stack->msg);
+	tx = stw_tx_match_response(stack->transactions, stack->msg);
 	if (!tx) {
-		stack_drop(stack, hop, &stack->msg, &stw_cause_response_unmatched);
+		stack_drop(stack, hop, stack->msg, &stw_cause_response_unmatched);
 		return;
 	}
-	actions = stw_tx_receive_response(tx, &stack->msg, stack->now);
+	actions = stw_tx_receive_response(tx, stack->msg, stack->now);
 	if (actions & STW_TX_PASS_UP)
 		stack_note(stack, &note);
 	else
 		stack->stats.retransmissions++;
-	branch_tx_actions(tx->user, tx, actions, &stack->msg);
+	branch_tx_actions(tx->user, tx, actions, stack->msg);
 }
 
 /* ---- requests ---------------------------------------------------------------------- */
@@ -134,13 +134,13 @@ static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 /* F10: the request belongs to a transaction: a retransmission, or the ACK of a refusal. */
 static void receive_matched(struct stw_stack *stack, const struct stw_hop *hop, struct stw_tx *tx)
 {
-	unsigned actions = stw_tx_receive_request(tx, &stack->msg, stack->now);
+	unsigned actions = stw_tx_receive_request(tx, stack->msg, stack->now);
 
 	stack->stats.retransmissions++;
 	reply_tx_actions(tx, actions);
 	/* An ACK in Accepted that carries the branch of its INVITE (RFC 6026 §7.1) is the core's.
 	 */
-	if ((actions & STW_TX_PASS_UP) && stack->msg.method == STW_METHOD_ACK)
+	if ((actions & STW_TX_PASS_UP) && stack->msg->method == STW_METHOD_ACK)
 		stack_receive_new(stack, hop);
 }
 
@@ -149,7 +149,7 @@ static bool ack_of_stateless(struct stw_stack *stack)
 {
 	char buffer[24];
 
-	return stw_str_equal(stack->msg.to.tag, reply_tag(stack, &stack->msg, buffer));
+	return stw_str_equal(stack->msg->to.tag, reply_tag(stack, stack->msg, buffer));
 }
 
 /* F11: CANCEL is answered 200 and ends what is pending; never challenged (§9.2, §22.1). The To tag
@@ -171,22 +171,23 @@ static void receive_cancel(struct box *box, struct stw_tx *cancelled)
 static uint32_t receive_room(const struct stw_stack *stack)
 {
 	uint32_t max = stack->options.max_transactions;
-	bool running = stack->msg.to.tag.ptr || stack->msg.method == STW_METHOD_BYE ||
-		       stack->msg.method == STW_METHOD_PRACK;
+	bool running = stack->msg->to.tag.ptr || stack->msg->method == STW_METHOD_BYE ||
+		       stack->msg->method == STW_METHOD_PRACK;
 
 	return running ? max + max / 8 : max;
 }
 
 static const struct stw_cause *receive_admit(struct stw_stack *stack, struct stw_str *ret_headers)
 {
-	if (stack->msg.method == STW_METHOD_ACK || stack->msg.method == STW_METHOD_CANCEL)
+	if (stack->msg->method == STW_METHOD_ACK || stack->msg->method == STW_METHOD_CANCEL)
 		return NULL;
-	if (stw_tx_count(stack->transactions) >= receive_room(stack)) {
+	if (stw_tx_count(stack->transactions) + stack->transactions_elsewhere >=
+		receive_room(stack)) {
 		*ret_headers = STW_STR("Retry-After: 5\r\n");
 		return &stw_cause_transaction_limit;
 	}
 	return stack->options.core->admit ? stack->options.core->admit(stack->options.core_user,
-						    &stack->msg, ret_headers)
+						    stack->msg, ret_headers)
 					  : NULL;
 }
 
@@ -197,11 +198,11 @@ static void receive_box(struct box *box)
 	struct stw_tx *cancelled = NULL;
 
 	if (!box_address_reply(box)) {
-		stack_drop(stack, &box->request.source, &stack->msg, &stw_cause_via_unusable);
+		stack_drop(stack, &box->request.source, stack->msg, &stw_cause_via_unusable);
 		return;
 	}
-	if (stack->msg.method == STW_METHOD_CANCEL)
-		cancelled = stw_tx_match_cancel(stack->transactions, &stack->msg);
+	if (stack->msg->method == STW_METHOD_CANCEL)
+		cancelled = stw_tx_match_cancel(stack->transactions, stack->msg);
 	if (cancelled) {
 		receive_cancel(box, cancelled);
 		return;
@@ -225,17 +226,17 @@ void stack_receive_new(struct stw_stack *stack, const struct stw_hop *hop)
 
 static void receive_request(struct stw_stack *stack, const struct stw_hop *hop)
 {
-	struct stw_tx *tx = stw_tx_match_request(stack->transactions, &stack->msg);
+	struct stw_tx *tx = stw_tx_match_request(stack->transactions, stack->msg);
 
 	stack->stats.requests_in++;
 	if (tx) {
-		if (stack->msg.method == STW_METHOD_ACK)
+		if (stack->msg->method == STW_METHOD_ACK)
 			note_request(stack, hop);
 		receive_matched(stack, hop, tx);
 		return;
 	}
 	note_request(stack, hop);
-	if (stack->msg.method == STW_METHOD_ACK && ack_of_stateless(stack))
+	if (stack->msg->method == STW_METHOD_ACK && ack_of_stateless(stack))
 		return;
 	stack_receive_new(stack, hop);
 }
@@ -243,29 +244,47 @@ static void receive_request(struct stw_stack *stack, const struct stw_hop *hop)
 /* F2, F7b: a stream whose sender breaks the limits, or cannot be answered, is not worth keeping. */
 static bool fault_keeps_stream(const struct stw_stack *stack, const struct stw_fault *fault)
 {
-	return fault->cause->code != 513 && (stack->msg.has_via || !stack->msg.is_request);
+	return fault->cause->code != 513 && (stack->msg->has_via || !stack->msg->is_request);
+}
+
+/* A message of ours, as it came or handed over by another worker. */
+void stack_receive_own(struct stw_stack *stack, const struct stw_hop *hop)
+{
+	if (stack->msg->is_request)
+		receive_request(stack, hop);
+	else
+		receive_response(stack, hop);
+}
+
+/* @return false: the message of a stream is lost, and nobody would repeat it */
+static bool receive_for_other(struct stw_stack *stack, unsigned owner, const struct stw_hop *hop)
+{
+	if (stack_hand_message(stack, owner, hop) == 0)
+		return true;
+	stack_drop(stack, hop, stack->msg, &stw_cause_worker_busy);
+	return !stw_flow_id_set(hop->flow);
 }
 
 /* @return false when a stream that brought these bytes is to be closed */
 bool stack_receive(struct stw_stack *stack, const struct stw_hop *hop, const char *data, size_t len)
 {
 	struct stw_fault fault = { 0 };
+	unsigned owner;
 	int err;
 
 	stack->msg_of_flow = stw_flow_id_set(hop->flow);
-	err = stw_msg_parse(&stack->msg, data, len, &stack->options.flows.message, &fault);
+	err = stw_msg_parse(stack->msg, data, len, &stack->options.flows.message, &fault);
 	if (err == -EAGAIN) {
 		stack->stats.dropped++;
 		return true;
 	}
-	if (stw_msg_check(&stack->msg, &fault) < 0 || err < 0) {
+	if (stw_msg_check(stack->msg, &fault) < 0 || err < 0) {
 		receive_fault(stack, hop, fault.cause);
 		return fault_keeps_stream(stack, &fault);
 	}
-	if (stack->msg.is_request)
-		receive_request(stack, hop);
-	else
-		receive_response(stack, hop);
+	if (stack_is_elsewhere(stack, &owner))
+		return receive_for_other(stack, owner, hop);
+	stack_receive_own(stack, hop);
 	return true;
 }
 
@@ -274,11 +293,11 @@ void stack_receive_broken(struct stw_stack *stack, const struct stw_hop *hop, co
 {
 	struct stw_fault fault = { 0 };
 
-	if (stw_msg_parse(&stack->msg, data, len, &stack->options.flows.message, &fault) ==
+	if (stw_msg_parse(stack->msg, data, len, &stack->options.flows.message, &fault) ==
 		-EAGAIN) {
 		stack->stats.dropped++;
 		return;
 	}
-	stw_msg_check(&stack->msg, &fault);
+	stw_msg_check(stack->msg, &fault);
 	receive_fault(stack, hop, cause);
 }

@@ -277,6 +277,10 @@ int box_keep(struct box *box)
 
 	if (box->kept)
 		return 0;
+	if (box->request.stack->handed && box->request.msg == box->request.stack->msg) {
+		box->kept = stw_block_ref(box->request.stack->handed);
+		return 0;
+	}
 	err = stw_msg_keep(box->request.msg, &box->kept, &kept);
 	if (err < 0)
 		return err;

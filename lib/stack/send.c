@@ -55,7 +55,7 @@ struct stw_str stack_sent_by(
 /* A stream: the flow of the hop, else one that is there for this address, else a new one. */
 static int send_find_flow(struct stw_stack *stack, struct stw_hop *hop)
 {
-	struct stw_hop there;
+	struct stw_hop there = { 0 };
 	int err;
 
 	if (stw_flow_id_set(hop->flow) && stw_flows_hop(stack->flows, hop->flow, &there))
@@ -81,6 +81,8 @@ int stack_send(struct stw_stack *stack, struct stw_hop *hop, struct stw_slices s
 	err = send_find_flow(stack, hop);
 	if (err < 0)
 		return err;
+	if (hop->flow.worker != stack->options.worker)
+		return stack_hand_bytes(stack, hop, slices);
 	stw_flows_sent(stack->flows, hop->flow, stack->now);
 	return stack->options.io->send(stack->options.io_user, hop, slices);
 }

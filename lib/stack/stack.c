@@ -36,6 +36,11 @@ static void stack_take_options(struct stw_stack *stack, const struct stw_stack_o
 		.max_questions = stack->options.dns.max_questions };
 	stack->options.proxy.listeners = options->listeners;
 	stack->options.proxy.key = options->key;
+	stack->options.flows.worker = options->worker;
+	stack->options.proxy.marks_worker = options->workers != NULL;
+	stack->options.proxy.worker = options->worker;
+	if (options->workers)
+		stack->options.flows.registry = workers_registry(options->workers);
 	stack->proxy_foreign = stack->options.proxy;
 	stack->proxy_foreign.recurse = false;
 }
@@ -53,9 +58,10 @@ int stw_stack_new(
 	stw_wheel_init(&stack->wheel, now.mono_ms);
 	stw_random_seed(&stack->random, options->seed);
 	stw_arena_init(&stack->scratch, SCRATCH_BYTES_MAX);
-	stack->msg.fields = stack->fields;
-	stack->msg.field_capacity = STW_MSG_FIELDS_MAX;
-	err = stw_flows_new(&options->flows, &stack->wheel, options->key, &stack->flows);
+	stack->own_msg.fields = stack->fields;
+	stack->own_msg.field_capacity = STW_MSG_FIELDS_MAX;
+	stack->msg = &stack->own_msg;
+	err = stw_flows_new(&stack->options.flows, &stack->wheel, options->key, &stack->flows);
 	if (err < 0)
 		goto fail;
 	err = stw_tx_layer_new(&stack->wheel, options->key, &stack->transactions);
@@ -83,6 +89,9 @@ void stw_stack_reconfigure(struct stw_stack *stack, const struct stw_stack_optio
 void stw_stack_begin(struct stw_stack *stack, struct stw_now now)
 {
 	stack->now = now;
+	if (stack->options.workers)
+		stack->transactions_elsewhere =
+			workers_transactions(stack->options.workers, stack->options.worker);
 }
 
 void stack_note(struct stw_stack *stack, const struct stw_note *note)
@@ -116,7 +125,7 @@ static void stack_close_flow(struct stw_stack *stack, struct stw_flow_id flow)
 	struct stw_io_event event = { .kind = STW_IO_CLOSED };
 
 	event.hop.flow = flow;
-	stw_flows_closed(stack->flows, flow);
+	stack_tell_closed(stack, flow, stw_flows_closed(stack->flows, flow));
 	stack->options.io->close(stack->options.io_user, flow);
 	branch_flow_closed(stack, &event);
 }
@@ -178,7 +187,7 @@ static void stack_bytes(struct stw_stack *stack, const struct stw_io_event *even
 
 static void stack_closed(struct stw_stack *stack, const struct stw_io_event *event)
 {
-	stw_flows_closed(stack->flows, event->hop.flow);
+	stack_tell_closed(stack, event->hop.flow, stw_flows_closed(stack->flows, event->hop.flow));
 	if (event->error == ENOBUFS || event->error == -ENOBUFS)
 		stack_drop(stack, &event->hop, NULL, &stw_cause_slow_reader);
 	branch_flow_closed(stack, event);
@@ -266,7 +275,10 @@ void stw_stack_timers(struct stw_stack *stack)
 
 uint64_t stw_stack_next(const struct stw_stack *stack)
 {
-	return stw_wheel_next(&stack->wheel);
+	uint64_t next = stw_wheel_next(&stack->wheel);
+
+	/* What waits for another worker is tried again soon: nobody says when it has room. */
+	return stack->outbox_count && next > stack->now.mono_ms ? stack->now.mono_ms + 1 : next;
 }
 
 /* ---- the end of a batch ----------------------------------------------------------------- */
@@ -346,6 +358,7 @@ void stw_stack_end(struct stw_stack *stack)
 {
 	struct box *box;
 
+	stack_hand_end(stack);
 	for (; stack->retired; stack->retired = stack->retired->next)
 		stw_block_unref(stack->retired->block);
 	stw_tx_reap(stack->transactions, stack_tx_done, stack);
@@ -356,6 +369,9 @@ void stw_stack_end(struct stw_stack *stack)
 			box_free(box);
 	}
 	stw_arena_reset(&stack->scratch);
+	if (stack->options.workers)
+		workers_tell_transactions(stack->options.workers, stack->options.worker,
+			stw_tx_count(stack->transactions));
 }
 
 void stw_stack_stop(struct stw_stack *stack, const struct stw_cause *cause)
@@ -392,6 +408,7 @@ struct stw_stack *stw_stack_free(struct stw_stack *stack)
 			branch->tx = branch->cancel_tx = NULL;
 		box_free(box);
 	}
+	stack_hand_free(stack);
 	stw_outages_free(stack->outages);
 	stw_dns_cache_free(stack->names);
 	stw_tx_layer_free(stack->transactions);

@@ -13,18 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How many connections an IP address has opened to us. */
-struct source {
-	struct stw_node node; /* in flows.by_source */
-	struct stw_addr addr;
-	unsigned count;
-};
-
 struct flow {
 	struct stw_node by_id, by_remote;
 	struct stw_timer timer;
-	struct stw_hop hop;    /* hop.flow is its name */
-	struct source *source; /* NULL: we opened it */
+	struct stw_hop hop;       /* hop.flow is its name */
+	_Atomic uint64_t *source; /* where its address is counted; NULL: we opened it */
+	uint64_t users;           /* other workers that have sent on it */
 	struct flow_input input;
 	struct stw_framing framing;
 	uint32_t taken;     /* bytes of the frame given out last, dropped at the next call */
@@ -37,7 +31,8 @@ struct stw_flows {
 	struct stw_flow_limits limits;
 	struct stw_wheel *wheel;
 	struct stw_hash_key key;
-	struct stw_table by_id, by_remote, by_source;
+	struct stw_flow_registry *registry, *own; /* own: nobody shares it */
+	struct stw_table by_id, by_remote;
 };
 
 bool stw_flow_id_equal(struct stw_flow_id a, struct stw_flow_id b)
@@ -45,7 +40,7 @@ bool stw_flow_id_equal(struct stw_flow_id a, struct stw_flow_id b)
 	return a.worker == b.worker && a.slot == b.slot && a.generation == b.generation;
 }
 
-/* ---- the three tables --------------------------------------------------------------- */
+/* ---- the two tables --------------------------------------------------------------- */
 
 static uint64_t id_hash(const struct stw_flows *flows, struct stw_flow_id id)
 {
@@ -78,48 +73,6 @@ static struct flow *flow_find(const struct stw_flows *flows, struct stw_flow_id 
 	return NULL;
 }
 
-static struct source *source_find(const struct stw_flows *flows, const struct stw_addr *addr)
-{
-	uint64_t hash = stw_hash(flows->key, addr->ip, sizeof(addr->ip));
-	struct stw_node *node = stw_table_first(&flows->by_source, hash);
-
-	for (; node; node = stw_table_next_same(node)) {
-		struct source *source = STW_CONTAINER_OF(node, struct source, node);
-
-		if (stw_addr_same_ip(&source->addr, addr))
-			return source;
-	}
-	return NULL;
-}
-
-static int source_hold(struct stw_flows *flows, const struct stw_addr *addr, struct source **ret)
-{
-	struct source *source = source_find(flows, addr);
-
-	if (!source) {
-		source = calloc(1, sizeof(*source));
-		if (!source)
-			return -ENOMEM;
-		source->addr = *addr;
-		if (stw_table_insert(&flows->by_source, &source->node,
-			    stw_hash(flows->key, addr->ip, sizeof(addr->ip))) < 0) {
-			free(source);
-			return -ENOMEM;
-		}
-	}
-	source->count++;
-	*ret = source;
-	return 0;
-}
-
-static void source_release(struct stw_flows *flows, struct source *source)
-{
-	if (!source || --source->count > 0)
-		return;
-	stw_table_remove(&flows->by_source, &source->node);
-	free(source);
-}
-
 /* ---- life of a flow ------------------------------------------------------------------- */
 
 /* When the flow is to be closed if nothing more happens; UINT64_MAX: never. */
@@ -142,8 +95,7 @@ static void flow_timer_update(struct stw_flows *flows, struct flow *flow)
 		stw_timer_start(flows->wheel, &flow->timer, due);
 }
 
-static int flow_new(struct stw_flows *flows, const struct stw_hop *hop, struct source *source,
-	struct flow **ret)
+static int flow_new(struct stw_flows *flows, const struct stw_hop *hop, struct flow **ret)
 {
 	struct flow *flow = calloc(1, sizeof(*flow));
 
@@ -160,7 +112,8 @@ static int flow_new(struct stw_flows *flows, const struct stw_hop *hop, struct s
 		stw_table_remove(&flows->by_id, &flow->by_id);
 		goto fail;
 	}
-	flow->source = source;
+	registry_set_living(flows->registry, hop->flow, true);
+	registry_put(flows->registry, flow->by_remote.hash, hop->flow);
 	*ret = flow;
 	return 0;
 fail:
@@ -171,9 +124,12 @@ fail:
 static void flow_free(struct stw_flows *flows, struct flow *flow)
 {
 	stw_timer_stop(flows->wheel, &flow->timer);
+	registry_remove(flows->registry, flow->by_remote.hash, flow->hop.flow);
 	stw_table_remove(&flows->by_id, &flow->by_id);
 	stw_table_remove(&flows->by_remote, &flow->by_remote);
-	source_release(flows, flow->source);
+	registry_set_living(flows->registry, flow->hop.flow, false);
+	registry_release(flow->source);
+	registry_give(flows->registry);
 	flow_input_done(&flow->input);
 	free(flow);
 }
@@ -181,14 +137,9 @@ static void flow_free(struct stw_flows *flows, struct flow *flow)
 const struct stw_cause *stw_flows_refusal(
 	const struct stw_flows *flows, const struct stw_addr *remote, bool incoming)
 {
-	const struct source *source;
-
-	if (flows->by_id.count >= flows->limits.max_flows)
+	if (registry_total(flows->registry) >= flows->limits.max_flows)
 		return &stw_cause_flow_limit;
-	if (!incoming)
-		return NULL;
-	source = source_find(flows, remote);
-	if ((source ? source->count : 0) >= flows->limits.max_per_source)
+	if (incoming && registry_source(flows->registry, remote) >= flows->limits.max_per_source)
 		return &stw_cause_flow_limit_source;
 	return NULL;
 }
@@ -196,16 +147,23 @@ const struct stw_cause *stw_flows_refusal(
 static int flow_admit(
 	struct stw_flows *flows, const struct stw_hop *hop, bool incoming, struct flow **ret)
 {
-	struct source *source = NULL;
+	_Atomic uint64_t *source = NULL;
+	int err;
 
-	if (stw_flows_refusal(flows, &hop->remote, incoming))
+	if (incoming && stw_flows_refusal(flows, &hop->remote, incoming))
 		return -ENOBUFS;
-	if (incoming && source_hold(flows, &hop->remote, &source) < 0)
-		return -ENOMEM;
-	if (flow_new(flows, hop, source, ret) < 0) {
-		source_release(flows, source);
-		return -ENOMEM;
+	err = registry_take(flows->registry, flows->limits.max_flows);
+	if (err < 0)
+		return err;
+	if (incoming)
+		source = registry_hold(flows->registry, &hop->remote);
+	err = incoming && !source ? -ENOBUFS : flow_new(flows, hop, ret);
+	if (err < 0) {
+		registry_release(source);
+		registry_give(flows->registry);
+		return err;
 	}
+	(*ret)->source = source;
 	return 0;
 }
 
@@ -246,8 +204,8 @@ int stw_flows_opening(struct stw_flows *flows, const struct stw_hop *hop, struct
 int stw_flows_find(const struct stw_flows *flows, enum stw_transport transport,
 	const struct stw_addr *remote, struct stw_flow_id *ret)
 {
-	struct stw_node *node =
-		stw_table_first(&flows->by_remote, remote_hash(flows, transport, remote));
+	uint64_t hash = remote_hash(flows, transport, remote);
+	struct stw_node *node = stw_table_first(&flows->by_remote, hash);
 	const struct flow *found = NULL;
 
 	for (; node; node = stw_table_next_same(node)) {
@@ -260,7 +218,7 @@ int stw_flows_find(const struct stw_flows *flows, enum stw_transport transport,
 			found = flow;
 	}
 	if (!found)
-		return -ENOENT;
+		return registry_find(flows->registry, hash, ret);
 	*ret = found->hop.flow;
 	return 0;
 }
@@ -269,9 +227,14 @@ bool stw_flows_hop(const struct stw_flows *flows, struct stw_flow_id id, struct 
 {
 	const struct flow *flow = flow_find(flows, id);
 
-	if (flow)
+	if (flow) {
 		*ret = flow->hop;
-	return flow != NULL;
+		return true;
+	}
+	if (id.worker == flows->limits.worker || !registry_lives(flows->registry, id))
+		return false;
+	ret->flow = id;
+	return true;
 }
 
 void stw_flows_sent(struct stw_flows *flows, struct stw_flow_id id, struct stw_now now)
@@ -282,12 +245,22 @@ void stw_flows_sent(struct stw_flows *flows, struct stw_flow_id id, struct stw_n
 		flow->active_ms = now.mono_ms;
 }
 
-void stw_flows_closed(struct stw_flows *flows, struct stw_flow_id id)
+void stw_flows_used_by(struct stw_flows *flows, struct stw_flow_id id, unsigned worker)
 {
 	struct flow *flow = flow_find(flows, id);
 
 	if (flow)
+		flow->users |= UINT64_C(1) << worker;
+}
+
+uint64_t stw_flows_closed(struct stw_flows *flows, struct stw_flow_id id)
+{
+	struct flow *flow = flow_find(flows, id);
+	uint64_t users = flow ? flow->users : 0;
+
+	if (flow)
 		flow_free(flows, flow);
+	return users;
 }
 
 /* ---- bytes and frames, §18.3 ------------------------------------------------------------ */
@@ -387,7 +360,14 @@ int stw_flows_new(const struct stw_flow_limits *limits, struct stw_wheel *wheel,
 	flows->key = key;
 	stw_table_init(&flows->by_id);
 	stw_table_init(&flows->by_remote);
-	stw_table_init(&flows->by_source);
+	flows->registry = limits->registry;
+	if (!flows->registry) {
+		if (stw_flow_registry_new(0, 0, limits->max_flows, key, &flows->own) < 0) {
+			free(flows);
+			return -ENOMEM;
+		}
+		flows->registry = flows->own;
+	}
 	*ret = flows;
 	return 0;
 }
@@ -409,7 +389,7 @@ struct stw_flows *stw_flows_free(struct stw_flows *flows)
 	}
 	stw_table_done(&flows->by_id);
 	stw_table_done(&flows->by_remote);
-	stw_table_done(&flows->by_source);
+	stw_flow_registry_free(flows->own);
 	free(flows);
 	return NULL;
 }

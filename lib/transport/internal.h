@@ -25,4 +25,23 @@ void flow_input_drop(struct flow_input *input, size_t len);
 bool flow_input_begun(const struct flow_input *input);
 void flow_input_done(struct flow_input *input);
 
+/* registry.c: shared by the workers */
+unsigned registry_total(const struct stw_flow_registry *registry);
+/** One flow more, or -ENOBUFS when there are `max`. */
+int registry_take(struct stw_flow_registry *registry, unsigned max);
+void registry_give(struct stw_flow_registry *registry);
+/** Flows that this IP address has opened to us. */
+unsigned registry_source(const struct stw_flow_registry *registry, const struct stw_addr *addr);
+/** One more of this address. NULL: there is no room to count it. */
+_Atomic uint64_t *registry_hold(struct stw_flow_registry *registry, const struct stw_addr *addr);
+/** Accepts NULL. */
+void registry_release(_Atomic uint64_t *way);
+void registry_set_living(struct stw_flow_registry *registry, struct stw_flow_id id, bool lives);
+bool registry_lives(const struct stw_flow_registry *registry, struct stw_flow_id id);
+/** By the hash of transport and remote address. */
+void registry_put(struct stw_flow_registry *registry, uint64_t hash, struct stw_flow_id id);
+void registry_remove(struct stw_flow_registry *registry, uint64_t hash, struct stw_flow_id id);
+/** @return 0, -ENOENT */
+int registry_find(const struct stw_flow_registry *registry, uint64_t hash, struct stw_flow_id *ret);
+
 #endif

@@ -164,7 +164,9 @@ static inline void lab_target(struct lab *lab, const char *uri)
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
-static inline struct lab *lab_new(void)
+/* One of several stacks, or with NULL the only one. */
+static inline struct lab *lab_new_worker(
+	struct stw_workers *workers, unsigned worker, uint32_t max_transactions)
 {
 	struct lab *lab = calloc(1, sizeof(*lab));
 	struct stw_stack_options options = {
@@ -172,7 +174,9 @@ static inline struct lab *lab_new(void)
 		.core = &lab_core,
 		.key = { 1, 2 },
 		.seed = 7,
-		.max_transactions = 64,
+		.workers = workers,
+		.worker = (uint16_t)worker,
+		.max_transactions = max_transactions,
 		.udp_oversize_tcp = true,
 		.flows = { .max_flows = 16,
 			.max_per_source = 8,
@@ -191,6 +195,11 @@ static inline struct lab *lab_new(void)
 	options.listeners = &lab->listeners;
 	assert_int_equal(stw_stack_new(&options, lab->now, &lab->stack), 0);
 	return lab;
+}
+
+static inline struct lab *lab_new(void)
+{
+	return lab_new_worker(NULL, 0, 64);
 }
 
 static inline void lab_free(struct lab *lab)

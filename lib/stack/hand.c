@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From one worker to another. A message whose Call-ID belongs to another worker goes there once,
+ * parsed; what has to leave on a connection of another worker goes back as one piece of bytes. What
+ * a parcel carries lies in its own block, so that one allocation and one pointer are all.
+ */
+#include <strowger/stack.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define HANDED_PER_TURN 128  /* of each other worker */
+#define OUTBOX_MAX      1024 /* parcels that wait for room in a ring */
+
+void parcel_free(struct parcel *parcel)
+{
+	stw_block_unref(parcel->block);
+}
+
+static struct parcel *parcel_in(struct stw_block *block, enum parcel_kind kind)
+{
+	struct parcel *parcel = (struct parcel *)(void *)block->data;
+
+	*parcel = (struct parcel){ .kind = kind, .block = block };
+	return parcel;
+}
+
+/* NULL: no memory. */
+static struct parcel *parcel_new(enum parcel_kind kind, size_t bytes)
+{
+	struct stw_block *block;
+
+	if (stw_block_new(sizeof(struct parcel) + bytes, &block) < 0)
+		return NULL;
+	return parcel_in(block, kind);
+}
+
+/* ---- out ------------------------------------------------------------------------- */
+
+/* What waited first goes first. */
+static void outbox_push(struct stw_stack *stack, unsigned to)
+{
+	struct outbox *outbox = &stack->outboxes[to];
+	struct stw_ring *ring =
+		workers_ring(stack->options.workers, stack->options.flows.worker, to);
+
+	while (outbox->first) {
+		struct parcel *next = outbox->first->next;
+
+		if (stw_ring_push(ring, outbox->first) < 0)
+			break; /* else it is not ours any more */
+		stack->handed_to |= UINT64_C(1) << to;
+		outbox->first = next;
+		outbox->count--;
+		stack->outbox_count--;
+	}
+}
+
+static int outbox_add(struct stw_stack *stack, unsigned to, struct parcel *parcel, unsigned max)
+{
+	struct outbox *outbox = &stack->outboxes[to];
+
+	if (outbox->count >= max)
+		return -ENOBUFS;
+	parcel->next = NULL;
+	if (outbox->first)
+		outbox->last->next = parcel;
+	else
+		outbox->first = parcel;
+	outbox->last = parcel;
+	outbox->count++;
+	stack->outbox_count++;
+	return 0;
+}
+
+/*
+ * Takes the parcel, also on failure. `waits`: it may wait for room, up to a bound.
+ * @return 0; -ENOBUFS the other worker does not keep up
+ */
+static int parcel_push(
+	struct stw_stack *stack, unsigned to, struct parcel *parcel, unsigned waits_max)
+{
+	struct stw_ring *ring =
+		workers_ring(stack->options.workers, stack->options.flows.worker, to);
+	int err = -ENOBUFS;
+
+	parcel->from = stack->options.flows.worker;
+	outbox_push(stack, to);
+	if (!stack->outboxes[to].first)
+		err = stw_ring_push(ring, parcel);
+	if (err < 0)
+		err = outbox_add(stack, to, parcel, waits_max);
+	if (err < 0) {
+		stack->stats.handed_lost++;
+		parcel_free(parcel);
+		return err;
+	}
+	stack->handed_to |= UINT64_C(1) << to;
+	return 0;
+}
+
+bool stack_is_elsewhere(const struct stw_stack *stack, unsigned *ret_owner)
+{
+	const struct stw_workers *workers = stack->options.workers;
+
+	if (!workers)
+		return false;
+	*ret_owner = workers_owner(workers, stack->msg);
+	return *ret_owner != stack->options.flows.worker;
+}
+
+/* A datagram finds room or is lost, as on a network: its sender repeats it. A message of a stream
+ * has no sender who would: it may wait. */
+int stack_hand_message(struct stw_stack *stack, unsigned owner, const struct stw_hop *hop)
+{
+	bool stream = stw_transport_reliable(hop->transport);
+	struct parcel *parcel;
+	struct stw_block *block;
+	struct stw_msg *msg;
+	int err;
+
+	err = stw_msg_keep_behind(stack->msg, sizeof(*parcel), &block, &msg);
+	if (err < 0)
+		return err;
+	parcel = parcel_in(block, PARCEL_MESSAGE);
+	parcel->hop = *hop;
+	parcel->msg = msg;
+	err = parcel_push(stack, owner, parcel, stream ? OUTBOX_MAX : 0);
+	if (err == 0)
+		stack->stats.handed_out++;
+	return err;
+}
+
+int stack_hand_bytes(struct stw_stack *stack, const struct stw_hop *hop, struct stw_slices slices)
+{
+	size_t bytes = stw_slices_bytes(slices);
+	struct parcel *parcel = parcel_new(PARCEL_SEND, bytes);
+
+	if (!parcel)
+		return -ENOMEM;
+	parcel->hop = *hop;
+	parcel->bytes = (struct stw_str){ (char *)(parcel + 1), bytes };
+	stw_slices_flatten(slices, (char *)(parcel + 1));
+	return parcel_push(stack, hop->flow.worker, parcel, OUTBOX_MAX);
+}
+
+/* Rare, and never lost: who waits for an answer on this flow would wait for its timer. */
+static void hand_closed(struct stw_stack *stack, unsigned to, const struct stw_hop *hop)
+{
+	struct parcel *parcel = parcel_new(PARCEL_CLOSED, 0);
+
+	if (!parcel)
+		return;
+	parcel->hop = *hop;
+	parcel_push(stack, to, parcel, UINT32_MAX);
+}
+
+void stack_tell_closed(struct stw_stack *stack, struct stw_flow_id flow, uint64_t users)
+{
+	struct stw_hop hop = { .flow = flow };
+
+	for (unsigned to = 0; users; to++, users >>= 1) {
+		if (users & 1)
+			hand_closed(stack, to, &hop);
+	}
+}
+
+/* The batch is over: who sleeps and has something new is woken, once. */
+void stack_hand_end(struct stw_stack *stack)
+{
+	struct parcel *next;
+
+	for (unsigned to = 0; stack->outbox_count && to < stw_workers_count(stack->options.workers);
+		to++)
+		outbox_push(stack, to);
+	if (stack->handed_to)
+		workers_call(stack->options.workers, stack->handed_to);
+	stack->handed_to = 0;
+	for (; stack->taken; stack->taken = next) {
+		next = stack->taken->next;
+		parcel_free(stack->taken);
+	}
+}
+
+/* ---- in ------------------------------------------------------------------------------ */
+
+static void taken_message(struct stw_stack *stack, struct parcel *parcel)
+{
+	stack->stats.handed_in++;
+	stack->msg = parcel->msg;
+	stack->handed = parcel->block;
+	stack->msg_of_flow = false; /* the block lives until the end of the batch */
+	stack_receive_own(stack, &parcel->hop);
+	stack->msg = &stack->own_msg;
+	stack->handed = NULL;
+}
+
+/* Another worker has something for a peer that is connected to us. */
+static void taken_bytes(struct stw_stack *stack, struct parcel *parcel)
+{
+	const struct stw_io_ops *io = stack->options.io;
+	struct stw_hop hop = parcel->hop;
+	int err = -ENOTCONN;
+
+	if (stw_flows_hop(stack->flows, hop.flow, &hop)) {
+		stw_flows_used_by(stack->flows, hop.flow, parcel->from);
+		stw_flows_sent(stack->flows, hop.flow, stack->now);
+		err = io->send(
+			stack->options.io_user, &hop, (struct stw_slices){ &parcel->bytes, 1 });
+	}
+	if (err == 0)
+		return;
+	stack_drop(stack, &hop, NULL, &stw_cause_flow_gone);
+	hand_closed(stack, parcel->from, &hop);
+}
+
+static void taken_closed(struct stw_stack *stack, const struct parcel *parcel)
+{
+	struct stw_io_event event = { .kind = STW_IO_CLOSED, .hop = parcel->hop };
+
+	branch_flow_closed(stack, &event);
+}
+
+static void parcel_take(struct stw_stack *stack, struct parcel *parcel)
+{
+	switch (parcel->kind) {
+	case PARCEL_MESSAGE:
+		taken_message(stack, parcel);
+		break;
+	case PARCEL_SEND:
+		taken_bytes(stack, parcel);
+		break;
+	case PARCEL_CLOSED:
+		taken_closed(stack, parcel);
+		break;
+	}
+	parcel->next = stack->taken;
+	stack->taken = parcel;
+}
+
+void stw_stack_handed(struct stw_stack *stack)
+{
+	const struct stw_workers *workers = stack->options.workers;
+	unsigned self = stack->options.flows.worker;
+
+	for (unsigned from = 0; workers && from < stw_workers_count(workers); from++) {
+		struct parcel *parcel;
+
+		for (unsigned i = 0; from != self && i < HANDED_PER_TURN; i++) {
+			parcel = stw_ring_pop(workers_ring(workers, from, self));
+			if (!parcel)
+				break;
+			parcel_take(stack, parcel);
+		}
+	}
+}
+
+void stack_hand_free(struct stw_stack *stack)
+{
+	for (unsigned to = 0; stack->outbox_count && to < STW_WORKERS_MAX; to++) {
+		struct parcel *parcel = stack->outboxes[to].first, *next;
+
+		for (; parcel; parcel = next) {
+			next = parcel->next;
+			parcel_free(parcel);
+		}
+	}
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Two stacks joined by rings, in virtual time and without threads. */
+#include "lab.h"
+
+struct pair {
+	struct stw_workers *workers;
+	struct lab *labs[2];
+	unsigned woken[2];
+};
+
+static void pair_wake(void *context, unsigned worker)
+{
+	((struct pair *)context)->woken[worker]++;
+}
+
+static void pair_init_with(struct pair *pair, size_t ring_places, uint32_t max_transactions)
+{
+	struct stw_workers_options options = { .n = 2,
+		.key = { 7, 11 },
+		.max_flows = 100,
+		.flow_slots = 256,
+		.ring_places = ring_places,
+		.wake = pair_wake,
+		.wake_context = pair };
+
+	*pair = (struct pair){ 0 };
+	assert_int_equal(stw_workers_new(&options, &pair->workers), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		pair->labs[i] = lab_new_worker(pair->workers, i, max_transactions);
+		lab_target(pair->labs[i], "sip:bob@192.0.2.2:5060");
+	}
+}
+
+static void pair_init(struct pair *pair, size_t ring_places)
+{
+	pair_init_with(pair, ring_places, 4096);
+}
+
+static void pair_done(struct pair *pair)
+{
+	for (unsigned i = 0; i < 2; i++)
+		lab_free(pair->labs[i]);
+	stw_workers_free(pair->workers);
+}
+
+/* What waits in the rings of this worker. */
+static void pair_take(struct pair *pair, unsigned worker)
+{
+	struct lab *lab = pair->labs[worker];
+
+	stw_stack_begin(lab->stack, lab->now);
+	stw_stack_handed(lab->stack);
+	lab_end(lab);
+}
+
+/* A Call-ID that belongs to this worker. */
+static const char *call_of(const struct pair *pair, unsigned worker)
+{
+	static char text[2][32];
+
+	for (unsigned i = 0;; i++) {
+		snprintf(text[worker], sizeof(text[worker]), "call-%u", i);
+		if (stw_workers_owner(pair->workers, stw_str_from(text[worker])) == worker)
+			return text[worker];
+	}
+}
+
+static const char *request_of(const char *method, const char *transport, const char *call_id)
+{
+	static char text[1000];
+
+	snprintf(text, sizeof(text),
+		"%s sip:bob@192.0.2.2 SIP/2.0\r\nVia: SIP/2.0/%s "
+		"192.0.2.1:5060;branch=z9hG4bK-1\r\n"
+		"Max-Forwards: 70\r\nFrom: <sip:alice@example.com>;tag=a\r\n"
+		"To: <sip:bob@example.com>\r\nCall-ID: %s\r\nCSeq: 1 %s\r\nContent-Length: "
+		"0\r\n\r\n",
+		method, transport, call_id, method);
+	return text;
+}
+
+static void flow_opens(struct lab *lab, struct stw_hop hop)
+{
+	struct stw_io_event event = { .kind = STW_IO_OPENED, .incoming = true, .hop = hop };
+
+	lab_event(lab, &event);
+}
+
+static struct stw_stack_stats stats_of(const struct pair *pair, unsigned worker)
+{
+	struct stw_stack_stats stats;
+
+	stw_stack_stats(pair->labs[worker]->stack, &stats);
+	return stats;
+}
+
+static void sent_begins(const struct lab *lab, unsigned index, const char *start)
+{
+	assert_true(index < lab->sent_count);
+	assert_memory_equal(lab->sent[index].text, start, strlen(start));
+}
+
+static void test_call_of_another_worker(void **state)
+{
+	struct pair pair;
+
+	pair_init(&pair, 0);
+	lab_receive(pair.labs[0], caller(), request_of("INVITE", "UDP", call_of(&pair, 1)));
+	assert_int_equal(pair.labs[0]->sent_count, 0);
+	assert_int_equal(stats_of(&pair, 0).handed_out, 1);
+	assert_int_equal(stats_of(&pair, 0).requests_in, 0);
+	pair_take(&pair, 1);
+	assert_int_equal(stats_of(&pair, 1).handed_in, 1);
+	assert_int_equal(stats_of(&pair, 1).requests_in, 1);
+	/* The 100 and the INVITE leave from the worker that owns the call. */
+	assert_int_equal(pair.labs[1]->sent_count, 2);
+	sent_begins(pair.labs[1], 1, "INVITE");
+	assert_int_equal(pair.labs[0]->sent_count, 0);
+	pair_done(&pair);
+}
+
+/* Its response arrives at the other worker and finds the transaction by its branch. */
+static void test_response_goes_where_its_branch_says(void **state)
+{
+	struct pair pair;
+	char response[1000], via[200];
+	const char *start, *end;
+
+	pair_init(&pair, 0);
+	lab_receive(pair.labs[0], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+	pair_take(&pair, 1);
+	assert_int_equal(pair.labs[1]->sent_count, 1);
+	start = strstr(pair.labs[1]->sent[0].text, "Via: ");
+	end = strstr(start, "\r\n");
+	snprintf(via, sizeof(via), "%.*s", (int)(end - start), start);
+	snprintf(response, sizeof(response),
+		"SIP/2.0 200 OK\r\n%s\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK-1\r\n"
+		"From: <sip:alice@example.com>;tag=a\r\nTo: <sip:bob@example.com>;tag=b\r\n"
+		"Call-ID: %s\r\nCSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n",
+		via, call_of(&pair, 0));
+	lab_receive(pair.labs[0], callee(), response);
+	pair_take(&pair, 1);
+	assert_int_equal(pair.labs[1]->sent_count, 2);
+	sent_begins(pair.labs[1], 1, "SIP/2.0");
+	pair_done(&pair);
+}
+
+static struct stw_hop stream_hop(unsigned worker, uint32_t slot)
+{
+	struct stw_hop hop = hop_at(STW_TRANSPORT_TCP, "192.0.2.1", 40000);
+
+	hop.flow =
+		(struct stw_flow_id){ .worker = (uint16_t)worker, .slot = slot, .generation = 1 };
+	return hop;
+}
+
+/* What has to leave on a connection goes back to the worker that has it. */
+static void test_response_on_a_flow_of_another_worker(void **state)
+{
+	struct pair pair;
+
+	pair_init(&pair, 0);
+	pair.labs[1]->answers_options = true;
+	flow_opens(pair.labs[0], stream_hop(0, 3));
+	lab_receive(
+		pair.labs[0], stream_hop(0, 3), request_of("OPTIONS", "TCP", call_of(&pair, 1)));
+	pair_take(&pair, 1);
+	assert_int_equal(pair.labs[1]->sent_count, 0);
+	assert_int_equal(pair.labs[1]->opened, 0);
+	pair_take(&pair, 0);
+	assert_int_equal(pair.labs[0]->sent_count, 1);
+	sent_begins(pair.labs[0], 0, "SIP/2.0");
+	pair_done(&pair);
+}
+
+/* A worker that sent on a flow hears of its end, and its branch fails at once. */
+static void test_end_of_a_flow_is_told(void **state)
+{
+	struct stw_io_event closed = { .kind = STW_IO_CLOSED };
+	struct pair pair;
+
+	pair_init(&pair, 0);
+	flow_opens(pair.labs[0], stream_hop(0, 3));
+	pair.labs[1]->targets[0].has_hop = true;
+	pair.labs[1]->targets[0].hop_only = true;
+	pair.labs[1]->targets[0].hop = stream_hop(0, 3);
+	lab_receive(pair.labs[1], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+	pair_take(&pair, 0);
+	assert_int_equal(pair.labs[0]->sent_count, 1);
+	assert_int_equal(pair.labs[1]->sent_count, 0);
+	closed.hop = stream_hop(0, 3);
+	lab_event(pair.labs[0], &closed);
+	pair_take(&pair, 1);
+	assert_int_equal(pair.labs[1]->sent_count, 1);
+	sent_begins(pair.labs[1], 0, "SIP/2.0");
+	/* And from now on it knows without asking. */
+	lab_receive(pair.labs[1], caller(), request_of("OPTIONS", "UDP", call_of(&pair, 1)));
+	assert_int_equal(pair.labs[1]->sent_count, 2);
+	pair_done(&pair);
+}
+
+/* The flow ends between the question whether it lives and the arrival of the bytes. */
+static void test_flow_ends_on_the_way(void **state)
+{
+	struct stw_io_event closed = { .kind = STW_IO_CLOSED };
+	struct pair pair;
+
+	pair_init(&pair, 0);
+	flow_opens(pair.labs[0], stream_hop(0, 3));
+	pair.labs[1]->targets[0].has_hop = true;
+	pair.labs[1]->targets[0].hop_only = true;
+	pair.labs[1]->targets[0].hop = stream_hop(0, 3);
+	lab_receive(pair.labs[1], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+	closed.hop = stream_hop(0, 3);
+	lab_event(pair.labs[0], &closed);
+	pair_take(&pair, 0);
+	assert_int_equal(pair.labs[0]->sent_count, 0);
+	assert_int_equal(pair.labs[0]->dropped, 1);
+	pair_take(&pair, 1);
+	assert_int_equal(pair.labs[1]->sent_count, 1);
+	pair_done(&pair);
+}
+
+/* A datagram finds room or is dropped with a word. */
+static void test_full_ring_drops_datagrams(void **state)
+{
+	struct pair pair;
+
+	pair_init(&pair, 4);
+	for (unsigned i = 0; i < 6; i++)
+		lab_receive(
+			pair.labs[0], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+	assert_int_equal(stats_of(&pair, 0).handed_out, 4);
+	assert_int_equal(stats_of(&pair, 0).handed_lost, 2);
+	assert_int_equal(pair.labs[0]->dropped, 2);
+	pair_take(&pair, 1);
+	assert_int_equal(stats_of(&pair, 1).handed_in, 4);
+	pair_done(&pair);
+}
+
+/* Messages of a stream wait; when too many do, the connection is closed. */
+static void test_full_ring_closes_streams(void **state)
+{
+	struct pair pair;
+	unsigned i;
+
+	pair_init(&pair, 4);
+	flow_opens(pair.labs[0], stream_hop(0, 3));
+	for (i = 0; i < 10; i++)
+		lab_receive(pair.labs[0], stream_hop(0, 3),
+			request_of("MESSAGE", "TCP", call_of(&pair, 1)));
+	assert_int_equal(stats_of(&pair, 0).handed_out, 10);
+	assert_int_equal(stw_stack_next(pair.labs[0]->stack), pair.labs[0]->now.mono_ms + 1);
+	for (i = 0; i < 3; i++) {
+		pair_take(&pair, 1);
+		pair_take(&pair, 0);
+	}
+	assert_int_equal(stats_of(&pair, 1).handed_in, 10);
+	for (i = 0; i < 4 + 1024; i++)
+		lab_receive(pair.labs[0], stream_hop(0, 3),
+			request_of("MESSAGE", "TCP", call_of(&pair, 1)));
+	assert_int_equal(pair.labs[0]->closed, 0);
+	lab_receive(
+		pair.labs[0], stream_hop(0, 3), request_of("MESSAGE", "TCP", call_of(&pair, 1)));
+	assert_int_equal(pair.labs[0]->closed, 1);
+	assert_int_equal(pair.labs[0]->dropped, 1);
+	pair_done(&pair);
+}
+
+/* Only who sleeps is woken, and once for all that a batch brings. */
+static void test_wakes_who_sleeps(void **state)
+{
+	struct pair pair;
+
+	pair_init(&pair, 0);
+	lab_receive(pair.labs[0], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+	assert_int_equal(pair.woken[1], 0);
+	assert_false(stw_workers_rest(pair.workers, 1));
+	pair_take(&pair, 1);
+	assert_true(stw_workers_rest(pair.workers, 1));
+	lab_receive(pair.labs[0], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+	lab_receive(pair.labs[0], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+	assert_int_equal(pair.woken[1], 1);
+	assert_int_equal(pair.woken[0], 0);
+	stw_workers_rise(pair.workers, 1);
+	pair_take(&pair, 1);
+	pair_done(&pair);
+}
+
+/* The bound of transactions is that of all workers together. */
+static void test_transactions_of_all(void **state)
+{
+	struct pair pair;
+
+	pair_init_with(&pair, 0, 2);
+	lab_receive(pair.labs[0], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 0)));
+	assert_int_equal(stats_of(&pair, 0).transactions, 2);
+	lab_receive(pair.labs[1], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+	assert_int_equal(stats_of(&pair, 1).transactions, 0);
+	assert_non_null(strstr(pair.labs[1]->sent[0].text, "SIP/2.0 503 "));
+	pair_done(&pair);
+}
+
+static void test_workers_new(void **state)
+{
+	struct stw_workers_options options = { .n = 3, .max_flows = 10 };
+	struct stw_workers *workers;
+
+	assert_int_equal(stw_workers_new(&options, &workers), 0);
+	assert_int_equal(stw_workers_count(workers), 3);
+	stw_workers_free(workers);
+	options.n = 0;
+	assert_int_equal(stw_workers_new(&options, &workers), -EINVAL);
+	options.n = STW_WORKERS_MAX + 1;
+	assert_int_equal(stw_workers_new(&options, &workers), -EINVAL);
+	assert_null(stw_workers_free(NULL));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_call_of_another_worker),
+		cmocka_unit_test(test_response_goes_where_its_branch_says),
+		cmocka_unit_test(test_response_on_a_flow_of_another_worker),
+		cmocka_unit_test(test_end_of_a_flow_is_told),
+		cmocka_unit_test(test_flow_ends_on_the_way),
+		cmocka_unit_test(test_full_ring_drops_datagrams),
+		cmocka_unit_test(test_full_ring_closes_streams),
+		cmocka_unit_test(test_wakes_who_sleeps),
+		cmocka_unit_test(test_transactions_of_all),
+		cmocka_unit_test(test_workers_new),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
