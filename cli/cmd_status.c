@@ -59,6 +59,7 @@ static void status_print(FILE *out, const json_t *json)
 	static const struct {
 		const char *key, *label;
 	} counters[] = {
+		{ "workers", "worker threads" },
 		{ "users", "users" },
 		{ "addresses_bound", "users registered" },
 		{ "transactions", "transactions" },
@@ -71,6 +72,7 @@ static void status_print(FILE *out, const json_t *json)
 		{ "retransmissions", "retransmissions" },
 		{ "dropped", "dropped" },
 		{ "faults", "malformed" },
+		{ "handed_out", "given to other workers" },
 	};
 	bool draining = json_is_true(json_object_get(json, "draining"));
 

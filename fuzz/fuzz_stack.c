@@ -335,7 +335,7 @@ static void users_add(struct stw_store *store)
 
 	must(stw_store_submit(store, &job) == 0);
 	stw_store_run(store);
-	must(stw_store_result(store) == &job && !job.cause);
+	must(stw_store_result(store, 0) == &job && !job.cause);
 }
 
 static void check_empty(void)

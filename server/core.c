@@ -57,6 +57,14 @@ static void core_results(struct stw_core *core);
 
 /* ---- life ------------------------------------------------------------------------------ */
 
+/* The Call-IDs are spread evenly, and what is kept by call with them. */
+static size_t core_share(const struct stw_core *core, size_t whole)
+{
+	unsigned n = core->options.workers ? stw_workers_count(core->options.workers) : 1;
+
+	return (whole + n - 1) / n;
+}
+
 static void core_stack_options(const struct stw_core *core, struct stw_stack_options *ret)
 {
 	const struct stw_config *config = core->config;
@@ -69,7 +77,9 @@ static void core_stack_options(const struct stw_core *core, struct stw_stack_opt
 		.listeners = core->options.listeners,
 		.local_addr_count = core->options.local_addr_count,
 		.key = core->options.key,
-		.seed = core->options.seed,
+		.seed = core->options.seed + core->options.worker,
+		.workers = core->options.workers,
+		.worker = (uint16_t)core->options.worker,
 		.max_transactions = config->limits.max_transactions,
 		.dns = { .max_places = config->dns.max_addresses,
 			.max_srv = config->dns.max_srv,
@@ -95,6 +105,16 @@ static void core_stack_options(const struct stw_core *core, struct stw_stack_opt
 	memcpy(ret->local_addrs, core->options.local_addrs, sizeof(ret->local_addrs));
 }
 
+int stw_core_nonces_new(const struct stw_config *config, const uint8_t secret[32],
+	struct stw_now now, struct stw_nonces **ret)
+{
+	int err = stw_nonces_new(secret, config->auth.nonce_lifetime_s, NONCE_SLOTS, ret);
+
+	if (err == 0)
+		stw_nonces_start(*ret, now);
+	return err;
+}
+
 int stw_core_new(const struct stw_core_options *options, struct stw_now now, struct stw_core **ret)
 {
 	struct stw_core *core = calloc(1, sizeof(*core));
@@ -107,12 +127,13 @@ int stw_core_new(const struct stw_core_options *options, struct stw_now now, str
 	core->config = stw_config_ref(options->config);
 	core->now = core->started = now;
 	core->sweep_due_ms = now.mono_ms + SWEEP_INTERVAL_MS;
-	err = stw_decisions_new(core->config->decisions.keep_calls, options->key, &core->decisions);
-	if (err == 0)
-		err = stw_nonces_new(options->nonce_secret, core->config->auth.nonce_lifetime_s,
-			NONCE_SLOTS, &core->nonces);
+	err = stw_decisions_new(core_share(core, core->config->decisions.keep_calls), options->key,
+		&core->decisions);
+	if (err == 0 && !options->nonces)
+		err = stw_core_nonces_new(
+			core->config, options->nonce_secret, now, &core->own_nonces);
+	core->nonces = options->nonces ? options->nonces : core->own_nonces;
 	if (err == 0) {
-		stw_nonces_start(core->nonces, now);
 		core_stack_options(core, &stack);
 		err = stw_stack_new(&stack, now, &core->stack);
 	}
@@ -174,7 +195,7 @@ struct stw_core *stw_core_free(struct stw_core *core)
 	core_wait_for_store(core);
 	stw_stack_free(core->stack);
 	stw_decisions_free(core->decisions);
-	stw_nonces_free(core->nonces);
+	stw_nonces_free(core->own_nonces);
 	stw_config_unref(core->config);
 	free(core);
 	return NULL;
@@ -197,7 +218,7 @@ static void core_results(struct stw_core *core)
 {
 	struct stw_job *job;
 
-	while ((job = stw_store_result(core->options.store))) {
+	while ((job = stw_store_result(core->options.store, core->options.worker))) {
 		core->pending_jobs--;
 		if (job == &core->sweep)
 			core->sweeping = false;
@@ -211,7 +232,7 @@ static void core_results(struct stw_core *core)
 /* What has expired is deleted now and then; look-ups never see it anyway. */
 static void core_sweep(struct stw_core *core)
 {
-	if (core->sweeping || core->now.mono_ms < core->sweep_due_ms)
+	if (core->options.worker != 0 || core->sweeping || core->now.mono_ms < core->sweep_due_ms)
 		return;
 	core->sweep_due_ms = core->now.mono_ms + SWEEP_INTERVAL_MS;
 	core->sweep = (struct stw_job){ .kind = STW_JOB_SWEEP, .now = core->now };
@@ -223,6 +244,7 @@ static void core_sweep(struct stw_core *core)
 
 void stw_core_work(struct stw_core *core)
 {
+	stw_stack_handed(core->stack);
 	stw_stack_timers(core->stack);
 	core_sweep(core);
 	stw_store_run(core->options.store);
@@ -238,5 +260,7 @@ uint64_t stw_core_next(const struct stw_core *core)
 {
 	uint64_t next = stw_stack_next(core->stack);
 
+	if (core->options.worker != 0)
+		return next;
 	return next < core->sweep_due_ms ? next : core->sweep_due_ms;
 }

@@ -24,13 +24,16 @@ struct stw_core_options {
 	struct stw_store *store;
 	struct stw_location *location;
 	struct stw_directory *directory;
+	struct stw_workers *workers; /* NULL: the only worker */
+	struct stw_nonces *nonces;   /* of all workers, outlive the core; NULL: its own */
+	unsigned worker;             /* which one; also its queue of the store */
 	const struct stw_io_ops *io;
 	void *io_user;
 	const struct stw_listeners *listeners; /* as bound, real ports; must outlive the core */
 	struct stw_addr local_addrs[16];
 	unsigned local_addr_count;
-	uint64_t seed;
-	struct stw_hash_key key;
+	uint64_t seed;           /* of all workers; each makes its own from it */
+	struct stw_hash_key key; /* this and the secret are equal in all workers */
 	uint8_t nonce_secret[32];
 	/** Called once for each note, after it was recorded; may be NULL. */
 	void (*log)(void *context, const struct stw_note *note, struct stw_str place);
@@ -39,11 +42,16 @@ struct stw_core_options {
 
 int stw_core_new(const struct stw_core_options *options, struct stw_now now, struct stw_core **ret);
 
-/** One batch: events of the network, results of the store, timers that are due. Then flush, then
- * stw_core_end(). */
+/** The nonces that several cores share. @return 0, -ENOMEM, -EIO */
+int stw_core_nonces_new(const struct stw_config *config, const uint8_t secret[32],
+	struct stw_now now, struct stw_nonces **ret);
+
+/** One batch: events of the network, what other workers hand over, results of the store, timers
+ * that are due. Then flush, then stw_core_end(). */
 void stw_core_begin(struct stw_core *core, struct stw_now now);
 void stw_core_event(struct stw_core *core, const struct stw_io_event *event);
-/** Results of the store and due timers. With a store that is not threaded, its jobs are run here.
+/** What other workers have handed over, results of the store and due timers. With a store that is
+ * not threaded, its jobs are run here.
  */
 void stw_core_work(struct stw_core *core);
 void stw_core_end(struct stw_core *core);
@@ -74,6 +82,8 @@ enum stw_question_kind {
 	STW_QUESTION_BINDINGS,       /* text: AOR (any form) or empty: all */
 	STW_QUESTION_BINDING_REMOVE, /* text: AOR; text2: contact URI or empty */
 	STW_QUESTION_DRAIN,
+	STW_QUESTION_RELOAD, /* config: the new snapshot */
+	STW_QUESTION_STOP,
 };
 
 #define STW_QUESTION_AOR_MAX 512
@@ -85,8 +95,9 @@ struct stw_question {
 	unsigned number;
 	struct stw_user_row *users;
 	unsigned user_count;
-	json_t *answer; /* new reference, or NULL */
-	int error;      /* 0; -ENOENT; -EINVAL; -EIO */
+	struct stw_config *config; /* borrowed from the asker */
+	json_t *answer;            /* new reference, or NULL */
+	int error;                 /* 0; -ENOENT; -EINVAL; -EIO */
 	void (*answered)(struct stw_question *question);
 	void *context;
 	struct stw_job job;             /* room for the store's part */
@@ -95,6 +106,18 @@ struct stw_question {
 
 /** Worker thread. Answers at once, or after the store has committed. */
 void stw_core_question(struct stw_core *core, struct stw_question *question);
+
+/** Is this one for all workers? What is not is shared, and any one of them knows it. */
+bool stw_question_concerns_all(enum stw_question_kind kind);
+/**
+ * A question to `n` workers as one for each, stw_question_part(). When all have been answered,
+ * their answers are made one, the question itself is answered in the thread of the last, and the
+ * parts are gone.
+ * @return 0, -ENOMEM
+ */
+struct stw_question_parts;
+int stw_question_split(struct stw_question *question, unsigned n, struct stw_question_parts **ret);
+struct stw_question *stw_question_part(struct stw_question_parts *parts, unsigned i);
 
 struct stw_core *stw_core_free(struct stw_core *core);
 

@@ -10,7 +10,8 @@ struct stw_core {
 	struct stw_config *config; /* the snapshot in force */
 	struct stw_stack *stack;
 	struct stw_decisions *decisions;
-	struct stw_nonces *nonces;
+	struct stw_nonces *nonces; /* options.nonces or own_nonces */
+	struct stw_nonces *own_nonces;
 	struct stw_now now;
 	struct stw_now started;
 	bool draining;

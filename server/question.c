@@ -12,7 +12,8 @@ static void question_status(struct stw_core *core, struct stw_question *question
 
 	stw_stack_stats(core->stack, &stats);
 	question->answer = json_pack(
-		"{s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"{s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+		"s:I, s:I, s:I}",
 		"uptime_s", (json_int_t)((core->now.mono_ms - core->started.mono_ms) / 1000),
 		"draining", core->draining, "users",
 		(json_int_t)stw_directory_count(core->options.directory), "addresses_bound",
@@ -24,7 +25,9 @@ static void question_status(struct stw_core *core, struct stw_question *question
 		"responses_in", (json_int_t)stats.responses_in, "responses_out",
 		(json_int_t)stats.responses_out, "retransmissions",
 		(json_int_t)stats.retransmissions, "dropped", (json_int_t)stats.dropped, "faults",
-		(json_int_t)stats.faults);
+		(json_int_t)stats.faults, "workers", (json_int_t)1, "handed_in",
+		(json_int_t)stats.handed_in, "handed_out", (json_int_t)stats.handed_out,
+		"handed_lost", (json_int_t)stats.handed_lost);
 }
 
 static bool question_add_user(void *context, const struct stw_user *user)
@@ -118,6 +121,7 @@ static void question_submit(
 	struct stw_core *core, struct stw_question *question, enum stw_job_kind kind)
 {
 	question->job.kind = kind;
+	question->job.queue = core->options.worker;
 	question->job.context = question;
 	question->job.now = core->now;
 	question->job.users = question->users;
@@ -182,6 +186,12 @@ void stw_core_question(struct stw_core *core, struct stw_question *question)
 		break;
 	case STW_QUESTION_DRAIN:
 		stw_core_drain(core);
+		break;
+	case STW_QUESTION_RELOAD:
+		stw_core_reload(core, question->config);
+		break;
+	case STW_QUESTION_STOP:
+		stw_core_stop(core);
 		break;
 	case STW_QUESTION_USER_SET:
 		question_submit(core, question, STW_JOB_USER_SET);

@@ -12,11 +12,13 @@
  * room. What was forgotten must not come back: a bucket remembers when the youngest nonce that
  * it ever forgot was issued, and a nonce that is not in it and not younger counts as seen.
  *
- * Held for some ten instructions, the flag of a bucket never waits for anything but another
- * worker at the same bucket.
+ * A bucket is held for some ten instructions. Nobody waits long for another worker at the same
+ * bucket: whose holder does not run at all just now counts as seen, and its sender is challenged
+ * once more (stale=true).
  */
 #define WINDOW 64
 #define WAYS   4
+#define TRIES  2000 /* some microseconds */
 
 struct entry {
 	struct nonce nonce;
@@ -128,10 +130,13 @@ bool nonce_counts_take(struct nonce_counts *counts, const struct nonce *nonce, u
 	/* Fibonacci hashing: the upper half of the product depends on all bits. */
 	size_t index = (size_t)(nonce->random * UINT64_C(0x9e3779b97f4a7c15) >> 32) & counts->mask;
 	struct bucket *bucket = &counts->buckets[index];
+	unsigned tries = 0;
 	bool taken;
 
-	while (atomic_flag_test_and_set_explicit(&bucket->held, memory_order_acquire))
-		;
+	while (atomic_flag_test_and_set_explicit(&bucket->held, memory_order_acquire)) {
+		if (++tries == TRIES)
+			return false;
+	}
 	taken = bucket_take(bucket, nonce, nc);
 	atomic_flag_clear_explicit(&bucket->held, memory_order_release);
 	return taken;

@@ -30,7 +30,7 @@ struct stw_config {
 	struct stw_listeners listen; /* default udp and tcp 0.0.0.0:5060 */
 	struct stw_str advertise;    /* empty: none */
 	struct stw_str user;         /* run as; empty: stay */
-	unsigned workers;            /* 1: more come with the sharing of work */
+	unsigned workers;            /* 0: as many as there are CPUs */
 	struct stw_str
 		store; /* path of the SQLite file (behind "sqlite:"), or ":memory:" for "memory:" */
 	enum stw_store_sync store_sync;

@@ -8,6 +8,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <strowger/stack.h>
+
 #include "server/suggest.h"
 
 static void item_text(struct config_item *item, struct stw_str text)
@@ -479,6 +481,49 @@ static void admin_listen_add(struct config_context *context, const struct stw_op
 
 const struct stw_option_form config_form_admin_listen = { .add = admin_listen_add,
 	.get = text_get };
+
+/* ---- workers: a number, or one for each CPU ---- */
+
+static void workers_add(struct config_context *context, const struct stw_option *option,
+	const struct config_item *item)
+{
+	uint64_t number = 0;
+	char quoted[96];
+
+	if (!stw_str_equal(item->text, STW_STR("auto")) &&
+		(stw_str_to_uint(item->text, STW_WORKERS_MAX, &number) < 0 || number == 0)) {
+		config_error(context, item->mark,
+			"workers: %s is not a number of threads; allowed: %s",
+			config_quote(item->text, quoted), option->allowed);
+		return;
+	}
+	context->config->workers = (unsigned)number;
+}
+
+static bool workers_get(const struct stw_config *config, const struct stw_option *option,
+	unsigned index, struct config_item *ret)
+{
+	struct stw_writer writer;
+
+	if (index > 0)
+		return false;
+	stw_writer_init(&writer, ret->buffer, sizeof(ret->buffer));
+	if (config->workers)
+		stw_write_uint(&writer, config->workers);
+	else
+		stw_write_text(&writer, "auto");
+	ret->text = stw_writer_text(&writer);
+	return true;
+}
+
+static void workers_standard(struct config_context *context, const struct stw_option *option)
+{
+	context->config->workers = 0;
+}
+
+const struct stw_option_form config_form_workers = {
+	.add = workers_add, .get = workers_get, .standard = workers_standard
+};
 
 /* ---- dns.servers: kept as one text with commas ---- */
 

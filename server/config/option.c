@@ -47,10 +47,10 @@
 		"RFC 3261 §18.1.1")                                                                \
 	OPTION("user", TEXT, user, "", 0, 0, "", "", RESTART, NO_FORM,                             \
 		"System user to run as when started by root. Empty: stay who started it.", "")     \
-	OPTION("workers", UINT, workers, "", 1, 1, "", "1", RESTART, NO_FORM,                      \
-		"Worker threads. There is one in this version; more workers come later, when "     \
-		"work is "                                                                         \
-		"shared by Call-ID.",                                                              \
+	OPTION("workers", TEXT, workers, "", 0, 0, "auto or 1 to 64", "auto", RESTART,             \
+		FORM(workers),                                                                     \
+		"Worker threads, among which calls are shared by their Call-ID. auto: one for "    \
+		"each CPU that the server may run on.",                                            \
 		"")                                                                                \
 	OPTION("store", TEXT, store, "", 0, 0, "sqlite:PATH or memory", "", RESTART, FORM(store),  \
 		"Where users and bindings are kept. memory forgets everything at the end.", "")    \

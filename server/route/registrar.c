@@ -87,6 +87,7 @@ static enum stw_verdict submit(struct stw_check *check)
 	if (stw_request_wait(check->request) < 0)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	registration->job.kind = STW_JOB_REGISTER;
+	registration->job.queue = core->options.worker;
 	registration->job.context = check->request;
 	registration->job.now = core->now;
 	registration->job.registration = &registration->want;

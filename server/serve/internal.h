@@ -5,6 +5,8 @@
 
 #include "server/serve/serve.h"
 
+#include <pthread.h>
+
 #include <strowger/io.h>
 
 #include "server/admin/admin.h"
@@ -25,22 +27,41 @@ struct trial_user {
 	char password[11];
 };
 
+/** A loop with its core. The first one runs in the main thread. */
+struct serve_worker {
+	struct serve *serve;
+	unsigned index;
+	struct stw_io *io;
+	struct stw_core *core;
+	struct stw_log *log;        /* the gates of its notes */
+	struct stw_ring *questions; /* from the main thread; the first has none */
+	pthread_t thread;
+	bool started;
+	bool stopping;    /* its own */
+	atomic_bool idle; /* once it is stopping */
+};
+
 struct serve {
 	struct stw_serve_options options;
 	struct stw_config *config;
+	struct stw_config *bound;       /* of the start: the listeners borrow from it */
 	struct stw_listeners listeners; /* as bound */
-	struct stw_log *log;
-	struct stw_io *io;
+	struct stw_log *log;            /* of the first worker */
+	struct serve_worker workers[STW_WORKERS_MAX];
+	unsigned worker_count;
+	struct stw_workers *shared; /* NULL: one worker */
+	struct stw_nonces *nonces;
 	int lock_fd;
 	struct stw_directory *directory;
 	struct stw_location *location;
 	struct stw_store *store;
-	struct stw_core *core;
 	struct stw_admin *admin;
 	uid_t uid; /* who we are to be */
 	gid_t gid;
-	bool stopping;
-	char folder[128]; /* --try: the temporary folder; empty: none */
+	atomic_bool stopping;
+	atomic_bool failed; /* a loop could not go on */
+	atomic_bool ended;  /* the other workers leave their loops */
+	char folder[128];   /* --try: the temporary folder; empty: none */
 	struct trial_user users[2];
 	char error[ERROR_BYTES]; /* why it cannot start */
 };
@@ -51,7 +72,8 @@ int serve_fail(struct serve *serve, int err, const char *format, ...) STW_PRINTF
 /* options.c: configuration of a start and of a reload */
 int serve_config_load(
 	struct serve *serve, struct stw_config_errors *errors, struct stw_config **ret);
-json_t *serve_reload(struct serve *serve, int *ret_error);
+/* Answers the question when all workers have the new snapshot, or why there is none. */
+void serve_reload(struct serve *serve, struct stw_question *question);
 
 /* start.c */
 int serve_start(struct serve *serve);
@@ -67,7 +89,21 @@ void trial_remove(struct serve *serve);
 
 /* listen.c */
 int serve_listen(struct serve *serve);
-int serve_io_new(struct serve *serve);
+/* The other workers share the addresses that the first one has bound. */
+int serve_listen_shared(struct serve *serve);
+int serve_io_new(struct serve *serve, unsigned worker);
+
+/* worker.c */
+unsigned serve_worker_count(const struct stw_config *config);
+int serve_workers_start(struct serve *serve);
+/* They leave their loops. */
+void serve_workers_end(struct serve *serve);
+bool serve_workers_idle(const struct serve *serve);
+/* One batch: what came in, what is due, what goes out; `also` is called within. @return 0, -errno
+ */
+int serve_turn(struct serve_worker *worker, uint64_t deadline_ms, void (*also)(struct serve *));
+/* Main thread: a question to whom it concerns. */
+void serve_ask(struct serve *serve, struct stw_question *question);
 
 /* secret.c: the one that is kept, or a new one */
 int serve_secret(struct serve *serve, struct serve_secret *ret);

@@ -5,16 +5,18 @@
 #include <string.h>
 #include <sys/resource.h>
 
-int serve_io_new(struct serve *serve)
+int serve_io_new(struct serve *serve, unsigned worker)
 {
 	const struct stw_config *config = serve->config;
 	struct stw_io_options options = {
+		.worker = (uint16_t)worker,
+		.reuse_port = serve->worker_count > 1,
 		.max_flows = config->limits.max_connections,
 		.max_output_bytes = config->limits.max_output_bytes,
 		.dns_timeout_ms = config->dns.timeout_ms,
 		.dns_servers = config->dns.servers,
 	};
-	int err = stw_io_new(&options, &serve->io);
+	int err = stw_io_new(&options, &serve->workers[worker].io);
 
 	return err < 0 ? serve_fail(
 				 serve, err, "the event loop cannot be set up: %s", strerror(-err))
@@ -54,12 +56,30 @@ int serve_listen(struct serve *serve)
 	int err;
 
 	descriptors_raise();
-	err = serve_io_new(serve);
+	err = serve_io_new(serve, 0);
 	serve->listeners = serve->config->listen;
 	for (unsigned i = 0; err >= 0 && i < serve->listeners.n; i++) {
-		err = stw_io_listen(serve->io, &serve->listeners.v[i]);
+		err = stw_io_listen(serve->workers[0].io, &serve->listeners.v[i]);
 		if (err < 0)
 			return listen_failed(serve, &serve->listeners.v[i], err);
 	}
 	return err < 0 ? err : 0;
+}
+
+int serve_listen_shared(struct serve *serve)
+{
+	for (unsigned worker = 1; worker < serve->worker_count; worker++) {
+		int err = serve_io_new(serve, worker);
+
+		for (unsigned i = 0; err >= 0 && i < serve->listeners.n; i++) {
+			struct stw_listener *listener = &serve->listeners.v[i];
+
+			err = stw_io_listen(serve->workers[worker].io, listener);
+			if (err < 0)
+				return listen_failed(serve, listener, err);
+		}
+		if (err < 0)
+			return err;
+	}
+	return 0;
 }

@@ -31,13 +31,18 @@ static json_t *errors_json(const struct serve *serve, const struct stw_config_er
 		"the configuration has errors; the old one stays in force", "errors", list);
 }
 
-static void reload_apply(struct serve *serve, struct stw_config *config)
+/* One snapshot, built once; each worker takes it between two batches. */
+static void reload_apply(
+	struct serve *serve, struct stw_config *config, struct stw_question *question)
 {
-	stw_core_reload(serve->core, config);
 	stw_admin_set_config(serve->admin, config);
-	stw_log_set_level(serve->log, config->log.level);
+	for (unsigned i = 0; i < serve->worker_count; i++)
+		stw_log_set_level(serve->workers[i].log, config->log.level);
 	stw_config_unref(serve->config);
 	serve->config = config;
+	question->kind = STW_QUESTION_RELOAD;
+	question->config = config;
+	serve_ask(serve, question);
 }
 
 static json_t *reload_refused(int err, const char *format, ...) STW_PRINTF(2, 3);
@@ -79,7 +84,13 @@ static json_t *restart_refused(
 		STW_STR_ARG(names), several ? "have" : "has");
 }
 
-json_t *serve_reload(struct serve *serve, int *ret_error)
+static void reload_log(struct serve *serve, int err, json_t *answer)
+{
+	stw_log_event(serve->log, err < 0 ? STW_LOG_ERROR : STW_LOG_NOTICE,
+		err < 0 ? "config.refused" : "config.reloaded", json_incref(answer));
+}
+
+void serve_reload(struct serve *serve, struct stw_question *question)
 {
 	const char *file = serve->options.config_file;
 	struct stw_config_errors errors = { .n = 0 };
@@ -93,15 +104,16 @@ json_t *serve_reload(struct serve *serve, int *ret_error)
 		answer = errors_json(serve, &errors);
 	else if (err < 0)
 		answer = reload_refused(err, "%s: %s", file, strerror(-err));
-	else if ((answer = restart_refused(serve->config, config, &err))) {
+	else if ((answer = restart_refused(serve->config, config, &err)))
 		stw_config_unref(config);
-	} else {
-		reload_apply(serve, config);
+	else
 		answer = json_pack(
 			"{s:b, s:s}", "reloaded", 1, "file", config->file ? config->file : "");
-	}
-	stw_log_event(serve->log, err < 0 ? STW_LOG_ERROR : STW_LOG_NOTICE,
-		err < 0 ? "config.refused" : "config.reloaded", json_incref(answer));
-	*ret_error = err;
-	return answer;
+	reload_log(serve, err, answer);
+	question->answer = answer;
+	question->error = err;
+	if (err < 0)
+		question->answered(question);
+	else
+		reload_apply(serve, config, question);
 }

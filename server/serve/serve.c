@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -58,78 +59,79 @@ static void serve_answer(struct serve *serve, struct stw_ask *ask)
 	case STW_ASK_CORE:
 		if (ask->question.kind == STW_QUESTION_DRAIN)
 			stw_log_event(serve->log, STW_LOG_NOTICE, "server.draining", NULL);
-		stw_core_question(serve->core, &ask->question);
-		return;
+		serve_ask(serve, &ask->question);
+		break;
 	case STW_ASK_RELOAD:
-		ask->question.answer = serve_reload(serve, &ask->question.error);
+		serve_reload(serve, &ask->question);
 		break;
 	case STW_ASK_STOP:
-		serve->stopping = true;
+		atomic_store(&serve->stopping, true);
+		stw_admin_answer(serve->admin, ask);
 		break;
 	}
-	stw_admin_answer(serve->admin, ask);
+}
+
+/* Nobody waits for the answer to a signal. */
+static void question_forgotten(struct stw_question *question)
+{
+	json_decref(question->answer);
+	free(question);
+}
+
+static void serve_hangup(struct serve *serve)
+{
+	struct stw_question *question = calloc(1, sizeof(*question));
+
+	if (!question)
+		return;
+	question->answered = question_forgotten;
+	serve_reload(serve, question);
 }
 
 static void serve_asks(struct serve *serve)
 {
 	struct stw_ask *ask;
-	int err;
 
 	if (signal_reload) {
 		signal_reload = 0;
-		json_decref(serve_reload(serve, &err));
+		serve_hangup(serve);
 	}
 	if (signal_stop)
-		serve->stopping = true;
+		atomic_store(&serve->stopping, true);
 	while ((ask = stw_admin_next(serve->admin)))
 		serve_answer(serve, ask);
 }
 
-/* ---- the loop
- * ------------------------------------------------------------------------------------ */
+/* ---- the end ----------------------------------------------------------------------------------
+ */
 
-/* One batch: what came in, what is due, what goes out. */
-static int serve_turn(struct serve *serve, uint64_t deadline_ms)
+static void stop_answered(struct stw_question *question)
 {
-	const struct stw_io_event *events;
-	uint64_t next_ms = stw_core_next(serve->core);
-	int count;
-
-	stw_rcu_offline();
-	count = stw_io_poll(serve->io, next_ms < deadline_ms ? next_ms : deadline_ms, &events);
-	stw_rcu_online();
-	if (count < 0)
-		return count;
-	stw_core_begin(serve->core, stw_io_now());
-	for (int i = 0; i < count; i++)
-		stw_core_event(serve->core, &events[i]);
-	serve_asks(serve);
-	stw_core_work(serve->core);
-	stw_io_flush(serve->io);
-	stw_core_end(serve->core);
-	return 0;
 }
 
 /* Nothing new is begun, calls that ring are ended on both sides, what was answered is let out. A
  * second signal ends at once. */
 static void serve_end(struct serve *serve)
 {
+	struct stw_question stop = { .kind = STW_QUESTION_STOP, .answered = stop_answered };
 	uint64_t deadline_ms = stw_io_now().mono_ms + STOP_GRACE_MS;
+	struct serve_worker *main_worker = &serve->workers[0];
 
 	serve_notify("STOPPING=1");
 	stw_log_event(serve->log, STW_LOG_NOTICE, "server.stopping", NULL);
-	stw_core_begin(serve->core, stw_io_now());
-	stw_core_stop(serve->core);
-	stw_io_flush(serve->io);
-	stw_core_end(serve->core);
+	stw_core_begin(main_worker->core, stw_io_now());
+	serve_ask(serve, &stop);
+	stw_io_flush(main_worker->io);
+	stw_core_end(main_worker->core);
 	stw_admin_close(serve->admin);
-	stw_io_stop_listening(serve->io);
+	stw_io_stop_listening(main_worker->io);
 	while (signal_stop < 2 && stw_io_now().mono_ms < deadline_ms &&
-		(stw_admin_busy(serve->admin) || !stw_core_idle(serve->core))) {
-		if (serve_turn(serve, stw_io_now().mono_ms + 20) < 0)
+		(stw_admin_busy(serve->admin) || !serve_workers_idle(serve))) {
+		if (serve_turn(main_worker, stw_io_now().mono_ms + 20, serve_asks) < 0)
 			break;
 	}
 	serve_asks(serve); /* who came before the door was closed */
+	serve_workers_end(serve);
 }
 
 /* ---- words for people
@@ -179,13 +181,14 @@ int stw_serve(const struct stw_serve_options *options)
 		fprintf(options->err, "strowger serve: %s\n", serve.error);
 		return 1;
 	}
-	signal_io = serve.io;
-	serve.stopping = signal_stop > 0;
+	signal_io = serve.workers[0].io;
+	if (signal_stop > 0)
+		atomic_store(&serve.stopping, true);
 	serve_print(&serve);
 	stw_log_event(serve.log, STW_LOG_NOTICE, "server.ready", serve_info(&serve));
 	serve_notify("READY=1");
-	while (err == 0 && !serve.stopping)
-		err = serve_turn(&serve, UINT64_MAX);
+	while (err == 0 && !atomic_load(&serve.stopping))
+		err = serve_turn(&serve.workers[0], UINT64_MAX, serve_asks);
 	if (err < 0)
 		stw_log_event(serve.log, STW_LOG_ERROR, "server.failed",
 			json_pack("{s:s}", "reason", strerror(-err)));
@@ -193,5 +196,5 @@ int stw_serve(const struct stw_serve_options *options)
 	signals_remove();
 	stw_log_event(serve.log, STW_LOG_NOTICE, "server.stopped", NULL);
 	serve_done(&serve);
-	return err < 0 ? 1 : 0;
+	return err < 0 || atomic_load(&serve.failed) ? 1 : 0;
 }

@@ -119,6 +119,13 @@ static void serve_wake(void *context)
 	stw_io_wake(context);
 }
 
+static void worker_wake(void *context, unsigned worker)
+{
+	const struct serve *serve = context;
+
+	stw_io_wake(serve->workers[worker].io);
+}
+
 static int start_maps(struct serve *serve)
 {
 	struct stw_hash_key key = { stw_io_seed(), stw_io_seed() };
@@ -134,8 +141,9 @@ static int start_store(struct serve *serve)
 	struct stw_store_options options = { .path = serve->config->store,
 		.sync_full = serve->config->store_sync == STW_STORE_SYNC_FULL,
 		.threaded = true,
-		.wake = serve_wake,
-		.wake_context = serve->io,
+		.queues = serve->worker_count,
+		.wake = worker_wake,
+		.wake_context = serve,
 		.location = serve->location,
 		.directory = serve->directory };
 
@@ -144,7 +152,39 @@ static int start_store(struct serve *serve)
 
 /* ---- core -------------------------------------------------------------------------------- */
 
-static int start_core(struct serve *serve)
+static int start_shared(struct serve *serve, const struct stw_core_options *core)
+{
+	struct stw_workers_options options = { .n = serve->worker_count,
+		.key = core->key,
+		.max_flows = serve->config->limits.max_connections,
+		.wake = worker_wake,
+		.wake_context = serve };
+	int err = stw_core_nonces_new(
+		serve->config, core->nonce_secret, stw_io_now(), &serve->nonces);
+
+	if (err == 0 && serve->worker_count > 1)
+		err = stw_workers_new(&options, &serve->shared);
+	return err;
+}
+
+static int start_worker(
+	struct serve *serve, struct serve_worker *worker, struct stw_core_options options)
+{
+	int err = 0;
+
+	if (!worker->log)
+		err = stw_log_new(serve->config->log.level, &worker->log);
+	if (err < 0)
+		return err;
+	options.worker = worker->index;
+	options.workers = serve->shared;
+	options.nonces = serve->nonces;
+	options.io_user = worker->io;
+	options.log_context = worker->log;
+	return stw_core_new(&options, stw_io_now(), &worker->core);
+}
+
+static int start_cores(struct serve *serve)
 {
 	struct stw_core_options options = {
 		.config = serve->config,
@@ -152,11 +192,9 @@ static int start_core(struct serve *serve)
 		.location = serve->location,
 		.directory = serve->directory,
 		.io = stw_io_ops(),
-		.io_user = serve->io,
 		.listeners = &serve->listeners,
 		.seed = stw_io_seed(),
 		.log = stw_log_note,
-		.log_context = serve->log,
 	};
 	struct serve_secret secret;
 	int err = serve_secret(serve, &secret);
@@ -168,7 +206,9 @@ static int start_core(struct serve *serve)
 	options.local_addr_count =
 		stw_io_local_addrs(options.local_addrs, STW_ARRAY_SIZE(options.local_addrs));
 	stw_listeners_set_local(options.local_addrs, options.local_addr_count);
-	err = stw_core_new(&options, stw_io_now(), &serve->core);
+	err = start_shared(serve, &options);
+	for (unsigned i = 0; err == 0 && i < serve->worker_count; i++)
+		err = start_worker(serve, &serve->workers[i], options);
 	return err < 0 ? serve_fail(serve, err, "the SIP core cannot be set up: %s", strerror(-err))
 		       : 0;
 }
@@ -181,7 +221,7 @@ static int start_admin(struct serve *serve)
 		.directory = serve->directory,
 		.next_port = serve->options.trial,
 		.wake = serve_wake,
-		.wake_context = serve->io,
+		.wake_context = serve->workers[0].io,
 		.socket_owner = serve->uid,
 		.socket_group = serve->gid };
 
@@ -217,7 +257,9 @@ static int start_answering(struct serve *serve)
 
 static int start_listen(struct serve *serve)
 {
-	return serve->options.trial ? trial_listen(serve) : serve_listen(serve);
+	int err = serve->options.trial ? trial_listen(serve) : serve_listen(serve);
+
+	return err < 0 ? err : serve_listen_shared(serve);
 }
 
 static int start_trial_users(struct serve *serve)
@@ -232,17 +274,31 @@ static int start_trial_users(struct serve *serve)
 	return err;
 }
 
+static void start_workers(struct serve *serve)
+{
+	serve->bound = stw_config_ref(serve->config);
+	serve->worker_count = serve_worker_count(serve->config);
+	for (unsigned i = 0; i < serve->worker_count; i++) {
+		serve->workers[i].serve = serve;
+		serve->workers[i].index = i;
+	}
+}
+
 int serve_start(struct serve *serve)
 {
 	static int (*const steps[])(struct serve *) = { start_user, start_lock, start_listen,
-		start_maps, start_admin, start_drop, start_store, start_trial_users, start_core,
-		start_answering };
+		start_maps, start_admin, start_drop, start_store, start_trial_users, start_cores,
+		serve_workers_start, start_answering };
 	int err;
 
 	umask(0027); /* what the store holds is as good as passwords */
+	json_object_seed(0);
 	err = start_config(serve);
+	if (err == 0)
+		start_workers(serve);
 	if (err == 0 && stw_log_new(serve->config->log.level, &serve->log) < 0)
 		err = serve_fail(serve, -ENOMEM, "no memory is left");
+	serve->workers[0].log = serve->log;
 	if (err == 0)
 		stw_rcu_register_thread();
 	for (unsigned i = 0; err == 0 && i < STW_ARRAY_SIZE(steps); i++)
@@ -250,14 +306,26 @@ int serve_start(struct serve *serve)
 	return err;
 }
 
+static void done_worker(struct serve_worker *worker)
+{
+	stw_io_free(worker->io);
+	stw_ring_free(worker->questions);
+	stw_log_free(worker->log);
+}
+
 void serve_done(struct serve *serve)
 {
-	/* The store thread waits for readers; this one no longer reads. The core goes first: what
-	 * the store has in hand is its own, and who asked for it still waits in the administration.
+	serve_workers_end(serve);
+	/* The store thread waits for readers; this one no longer reads. The cores go first: what
+	 * the store has in hand is their own, and who asked for it still waits in the
+	 * administration.
 	 */
 	if (serve->log)
 		stw_rcu_offline();
-	stw_core_free(serve->core);
+	for (unsigned i = 0; i < serve->worker_count; i++)
+		stw_core_free(serve->workers[i].core);
+	stw_workers_free(serve->shared);
+	stw_nonces_free(serve->nonces);
 	if (serve->admin)
 		stw_admin_stop(serve->admin);
 	stw_store_close(serve->store);
@@ -267,13 +335,14 @@ void serve_done(struct serve *serve)
 	stw_directory_free(serve->directory);
 	if (serve->log)
 		stw_rcu_unregister_thread();
-	stw_io_free(serve->io);
+	for (unsigned i = 0; i < serve->worker_count; i++)
+		done_worker(&serve->workers[i]);
 	trial_remove(serve);
 	if (serve->admin)
 		stw_admin_unlink(serve->admin);
 	stw_admin_free(serve->admin);
 	if (serve->lock_fd >= 0)
 		stw_store_unlock(serve->lock_fd);
-	stw_log_free(serve->log);
+	stw_config_unref(serve->bound);
 	stw_config_unref(serve->config);
 }

@@ -76,20 +76,20 @@ static int trial_listen_port(struct serve *serve, uint16_t port)
 {
 	const struct stw_listeners *wanted = &serve->config->listen;
 	struct stw_listener listener;
-	int err = serve_io_new(serve);
+	int err = serve_io_new(serve, 0);
 
 	serve->listeners.n = 0;
 	for (unsigned i = 0; err >= 0 && i < wanted->n; i++) {
 		listener = wanted->v[i];
 		listener.bind.port = port;
-		err = stw_io_listen(serve->io, &listener);
+		err = stw_io_listen(serve->workers[0].io, &listener);
 		if (err >= 0)
 			serve->listeners.v[serve->listeners.n++] = listener;
 		else if (listener.bind.family == 6 && err != -EADDRINUSE)
 			err = 0;
 	}
 	if (err < 0)
-		serve->io = stw_io_free(serve->io);
+		serve->workers[0].io = stw_io_free(serve->workers[0].io);
 	return err < 0 ? err : 0;
 }
 
@@ -126,7 +126,7 @@ int trial_users(struct serve *serve)
 	}
 	if (err == 0)
 		err = stw_store_submit(serve->store, &job);
-	for (unsigned i = 0; err == 0 && !stw_store_result(serve->store); i++) {
+	for (unsigned i = 0; err == 0 && !stw_store_result(serve->store, 0); i++) {
 		if (i == WAIT_MS)
 			err = -ETIMEDOUT;
 		usleep(1000);

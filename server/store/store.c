@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define QUEUE_MAX       4096  /* jobs under way: submitted, result not yet taken */
+#define QUEUE_MAX       4096  /* jobs of a queue under way: submitted, result not yet taken */
 #define GROUP_MAX       256   /* jobs in one transaction */
 #define SWEEP_PLACES    65536 /* of the map, looked at by one sweep */
 #define SWEEP_AORS      256   /* changed by one sweep */
@@ -22,12 +22,19 @@
 #define FOLD_AT         262144 /* snapshots in the journal, or four for each address-of-record */
 #define RECLAIM_AT      512    /* replaced snapshots and users */
 
+/* One for each thread that submits. */
+struct queue {
+	struct stw_ring *jobs, *results;
+	unsigned under_way;  /* the submitter's */
+	atomic_bool drained; /* the submitter has found no result: wake it for the next */
+};
+
 struct stw_store {
 	struct stw_store_options options;
 	struct db *db;
-	struct stw_ring *jobs, *results;
-	unsigned under_way;  /* the submitter's */
-	size_t sweep_cursor; /* the writer's, as all down to the thread */
+	struct queue queues[STW_STORE_QUEUES_MAX];
+	unsigned next_queue; /* whose turn it is; the writer's, as all down to the thread */
+	size_t sweep_cursor;
 	uint64_t last_group; /* in the journal */
 	uint64_t folded;     /* groups up to it are rows */
 	size_t journaled;    /* snapshots behind it */
@@ -40,7 +47,6 @@ struct stw_store {
 	bool stop;            /* under the mutex */
 	atomic_uint waiting;  /* jobs in the ring, or about to be */
 	atomic_bool sleeping; /* the store thread waits for jobs */
-	atomic_bool drained;  /* the submitter has found no result: wake it for the next */
 };
 
 /* ---- a group: what its jobs have changed so far ---------------------------------------------- */
@@ -458,13 +464,35 @@ static void group_undo(struct group *group)
 /* There is room: no more jobs are under way than the ring holds. */
 static void store_answer(struct stw_store *store, struct group *group)
 {
+	uint64_t answered = 0;
 	unsigned i;
 
-	for (i = 0; i < group->n; i++)
-		stw_ring_push(store->results, group->jobs[i]);
+	for (i = 0; i < group->n; i++) {
+		unsigned queue = group->jobs[i]->queue;
+
+		answered |= UINT64_C(1) << queue;
+		stw_ring_push(store->queues[queue].results, group->jobs[i]);
+	}
 	atomic_thread_fence(memory_order_seq_cst);
-	if (store->options.wake && atomic_exchange(&store->drained, false))
-		store->options.wake(store->options.wake_context);
+	for (i = 0; store->options.wake && answered; i++, answered >>= 1) {
+		if ((answered & 1) && atomic_exchange(&store->queues[i].drained, false))
+			store->options.wake(store->options.wake_context, i);
+	}
+}
+
+/* From each queue in turn, so that a busy one does not keep the others waiting. */
+static void group_collect(struct stw_store *store, struct group *group)
+{
+	unsigned empty = 0;
+
+	while (group->n < GROUP_MAX && empty < store->options.queues) {
+		struct stw_job *job = stw_ring_pop(store->queues[store->next_queue].jobs);
+
+		empty = job ? 0 : empty + 1;
+		if (job)
+			group->jobs[group->n++] = job;
+		store->next_queue = (store->next_queue + 1) % store->options.queues;
+	}
 }
 
 /* Waiting for all readers costs as much for many as for one. */
@@ -522,11 +550,9 @@ static void store_fold_all(struct stw_store *store)
 static bool store_run_group(struct stw_store *store)
 {
 	struct group group = { .store = store, .number = store->last_group + 1 };
-	struct stw_job *job;
 	unsigned i;
 
-	while (group.n < GROUP_MAX && (job = stw_ring_pop(store->jobs)))
-		group.jobs[group.n++] = job;
+	group_collect(store, &group);
 	if (!group.n)
 		return false;
 	atomic_fetch_sub(&store->waiting, group.n);
@@ -605,14 +631,16 @@ static void store_signal(struct stw_store *store, bool stop)
 
 int stw_store_submit(struct stw_store *store, struct stw_job *job)
 {
-	if (store->under_way == QUEUE_MAX)
+	struct queue *queue = &store->queues[job->queue];
+
+	if (queue->under_way == QUEUE_MAX)
 		return -ENOBUFS;
 	job->result = NULL;
 	job->cause = NULL;
 	job->changed = 0;
-	store->under_way++;
+	queue->under_way++;
 	atomic_fetch_add(&store->waiting, 1);
-	stw_ring_push(store->jobs, job);
+	stw_ring_push(queue->jobs, job);
 	return 0;
 }
 
@@ -624,17 +652,18 @@ static void store_kick(struct stw_store *store)
 		store_signal(store, false);
 }
 
-struct stw_job *stw_store_result(struct stw_store *store)
+struct stw_job *stw_store_result(struct stw_store *store, unsigned queue)
 {
-	struct stw_job *job = stw_ring_pop(store->results);
+	struct queue *own = &store->queues[queue];
+	struct stw_job *job = stw_ring_pop(own->results);
 
 	if (!job) {
-		atomic_store(&store->drained, true);
+		atomic_store(&own->drained, true);
 		atomic_thread_fence(memory_order_seq_cst);
-		job = stw_ring_pop(store->results);
+		job = stw_ring_pop(own->results);
 	}
 	if (job)
-		store->under_way--;
+		own->under_way--;
 	else
 		store_kick(store);
 	return job;
@@ -655,8 +684,10 @@ static struct stw_store *store_free(struct stw_store *store)
 		return NULL;
 	fold_end(&store->fold);
 	db_close(store->db);
-	stw_ring_free(store->jobs);
-	stw_ring_free(store->results);
+	for (unsigned i = 0; i < store->options.queues; i++) {
+		stw_ring_free(store->queues[i].jobs);
+		stw_ring_free(store->queues[i].results);
+	}
 	pthread_cond_destroy(&store->condition);
 	pthread_mutex_destroy(&store->mutex);
 	free(store);
@@ -675,10 +706,16 @@ static struct stw_store *store_new(const struct stw_store_options *options)
 	pthread_cond_init(&store->condition, NULL);
 	atomic_init(&store->waiting, 0);
 	atomic_init(&store->sleeping, false);
-	atomic_init(&store->drained, true);
-	if (stw_ring_new(QUEUE_MAX, &store->jobs) < 0 ||
-		stw_ring_new(QUEUE_MAX, &store->results) < 0)
-		return store_free(store);
+	if (!store->options.queues)
+		store->options.queues = 1;
+	for (unsigned i = 0; i < store->options.queues; i++) {
+		struct queue *queue = &store->queues[i];
+
+		atomic_init(&queue->drained, true);
+		if (stw_ring_new(QUEUE_MAX, &queue->jobs) < 0 ||
+			stw_ring_new(QUEUE_MAX, &queue->results) < 0)
+			return store_free(store);
+	}
 	return store;
 }
 

@@ -30,6 +30,7 @@ struct stw_user_row {
 /** Work for the store thread. Owned by the submitter again when the result has come back. */
 struct stw_job {
 	enum stw_job_kind kind;
+	unsigned queue;     /* of the thread that submits it and gets it back */
 	void *context;      /* the submitter's */
 	struct stw_now now; /* when it was submitted */
 	/* REGISTER */
@@ -47,11 +48,15 @@ struct stw_job {
 	struct stw_job *next;
 };
 
+#define STW_STORE_QUEUES_MAX 64
+
 struct stw_store_options {
 	struct stw_str path; /* SQLite file; ":memory:" keeps nothing */
 	bool sync_full;
-	bool threaded;               /* false: jobs run inside stw_store_run() (tests, CLI) */
-	void (*wake)(void *context); /* threaded: results wait (called from the store thread) */
+	bool threaded;   /* false: jobs run inside stw_store_run() (tests, CLI) */
+	unsigned queues; /* threads that submit, at most STW_STORE_QUEUES_MAX; 0: one */
+	/* threaded: results of this queue wait (called from the store thread) */
+	void (*wake)(void *context, unsigned queue);
 	void *wake_context;
 	struct stw_location *location; /* read at start, written by the store thread only */
 	struct stw_directory *directory;
@@ -63,11 +68,11 @@ struct stw_store;
  *  @param ret_error  a clear sentence on failure. @return 0, -errno */
 int stw_store_open(const struct stw_store_options *options, struct stw_now now,
 	struct stw_store **ret, char *ret_error, size_t error_size);
-/** One thread submits. The jobs of a batch begin when it next finds no result (stw_store_result).
+/** Each queue belongs to one thread. The jobs of a batch begin when it next finds no result.
  *  @return 0; -ENOBUFS when too many wait (503) */
 int stw_store_submit(struct stw_store *store, struct stw_job *job);
-/** Results that are ready, in the order of submission; NULL: none. Same thread as submit. */
-struct stw_job *stw_store_result(struct stw_store *store);
+/** Results that are ready, in the order of submission; NULL: none. The thread of the queue. */
+struct stw_job *stw_store_result(struct stw_store *store, unsigned queue);
 /** Not threaded: run what was submitted as one group. */
 void stw_store_run(struct stw_store *store);
 /** Waits for the queue to empty, commits, closes. */

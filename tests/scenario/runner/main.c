@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * scenario [--verbose] FILE|FOLDER…     TAP, one line a file
+ * scenario --workers N FILE|FOLDER…     the same with several workers that share the calls
  * scenario --causes FILE|FOLDER…        which causes the ladders asserted ("asserted ID") or only
  * met ("met ID") scenario --list-causes                the joined table: ID CODE
  */
@@ -20,6 +21,7 @@
 #define START_WALL  1767225600000 /* 2026-01-01 00:00:00 UTC */
 #define ARENA_BYTES (256u << 20)
 
+static unsigned worker_count = 1;
 static char *files[FILES_MAX];
 static unsigned file_count;
 
@@ -87,6 +89,7 @@ static void failure_print(const struct scenario *s)
 static bool file_play(const char *path, bool verbose, struct scenario *s)
 {
 	*s = (struct scenario){ .path = path, .verbose = verbose };
+	s->worker_count = worker_count;
 	s->now = (struct stw_now){ START_MS, START_WALL };
 	stw_arena_init(&s->arena, ARENA_BYTES);
 	stw_random_seed(&s->random, 1);
@@ -131,6 +134,8 @@ int main(int argc, char **argv)
 			verbose = true;
 		} else if (!strcmp(argv[i], "--causes")) {
 			list = true;
+		} else if (!strcmp(argv[i], "--workers") && i + 1 < argc) {
+			worker_count = (unsigned)strtoul(argv[++i], NULL, 10);
 		} else if (!strcmp(argv[i], "--list-causes")) {
 			causes_print(true);
 			return 0;
@@ -139,9 +144,9 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (!file_count) {
-		fprintf(stderr,
-			"usage: scenario [--verbose|--causes] FILE|FOLDER… | --list-causes\n");
+	if (!file_count || worker_count < 1 || worker_count > WORKERS_MAX) {
+		fprintf(stderr, "usage: scenario [--workers N] [--verbose|--causes] FILE|FOLDER… | "
+				"--list-causes\n");
 		return 2;
 	}
 	qsort(files, file_count, sizeof(files[0]), file_compare);

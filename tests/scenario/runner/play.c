@@ -73,6 +73,8 @@ int play_read(struct scenario *s)
 		line->text = trimmed;
 		if (contains(trimmed, STW_STR("<<END")))
 			line->block = take_block(s, &text, &number);
+		if (stw_str_starts(trimmed, STW_STR("one worker:")))
+			s->worker_count = 1;
 		*end = line;
 		end = &line->next;
 	}
@@ -595,7 +597,7 @@ static int play_world(struct scenario *s, struct stw_str verb, struct stw_str te
 	else if (is_word(verb, "reload"))
 		err = server_reload(s, text);
 	else if (is_word(verb, "drain"))
-		stw_core_drain(s->core), err = 0;
+		server_drain(s), err = 0;
 	else if (is_word(verb, "stop"))
 		world_stop(s), err = 0;
 	else
@@ -821,7 +823,7 @@ static int play_line(struct scenario *s, struct stw_str text)
 	struct party *party;
 
 	if (head_of(&text, "server:") || head_of(&text, "users:") || head_of(&text, "covers:") ||
-		head_of(&text, "party "))
+		head_of(&text, "party ") || head_of(&text, "one worker:"))
 		return 0;
 	if (head_of(&text, "repeat "))
 		return play_repeat(s, text);
@@ -859,7 +861,7 @@ static int play_end(struct scenario *s)
 	uint64_t end_ms = s->now.mono_ms + END_MS;
 
 	s->at = NULL;
-	while (!s->failed && world_quiet(s) && !stw_core_idle(s->core) && s->now.mono_ms < end_ms) {
+	while (!s->failed && world_quiet(s) && !server_idle(s) && s->now.mono_ms < end_ms) {
 		if (world_step(s, end_ms) < 0)
 			return -1;
 	}

@@ -23,6 +23,7 @@
 #define FIELDS_MAX  320
 #define CHANGES_MAX 64
 #define FLOWS_MAX   64
+#define WORKERS_MAX 8
 
 struct scenario;
 struct party;
@@ -101,6 +102,7 @@ struct sim_flow {
 struct happening {
 	struct happening *next;
 	uint64_t due_ms;
+	unsigned worker; /* that hears of it */
 	struct stw_io_event event;
 	struct stw_dns_answer answer;
 };
@@ -156,7 +158,14 @@ struct scenario {
 	/* server */
 	struct stw_str settings; /* the option lines of "server:" as YAML */
 	struct stw_str domain;
-	struct stw_core *core;
+	unsigned worker_count;
+	struct worker {
+		struct scenario *s;
+		unsigned index;
+		struct stw_core *core;
+	} workers[WORKERS_MAX];
+	struct stw_workers *shared; /* NULL: one worker */
+	struct stw_nonces *nonces;
 	struct stw_config *config;
 	struct stw_store *store;
 	struct stw_location *location;
@@ -215,6 +224,8 @@ int server_store_fails(struct scenario *s, bool fails);
 /* Nothing is left: transactions, requests, connections. */
 int server_check_empty(struct scenario *s);
 void server_stop(struct scenario *s);
+void server_drain(struct scenario *s);
+bool server_idle(const struct scenario *s);
 
 /* message.c */
 /* What a line calls a message: "INVITE", "486", "pong", "closed". */

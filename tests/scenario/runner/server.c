@@ -108,7 +108,8 @@ int server_reload(struct scenario *s, struct stw_str item)
 		stw_config_unref(config);
 		return fail(s, "%s needs a restart", option->key);
 	}
-	stw_core_reload(s->core, config);
+	for (unsigned i = 0; i < s->worker_count; i++)
+		stw_core_reload(s->workers[i].core, config);
 	stw_config_unref(s->config);
 	s->config = config;
 	return 0;
@@ -199,7 +200,7 @@ static int users_add(struct scenario *s)
 	if (stw_store_submit(s->store, &job) < 0)
 		return fail(s, "the store takes no users");
 	stw_store_run(s->store);
-	if (stw_store_result(s->store) != &job || job.cause)
+	if (stw_store_result(s->store, 0) != &job || job.cause)
 		return fail(s, "the store could not add the users");
 	return 0;
 }
@@ -207,7 +208,7 @@ static int users_add(struct scenario *s)
 static int store_start(struct scenario *s)
 {
 	struct stw_hash_key key = { 1, 2 };
-	struct stw_store_options options = { .path = s->config->store };
+	struct stw_store_options options = { .path = s->config->store, .queues = s->worker_count };
 	char error[400] = "";
 
 	if (stw_location_new(key, &s->location) < 0 || stw_directory_new(key, &s->directory) < 0)
@@ -219,6 +220,17 @@ static int store_start(struct scenario *s)
 	return 0;
 }
 
+static int workers_start(struct scenario *s, const struct stw_core_options *core)
+{
+	struct stw_workers_options options = { .n = s->worker_count,
+		.key = core->key,
+		.max_flows = s->config->limits.max_connections,
+		.flow_slots = FLOWS_MAX };
+	int err = stw_core_nonces_new(s->config, core->nonce_secret, s->now, &s->nonces);
+
+	return err < 0 || s->worker_count == 1 ? err : stw_workers_new(&options, &s->shared);
+}
+
 static int core_start(struct scenario *s)
 {
 	struct stw_core_options options = { .config = s->config,
@@ -226,7 +238,6 @@ static int core_start(struct scenario *s)
 		.location = s->location,
 		.directory = s->directory,
 		.io = &world_ops,
-		.io_user = s,
 		.listeners = &s->listeners,
 		.seed = 4711,
 		.key = { 3, 4 },
@@ -238,8 +249,17 @@ static int core_start(struct scenario *s)
 	s->listeners = s->config->listen;
 	for (i = 0; i < s->listeners.n && i < STW_ARRAY_SIZE(options.local_addrs); i++)
 		options.local_addrs[options.local_addr_count++] = s->listeners.v[i].bind;
-	if (stw_core_new(&options, s->now, &s->core) < 0)
-		return fail(s, "the core does not start");
+	if (workers_start(s, &options) < 0)
+		return fail(s, "no memory");
+	options.workers = s->shared;
+	options.nonces = s->nonces;
+	for (i = 0; i < s->worker_count; i++) {
+		s->workers[i].s = s;
+		s->workers[i].index = options.worker = i;
+		options.io_user = &s->workers[i];
+		if (stw_core_new(&options, s->now, &s->workers[i].core) < 0)
+			return fail(s, "the core does not start");
+	}
 	return 0;
 }
 
@@ -255,7 +275,10 @@ int server_start(struct scenario *s)
 
 static void server_end(struct scenario *s)
 {
-	s->core = stw_core_free(s->core);
+	for (unsigned i = 0; i < s->worker_count; i++)
+		s->workers[i].core = stw_core_free(s->workers[i].core);
+	s->shared = stw_workers_free(s->shared);
+	s->nonces = stw_nonces_free(s->nonces);
 	if (s->store)
 		s->store = stw_store_close(s->store);
 	s->location = stw_location_free(s->location);
@@ -292,14 +315,44 @@ static void server_answered(struct stw_question *question)
 {
 }
 
+/* As the workers of a server answer: each for itself, and what they say made one. */
+static void server_ask(struct scenario *s, struct stw_question *question)
+{
+	struct stw_question_parts *parts;
+
+	question->answered = server_answered;
+	if (stw_question_split(question, s->worker_count, &parts) < 0) {
+		fail(s, "no memory");
+		return;
+	}
+	for (unsigned i = 0; i < s->worker_count; i++)
+		stw_core_question(s->workers[i].core, stw_question_part(parts, i));
+}
+
+void server_drain(struct scenario *s)
+{
+	struct stw_question question = { .kind = STW_QUESTION_DRAIN };
+
+	server_ask(s, &question);
+}
+
+bool server_idle(const struct scenario *s)
+{
+	bool idle = true;
+
+	for (unsigned i = 0; i < s->worker_count; i++)
+		idle = idle && stw_core_idle(s->workers[i].core);
+	return idle;
+}
+
 int server_check_empty(struct scenario *s)
 {
 	static const char *const counters[] = { "transactions", "requests", "connections" };
-	struct stw_question question = { .kind = STW_QUESTION_STATUS, .answered = server_answered };
+	struct stw_question question = { .kind = STW_QUESTION_STATUS };
 	json_int_t left;
 	size_t i;
 
-	stw_core_question(s->core, &question);
+	server_ask(s, &question);
 	for (i = 0; i < STW_ARRAY_SIZE(counters); i++) {
 		left = json_integer_value(json_object_get(question.answer, counters[i]));
 		if (left)
@@ -307,7 +360,7 @@ int server_check_empty(struct scenario *s)
 				counters[i]);
 	}
 	json_decref(question.answer);
-	if (!stw_core_idle(s->core))
+	if (!server_idle(s))
 		return fail(s, "at the end the core still has something to do");
 	return s->failed ? -1 : 0;
 }

@@ -102,11 +102,13 @@ static struct message *party_gets(
 	return message;
 }
 
-static struct happening *happen(struct scenario *s, uint64_t delay_ms, enum stw_io_event_kind kind)
+static struct happening *happen(
+	struct scenario *s, unsigned worker, uint64_t delay_ms, enum stw_io_event_kind kind)
 {
 	struct happening *happening = make(s, sizeof(*happening)), **at = &s->happenings;
 
 	happening->due_ms = s->now.mono_ms + delay_ms;
+	happening->worker = worker;
 	happening->event.kind = kind;
 	while (*at && (*at)->due_ms <= happening->due_ms)
 		at = &(*at)->next;
@@ -124,7 +126,8 @@ static struct sim_flow *flow_find(struct scenario *s, struct stw_flow_id id)
 
 static int ops_send(void *io, const struct stw_hop *hop, struct stw_slices slices)
 {
-	struct scenario *s = io;
+	const struct worker *worker = io;
+	struct scenario *s = worker->s;
 	size_t bytes = stw_slices_bytes(slices);
 	char *buffer = make(s, bytes + 1);
 	struct sim_flow *flow = NULL;
@@ -134,6 +137,9 @@ static int ops_send(void *io, const struct stw_hop *hop, struct stw_slices slice
 	stw_slices_flatten(slices, buffer);
 	if (stw_transport_reliable(hop->transport)) {
 		flow = flow_find(s, hop->flow);
+		if (flow && hop->flow.worker != worker->index)
+			fail(s, "worker %u sends on a connection of worker %u", worker->index,
+				hop->flow.worker);
 		if (!flow || flow->state == FLOW_CLOSED || flow->state == FLOW_FREE)
 			return -ENOTCONN;
 	}
@@ -141,7 +147,7 @@ static int ops_send(void *io, const struct stw_hop *hop, struct stw_slices slice
 	if (flow && flow->state == FLOW_OPENING && (party->connect_fails || party->connect_hangs))
 		return 0;
 	if (!flow && party->unreachable) {
-		struct happening *refused = happen(s, 0, STW_IO_SEND_FAILED);
+		struct happening *refused = happen(s, worker->index, 0, STW_IO_SEND_FAILED);
 
 		refused->event.hop = *hop;
 		refused->event.error = ECONNREFUSED;
@@ -156,7 +162,8 @@ static int ops_send(void *io, const struct stw_hop *hop, struct stw_slices slice
 	return 0;
 }
 
-static struct sim_flow *flow_new(struct scenario *s, struct party *party, struct stw_hop *hop)
+static struct sim_flow *flow_new(
+	struct scenario *s, unsigned worker, struct party *party, struct stw_hop *hop)
 {
 	uint32_t slot = 0;
 
@@ -164,25 +171,27 @@ static struct sim_flow *flow_new(struct scenario *s, struct party *party, struct
 		slot++;
 	if (slot == FLOWS_MAX)
 		return NULL;
-	hop->flow = (struct stw_flow_id){ .slot = slot, .generation = 1 };
+	hop->flow =
+		(struct stw_flow_id){ .worker = (uint16_t)worker, .slot = slot, .generation = 1 };
 	s->flows[slot] = (struct sim_flow){ FLOW_OPENING, *hop, party };
 	return &s->flows[slot];
 }
 
 static int ops_open(void *io, const struct stw_hop *hop, struct stw_flow_id *ret)
 {
-	struct scenario *s = io;
+	const struct worker *worker = io;
+	struct scenario *s = worker->s;
 	struct stw_hop own = *hop;
 	struct party *party = party_at(s, &hop->remote);
-	struct sim_flow *flow = flow_new(s, party, &own);
+	struct sim_flow *flow = flow_new(s, worker->index, party, &own);
 	struct happening *answer;
 	bool fails = party == s->nobody || party->connect_fails || party->connect_hangs;
 
 	if (!flow)
 		return -ENOBUFS;
 	tell(s, "server connects to %.*s%s", STW_STR_ARG(party->name), fails ? "  (fails)" : "");
-	answer = happen(
-		s, party->connect_hangs ? ANSWER_MS : 0, fails ? STW_IO_CLOSED : STW_IO_OPENED);
+	answer = happen(s, worker->index, party->connect_hangs ? ANSWER_MS : 0,
+		fails ? STW_IO_CLOSED : STW_IO_OPENED);
 	answer->event.hop = own;
 	if (fails)
 		answer->event.error = party->connect_hangs ? ETIMEDOUT : ECONNREFUSED;
@@ -192,11 +201,14 @@ static int ops_open(void *io, const struct stw_hop *hop, struct stw_flow_id *ret
 
 static void ops_close(void *io, struct stw_flow_id id)
 {
-	struct scenario *s = io;
+	const struct worker *worker = io;
+	struct scenario *s = worker->s;
 	struct sim_flow *flow = flow_find(s, id);
 
 	if (!flow || flow->state == FLOW_CLOSED)
 		return;
+	if (id.worker != worker->index)
+		fail(s, "worker %u closes a connection of worker %u", worker->index, id.worker);
 	flow->state = FLOW_CLOSED;
 	party_gets(s, flow->party, STW_STR(""), &flow->hop)->kind = MESSAGE_CLOSED;
 	tell(s, "server closes the connection of %.*s", STW_STR_ARG(flow->party->name));
@@ -204,15 +216,16 @@ static void ops_close(void *io, struct stw_flow_id id)
 
 static int ops_resolve(void *io, struct stw_str name, unsigned type, uint64_t query)
 {
-	struct scenario *s = io;
+	const struct worker *worker = io;
+	struct scenario *s = worker->s;
 	const struct dns_entry *entry = s->names;
 	struct happening *answer;
 
 	while (entry && !(entry->type == (enum stw_dns_type)type &&
 				stw_str_equal_nocase(entry->name, name)))
 		entry = entry->next;
-	answer = happen(
-		s, entry && entry->answer.error == -ETIMEDOUT ? ANSWER_MS : 0, STW_IO_RESOLVED);
+	answer = happen(s, worker->index,
+		entry && entry->answer.error == -ETIMEDOUT ? ANSWER_MS : 0, STW_IO_RESOLVED);
 	answer->event.query = query;
 	answer->answer =
 		entry ? entry->answer
@@ -244,6 +257,16 @@ static int listener_hop(
 	return 0;
 }
 
+/* As the kernel does with SO_REUSEPORT: an address of a peer always reaches the same worker. */
+static unsigned worker_of(const struct scenario *s, const struct stw_addr *remote)
+{
+	unsigned sum = remote->port;
+
+	for (size_t i = 0; i < sizeof(remote->ip); i++)
+		sum += remote->ip[i];
+	return sum % s->worker_count;
+}
+
 static struct sim_flow *party_flow(struct scenario *s, struct party *party)
 {
 	struct happening *opened;
@@ -259,12 +282,12 @@ static struct sim_flow *party_flow(struct scenario *s, struct party *party)
 	if (listener_hop(s, party, STW_TRANSPORT_TCP, &hop) < 0)
 		return NULL;
 	hop.remote.port = (uint16_t)(40000 + s->order % 20000);
-	flow = flow_new(s, party, &hop);
+	flow = flow_new(s, worker_of(s, &hop.remote), party, &hop);
 	if (!flow) {
 		fail(s, "more than %d connections", FLOWS_MAX);
 		return NULL;
 	}
-	opened = happen(s, 0, STW_IO_OPENED);
+	opened = happen(s, hop.flow.worker, 0, STW_IO_OPENED);
 	opened->event.hop = hop;
 	opened->event.incoming = true;
 	return flow;
@@ -277,7 +300,7 @@ int world_bytes(struct scenario *s, struct party *party, struct stw_str bytes)
 
 	if (!flow)
 		return -1;
-	happening = happen(s, 0, STW_IO_BYTES);
+	happening = happen(s, flow->hop.flow.worker, 0, STW_IO_BYTES);
 	happening->event.hop = flow->hop;
 	happening->event.data = bytes.ptr;
 	happening->event.len = bytes.len;
@@ -294,7 +317,7 @@ int world_send(
 		return world_bytes(s, party, message->text);
 	if (listener_hop(s, party, STW_TRANSPORT_UDP, &hop) < 0)
 		return -1;
-	happening = happen(s, 0, STW_IO_DATAGRAM);
+	happening = happen(s, worker_of(s, &hop.remote), 0, STW_IO_DATAGRAM);
 	happening->event.hop = hop;
 	happening->event.data = message->text.ptr;
 	happening->event.len = message->text.len;
@@ -312,7 +335,7 @@ void world_close(struct scenario *s, struct party *party)
 			(flow->state != FLOW_OPEN && flow->state != FLOW_OPENING))
 			continue;
 		flow->state = FLOW_CLOSED;
-		happen(s, 0, STW_IO_CLOSED)->event.hop = flow->hop;
+		happen(s, flow->hop.flow.worker, 0, STW_IO_CLOSED)->event.hop = flow->hop;
 	}
 }
 
@@ -351,28 +374,57 @@ static bool told_too_late(struct scenario *s, const struct stw_io_event *event)
 	return flow && event->kind != STW_IO_CLOSED && flow->state == FLOW_CLOSED;
 }
 
-static void batch(struct scenario *s, const struct stw_io_event *event)
+static void batch(struct worker *worker, const struct stw_io_event *event)
 {
-	stw_core_begin(s->core, s->now);
+	stw_core_begin(worker->core, worker->s->now);
 	if (event)
-		stw_core_event(s->core, event);
-	stw_core_work(s->core);
-	stw_core_end(s->core);
+		stw_core_event(worker->core, event);
+	stw_core_work(worker->core);
+	stw_core_end(worker->core);
 	stw_rcu_quiescent();
+}
+
+/* What one hands to the other takes no time. */
+static void batches(struct scenario *s, unsigned first, const struct stw_io_event *event)
+{
+	bool more = true;
+	unsigned i;
+
+	batch(&s->workers[first], event);
+	for (i = 0; !event && i < s->worker_count; i++) {
+		if (i != first)
+			batch(&s->workers[i], NULL);
+	}
+	while (more) {
+		more = false;
+		for (i = 0; s->shared && i < s->worker_count; i++) {
+			if (stw_workers_rest(s->shared, i))
+				continue;
+			batch(&s->workers[i], NULL);
+			more = true;
+		}
+	}
 }
 
 void world_stop(struct scenario *s)
 {
-	stw_core_begin(s->core, s->now);
-	stw_core_stop(s->core);
-	stw_core_end(s->core);
+	for (unsigned i = 0; i < s->worker_count; i++) {
+		stw_core_begin(s->workers[i].core, s->now);
+		stw_core_stop(s->workers[i].core);
+		stw_core_end(s->workers[i].core);
+	}
 }
 
 static uint64_t next_due(const struct scenario *s)
 {
-	uint64_t next = stw_core_next(s->core);
+	uint64_t next = s->happenings ? s->happenings->due_ms : UINT64_MAX;
 
-	return s->happenings && s->happenings->due_ms < next ? s->happenings->due_ms : next;
+	for (unsigned i = 0; i < s->worker_count; i++) {
+		uint64_t due = stw_core_next(s->workers[i].core);
+
+		next = due < next ? due : next;
+	}
+	return next;
 }
 
 int world_step(struct scenario *s, uint64_t limit_ms)
@@ -390,13 +442,13 @@ int world_step(struct scenario *s, uint64_t limit_ms)
 		s->now.mono_ms = next;
 	}
 	if (!happening || happening->due_ms > s->now.mono_ms) {
-		batch(s, NULL);
+		batches(s, 0, NULL);
 		return 1;
 	}
 	s->happenings = happening->next;
 	if (!told_too_late(s, &happening->event)) {
 		flow_told(s, &happening->event);
-		batch(s, &happening->event);
+		batches(s, happening->worker, &happening->event);
 	}
 	return 1;
 }

@@ -44,7 +44,7 @@ struct fixture {
 	atomic_uint wakes;
 };
 
-static inline void wake(void *context)
+static inline void wake(void *context, unsigned queue)
 {
 	((struct fixture *)context)->wakes++;
 }
@@ -171,15 +171,15 @@ static inline struct stw_job *run(struct fixture *fixture, struct stw_job *job)
 
 	assert_int_equal(stw_store_submit(fixture->store, job), 0);
 	if (fixture->options.threaded)
-		while (!(result = stw_store_result(fixture->store)))
+		while (!(result = stw_store_result(fixture->store, 0)))
 			stw_rcu_quiescent();
 	else {
-		assert_null(stw_store_result(fixture->store));
+		assert_null(stw_store_result(fixture->store, 0));
 		stw_store_run(fixture->store);
-		result = stw_store_result(fixture->store);
+		result = stw_store_result(fixture->store, 0);
 	}
 	assert_ptr_equal(result, job);
-	assert_null(stw_store_result(fixture->store));
+	assert_null(stw_store_result(fixture->store, 0));
 	return job;
 }
 

@@ -43,12 +43,17 @@ static const struct {
 		"3:1: log stands twice; first in line 1\n" },
 	{ "log:\n  level: debug\n  level: error\n",
 		"3:3: log.level stands twice; first in line 2\n" },
-	{ "workers: 4\n", "1:10: workers: \"4\" is out of range; allowed: 1 only\n" },
-	{ "workers: many\n", "1:10: workers: \"many\" is not a number; allowed: 1 only\n" },
-	{ "workers: -1\n", "1:10: workers: \"-1\" is not a number; allowed: 1 only\n" },
+	{ "workers: 65\n",
+		"1:10: workers: \"65\" is not a number of threads; allowed: auto or 1 to 64\n" },
+	{ "workers: 0\n",
+		"1:10: workers: \"0\" is not a number of threads; allowed: auto or 1 to 64\n" },
+	{ "workers: many\n",
+		"1:10: workers: \"many\" is not a number of threads; allowed: auto or 1 to 64\n" },
+	{ "workers: -1\n",
+		"1:10: workers: \"-1\" is not a number of threads; allowed: auto or 1 to 64\n" },
 	{ "workers:\n", "1:9: workers: has no value; leave the line out for the default\n" },
-	{ "workers: [1]\n",
-		"1:10: workers: a list is not allowed here, it takes a number; allowed: 1 only\n" },
+	{ "workers: [1]\n", "1:10: workers: a list is not allowed here, it takes a text; allowed: "
+			    "auto or 1 to 64\n" },
 	{ "registration: {max_bindings: 99999999999999999999}\n",
 		"1:30: registration.max_bindings: \"99999999999999999999\" is out of range; "
 		"allowed: 1 to 1000\n" },
@@ -169,8 +174,8 @@ static const struct {
 		"2:1: the file has a second document (---); only one is allowed\n" },
 	{ "? [a, b]\n: c\n", "1:3: a key must be the name of an option\n" },
 	/* Errors are collected, in order. */
-	{ "workers: 2\nlog: {level: x}\ncall: {ring_timeout: 5}\n",
-		"1:10: workers: \"2\" is out of range; allowed: 1 only\n"
+	{ "workers: 65\nlog: {level: x}\ncall: {ring_timeout: 5}\n",
+		"1:10: workers: \"65\" is not a number of threads; allowed: auto or 1 to 64\n"
 		"2:14: log.level: \"x\" is not known; allowed: error, warning, notice, debug\n"
 		"3:22: call.ring_timeout: \"5\" has no unit; allowed: 1s to 1h (units d, h, m, s, "
 		"ms; did you "
@@ -266,7 +271,7 @@ static void test_empty_file_gives_defaults(void **state)
 		assert_int_equal(config->listen.v[0].transport, STW_TRANSPORT_UDP);
 		assert_int_equal(config->listen.v[1].transport, STW_TRANSPORT_TCP);
 		assert_int_equal(config->listen.v[1].bind.port, 5060);
-		assert_int_equal(config->workers, 1);
+		assert_int_equal(config->workers, 0);
 		assert_true(config->auth.required);
 		assert_int_equal(config->auth.algorithm_count, 1);
 		assert_int_equal(config->auth.nonce_lifetime_s, 300);

@@ -210,7 +210,7 @@ static void one_group(void **state)
 	assert_null(find(fixture, 1));
 	stw_store_run(fixture->store);
 	for (i = 0; i < STW_ARRAY_SIZE(steps); i++) {
-		const struct stw_job *job = stw_store_result(fixture->store);
+		const struct stw_job *job = stw_store_result(fixture->store, 0);
 
 		assert_ptr_equal(job, &registrations[i]->job);
 		assert_string_equal(job->cause ? job->cause->id : "good", steps[i].then);
@@ -255,7 +255,7 @@ static void too_many_wait(void **state)
 	stw_store_run(fixture->store);
 	/* A result that is not taken is under way too. */
 	assert_int_equal(stw_store_submit(fixture->store, &jobs[JOBS]), -ENOBUFS);
-	for (i = 0; (job = stw_store_result(fixture->store)); i++)
+	for (i = 0; (job = stw_store_result(fixture->store, 0)); i++)
 		assert_ptr_equal(job, &jobs[i]);
 	assert_int_equal(i, JOBS);
 	assert_int_equal(stw_store_submit(fixture->store, &jobs[JOBS]), 0);
@@ -438,7 +438,7 @@ static void disk_full(void **state)
 	}
 	stw_store_run(fixture->store);
 	for (i = 0; i < 40; i++) {
-		job = stw_store_result(fixture->store);
+		job = stw_store_result(fixture->store, 0);
 		assert_ptr_equal(job->cause, &stw_cause_commit_failed);
 		assert_null(job->result);
 		assert_int_equal(job->changed, 0);
@@ -450,7 +450,7 @@ static void disk_full(void **state)
 	for (i = 0; i < 40; i++)
 		assert_int_equal(stw_store_submit(fixture->store, &registrations[i]->job), 0);
 	stw_store_run(fixture->store);
-	while ((job = stw_store_result(fixture->store)))
+	while ((job = stw_store_result(fixture->store, 0)))
 		assert_null(job->cause);
 	assert_int_equal(stw_location_count(fixture->location), 40);
 	fixture_reopen(fixture, start);
@@ -552,7 +552,7 @@ static void thread_mode(void **state)
 			sent++;
 			continue;
 		}
-		while ((job = stw_store_result(fixture->store))) {
+		while ((job = stw_store_result(fixture->store, 0))) {
 			struct registration *registration = job->context;
 
 			assert_null(job->cause);
@@ -612,7 +612,7 @@ static void register_for_ever(struct fixture *fixture, uint32_t cseq, int pipe_f
 				_exit(2);
 			waiting++;
 		}
-		while ((job = stw_store_result(fixture->store))) {
+		while ((job = stw_store_result(fixture->store, 0))) {
 			struct registration *registration = job->context;
 			uint32_t ack[2] = { 0, registration->want.cseq };
 
@@ -721,7 +721,7 @@ static void many(void **state)
 						 &registration_new(sent, 1, 1, 3600)->job),
 				0);
 		stw_store_run(fixture->store);
-		while ((job = stw_store_result(fixture->store))) {
+		while ((job = stw_store_result(fixture->store, 0))) {
 			assert_null(job->cause);
 			registration_free(job->context);
 		}

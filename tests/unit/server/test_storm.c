@@ -221,7 +221,7 @@ static void users_add(void)
 	}
 	assert_int_equal(stw_store_submit(storm->store, &job), 0);
 	stw_store_run(storm->store);
-	assert_ptr_equal(stw_store_result(storm->store), &job);
+	assert_ptr_equal(stw_store_result(storm->store, 0), &job);
 	assert_null(job.cause);
 }
 
