@@ -601,7 +601,7 @@ static void *store_thread(void *context)
 	struct stw_store *store = context;
 
 	do {
-		while (store_run_group(store) | store_fold(store))
+		while ((int)store_run_group(store) | (int)store_fold(store))
 			;
 	} while (store_sleep(store));
 	return NULL;
@@ -671,7 +671,7 @@ struct stw_job *stw_store_result(struct stw_store *store, unsigned queue)
 
 void stw_store_run(struct stw_store *store)
 {
-	while (!store->options.threaded && (store_run_group(store) | store_fold(store)))
+	while (!store->options.threaded && ((int)store_run_group(store) | (int)store_fold(store)))
 		;
 }
 
