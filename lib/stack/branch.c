@@ -18,10 +18,10 @@ static void note_place(
 {
 	struct stw_writer writer;
 
-	if (!branch->locate)
+	if (!branch->lookup.locate)
 		return;
 	if (!branch->place_next) {
-		stw_refusal_fact(facts, "name", branch->where.host);
+		stw_refusal_fact(facts, "name", branch->lookup.where.host);
 		return;
 	}
 	stw_writer_init(&writer, buffer, size);
@@ -70,7 +70,7 @@ static void branch_withdraw(struct branch *branch)
 	stw_timer_stop(&stack->wheel, &branch->fallback);
 	stw_timer_stop(&stack->wheel, &branch->cancel_wait);
 	stw_timer_stop(&stack->wheel, &branch->place_timer);
-	branch_locate_end(branch);
+	lookup_end(&branch->lookup);
 }
 
 /* The memory is the request's; only what was registered elsewhere is undone. */
@@ -352,11 +352,11 @@ static struct branch *branch_new(struct box *box, const struct stw_proxy_target 
 	if (!branch)
 		return NULL;
 	branch->box = box;
+	branch->lookup.stack = stack;
 	branch->target = *target;
 	branch->timer_c = (struct stw_timer){ .kind = TIMER_C, .owner = branch };
 	branch->fallback = (struct stw_timer){ .kind = TIMER_TCP_FALLBACK, .owner = branch };
 	branch->cancel_wait = (struct stw_timer){ .kind = TIMER_CANCEL_WAIT, .owner = branch };
-	branch->locate_timer = (struct stw_timer){ .kind = TIMER_LOCATE, .owner = branch };
 	branch->place_timer = (struct stw_timer){ .kind = TIMER_NEXT_PLACE, .owner = branch };
 	branch->next = box->branches;
 	box->branches = branch;
@@ -577,8 +577,9 @@ static bool branch_try_elsewhere(struct branch *branch)
 	next->index = branch->index;
 	next->max_breadth = branch->max_breadth;
 	next->flow_gone = branch->flow_gone;
-	next->where = branch->where;
-	next->locate = branch->locate;
+	next->lookup.stack = stack;
+	next->lookup.where = branch->lookup.where;
+	next->lookup.locate = branch->lookup.locate;
 	next->places = branch->places;
 	next->place_count = branch->place_count;
 	next->place_next = branch->place_next;
@@ -733,9 +734,6 @@ void branch_timer(struct branch *branch, struct stw_timer *timer)
 			branch_overdue(branch);
 		else
 			branch_expire(branch);
-		break;
-	case TIMER_LOCATE:
-		branch_locate_timer(branch);
 		break;
 	case TIMER_NEXT_PLACE:
 		branch_place_expired(branch);

@@ -29,6 +29,18 @@ enum branch_state {
 	BRANCH_ENDED,     /* the context has been told; a transaction may still absorb */
 };
 
+/* Where a name leads. Lies in what waits for it, which must end it. */
+struct lookup {
+	struct stw_stack *stack;
+	struct stw_target where;
+	struct stw_locate *locate;      /* NULL: there was nothing to look up */
+	struct stw_dns_waiter *waiters; /* one for each question */
+	unsigned waiter_count;
+	struct stw_timer timer;              /* TIMER_LOCATE, owner: this */
+	struct stw_random *random;           /* orders SRV records of equal priority */
+	void (*done)(struct lookup *lookup); /* it is READY or FAILED */
+};
+
 /* One branch of a forwarded request: where it goes and its client transaction. */
 struct branch {
 	struct branch *next;                 /* of the request */
@@ -43,10 +55,7 @@ struct branch {
 	bool flow_gone; /* the binding's connection is gone, its Contact is tried */
 	bool overdue;   /* Timer C ran out before any 1xx: the next one is answered with CANCEL */
 	uint32_t max_breadth;
-	struct stw_target where;        /* from the URI */
-	struct stw_locate *locate;      /* NULL: `where` is a number */
-	struct stw_dns_waiter *waiters; /* one for each question of the look-up */
-	unsigned waiter_count;
+	struct lookup lookup;
 	struct stw_place *places, number; /* where it may go, in order; the second is of a number */
 	unsigned place_count, place_next;
 	struct stw_random random; /* stateless: the order of its places */
@@ -54,7 +63,7 @@ struct branch {
 	bool tcp_tried;           /* sent by TCP only because it is large */
 	struct stw_slices sent;   /* the request as sent */
 	struct stw_tx *tx, *cancel_tx;
-	struct stw_timer timer_c, fallback, cancel_wait, locate_timer, place_timer;
+	struct stw_timer timer_c, fallback, cancel_wait, place_timer;
 	struct stw_block *cancel; /* bytes of the CANCEL, kept for its transaction */
 	struct stw_str cancel_text;
 	bool cancel_waits; /* for the 1xx of the address that is tried now, with these lines */
@@ -73,7 +82,13 @@ struct box {
 	struct box *live_next, **live_link;
 	struct stw_block *kept;     /* the message when it outlives its batch */
 	struct stw_hop reply;       /* where responses go */
-	struct stw_block *response; /* last response, kept for its retransmission */
+	struct lookup reply_lookup; /* RFC 3263 §5: where else, when that fails */
+	struct stw_place *reply_places;
+	unsigned reply_count, reply_next;
+	bool reply_is_name; /* maddr is a name: nothing can be sent before it was found */
+	bool reply_moved;   /* reply.remote is one of the places */
+	struct box *replying_next, **replying_link; /* `reply.flow` was opened for a response */
+	struct stw_block *response;                 /* last response, kept for its retransmission */
 	struct stw_str response_text;
 	struct stw_response_context *context;
 	struct branch *branches;
@@ -121,6 +136,7 @@ struct stw_stack {
 	struct stw_tx_layer *transactions;
 	struct box *live;        /* requests with state */
 	struct branch *branches; /* that have not ended */
+	struct box *replying;    /* those whose response waits for a connection */
 	struct box *dirty;
 	struct retired *retired;
 	struct stw_arena scratch; /* of the batch */
@@ -194,6 +210,7 @@ void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str
 	const struct stw_cause *cause);
 void reply_trying(struct box *box);
 void reply_tx_actions(struct stw_tx *tx, unsigned actions);
+void reply_again(struct box *box);
 struct stw_str reply_tag(struct stw_stack *stack, const struct stw_msg *request, char buffer[24]);
 int box_keep(struct box *box);
 void box_make_alive(struct box *box);
@@ -214,10 +231,21 @@ void branch_flow_opened(struct stw_stack *stack, struct stw_flow_id flow);
 void branch_send_failed(struct stw_stack *stack, const struct stw_io_event *event);
 struct branch *branch_free(struct branch *branch);
 
+/* reply_place.c: where else a response goes (RFC 3263 §5) */
+void reply_opens(struct box *box, struct stw_flow_id flow);
+bool reply_is_on_its_way(const struct box *box);
+void reply_flow_opened(struct stw_stack *stack, struct stw_flow_id flow);
+bool reply_try_elsewhere(struct box *box);
+void reply_find_maddr(struct box *box);
+void reply_flow_closed(struct stw_stack *stack, struct stw_flow_id flow);
+void reply_send_failed(struct stw_stack *stack, const struct stw_io_event *event);
+void reply_place_end(struct box *box);
+
 /* locate.c: where a branch goes */
 void branch_locate(struct branch *branch);
-void branch_locate_end(struct branch *branch);
-void branch_locate_timer(struct branch *branch);
+int lookup_begin(struct lookup *lookup, struct stw_arena *arena);
+void lookup_end(struct lookup *lookup);
+void lookup_expire(struct lookup *lookup);
 void branch_place_failed(struct branch *branch, uint32_t for_ms);
 void branch_place_answered(struct branch *branch);
 void stack_resolved(struct stw_stack *stack, const struct stw_io_event *event);

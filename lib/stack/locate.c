@@ -16,8 +16,8 @@ static struct stw_stack *locate_stack(const struct branch *branch)
 
 static const struct stw_place *branch_place(const struct branch *branch)
 {
-	return branch->locate && branch->place_next ? &branch->places[branch->place_next - 1]
-						    : NULL;
+	return branch->lookup.locate && branch->place_next ? &branch->places[branch->place_next - 1]
+							   : NULL;
 }
 
 /* RFC 3263 §4.3: others that are sent by this name meet it last for a while. */
@@ -41,43 +41,25 @@ void branch_place_answered(struct branch *branch)
 /* ---- the look-up --------------------------------------------------------------------------------
  */
 
-void branch_locate_end(struct branch *branch)
+void lookup_end(struct lookup *lookup)
 {
-	struct stw_stack *stack = locate_stack(branch);
-
-	stw_timer_stop(&stack->wheel, &branch->locate_timer);
-	for (unsigned i = 0; i < branch->waiter_count; i++)
-		stw_dns_waiter_withdraw(&branch->waiters[i]);
-}
-
-static void locate_failed(struct branch *branch, const struct stw_cause *cause)
-{
-	branch->box->lost_cause = cause;
-	branch->box->lost_name = branch->where.host;
-	branch_fail(branch, cause);
-}
-
-static void locate_ready(struct branch *branch)
-{
-	struct stw_stack *stack = locate_stack(branch);
-
-	branch->places = stw_locate_places(branch->locate, &branch->place_count);
-	stw_outages_order(stack->outages, branch->places, branch->place_count, stack->now);
-	branch_next_place(branch);
+	stw_timer_stop(&lookup->stack->wheel, &lookup->timer);
+	for (unsigned i = 0; i < lookup->waiter_count; i++)
+		stw_dns_waiter_withdraw(&lookup->waiters[i]);
 }
 
 /* What is kept, or a question to the world. */
-static void locate_ask(
-	struct branch *branch, unsigned question, struct stw_str name, enum stw_dns_type type)
+static void lookup_ask(
+	struct lookup *lookup, unsigned question, struct stw_str name, enum stw_dns_type type)
 {
-	struct stw_stack *stack = locate_stack(branch);
-	struct stw_dns_waiter *waiter = &branch->waiters[question];
+	struct stw_stack *stack = lookup->stack;
+	struct stw_dns_waiter *waiter = &lookup->waiters[question];
 	struct stw_dns_answer answer = { .error = -ENOBUFS };
 	uint64_t query;
 	int found =
 		stw_dns_cache_find(stack->names, name, type, stack->now, waiter, &answer, &query);
 
-	waiter->owner = branch;
+	waiter->owner = lookup;
 	waiter->question = question;
 	if (found == STW_DNS_ASKED)
 		return;
@@ -87,39 +69,32 @@ static void locate_ask(
 		stw_dns_waiter_withdraw(waiter);
 		stw_dns_cache_answered(stack->names, query, &answer, stack->now);
 	}
-	stw_locate_answer(branch->locate, question, &answer);
+	stw_locate_answer(lookup->locate, question, &answer);
 }
 
-static void locate_run(struct branch *branch)
+static void lookup_run(struct lookup *lookup)
 {
-	struct stw_stack *stack = locate_stack(branch);
+	struct stw_stack *stack = lookup->stack;
 	uint64_t patience_ms = stack->now.mono_ms + LOCATE_PATIENCE_MS;
 	enum stw_dns_type type;
 	struct stw_str name;
 	unsigned question;
 
-	while (stw_locate_ask(branch->locate, &question, &name, &type))
-		locate_ask(branch, question, name, type);
-	if (stw_locate_state(branch->locate) == STW_LOCATE_ASKING) {
-		if (stw_locate_usable(branch->locate) && branch->locate_timer.due_ms > patience_ms)
-			stw_timer_start(&stack->wheel, &branch->locate_timer, patience_ms);
+	while (stw_locate_ask(lookup->locate, &question, &name, &type))
+		lookup_ask(lookup, question, name, type);
+	if (stw_locate_state(lookup->locate) == STW_LOCATE_ASKING) {
+		if (stw_locate_usable(lookup->locate) && lookup->timer.due_ms > patience_ms)
+			stw_timer_start(&stack->wheel, &lookup->timer, patience_ms);
 		return;
 	}
-	branch_locate_end(branch);
-	if (branch->unwanted)
-		branch_fail(branch, &stw_cause_cancelled);
-	else if (stw_locate_state(branch->locate) == STW_LOCATE_READY)
-		locate_ready(branch);
-	else
-		locate_failed(branch, stw_locate_cause(branch->locate));
+	lookup_end(lookup);
+	lookup->done(lookup);
 }
 
-void branch_locate_timer(struct branch *branch)
+void lookup_expire(struct lookup *lookup)
 {
-	if (branch->state != BRANCH_RESOLVING || !branch->locate)
-		return;
-	stw_locate_finish(branch->locate);
-	locate_run(branch);
+	stw_locate_finish(lookup->locate);
+	lookup_run(lookup);
 }
 
 void stack_resolved(struct stw_stack *stack, const struct stw_io_event *event)
@@ -128,15 +103,64 @@ void stack_resolved(struct stw_stack *stack, const struct stw_io_event *event)
 
 	stw_dns_cache_answered(stack->names, event->query, event->answer, stack->now);
 	while ((waiter = stw_dns_cache_told(stack->names))) {
-		struct branch *branch = waiter->owner;
+		struct lookup *lookup = waiter->owner;
 
-		stw_locate_answer(branch->locate, waiter->question, event->answer);
-		locate_run(branch);
+		stw_locate_answer(lookup->locate, waiter->question, event->answer);
+		lookup_run(lookup);
 	}
 }
 
+/* `where`, `stack`, `random` and `done` are filled; `done` may be called at once. @return 0,
+ * -ENOMEM
+ */
+int lookup_begin(struct lookup *lookup, struct stw_arena *arena)
+{
+	struct stw_stack *stack = lookup->stack;
+	unsigned max = stack->locate.max_questions;
+
+	lookup->waiters = stw_arena_zalloc(arena, max * sizeof(*lookup->waiters));
+	if (!lookup->waiters)
+		return -ENOMEM;
+	lookup->waiter_count = max;
+	if (stw_locate_new(&stack->locate, &lookup->where, lookup->random, arena, &lookup->locate) <
+		0)
+		return -ENOMEM;
+	lookup->timer = (struct stw_timer){ .kind = TIMER_LOCATE, .owner = lookup };
+	stw_timer_start(
+		&stack->wheel, &lookup->timer, stack->now.mono_ms + stack->options.dns.time_ms);
+	lookup_run(lookup);
+	return 0;
+}
+
+/* ---- of a branch ----------------------------------------------------------------------------- */
+
+static void branch_lost(struct branch *branch, const struct stw_cause *cause)
+{
+	branch->box->lost_cause = cause;
+	branch->box->lost_name = branch->lookup.where.host;
+	branch_fail(branch, cause);
+}
+
+static void branch_located(struct lookup *lookup)
+{
+	struct branch *branch = STW_CONTAINER_OF(lookup, struct branch, lookup);
+	struct stw_stack *stack = lookup->stack;
+
+	if (branch->unwanted) {
+		branch_fail(branch, &stw_cause_cancelled);
+		return;
+	}
+	if (stw_locate_state(lookup->locate) == STW_LOCATE_FAILED) {
+		branch_lost(branch, stw_locate_cause(lookup->locate));
+		return;
+	}
+	branch->places = stw_locate_places(lookup->locate, &branch->place_count);
+	stw_outages_order(stack->outages, branch->places, branch->place_count, stack->now);
+	branch_next_place(branch);
+}
+
 /* §4.4: without state the same request has to take the same way each time. */
-static struct stw_random *locate_random(struct branch *branch)
+static struct stw_random *branch_random(struct branch *branch)
 {
 	struct stw_stack *stack = locate_stack(branch);
 	struct stw_str call_id = branch->box->request.msg->call_id;
@@ -147,35 +171,16 @@ static struct stw_random *locate_random(struct branch *branch)
 	return &branch->random;
 }
 
-static int locate_begin(struct branch *branch)
-{
-	struct stw_stack *stack = locate_stack(branch);
-	struct stw_arena *arena = &branch->box->request.arena;
-
-	branch->waiters =
-		stw_arena_zalloc(arena, stack->locate.max_questions * sizeof(*branch->waiters));
-	if (!branch->waiters)
-		return -ENOMEM;
-	branch->waiter_count = stack->locate.max_questions;
-	return stw_locate_new(
-		&stack->locate, &branch->where, locate_random(branch), arena, &branch->locate);
-}
-
 /* ---- where to
  * --------------------------------------------------------------------------------------- */
 
 static void branch_by_name(struct branch *branch)
 {
-	struct stw_stack *stack = locate_stack(branch);
-
 	branch->state = BRANCH_RESOLVING;
-	if (locate_begin(branch) < 0) {
+	branch->lookup.random = branch_random(branch);
+	branch->lookup.done = branch_located;
+	if (lookup_begin(&branch->lookup, &branch->box->request.arena) < 0)
 		branch_fail(branch, &stw_cause_out_of_memory);
-		return;
-	}
-	stw_timer_start(&stack->wheel, &branch->locate_timer,
-		stack->now.mono_ms + stack->options.dns.time_ms);
-	locate_run(branch);
 }
 
 static void branch_by_uri(struct branch *branch)
@@ -190,18 +195,18 @@ static void branch_by_uri(struct branch *branch)
 
 	err = stw_forward_next_hop(&options, &request->arena, &uri);
 	if (err == 0)
-		err = stw_target_from_uri(&uri, &branch->where);
+		err = stw_target_from_uri(&uri, &branch->lookup.where);
 	if (err < 0) {
 		branch_fail(branch, err == -EBADMSG ? &stw_cause_target_not_unicast
 						    : &stw_cause_transport_unsupported);
 		return;
 	}
-	if (branch->where.need_resolve) {
+	if (branch->lookup.where.need_resolve) {
 		branch_by_name(branch);
 		return;
 	}
-	branch->number = (struct stw_place){ .transport = branch->where.transport,
-		.addr = branch->where.addr };
+	branch->number = (struct stw_place){ .transport = branch->lookup.where.transport,
+		.addr = branch->lookup.where.addr };
 	branch->places = &branch->number;
 	branch->place_count = 1;
 	branch_next_place(branch);

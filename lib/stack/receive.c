@@ -34,10 +34,19 @@ static void box_release(struct box *box)
 	free(box);
 }
 
+/* Where a response will go. A maddr that is a name is looked up when the first one is ready. */
 static bool box_address_reply(struct box *box)
 {
-	return box->request.msg->has_via &&
-	       stw_response_target(&box->request.msg->via, &box->request.source, &box->reply) == 0;
+	int err;
+
+	if (!box->request.msg->has_via)
+		return false;
+	err = stw_response_target(&box->request.msg->via, &box->request.source, &box->reply);
+	if (err != -ENOENT)
+		return err == 0;
+	box->reply = box->request.source;
+	box->reply_is_name = true;
+	return true;
 }
 
 static void note_request(struct stw_stack *stack, const struct stw_hop *hop)

@@ -42,6 +42,8 @@ static struct stw_hop reply_hop(struct box *box)
 		return hop;
 	hop = box->reply;
 	hop.flow = (struct stw_flow_id){ 0 };
+	if (box->reply_moved)
+		return hop;
 	hop.remote.port = via->port ? via->port : stw_transport_default_port(hop.transport);
 	return hop;
 }
@@ -50,17 +52,40 @@ static void reply_transmit(struct box *box, struct stw_slices slices)
 {
 	struct stw_stack *stack = box->request.stack;
 	struct stw_hop hop = reply_hop(box);
+	struct stw_flow_id there;
 	unsigned actions;
+	bool opens;
 
 	if (!slices.n)
 		return; /* reply_lost() */
+	if (box->reply_is_name) {
+		reply_find_maddr(box);
+		return;
+	}
 	stack->stats.responses_out++;
-	if (stack_send(stack, &hop, slices) == 0)
+	opens = stw_transport_reliable(hop.transport) && !stw_flow_id_set(hop.flow) &&
+		stw_flows_find(stack->flows, hop.transport, &hop.remote, &there) < 0;
+	if (stack_send(stack, &hop, slices) == 0) {
+		if (opens)
+			reply_opens(box, hop.flow);
+		return;
+	}
+	if (reply_try_elsewhere(box))
 		return;
 	if (box->request.tx) {
 		actions = stw_tx_transport_error(box->request.tx, stack->now);
 		reply_tx_actions(box->request.tx, actions & ~(unsigned)STW_TX_SEND);
 	}
+}
+
+/* The last response once more, for it has not arrived. A 2xx to INVITE is not kept: its sender
+ * repeats it (§13.3.1.4). */
+void reply_again(struct box *box)
+{
+	const struct stw_tx *tx = box->request.tx;
+
+	if (box->response && !(tx && tx->method == STW_METHOD_INVITE && tx->last_code / 100 == 2))
+		reply_transmit(box, (struct stw_slices){ &box->response_text, 1 });
 }
 
 void reply_tx_actions(struct stw_tx *tx, unsigned actions)

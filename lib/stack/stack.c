@@ -128,6 +128,7 @@ static void stack_close_flow(struct stw_stack *stack, struct stw_flow_id flow)
 	stack_tell_closed(stack, flow, stw_flows_closed(stack->flows, flow));
 	stack->options.io->close(stack->options.io_user, flow);
 	branch_flow_closed(stack, &event);
+	reply_flow_closed(stack, flow);
 }
 
 static void stack_opened(struct stw_stack *stack, const struct stw_io_event *event)
@@ -140,8 +141,10 @@ static void stack_opened(struct stw_stack *stack, const struct stw_io_event *eve
 		stack->options.io->close(stack->options.io_user, event->hop.flow);
 		return;
 	}
-	if (!event->incoming)
-		branch_flow_opened(stack, event->hop.flow);
+	if (event->incoming)
+		return;
+	branch_flow_opened(stack, event->hop.flow);
+	reply_flow_opened(stack, event->hop.flow);
 }
 
 /* RFC 5626 §3.5.1: the answer to CRLFCRLF is one CRLF. */
@@ -191,6 +194,7 @@ static void stack_closed(struct stw_stack *stack, const struct stw_io_event *eve
 	if (event->error == ENOBUFS || event->error == -ENOBUFS)
 		stack_drop(stack, &event->hop, NULL, &stw_cause_slow_reader);
 	branch_flow_closed(stack, event);
+	reply_flow_closed(stack, event->hop.flow);
 }
 
 void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event)
@@ -210,6 +214,7 @@ void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event)
 		break;
 	case STW_IO_SEND_FAILED:
 		branch_send_failed(stack, event);
+		reply_send_failed(stack, event);
 		break;
 	case STW_IO_RESOLVED:
 		stack_resolved(stack, event);
@@ -259,6 +264,9 @@ static void stack_timer(struct stw_stack *stack, struct stw_timer *timer)
 	case TIMER_NO_ANSWER:
 	case TIMER_EXPIRES:
 		forward_timer(timer->owner, timer);
+		break;
+	case TIMER_LOCATE:
+		lookup_expire(timer->owner);
 		break;
 	default:
 		branch_timer(timer->owner, timer);
@@ -318,7 +326,7 @@ static bool box_is_dead(const struct box *box)
 {
 	const struct branch *branch;
 
-	if (box->request.tx || box->waiting)
+	if (box->request.tx || box->waiting || reply_is_on_its_way(box))
 		return false;
 	for (branch = box->branches; branch; branch = branch->next) {
 		if (branch->tx || branch->cancel_tx || branch->state != BRANCH_ENDED)
@@ -335,6 +343,7 @@ static void box_free(struct box *box)
 		stack->options.core->done(stack->options.core_user, &box->request);
 	stw_timer_stop(&stack->wheel, &box->no_answer);
 	stw_timer_stop(&stack->wheel, &box->expires);
+	reply_place_end(box);
 	stw_response_context_free(box->context);
 	while (box->branches) {
 		struct branch *next = box->branches->next;

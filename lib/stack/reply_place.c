@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * RFC 3263 §5 and RFC 3261 §18.2.2: where else a response goes. When the connection of the request
+ * is gone and a new one fails, or a datagram is refused, sent-by is looked up: its SRV records, or
+ * its addresses when it has a port. Likewise a maddr that is a name. Only requests that had
+ * a transaction are worth it: for others nothing is kept that could be sent again.
+ */
+#include <strowger/stack.h>
+
+#include <errno.h>
+
+#include "internal.h"
+
+static void replying_unlist(struct box *box)
+{
+	if (!box->replying_link)
+		return;
+	*box->replying_link = box->replying_next;
+	if (box->replying_next)
+		box->replying_next->replying_link = box->replying_link;
+	box->replying_link = NULL;
+}
+
+/* A connection was asked for to carry a response: whether it opens is not known. The request stays
+ * until then, though its transaction may have ended (Timer J is zero on streams). */
+void reply_opens(struct box *box, struct stw_flow_id flow)
+{
+	struct stw_stack *stack = box->request.stack;
+
+	if (!box->alive || box->replying_link)
+		return;
+	box->reply.flow = flow;
+	box->replying_next = stack->replying;
+	box->replying_link = &stack->replying;
+	if (stack->replying)
+		stack->replying->replying_link = &box->replying_next;
+	stack->replying = box;
+}
+
+/* A connection is opening, or a name is asked for. */
+bool reply_is_on_its_way(const struct box *box)
+{
+	return box->replying_link || stw_timer_running(&box->reply_lookup.timer);
+}
+
+void reply_place_end(struct box *box)
+{
+	replying_unlist(box);
+	if (box->reply_lookup.stack)
+		lookup_end(&box->reply_lookup);
+}
+
+/* ---- the look-up --------------------------------------------------------------------------- */
+
+static bool reply_next_place(struct box *box)
+{
+	while (box->reply_next < box->reply_count) {
+		const struct stw_place *place = &box->reply_places[box->reply_next++];
+		struct stw_hop hop = { .transport = place->transport, .remote = place->addr };
+
+		if (stack_choose_listener(box->request.stack, &box->request.source, &hop) < 0)
+			continue;
+		box->reply = hop;
+		box->reply_moved = true;
+		box->reply_is_name = false;
+		return true;
+	}
+	return false;
+}
+
+static void reply_nowhere(struct box *box)
+{
+	stack_drop(box->request.stack, &box->request.source, box->request.msg,
+		&stw_cause_via_unusable);
+}
+
+static void reply_located(struct lookup *lookup)
+{
+	struct box *box = STW_CONTAINER_OF(lookup, struct box, reply_lookup);
+
+	if (stw_locate_state(lookup->locate) == STW_LOCATE_READY)
+		box->reply_places = stw_locate_places(lookup->locate, &box->reply_count);
+	if (reply_next_place(box))
+		reply_again(box);
+	else
+		reply_nowhere(box);
+	stack_dirty(box);
+}
+
+/* Once for each request. @return false: there is nothing to look up */
+static bool reply_look_up(struct box *box, struct stw_str name, uint16_t port)
+{
+	struct lookup *lookup = &box->reply_lookup;
+
+	if (lookup->stack || !box->alive || !stw_dns_name_valid(name))
+		return false;
+	lookup->stack = box->request.stack;
+	lookup->random = &lookup->stack->random;
+	lookup->done = reply_located;
+	lookup->where = (struct stw_target){ .transport = box->request.source.transport,
+		.transport_given = true,
+		.host = name,
+		.host_kind = STW_HOST_NAME,
+		.port = port,
+		.port_given = port,
+		.need_resolve = true };
+	return lookup_begin(lookup, &box->request.arena) == 0;
+}
+
+/* What was tried has failed. @return true: another place is tried, or looked for */
+bool reply_try_elsewhere(struct box *box)
+{
+	const struct stw_via *via = &box->request.msg->via;
+
+	if (reply_next_place(box)) {
+		reply_again(box);
+		return true;
+	}
+	return via->host_kind == STW_HOST_NAME && reply_look_up(box, via->host, via->port);
+}
+
+/* §18.2.2: maddr has the port of sent-by, or the default one: there is no SRV record to ask for. */
+void reply_find_maddr(struct box *box)
+{
+	const struct stw_via *via = &box->request.msg->via;
+	uint16_t port = stw_transport_default_port(box->request.source.transport);
+
+	if (!box->reply_lookup.stack &&
+		!reply_look_up(box, via->maddr, via->port ? via->port : port))
+		reply_nowhere(box);
+}
+
+/* ---- what the network says ------------------------------------------------------------------ */
+
+void reply_flow_opened(struct stw_stack *stack, struct stw_flow_id flow)
+{
+	struct box *box, *next;
+
+	for (box = stack->replying; box; box = next) {
+		next = box->replying_next;
+		if (!stw_flow_id_equal(box->reply.flow, flow))
+			continue;
+		replying_unlist(box);
+		stack_dirty(box);
+	}
+}
+
+void reply_flow_closed(struct stw_stack *stack, struct stw_flow_id flow)
+{
+	struct box *box, *next;
+
+	for (box = stack->replying; box; box = next) {
+		next = box->replying_next;
+		if (!stw_flow_id_equal(box->reply.flow, flow))
+			continue;
+		replying_unlist(box);
+		reply_try_elsewhere(box);
+		stack_dirty(box);
+	}
+}
+
+/* A datagram was refused: the responses that went there. */
+void reply_send_failed(struct stw_stack *stack, const struct stw_io_event *event)
+{
+	struct box *box;
+
+	for (box = stack->live; box; box = box->live_next) {
+		if (box->response && box->reply.transport == event->hop.transport &&
+			stw_addr_equal(&box->reply.remote, &event->hop.remote))
+			reply_try_elsewhere(box);
+	}
+}
