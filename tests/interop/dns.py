@@ -207,7 +207,8 @@ class Responder:
 
 
 def sip_server(bench, dns, more=""):
-    return bench.server(users=(), options=f"auth: {{required: false}}\n"
+    # One worker: each has a cache of its own, and the tests count questions.
+    return bench.server(users=(), options=f"workers: 1\nauth: {{required: false}}\n"
                                 f"dns: {{servers: ['127.0.0.1:{dns.port}'], timeout: 1s{more}}}\n")
 
 
