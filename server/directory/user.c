@@ -108,6 +108,22 @@ int stw_directory_put(struct stw_directory *directory, struct stw_str user, stru
 	return err < 0 ? err : stw_directory_publish(directory, made);
 }
 
+int stw_directory_load(struct stw_directory *directory, struct stw_str aor, struct stw_str user,
+	struct stw_str domain, const struct stw_ha1 *ha1_user,
+	const struct stw_ha1 *ha1_user_domain)
+{
+	struct stw_user *made;
+
+	if (!aor.len || !user.len || !domain.len)
+		return -EBADMSG;
+	made = user_make(user, domain, aor);
+	if (!made)
+		return -ENOMEM;
+	made->ha1_user = *ha1_user;
+	made->ha1_user_domain = *ha1_user_domain;
+	return stw_directory_publish(directory, made);
+}
+
 int stw_directory_remove(struct stw_directory *directory, struct stw_str aor)
 {
 	return stw_map_remove(&directory->map, aor);

@@ -25,6 +25,11 @@ const struct stw_user *stw_directory_find(
 /** Writer. Replaces. @return 0, -ENOMEM, -EBADMSG no user or domain */
 int stw_directory_put(struct stw_directory *directory, struct stw_str user, struct stw_str domain,
 	const struct stw_ha1 *ha1_user, const struct stw_ha1 *ha1_user_domain);
+/** The same with the AOR as it was once made of user and domain (a row of the store). @return as
+ * above */
+int stw_directory_load(struct stw_directory *directory, struct stw_str aor, struct stw_str user,
+	struct stw_str domain, const struct stw_ha1 *ha1_user,
+	const struct stw_ha1 *ha1_user_domain);
 /** A user of our own to be published later; free() it. @return 0, -ENOMEM, -EBADMSG no user or
  * domain */
 int stw_user_new(struct stw_str user, struct stw_str domain, const struct stw_ha1 *ha1_user,

@@ -86,9 +86,10 @@ static void bind_str(sqlite3_stmt *statement, int at, struct stw_str text)
 	sqlite3_bind_text(statement, at, text.len ? text.ptr : "", (int)text.len, SQLITE_STATIC);
 }
 
+/* As it lies in the page: sqlite3_column_text() would copy it for a NUL behind it. */
 static struct stw_str column_str(sqlite3_stmt *statement, int at)
 {
-	const char *text = (const char *)sqlite3_column_text(statement, at);
+	const char *text = sqlite3_column_blob(statement, at);
 
 	return (struct stw_str){ text, text ? (size_t)sqlite3_column_bytes(statement, at) : 0 };
 }
@@ -233,6 +234,7 @@ struct loaded {
 	int64_t now_ms;
 	uint64_t group; /* the last one of the journal */
 	size_t count;   /* snapshots */
+	bool expired;   /* there are rows that nobody needs */
 };
 
 static int db_fail(struct db *db, int err, const char *format, ...) STW_PRINTF(3, 4);
@@ -289,7 +291,8 @@ static int load_user(struct db *db, sqlite3_stmt *statement, struct stw_director
 	int err = -EBADMSG;
 
 	if (read_ha1(statement, 2, &ha1_user) == 0 && read_ha1(statement, 3, &ha1_user_domain) == 0)
-		err = stw_directory_put(directory, user, domain, &ha1_user, &ha1_user_domain);
+		err = stw_directory_load(directory, column_str(statement, 4), user, domain,
+			&ha1_user, &ha1_user_domain);
 	if (err == -ENOMEM)
 		return db_fail(db, err, "cannot be read: out of memory");
 	if (err < 0)
@@ -300,7 +303,7 @@ static int load_user(struct db *db, sqlite3_stmt *statement, struct stw_director
 
 static int load_users(struct db *db, struct stw_directory *directory)
 {
-	static const char sql[] = "SELECT user, domain, ha1_user, ha1_user_domain FROM users";
+	static const char sql[] = "SELECT user, domain, ha1_user, ha1_user_domain, aor FROM users";
 	sqlite3_stmt *statement = NULL;
 	int code = sqlite3_prepare_v2(db->handle, sql, -1, &statement, NULL), err = 0;
 
@@ -314,6 +317,17 @@ static int load_users(struct db *db, struct stw_directory *directory)
 	return err;
 }
 
+static bool all_live(const struct stw_bindings *bindings, int64_t now_ms)
+{
+	struct stw_binding binding;
+	size_t cursor = 0;
+
+	while (stw_bindings_next(bindings, &cursor, &binding))
+		if (binding.expires_ms <= now_ms)
+			return false;
+	return true;
+}
+
 /* Without what has expired. Takes the snapshot. NULL: no memory. */
 static struct stw_bindings *load_live(struct stw_bindings *bindings, int64_t now_ms)
 {
@@ -324,10 +338,6 @@ static struct stw_bindings *load_live(struct stw_bindings *bindings, int64_t now
 
 	while (live && stw_bindings_next(bindings, &cursor, &live[n]))
 		n += live[n].expires_ms > now_ms;
-	if (live && n == bindings->n) {
-		free(live);
-		return bindings;
-	}
 	if (live)
 		made = stw_bindings_make(stw_bindings_aor(bindings), bindings->version, live, n);
 	free(live);
@@ -340,10 +350,12 @@ static int load_publish(struct db *db, struct loaded *loaded, struct stw_binding
 {
 	int err = 0;
 
-	bindings = load_live(bindings, loaded->now_ms);
+	if (!all_live(bindings, loaded->now_ms))
+		bindings = load_live(bindings, loaded->now_ms);
 	if (!bindings)
 		return -ENOMEM;
 	bindings->group = loaded->group;
+	loaded->expired = loaded->expired || !bindings->n;
 	if (!bindings->n && loaded->group)
 		err = db_bindings_delete(db, stw_bindings_aor(bindings));
 	if (err < 0) {
@@ -404,7 +416,7 @@ static int delete_expired(struct db *db, struct stw_now now)
 	return code == SQLITE_OK ? 0 : db_fail_code(db, code);
 }
 
-int db_load(struct db *db, const struct stw_store_options *options, struct stw_now now,
+static int load_all(struct db *db, const struct stw_store_options *options, struct stw_now now,
 	uint64_t *ret_group, size_t *ret_journaled, char *ret_error, size_t error_size)
 {
 	struct loaded loaded = { .location = options->location, .now_ms = now.wall_ms };
@@ -413,17 +425,29 @@ int db_load(struct db *db, const struct stw_store_options *options, struct stw_n
 	db->path = options->path;
 	db->error = ret_error;
 	db->error_size = error_size;
-	err = delete_expired(db, now);
-	if (err == 0)
-		err = load_users(db, options->directory);
+	err = load_users(db, options->directory);
 	if (err == 0)
 		err = load_bindings(db, "SELECT 0, data FROM bindings", &loaded);
+	if (err == 0 && loaded.expired)
+		err = delete_expired(db, now);
 	loaded.count = 0;
 	if (err == 0)
 		err = load_bindings(
 			db, "SELECT number, data FROM journal ORDER BY number", &loaded);
 	*ret_group = loaded.group;
 	*ret_journaled = loaded.count;
+	return err;
+}
+
+/* All of the file is read once: through a mapping, which is given back. */
+int db_load(struct db *db, const struct stw_store_options *options, struct stw_now now,
+	uint64_t *ret_group, size_t *ret_journaled, char *ret_error, size_t error_size)
+{
+	int err;
+
+	sqlite3_exec(db->handle, "PRAGMA mmap_size = 1073741824", NULL, NULL, NULL);
+	err = load_all(db, options, now, ret_group, ret_journaled, ret_error, error_size);
+	sqlite3_exec(db->handle, "PRAGMA mmap_size = 0", NULL, NULL, NULL);
 	return err;
 }
 

@@ -7,6 +7,7 @@
 #include "server/store/internal.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -21,6 +22,7 @@
 #define GROUP_BYTES_MAX (16u << 20)
 #define FOLD_AT         262144 /* snapshots in the journal, or four for each address-of-record */
 #define RECLAIM_AT      512    /* replaced snapshots and users */
+#define TRIM_BYTES      (16u << 20)
 
 /* One for each thread that submits. */
 struct queue {
@@ -546,6 +548,18 @@ static void store_fold_all(struct stw_store *store)
 		;
 }
 
+/* The requests of a storm leave holes between what lives on. What is free is given back when it is
+ * more than what is used; under a load that goes on it is not. */
+static void store_trim(void)
+{
+#ifdef __GLIBC__
+	struct mallinfo2 heap = mallinfo2();
+
+	if (heap.fordblks > heap.uordblks && heap.fordblks > TRIM_BYTES)
+		malloc_trim(0);
+#endif
+}
+
 /* @return false: no job waits */
 static bool store_run_group(struct stw_store *store)
 {
@@ -567,6 +581,8 @@ static bool store_run_group(struct stw_store *store)
 	store_answer(store, &group);
 	/* Behind the results: the submitter need not wait for the readers of the old snapshots. */
 	store_reclaim(store, group.sweep != NULL);
+	if (group.sweep && store->options.threaded)
+		store_trim();
 	store_fold_begin(store, group.sweep != NULL);
 	stw_arena_done(&group.arena);
 	free(group.changes);
