@@ -268,6 +268,7 @@ struct stw_msg_limits {
 extern const struct stw_msg_limits stw_msg_limits_default;
 
 #define STW_MSG_FIELDS_MAX 256
+#define STW_MSG_REPEATED   0x8000u /* in stw_msg.first */
 
 /** A parsed message. It borrows its bytes; see stw_msg_keep() to outlive them. */
 struct stw_msg {
@@ -284,15 +285,16 @@ struct stw_msg {
 	uint32_t body_at, body_len;
 	struct stw_field *fields;
 	uint16_t field_count, field_capacity;
-	uint16_t first[STW_HEADERS]; /* index + 1 of the first field of a kind; 0: none */
-	/* Decoded by stw_msg_check(); pointers are into `data`. */
+	/* Index + 1 of the first field of a kind, and whether another follows; 0: none. */
+	uint16_t first[STW_HEADERS];
+	bool has_via, has_from, has_to, has_call_id, has_cseq, has_uri;
+	bool has_fault; /* stw_msg_parse() found one; stw_msg_check() keeps it */
+	/* Written by stw_msg_check(), where `has_…` says so; pointers are into `data`. */
 	struct stw_uri uri; /* Request-URI */
 	struct stw_via via; /* topmost */
 	struct stw_address from, to;
 	struct stw_str call_id;
 	struct stw_cseq cseq;
-	bool has_via, has_from, has_to, has_call_id, has_cseq, has_uri;
-	bool has_fault; /* stw_msg_parse() found one; stw_msg_check() keeps it */
 };
 
 /**
@@ -383,6 +385,7 @@ int stw_msg_number(const struct stw_msg *msg, enum stw_header header, uint64_t m
 
 /* ---- values ---------------------------------------------------------------------- */
 
+/* What these three write after an error is of no use. */
 /** @return 0; -EBADMSG. An unknown scheme is no error: `opaque` holds the rest. */
 int stw_uri_parse(struct stw_str text, struct stw_uri *ret);
 /** §19.1.4 with RFC 5954; other schemes byte for byte, scheme without case. */

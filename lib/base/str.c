@@ -68,13 +68,12 @@ struct stw_str stw_str_cut(struct stw_str text, size_t from, size_t to)
 	return (struct stw_str){ from ? text.ptr + from : text.ptr, to - from };
 }
 
-int stw_str_to_uint(struct stw_str text, uint64_t max, uint64_t *ret)
+/* Numbers so long that they might not fit; most of them are zeros. */
+static int long_to_uint(struct stw_str text, uint64_t max, uint64_t *ret)
 {
 	uint64_t number = 0;
 	bool above = false;
 
-	if (text.len == 0)
-		return -EBADMSG;
 	for (size_t i = 0; i < text.len; i++) {
 		uint64_t digit = (uint64_t)((unsigned char)text.ptr[i] - '0');
 
@@ -86,6 +85,27 @@ int stw_str_to_uint(struct stw_str text, uint64_t max, uint64_t *ret)
 			number = number * 10 + digit;
 	}
 	if (above)
+		return -ERANGE;
+	*ret = number;
+	return 0;
+}
+
+int stw_str_to_uint(struct stw_str text, uint64_t max, uint64_t *ret)
+{
+	uint64_t number = 0;
+
+	if (text.len == 0)
+		return -EBADMSG;
+	if (text.len > 19) /* 19 digits fit in 64 bits */
+		return long_to_uint(text, max, ret);
+	for (size_t i = 0; i < text.len; i++) {
+		uint64_t digit = (uint64_t)((unsigned char)text.ptr[i] - '0');
+
+		if (digit > 9)
+			return -EBADMSG;
+		number = number * 10 + digit;
+	}
+	if (number > max)
 		return -ERANGE;
 	*ret = number;
 	return 0;

@@ -12,8 +12,7 @@ static int address_params_parse(struct stw_str text, struct stw_address *address
 
 	address->params = str_part(text, lws_skip(text, 0), text.len);
 	while ((more = stw_param_next(address->params, &at, &param)) > 0) {
-		if (param.name.len != 3 || !stw_str_equal_nocase(param.name, STW_STR("tag")) ||
-			address->tag.ptr)
+		if (address->tag.ptr || !name_is_word(param.name, "tag", 3))
 			continue;
 		if (!stw_is_token(param.value))
 			return -EBADMSG;
@@ -57,32 +56,27 @@ static size_t addr_spec_end(struct stw_str value)
 
 int stw_address_parse(struct stw_str value, struct stw_address *ret)
 {
-	struct stw_address address = { 0 };
 	size_t at, end;
 
 	value = str_trim_lws(value);
-	address.display = str_part(value, 0, 0);
+	*ret = (struct stw_address){ .display = { value.ptr, 0 } };
 	if (value.len == 1 && value.ptr[0] == '*') {
-		address.wildcard = true;
-		address.params = str_part(value, 1, 1);
-		*ret = address;
+		ret->wildcard = true;
+		ret->params = str_part(value, 1, 1);
 		return 0;
 	}
-	if (bracket_find(value, &address, &at) < 0)
+	if (bracket_find(value, ret, &at) < 0)
 		return -EBADMSG;
-	address.in_brackets = at < value.len;
-	if (address.in_brackets) {
+	ret->in_brackets = at < value.len;
+	if (ret->in_brackets) {
 		end = stw_str_find(value, '>', ++at);
-		if (end == value.len || stw_uri_parse(str_part(value, at, end), &address.uri) < 0)
+		if (end == value.len || stw_uri_parse(str_part(value, at, end), &ret->uri) < 0)
 			return -EBADMSG;
 		end++;
 	} else {
 		end = addr_spec_end(value);
-		if (stw_uri_parse(str_part(value, 0, end), &address.uri) < 0)
+		if (stw_uri_parse(str_part(value, 0, end), &ret->uri) < 0)
 			return -EBADMSG;
 	}
-	if (address_params_parse(str_part(value, end, value.len), &address) < 0)
-		return -EBADMSG;
-	*ret = address;
-	return 0;
+	return address_params_parse(str_part(value, end, value.len), ret);
 }

@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* What §8.1.1 demands of every message; each decoder leaves its `has_` flag and tells the first
  * fault. */
@@ -10,6 +11,9 @@ struct check {
 	struct stw_fault *fault;
 	bool failed;
 };
+
+/* A member that is not decoded holds nothing of the message before. */
+#define CLEAR(member) memset(&(member), 0, sizeof(member))
 
 static void check_fault(struct check *check, enum stw_header header, const struct stw_cause *cause)
 {
@@ -49,10 +53,14 @@ static void via_check(struct check *check)
 	struct stw_str value;
 	bool valid;
 
-	if (!value_take(check, STW_HDR_VIA, &stw_cause_missing_via, &value))
+	if (!value_take(check, STW_HDR_VIA, &stw_cause_missing_via, &value)) {
+		CLEAR(msg->via);
 		return;
+	}
 	valid = stw_values_next(&values, &value) && stw_via_parse(value, &msg->via) == 0;
 	msg->has_via = valid || (value.ptr && via_sent_by(value, &msg->via));
+	if (!msg->has_via)
+		CLEAR(msg->via);
 	if (!valid)
 		check_fault(check, STW_HDR_VIA, &stw_cause_bad_via);
 	/* RFC 4475 §3.2.1: the cookie alone identifies no transaction. */
@@ -65,11 +73,13 @@ static void from_check(struct check *check)
 	struct stw_msg *msg = check->msg;
 	struct stw_str value;
 
-	if (!value_take(check, STW_HDR_FROM, &stw_cause_missing_from, &value))
-		return;
-	msg->has_from = stw_address_parse(value, &msg->from) == 0 && !msg->from.wildcard;
+	if (value_take(check, STW_HDR_FROM, &stw_cause_missing_from, &value)) {
+		msg->has_from = stw_address_parse(value, &msg->from) == 0 && !msg->from.wildcard;
+		if (!msg->has_from)
+			check_fault(check, STW_HDR_FROM, &stw_cause_bad_from);
+	}
 	if (!msg->has_from)
-		check_fault(check, STW_HDR_FROM, &stw_cause_bad_from);
+		CLEAR(msg->from);
 }
 
 static void to_check(struct check *check)
@@ -77,11 +87,13 @@ static void to_check(struct check *check)
 	struct stw_msg *msg = check->msg;
 	struct stw_str value;
 
-	if (!value_take(check, STW_HDR_TO, &stw_cause_missing_to, &value))
-		return;
-	msg->has_to = stw_address_parse(value, &msg->to) == 0 && !msg->to.wildcard;
+	if (value_take(check, STW_HDR_TO, &stw_cause_missing_to, &value)) {
+		msg->has_to = stw_address_parse(value, &msg->to) == 0 && !msg->to.wildcard;
+		if (!msg->has_to)
+			check_fault(check, STW_HDR_TO, &stw_cause_bad_to);
+	}
 	if (!msg->has_to)
-		check_fault(check, STW_HDR_TO, &stw_cause_bad_to);
+		CLEAR(msg->to);
 }
 
 /* callid = word [ "@" word ] */
@@ -100,6 +112,7 @@ static void call_id_check(struct check *check)
 	struct stw_msg *msg = check->msg;
 	struct stw_str value;
 
+	msg->call_id = str_none();
 	if (!value_take(check, STW_HDR_CALL_ID, &stw_cause_missing_call_id, &value))
 		return;
 	msg->has_call_id = is_call_id(value);
@@ -114,6 +127,7 @@ static void cseq_check(struct check *check)
 	struct stw_msg *msg = check->msg;
 	struct stw_str value;
 
+	CLEAR(msg->cseq);
 	if (!value_take(check, STW_HDR_CSEQ, &stw_cause_missing_cseq, &value))
 		return;
 	msg->has_cseq = stw_cseq_parse(value, &msg->cseq) == 0;
@@ -134,6 +148,7 @@ static void uri_check(struct check *check)
 	msg->has_uri = stw_uri_parse(text, &msg->uri) == 0 && !msg->uri.headers.len;
 	if (msg->has_uri)
 		return;
+	CLEAR(msg->uri);
 	check->failed = true;
 	fault_note(msg, check->fault, msg->uri_at, STW_HDR_UNKNOWN, &stw_cause_bad_request_uri);
 }
@@ -161,6 +176,8 @@ int stw_msg_check(struct stw_msg *msg, struct stw_fault *fault)
 	if (msg->is_request) {
 		uri_check(&check);
 		max_forwards_check(&check);
+	} else {
+		CLEAR(msg->uri);
 	}
 	return check.failed ? -EBADMSG : 0;
 }

@@ -6,15 +6,18 @@
 /* CSeq = 1*DIGIT LWS Method, RFC 3261 §20.16. The number is below 2^31 (§8.1.1.5). */
 int stw_cseq_parse(struct stw_str value, struct stw_cseq *ret)
 {
-	size_t digits = char_run(value, 0, CHAR_DIGIT), name = lws_skip(value, digits);
+	size_t at, name;
 	uint64_t number = 0;
-	int err;
+	unsigned digit;
 
-	if (name == digits || !stw_is_token(str_part(value, name, value.len)))
+	for (at = 0; at < value.len && (digit = (unsigned)(value.ptr[at] - '0')) <= 9; at++)
+		if (number <= INT32_MAX)
+			number = number * 10 + digit;
+	name = lws_skip(value, at);
+	if (!at || name == at || !stw_is_token(str_part(value, name, value.len)))
 		return -EBADMSG;
-	err = stw_str_to_uint(str_part(value, 0, digits), INT32_MAX, &number);
-	if (err < 0)
-		return err;
+	if (number > INT32_MAX)
+		return -ERANGE;
 
 	ret->number = (uint32_t)number;
 	ret->name = str_part(value, name, value.len);

@@ -2,6 +2,9 @@
 #include "internal.h"
 
 #include <assert.h>
+#include <string.h>
+
+#include "scan.h"
 
 static const struct {
 	struct stw_str name;
@@ -14,67 +17,55 @@ static const struct {
 #undef X
 };
 
-/* Open addressing. Filled from the list before main(), so that list and table cannot differ. */
-#define HEADER_SLOTS 512u
-#define NAME_MAX     24u
-static uint8_t slots[HEADER_SLOTS];
-static uint8_t compacts[26];
+/* Filled from the list before main(), so that list and tables cannot differ. */
+struct known_name known_names[STW_HEADERS];
+uint8_t header_slots[HEADER_SLOTS];
+uint8_t header_compacts[256];
 
 _Static_assert(STW_HEADERS < 256, "a slot holds a header in one byte");
 
-static unsigned name_hash(struct stw_str name)
+static void known_make(struct known_name *to, struct stw_str name)
 {
-	unsigned first = stw_char_lower[(uint8_t)name.ptr[0]];
-	unsigned middle = stw_char_lower[(uint8_t)name.ptr[name.len / 2]];
-	unsigned last = stw_char_lower[(uint8_t)name.ptr[name.len - 1]];
+	char word[NAME_BYTES_MAX] = { 0 }, mask[NAME_BYTES_MAX] = { 0 };
+	size_t at;
 
-	return (unsigned)name.len * 37 + first * 5 + middle * 71 + last * 19;
+	assert(name.len <= NAME_BYTES_MAX);
+	for (at = 0; at < name.len; at++) {
+		word[at] = name.ptr[at];
+		mask[at] = char_is(name.ptr[at], CHAR_ALPHA) ? (char)~0x20 : (char)0xff;
+	}
+	memcpy(to->word, word, sizeof(word));
+	memcpy(to->mask, mask, sizeof(mask));
+	to->len = name.len;
 }
 
 static __attribute__((constructor)) void header_slots_fill(void)
 {
 	unsigned header, slot;
+	char letter;
 
 	for (header = 1; header < STW_HEADERS; header++) {
-		assert(headers[header].name.len <= NAME_MAX);
-		slot = name_hash(headers[header].name) % HEADER_SLOTS;
-		while (slots[slot])
+		known_make(&known_names[header], headers[header].name);
+		slot = name_slot((const char *)known_names[header].word, known_names[header].len);
+		while (header_slots[slot])
 			slot = (slot + 1) % HEADER_SLOTS;
-		slots[slot] = (uint8_t)header;
-		if (headers[header].compact)
-			compacts[headers[header].compact - 'a'] = (uint8_t)header;
+		header_slots[slot] = (uint8_t)header;
+		letter = headers[header].compact;
+		if (letter)
+			header_compacts[(uint8_t)letter] =
+				header_compacts[(uint8_t)(letter - 0x20)] = (uint8_t)header;
 	}
-}
-
-static bool name_equal(struct stw_str name, struct stw_str known)
-{
-	size_t at;
-
-	if (name.len != known.len)
-		return false;
-	for (at = 0; at < name.len; at++)
-		if (char_lower(name.ptr[at]) != char_lower(known.ptr[at]))
-			return false;
-	return true;
 }
 
 /* §7.3.1, §7.3.3 */
 enum stw_header stw_header_from(struct stw_str name)
 {
-	unsigned slot;
-	char letter;
+	char padded[NAME_BYTES_MAX] = { 0 };
 
-	if (name.len == 1) {
-		letter = char_lower(name.ptr[0]);
-		return letter >= 'a' && letter <= 'z' ? (enum stw_header)compacts[letter - 'a']
-						      : STW_HDR_UNKNOWN;
-	}
-	if (name.len == 0 || name.len > NAME_MAX)
+	if (name.len == 0 || name.len > NAME_BYTES_MAX)
 		return STW_HDR_UNKNOWN;
-	for (slot = name_hash(name) % HEADER_SLOTS; slots[slot]; slot = (slot + 1) % HEADER_SLOTS)
-		if (name_equal(name, headers[slots[slot]].name))
-			return (enum stw_header)slots[slot];
-	return STW_HDR_UNKNOWN;
+	memcpy(padded, name.ptr, name.len);
+	return header_of_name(padded, name.len);
 }
 
 struct stw_str stw_header_name(enum stw_header header)

@@ -4,25 +4,34 @@
 #include <errno.h>
 #include <string.h>
 
-/* IPv4address = 1*3DIGIT "." 1*3DIGIT "." 1*3DIGIT "." 1*3DIGIT, each below 256. */
-static int ipv4_parse(struct stw_str text, uint8_t ret_bytes[4])
+/* IPv4address = 1*3DIGIT "." 1*3DIGIT "." 1*3DIGIT "." 1*3DIGIT, each below 256. @return the byte
+ * behind, NULL when there is none */
+static const char *ipv4_read(const char *at, const char *end, uint8_t ret_bytes[4])
 {
-	size_t at = 0, end, i;
-	unsigned number;
+	unsigned number, digit, i;
+	const char *start;
 
 	for (i = 0; i < 4; i++) {
-		end = at + char_run(text, at, CHAR_DIGIT);
-		if (end == at || end > at + 3)
-			return -EBADMSG;
-		for (number = 0; at < end; at++)
-			number = number * 10 + (unsigned)(text.ptr[at] - '0');
-		if (number > 255)
-			return -EBADMSG;
+		if (i > 0 && (at == end || *at++ != '.'))
+			return NULL;
+		start = at;
+		for (number = 0; at < end && (digit = (unsigned)(*at - '0')) <= 9; at++) {
+			number = number * 10 + digit;
+			if (number > 255)
+				return NULL;
+		}
+		if (at == start || at > start + 3)
+			return NULL;
 		ret_bytes[i] = (uint8_t)number;
-		if (i < 3 && !char_at(text, at++, '.'))
-			return -EBADMSG;
 	}
-	return at == text.len ? 0 : -EBADMSG;
+	return at;
+}
+
+static int ipv4_parse(struct stw_str text, uint8_t ret_bytes[4])
+{
+	const char *end = text.ptr + text.len;
+
+	return ipv4_read(text.ptr, end, ret_bytes) == end ? 0 : -EBADMSG;
 }
 
 /* Of "::" at `at`; 3 for the ":::" that RFC 3261's grammar wants before an IPv4address and that is
@@ -92,73 +101,109 @@ int ipv6_parse(struct stw_str text, uint8_t ret_bytes[16])
 
 /*
  * hostname = *( domainlabel "." ) toplabel [ "." ]. As senders do: "_" within labels, and a first
- * digit in the last label if it is not all digits (RFC 1123 §2.1).
+ * digit in the last label if it is not all digits (RFC 1123 §2.1). @return the byte behind, NULL
+ * when there is none
  */
-static bool is_hostname(struct stw_str text)
+static const char *hostname_read(const char *at, const char *end)
 {
-	size_t at = 0, start;
-	bool has_letter = false;
+	const char *start, *label_end;
 
-	if (text.len && text.ptr[text.len - 1] == '.')
-		text.len--;
-	do {
+	for (;;) {
 		start = at;
-		has_letter = false;
-		for (; at < text.len && text.ptr[at] != '.'; at++) {
-			if (!char_is(text.ptr[at], CHAR_ALPHANUM) && text.ptr[at] != '-' &&
-				text.ptr[at] != '_')
-				return false;
-			has_letter |= !char_is(text.ptr[at], CHAR_DIGIT);
-		}
-		if (at == start || text.ptr[start] == '-' || text.ptr[at - 1] == '-')
-			return false;
-	} while (at++ < text.len);
-	return has_letter;
+		label_end = at = run_end(at, end, CHAR_LABEL);
+		if (at == start || *start == '-' || at[-1] == '-')
+			return NULL;
+		if (at == end || *at != '.')
+			break;
+		at++;
+		if (at == end || (!char_is(*at, CHAR_LABEL) && *at != '.'))
+			break;
+	}
+	if (char_is(*start, CHAR_DIGIT) && run_end(start, label_end, CHAR_DIGIT) == label_end)
+		return NULL;
+	return at;
+}
+
+/* IPv6reference = "[" IPv6address "]" */
+static const char *ipv6_reference_read(const char *at, const char *end, struct stw_str *ret)
+{
+	const char *close = memchr(at, ']', (size_t)(end - at));
+	uint8_t bytes[16];
+
+	if (!close)
+		return NULL;
+	*ret = (struct stw_str){ at + 1, (size_t)(close - at - 1) };
+	return ipv6_parse(*ret, bytes) == 0 ? close + 1 : NULL;
+}
+
+static const char *host_read(
+	const char *at, const char *end, struct stw_str *ret, enum stw_host_kind *ret_kind)
+{
+	const char *behind;
+	uint8_t bytes[4];
+
+	if (at == end)
+		return NULL;
+	if (*at == '[') {
+		*ret_kind = STW_HOST_IPV6;
+		return ipv6_reference_read(at, end, ret);
+	}
+	*ret_kind = STW_HOST_IPV4;
+	behind = char_is(*at, CHAR_DIGIT) ? ipv4_read(at, end, bytes) : NULL;
+	if (!behind || (behind < end && (char_is(*behind, CHAR_LABEL) || *behind == '.'))) {
+		*ret_kind = STW_HOST_NAME;
+		behind = hostname_read(at, end);
+	}
+	if (behind)
+		*ret = (struct stw_str){ at, (size_t)(behind - at) };
+	return behind;
 }
 
 int stw_host_parse(struct stw_str text, struct stw_str *ret, enum stw_host_kind *ret_kind)
 {
-	uint8_t bytes[16];
+	const char *end = text.ptr + text.len;
+	enum stw_host_kind kind;
+	struct stw_str host;
 
-	if (char_at(text, 0, '[')) {
-		if (text.ptr[text.len - 1] != ']')
-			return -EBADMSG;
-		text = str_part(text, 1, text.len - 1);
-		if (ipv6_parse(text, bytes) < 0)
-			return -EBADMSG;
-		*ret_kind = STW_HOST_IPV6;
-	} else if (text.len && char_is(text.ptr[0], CHAR_DIGIT) && ipv4_parse(text, bytes) == 0) {
-		*ret_kind = STW_HOST_IPV4;
-	} else if (is_hostname(text)) {
-		*ret_kind = STW_HOST_NAME;
-	} else {
+	if (!text.len || host_read(text.ptr, end, &host, &kind) != end)
 		return -EBADMSG;
-	}
-	*ret = text;
+	*ret = host;
+	*ret_kind = kind;
 	return 0;
 }
 
-int hostport_parse(struct stw_str text, bool lws, struct stw_str *ret_host,
-	enum stw_host_kind *ret_kind, uint16_t *ret_port)
+static const char *lws_end(const char *at, const char *end)
 {
-	size_t end = 0, at;
-	uint64_t port = 0;
+	if (at == end || !char_is(*at, CHAR_LWS))
+		return at;
+	return at + stw_lws_length((struct stw_str){ at, (size_t)(end - at) }, 0);
+}
 
-	if (char_at(text, 0, '['))
-		end = stw_str_find(text, ']', 0);
-	while (end < text.len && text.ptr[end] != ':' && !char_is(text.ptr[end], CHAR_LWS))
-		end++;
-	if (stw_host_parse(str_part(text, 0, end), ret_host, ret_kind) < 0)
-		return -EBADMSG;
+/* port = 1*DIGIT, 1 to 65535 */
+static const char *port_read(const char *at, const char *end, uint16_t *ret)
+{
+	unsigned number = 0, digit;
 
-	at = lws ? lws_skip(text, end) : end;
-	if (at < text.len) {
-		if (text.ptr[at++] != ':')
-			return -EBADMSG;
-		at = lws ? lws_skip(text, at) : at;
-		if (stw_str_to_uint(str_part(text, at, text.len), UINT16_MAX, &port) < 0 || !port)
-			return -EBADMSG;
+	for (; at < end && (digit = (unsigned)(*at - '0')) <= 9; at++) {
+		number = number * 10 + digit;
+		if (number > UINT16_MAX)
+			return NULL;
 	}
-	*ret_port = (uint16_t)port;
-	return 0;
+	*ret = (uint16_t)number;
+	return number ? at : NULL;
+}
+
+const char *hostport_read(const char *at, const char *end, bool lws, struct hostport *ret)
+{
+	const char *colon;
+
+	ret->port = 0;
+	at = host_read(at, end, &ret->host, &ret->kind);
+	if (!at)
+		return NULL;
+	colon = lws ? lws_end(at, end) : at;
+	if (colon == end || *colon != ':')
+		return at;
+	at = colon + 1;
+	return port_read(lws ? lws_end(at, end) : at, end, &ret->port);
 }

@@ -22,6 +22,7 @@ enum {
 	CHAR_DISPLAY = 1u << 12,  /* unquoted display-name, see lexer.c */
 	CHAR_RESERVED = 1u << 13, /* reserved of RFC 2396 §2.2 */
 	CHAR_LWS = 1u << 14,      /* SP, HTAB and the CR LF of a fold */
+	CHAR_LABEL = 1u << 15,    /* of a label of a hostname, see host.c */
 	CHAR_ALPHANUM = CHAR_ALPHA | CHAR_DIGIT,
 };
 
@@ -38,14 +39,41 @@ static inline char char_lower(char byte)
 	return (char)stw_char_lower[(uint8_t)byte];
 }
 
+/** The end of the run of such bytes that starts at `at`; four a step. */
+static inline const char *run_end(const char *at, const char *end, unsigned classes)
+{
+	for (; end - at >= 4; at += 4) {
+		if (!char_is(at[0], classes))
+			return at;
+		if (!char_is(at[1], classes))
+			return at + 1;
+		if (!char_is(at[2], classes))
+			return at + 2;
+		if (!char_is(at[3], classes))
+			return at + 3;
+	}
+	while (at < end && char_is(*at, classes))
+		at++;
+	return at;
+}
+
 /** Length of the run of such bytes that starts at `at`. */
 static inline size_t char_run(struct stw_str text, size_t at, unsigned classes)
 {
-	size_t start = at;
+	return (size_t)(run_end(text.ptr + at, text.ptr + text.len, classes) - text.ptr) - at;
+}
 
-	while (at < text.len && char_is(text.ptr[at], classes))
-		at++;
-	return at - start;
+/** Is `name` this word, which is in lower-case letters? Without case. */
+static inline bool name_is_word(struct stw_str name, const char *word, size_t len)
+{
+	size_t at;
+
+	if (name.len != len)
+		return false;
+	for (at = 0; at < len; at++)
+		if ((name.ptr[at] | 0x20) != word[at])
+			return false;
+	return true;
 }
 
 static inline bool char_at(struct stw_str text, size_t at, char byte)
@@ -74,9 +102,21 @@ static inline size_t lws_skip(struct stw_str text, size_t at)
 }
 
 /** Without LWS at both ends; stays within the text. */
-struct stw_str str_trim_lws(struct stw_str text);
+static inline struct stw_str str_trim_lws(struct stw_str text)
+{
+	while (text.len && char_is(text.ptr[text.len - 1], CHAR_LWS))
+		text.len--;
+	while (text.len && char_is(text.ptr[0], CHAR_LWS)) {
+		text.ptr++;
+		text.len--;
+	}
+	return text;
+}
+
 /** Value of a hexadecimal digit; the caller knows that it is one. */
 unsigned char_hex(char byte);
+/** As run_end(), with well-formed "%HH" among the bytes. */
+const char *escaped_run_end(const char *at, const char *end, unsigned classes);
 /** As char_run(), with well-formed "%HH" among the bytes. */
 size_t escaped_run(struct stw_str text, size_t at, unsigned classes);
 /** Bytes of the quoted-string at `at`, both quotes counted; 0 when there is none or it is not
@@ -84,9 +124,15 @@ size_t escaped_run(struct stw_str text, size_t at, unsigned classes);
 size_t quoted_length(struct stw_str text, size_t at);
 /** IPv6address of RFC 3261 §25.1 without brackets. @return 0, -EBADMSG */
 int ipv6_parse(struct stw_str text, uint8_t ret_bytes[16]);
-/** hostport of a URI or sent-by of a Via; with `lws`, LWS may surround the colon. */
-int hostport_parse(struct stw_str text, bool lws, struct stw_str *ret_host,
-	enum stw_host_kind *ret_kind, uint16_t *ret_port);
+/** What hostport_read() found. */
+struct hostport {
+	struct stw_str host;
+	enum stw_host_kind kind;
+	uint16_t port; /* 0: none given */
+};
+/** hostport of a URI or sent-by of a Via at `at`; with `lws`, LWS may surround the colon. @return
+ * the byte behind, NULL when there is none */
+const char *hostport_read(const char *at, const char *end, bool lws, struct hostport *ret);
 /** Record a fault unless a graver one, or an earlier one as grave, stands there (F4–F9). */
 void fault_note(const struct stw_msg *msg, struct stw_fault *fault, size_t offset,
 	enum stw_header header, const struct stw_cause *cause);

@@ -46,6 +46,29 @@ static void via_move(struct stw_via *via, const struct stw_msg *from, const stru
 	stw_str_move(&via->maddr, from, to);
 }
 
+/* What was not decoded holds nothing of another message. */
+static void decoded_move(const struct stw_msg *from, struct stw_msg *kept)
+{
+	if (!kept->has_uri)
+		memset(&kept->uri, 0, sizeof(kept->uri));
+	if (!kept->has_via)
+		memset(&kept->via, 0, sizeof(kept->via));
+	if (!kept->has_from)
+		memset(&kept->from, 0, sizeof(kept->from));
+	if (!kept->has_to)
+		memset(&kept->to, 0, sizeof(kept->to));
+	if (!kept->has_call_id)
+		kept->call_id = str_none();
+	if (!kept->has_cseq)
+		memset(&kept->cseq, 0, sizeof(kept->cseq));
+	stw_uri_move(&kept->uri, from, kept);
+	via_move(&kept->via, from, kept);
+	address_move(&kept->from, from, kept);
+	address_move(&kept->to, from, kept);
+	stw_str_move(&kept->call_id, from, kept);
+	stw_str_move(&kept->cseq.name, from, kept);
+}
+
 int stw_msg_keep(const struct stw_msg *msg, struct stw_block **ret_block, struct stw_msg **ret)
 {
 	return stw_msg_keep_behind(msg, 0, ret_block, ret);
@@ -74,12 +97,7 @@ int stw_msg_keep_behind(const struct stw_msg *msg, size_t front_bytes, struct st
 		memcpy(kept->fields, msg->fields, index_bytes);
 	memcpy(bytes, msg->data, msg->len);
 
-	stw_uri_move(&kept->uri, msg, kept);
-	via_move(&kept->via, msg, kept);
-	address_move(&kept->from, msg, kept);
-	address_move(&kept->to, msg, kept);
-	stw_str_move(&kept->call_id, msg, kept);
-	stw_str_move(&kept->cseq.name, msg, kept);
+	decoded_move(msg, kept);
 	*ret_block = block;
 	*ret = kept;
 	return 0;

@@ -42,6 +42,7 @@
 		(c) == '}' || (c) == '|' || (c) == '^' || (c) == '#' || (c) >= 0x80))
 /* *(token LWS); senders also leave UTF-8 unquoted. */
 #define DISPLAY(c) (TOKEN(c) || (c) >= 0x80)
+#define LABEL(c)   (ALPHANUM(c) || (c) == '-' || (c) == '_')
 #define LWS(c)     ((c) == ' ' || (c) == '\t' || (c) == '\r' || (c) == '\n')
 
 #define CLASS(c)                                                                                   \
@@ -51,7 +52,8 @@
 		(PARAM(c) ? CHAR_PARAM : 0) | (HEADER(c) ? CHAR_HEADER : 0) |                      \
 		(URIC(c) ? CHAR_URIC : 0) | (SCHEME(c) ? CHAR_SCHEME : 0) |                        \
 		(VALUE(c) ? CHAR_VALUE : 0) | (DISPLAY(c) ? CHAR_DISPLAY : 0) |                    \
-		(RESERVED(c) ? CHAR_RESERVED : 0) | (LWS(c) ? CHAR_LWS : 0))
+		(RESERVED(c) ? CHAR_RESERVED : 0) | (LWS(c) ? CHAR_LWS : 0) |                      \
+		(LABEL(c) ? CHAR_LABEL : 0))
 #define LOWER(c) (uint8_t)(IN(c, 'A', 'Z') ? (c) + ('a' - 'A') : (c))
 
 #define EACH4(X, c)  X(c), X((c) + 1), X((c) + 2), X((c) + 3)
@@ -77,17 +79,6 @@ size_t stw_lws_length(struct stw_str text, size_t at)
 	}
 }
 
-struct stw_str str_trim_lws(struct stw_str text)
-{
-	while (text.len && char_is(text.ptr[text.len - 1], CHAR_LWS))
-		text.len--;
-	while (text.len && char_is(text.ptr[0], CHAR_LWS)) {
-		text.ptr++;
-		text.len--;
-	}
-	return text;
-}
-
 bool stw_is_token(struct stw_str text)
 {
 	return text.len && char_run(text, 0, CHAR_TOKEN) == text.len;
@@ -99,18 +90,21 @@ unsigned char_hex(char byte)
 					 : (unsigned)(char_lower(byte) - 'a') + 10;
 }
 
-size_t escaped_run(struct stw_str text, size_t at, unsigned classes)
+const char *escaped_run_end(const char *at, const char *end, unsigned classes)
 {
-	size_t start = at;
-
 	for (;;) {
-		at += char_run(text, at, classes);
-		if (text.len - at < 3 || text.ptr[at] != '%' ||
-			!char_is(text.ptr[at + 1], CHAR_HEX) ||
-			!char_is(text.ptr[at + 2], CHAR_HEX))
-			return at - start;
+		at = run_end(at, end, classes);
+		if (end - at < 3 || *at != '%' || !char_is(at[1], CHAR_HEX) ||
+			!char_is(at[2], CHAR_HEX))
+			return at;
 		at += 3;
 	}
+}
+
+size_t escaped_run(struct stw_str text, size_t at, unsigned classes)
+{
+	return (size_t)(escaped_run_end(text.ptr + at, text.ptr + text.len, classes) - text.ptr) -
+	       at;
 }
 
 /* qdtext and quoted-pair: any byte may follow a backslash but CR and LF. Line ends are judged when

@@ -2,12 +2,10 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
-#if defined(__AVX2__)
-#include <immintrin.h>
-#elif defined(__SSE2__)
-#include <emmintrin.h>
-#endif
+
+#include "scan.h"
 
 const struct stw_msg_limits stw_msg_limits_default = {
 	.max_message = 256 * 1024,
@@ -17,12 +15,16 @@ const struct stw_msg_limits stw_msg_limits_default = {
 	.max_field = 8192,
 };
 
+/* The few functions that run for each line: they share their state in registers. */
+#define INLINE inline __attribute__((always_inline))
+
 /* State of one pass. */
 struct scan {
 	struct stw_msg *msg;
 	const struct stw_msg_limits *limits;
 	struct stw_fault *fault;
 	const char *end; /* no byte behind is looked at but the body's */
+	uint16_t field_max;
 	bool has_length; /* Content-Length seen */
 	uint64_t length; /* its value; UINT64_MAX: not a number */
 };
@@ -63,49 +65,6 @@ static void scan_fault(struct scan *scan, const char *at, const struct stw_cause
 	fault_note(scan->msg, scan->fault, (size_t)(at - scan->msg->data), STW_HDR_UNKNOWN, cause);
 }
 
-/* First CR, LF or NUL in [at, end); `end` when there is none. */
-static const char *stop_find(const char *at, const char *end)
-{
-#if defined(__AVX2__)
-	const __m256i cr = _mm256_set1_epi8('\r'), lf = _mm256_set1_epi8('\n');
-	const __m256i nul = _mm256_setzero_si256();
-
-	for (; end - at >= 32; at += 32) {
-		__m256i v = _mm256_loadu_si256((const __m256i *)(const void *)at);
-		__m256i hit = _mm256_or_si256(_mm256_cmpeq_epi8(v, nul),
-			_mm256_or_si256(_mm256_cmpeq_epi8(v, cr), _mm256_cmpeq_epi8(v, lf)));
-		unsigned mask = (unsigned)_mm256_movemask_epi8(hit);
-
-		if (mask)
-			return at + __builtin_ctz(mask);
-	}
-#elif defined(__SSE2__)
-	const __m128i cr = _mm_set1_epi8('\r'), lf = _mm_set1_epi8('\n');
-	const __m128i nul = _mm_setzero_si128();
-
-	for (; end - at >= 16; at += 16) {
-		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
-		__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(v, nul),
-			_mm_or_si128(_mm_cmpeq_epi8(v, cr), _mm_cmpeq_epi8(v, lf)));
-		unsigned mask = (unsigned)_mm_movemask_epi8(hit);
-
-		if (mask)
-			return at + __builtin_ctz(mask);
-	}
-#else
-	const char *hit = memchr(at, '\n', (size_t)(end - at));
-
-	end = hit ? hit : end;
-	hit = memchr(at, '\r', (size_t)(end - at));
-	end = hit ? hit : end;
-	hit = memchr(at, '\0', (size_t)(end - at));
-	return hit ? hit : end;
-#endif
-	while (at < end && *at != '\r' && *at != '\n' && *at != '\0')
-		at++;
-	return at;
-}
-
 /* Is the byte at `at` the second of a quoted-pair (§25.1)? Backslashes before it pair up. */
 static bool is_quoted_pair(const char *start, const char *at)
 {
@@ -118,26 +77,37 @@ static bool is_quoted_pair(const char *start, const char *at)
 	return backslashes % 2;
 }
 
-/*
- * The end of the line that starts at `at`; *ret_next is the start of the next one. A bare LF ends a
- * line too and is a fault, as are a bare CR, a NUL outside a quoted-pair and a line without an end.
- */
-static const char *line_end(struct scan *scan, const char *at, const char **ret_next)
+/* A byte that ends no line as it should. @return true when it ends one nevertheless: a bare LF.
+ * That is a fault, as are a bare CR and a NUL outside a quoted-pair. */
+static bool stop_ends_line(struct scan *scan, const char *start, const char *at)
 {
-	const char *start = at;
+	if (*at != '\r' && *at != '\n' && *at != '\0')
+		return false;
+	if (*at == '\0' && is_quoted_pair(start, at))
+		return false;
+	scan_fault(scan, at, &stw_cause_bad_header_syntax);
+	return *at == '\n';
+}
 
-	for (;; at++) {
-		at = stop_find(at, scan->end);
+/* The end of the line that starts at `at`; *ret_next is the start of the next one. Without an end
+ * of line it is where the bytes end, and that is a fault. */
+static INLINE const char *line_end(
+	struct scan *scan, struct stops *stops, const char *start, const char **ret_next)
+{
+	const char *at;
+
+	for (;;) {
+		at = stops_next(stops);
+		if (at < start) /* the LF of the line before */
+			continue;
 		if (at == scan->end)
 			break;
 		if (*at == '\r' && at + 1 < scan->end && at[1] == '\n') {
+			stops->bits &= stops->bits - 1; /* its LF, if it is in this block */
 			*ret_next = at + 2;
 			return at;
 		}
-		if (*at == '\0' && is_quoted_pair(start, at))
-			continue;
-		scan_fault(scan, at, &stw_cause_bad_header_syntax);
-		if (*at == '\n') {
+		if (stop_ends_line(scan, start, at)) {
 			*ret_next = at + 1;
 			return at;
 		}
@@ -249,14 +219,13 @@ static int request_line_read(struct scan *scan, struct stw_str line)
 	return 0;
 }
 
-static int start_line_read(struct scan *scan, const char **ret_next)
+static int start_line_read(struct scan *scan, const char *end, const char *next)
 {
 	struct stw_msg *msg = scan->msg;
-	const char *end = line_end(scan, msg->data, ret_next);
 	struct stw_str line = { msg->data, (size_t)(end - msg->data) };
 
 	msg->start_len = (uint32_t)line.len;
-	msg->headers_at = (uint32_t)(*ret_next - msg->data);
+	msg->headers_at = (uint32_t)(next - msg->data);
 	msg->is_request = !starts_sip(line);
 	if (msg->is_request)
 		return request_line_read(scan, line);
@@ -312,52 +281,81 @@ static void content_length_read(struct scan *scan, const struct stw_field *field
 	}
 }
 
-static void field_add(struct scan *scan, const struct stw_field *field)
+/* A field that is not the first of its kind, or is the Content-Length. */
+static void field_judge(struct scan *scan, const struct stw_field *field)
+{
+	if (field->header == STW_HDR_CONTENT_LENGTH)
+		content_length_read(scan, field);
+	else if (!may_repeat((enum stw_header)field->header))
+		header_fault(scan, field, &stw_cause_header_repeated);
+}
+
+/* A field joins the index if there is room. */
+static INLINE void field_add(struct scan *scan, const struct stw_field *field)
 {
 	struct stw_msg *msg = scan->msg;
+	uint16_t *first = &msg->first[field->header];
 
 	if (field->end - field->start > scan->limits->max_field)
 		header_fault(scan, field, &stw_cause_header_too_large);
-	if (field->header == STW_HDR_CONTENT_LENGTH)
-		content_length_read(scan, field);
-	else if (field->header && msg->first[field->header] &&
-		 !may_repeat((enum stw_header)field->header))
-		header_fault(scan, field, &stw_cause_header_repeated);
-
-	if (msg->field_count == msg->field_capacity ||
-		msg->field_count >= scan->limits->max_headers) {
+	if (*first || field->header == STW_HDR_CONTENT_LENGTH)
+		field_judge(scan, field);
+	if (msg->field_count == scan->field_max) {
 		header_fault(scan, field, &stw_cause_too_many_headers);
 		return;
 	}
 	msg->fields[msg->field_count++] = *field;
-	if (field->header && !msg->first[field->header])
-		msg->first[field->header] = msg->field_count;
+	if (*first)
+		*first |= STW_MSG_REPEATED;
+	else if (field->header)
+		*first = msg->field_count;
 }
 
-/* The lines of a field: up to the first that is not followed by a continuation (§7.3.1). */
-static const char *field_end(struct scan *scan, const char *at, const char **ret_next)
+/* Any name, with the LWS behind it. @return where its colon should be */
+static const char *name_read(struct scan *scan, const char *start, struct stw_str *ret)
 {
-	const char *end = line_end(scan, at, ret_next);
-
-	while (*ret_next < scan->end && (**ret_next == ' ' || **ret_next == '\t'))
-		end = line_end(scan, *ret_next, ret_next);
-	return end;
-}
-
-/* message-header = field-name HCOLON field-value. @return the start of what follows */
-static const char *field_read(struct scan *scan, const char *start)
-{
-	const char *data = scan->msg->data, *next, *end, *at = start, *value;
-	struct stw_field field = { .start = (uint32_t)(start - data) };
-	struct stw_str name;
+	const char *at = start;
 
 	while (at < scan->end && char_is(*at, CHAR_TOKEN))
 		at++;
-	name = (struct stw_str){ start, (size_t)(at - start) };
+	*ret = (struct stw_str){ start, (size_t)(at - start) };
 	while (at < scan->end && (*at == ' ' || *at == '\t'))
 		at++;
-	end = field_end(scan, at, &next);
-	if (!name.len || at == end || *at != ':') {
+	return at;
+}
+
+/* The length of a name that is known and has no LWS behind it; 0: none, or too near the end. */
+static INLINE size_t name_known(struct scan *scan, const char *start, uint16_t *ret_header)
+{
+	unsigned len;
+
+	if (scan->end - start < (ptrdiff_t)NAME_BYTES_MAX)
+		return 0;
+	len = find_in_16(start, ':');
+	if (len == 16)
+		len = NAME_BYTES_MAX - 16 + find_in_16(start + NAME_BYTES_MAX - 16, ':');
+	if (!len)
+		return 0;
+	*ret_header = (uint16_t)header_of_name(start, len);
+	return *ret_header ? len : 0;
+}
+
+/* message-header = field-name HCOLON field-value; its lines go on to the first that is followed by
+ * no continuation (§7.3.1). @return the start of what follows */
+static INLINE const char *field_read(struct scan *scan, struct stops *stops, const char *start)
+{
+	const char *data = scan->msg->data, *next, *end, *value, *at;
+	uint16_t header = STW_HDR_UNKNOWN;
+	struct stw_str name = { start, name_known(scan, start, &header) };
+	struct stw_field field;
+
+	at = start + name.len;
+	if (!name.len)
+		at = name_read(scan, start, &name);
+	end = line_end(scan, stops, start, &next);
+	while (next < scan->end && (*next == ' ' || *next == '\t'))
+		end = line_end(scan, stops, next, &next);
+	if (!name.len || at >= end || *at != ':') {
 		scan_fault(scan, at, &stw_cause_bad_header_syntax);
 		return next;
 	}
@@ -370,17 +368,18 @@ static const char *field_read(struct scan *scan, const char *start)
 		;
 	while (end > value && char_is(end[-1], CHAR_LWS))
 		end--;
-	field.value = (uint32_t)(value - data);
-	field.value_len = (uint32_t)(end - value);
-	field.end = (uint32_t)(next - data);
-	field.name_len = (uint16_t)name.len;
-	field.header = (uint16_t)stw_header_from(name);
+	field = (struct stw_field){ .start = (uint32_t)(start - data),
+		.value = (uint32_t)(value - data),
+		.value_len = (uint32_t)(end - value),
+		.end = (uint32_t)(next - data),
+		.name_len = (uint16_t)name.len,
+		.header = header ? header : (uint16_t)stw_header_from(name) };
 	field_add(scan, &field);
 	return next;
 }
 
 /* @return the first byte of the body; NULL when no blank line ends the header fields */
-static const char *fields_read(struct scan *scan, const char *at)
+static INLINE const char *fields_read(struct scan *scan, struct stops *stops, const char *at)
 {
 	while (at < scan->end) {
 		if (*at == '\r' && at + 1 < scan->end && at[1] == '\n')
@@ -389,7 +388,7 @@ static const char *fields_read(struct scan *scan, const char *at)
 			scan_fault(scan, at, &stw_cause_bad_header_syntax);
 			return at + 1;
 		}
-		at = field_read(scan, at);
+		at = field_read(scan, stops, at);
 	}
 	scan_fault(scan, at, &stw_cause_bad_header_syntax);
 	return NULL;
@@ -415,23 +414,36 @@ static void body_read(struct scan *scan, const char *body, size_t len)
 		scan_fault(scan, body, &stw_cause_message_too_large);
 }
 
+/* What stw_msg_check() decodes is not cleared here: it does that itself where it decodes nothing.
+ */
 static void msg_clear(struct stw_msg *msg, const char *data)
 {
 	struct stw_field *fields = msg->fields;
 	uint16_t capacity = msg->field_capacity;
 
-	memset(msg, 0, sizeof(*msg));
+	memset(msg, 0, offsetof(struct stw_msg, uri));
 	msg->data = data;
 	msg->fields = fields;
 	msg->field_capacity = capacity;
 }
 
+/* Room in the index: what the caller gave, what is allowed, and a number leaves the mark free. */
+static uint16_t field_max(const struct stw_msg *msg, const struct stw_msg_limits *limits)
+{
+	uint32_t max = msg->field_capacity < limits->max_headers ? msg->field_capacity
+								 : limits->max_headers;
+
+	return (uint16_t)(max < STW_MSG_REPEATED ? max : STW_MSG_REPEATED - 1);
+}
+
 int stw_msg_parse(struct stw_msg *msg, const char *data, size_t len,
 	const struct stw_msg_limits *limits, struct stw_fault *fault)
 {
-	struct scan scan = { msg, limits ? limits : &stw_msg_limits_default, fault, NULL, false,
-		0 };
-	const char *next, *body;
+	struct scan scan = {
+		.msg = msg, .limits = limits ? limits : &stw_msg_limits_default, .fault = fault
+	};
+	const char *line, *next, *body;
+	struct stops stops;
 	int err;
 
 	/* §7.5: CRLF before the start line is ignored. */
@@ -447,10 +459,13 @@ int stw_msg_parse(struct stw_msg *msg, const char *data, size_t len,
 	}
 
 	scan.end = data + (len < scan.limits->max_message ? len : scan.limits->max_message);
-	err = start_line_read(&scan, &next);
+	scan.field_max = field_max(msg, scan.limits);
+	stops_init(&stops, data, scan.end);
+	line = line_end(&scan, &stops, data, &next);
+	err = start_line_read(&scan, line, next);
 	if (err < 0)
 		return err;
-	body = fields_read(&scan, next);
+	body = fields_read(&scan, &stops, next);
 	if (body) {
 		body_read(&scan, body, len);
 	} else {

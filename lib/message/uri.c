@@ -12,21 +12,21 @@
 /* *( ";" pname [ "=" pvalue ] ) without any blank. */
 static bool uri_params_valid(struct stw_str params)
 {
-	size_t at = 0, len;
+	const char *at = params.ptr, *end = params.ptr + params.len, *start;
 	unsigned count = 0;
 
-	while (at < params.len) {
-		if (params.ptr[at++] != ';' || ++count > URI_PARTS_MAX)
+	while (at < end) {
+		if (*at++ != ';' || ++count > URI_PARTS_MAX)
 			return false;
-		len = escaped_run(params, at, CHAR_PARAM);
-		at += len;
-		if (!len)
+		start = at;
+		at = escaped_run_end(at, end, CHAR_PARAM);
+		if (at == start)
 			return false;
-		if (!char_at(params, at, '='))
+		if (at == end || *at != '=')
 			continue;
-		len = escaped_run(params, ++at, CHAR_PARAM);
-		at += len;
-		if (!len)
+		start = ++at;
+		at = escaped_run_end(at, end, CHAR_PARAM);
+		if (at == start)
 			return false;
 	}
 	return true;
@@ -67,32 +67,48 @@ static int userinfo_parse(struct stw_str text, struct stw_uri *uri)
 	return 0;
 }
 
-/* [ userinfo ] hostport uri-parameters [ headers ]. "@" is written %40 everywhere else. */
-static int sip_uri_parse(struct stw_str text, size_t at, struct stw_uri *uri)
+/* The userinfo at `at`, if there is one: "@" is written %40 everywhere else. @return where hostport
+ * starts; NULL: it is malformed */
+static const char *userinfo_read(const char *at, const char *end, struct stw_uri *uri)
 {
-	size_t end = stw_str_find(text, '@', at), params;
+	const char *stop = escaped_run_end(at, end, CHAR_USER);
 
-	if (end < text.len) {
-		if (userinfo_parse(str_part(text, at, end), uri) < 0)
-			return -EBADMSG;
-		at = end + 1;
+	if (stop < end && *stop != '@') {
+		stop = memchr(stop, '@', (size_t)(end - stop));
+		if (!stop)
+			return at;
+		if (userinfo_parse((struct stw_str){ at, (size_t)(stop - at) }, uri) < 0)
+			return NULL;
+		return stop + 1;
 	}
-	for (end = at; end < text.len && text.ptr[end] != ';' && text.ptr[end] != '?'; end++)
-		;
-	if (hostport_parse(
-		    str_part(text, at, end), false, &uri->host, &uri->host_kind, &uri->port) < 0)
-		return -EBADMSG;
+	if (stop == end)
+		return at;
+	uri->user = (struct stw_str){ at, (size_t)(stop - at) };
+	return uri->user.len ? stop + 1 : NULL;
+}
 
-	params = end;
-	end = stw_str_find(text, '?', params);
-	uri->params = str_part(text, params, end);
+/* [ userinfo ] hostport uri-parameters [ headers ] */
+static int sip_uri_parse(struct stw_str text, size_t from, struct stw_uri *uri)
+{
+	const char *at = text.ptr + from, *end = text.ptr + text.len, *mark;
+	struct hostport hostport;
+
+	at = userinfo_read(at, end, uri);
+	if (at)
+		at = hostport_read(at, end, false, &hostport);
+	if (!at || (at < end && *at != ';' && *at != '?'))
+		return -EBADMSG;
+	uri->host = hostport.host;
+	uri->host_kind = hostport.kind;
+	uri->port = hostport.port;
+
+	mark = at < end ? memchr(at, '?', (size_t)(end - at)) : NULL;
+	uri->params = (struct stw_str){ at, (size_t)((mark ? mark : end) - at) };
+	uri->headers =
+		(struct stw_str){ mark ? mark + 1 : end, mark ? (size_t)(end - mark - 1) : 0 };
 	if (!uri_params_valid(uri->params))
 		return -EBADMSG;
-	uri->headers = str_part(text, end, end);
-	if (end == text.len)
-		return 0;
-	uri->headers = str_part(text, end + 1, text.len);
-	return uri_headers_valid(uri->headers) ? 0 : -EBADMSG;
+	return !mark || uri_headers_valid(uri->headers) ? 0 : -EBADMSG;
 }
 
 /* telephone-uri = "tel:" telephone-subscriber. A local number without phone-context is let pass:
@@ -117,15 +133,13 @@ static int tel_uri_parse(struct stw_str text, size_t at, struct stw_uri *uri)
 
 static enum stw_scheme scheme_from(struct stw_str name)
 {
-	if (name.len < 3 || name.len > 4)
-		return STW_SCHEME_OTHER;
-	if (stw_str_equal_nocase(name, STW_STR("sip")))
+	if (name_is_word(name, "sip", 3))
 		return STW_SCHEME_SIP;
-	if (stw_str_equal_nocase(name, STW_STR("sips")))
+	if (name_is_word(name, "sips", 4))
 		return STW_SCHEME_SIPS;
-	if (stw_str_equal_nocase(name, STW_STR("tel")))
+	if (name_is_word(name, "tel", 3))
 		return STW_SCHEME_TEL;
-	if (stw_str_equal_nocase(name, STW_STR("urn")))
+	if (name_is_word(name, "urn", 3))
 		return STW_SCHEME_URN;
 	return STW_SCHEME_OTHER;
 }
@@ -133,30 +147,27 @@ static enum stw_scheme scheme_from(struct stw_str name)
 int stw_uri_parse(struct stw_str text, struct stw_uri *ret)
 {
 	size_t len = char_run(text, 0, CHAR_SCHEME), at = len + 1;
-	struct stw_uri uri = { .text = text };
 	int err = 0;
 
 	if (!len || !char_is(text.ptr[0], CHAR_ALPHA) || !char_at(text, len, ':'))
 		return -EBADMSG;
-	uri.scheme_name = str_part(text, 0, len);
-	uri.scheme = scheme_from(uri.scheme_name);
-	switch (uri.scheme) {
+	*ret = (struct stw_uri){ .text = text, .scheme_name = { text.ptr, len } };
+	ret->scheme = scheme_from(ret->scheme_name);
+	switch (ret->scheme) {
 	case STW_SCHEME_SIP:
 	case STW_SCHEME_SIPS:
-		err = sip_uri_parse(text, at, &uri);
+		err = sip_uri_parse(text, at, ret);
 		break;
 	case STW_SCHEME_TEL:
-		err = tel_uri_parse(text, at, &uri);
+		err = tel_uri_parse(text, at, ret);
 		break;
 	case STW_SCHEME_URN:
 	case STW_SCHEME_OTHER:
-		uri.opaque = str_part(text, at, text.len);
-		if (!uri.opaque.len || escaped_run(text, at, CHAR_URIC) != uri.opaque.len)
+		ret->opaque = str_part(text, at, text.len);
+		if (!ret->opaque.len || escaped_run(text, at, CHAR_URIC) != ret->opaque.len)
 			err = -EBADMSG;
 		break;
 	}
-	if (err == 0)
-		*ret = uri;
 	return err;
 }
 

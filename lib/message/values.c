@@ -3,17 +3,21 @@
 
 #include <errno.h>
 
+#include "scan.h"
+
 const struct stw_field *stw_msg_find(const struct stw_msg *msg, enum stw_header header)
 {
 	if (header == STW_HDR_UNKNOWN || (unsigned)header >= STW_HEADERS || !msg->first[header])
 		return NULL;
-	return &msg->fields[msg->first[header] - 1];
+	return &msg->fields[(msg->first[header] & ~STW_MSG_REPEATED) - 1];
 }
 
 const struct stw_field *stw_msg_find_next(const struct stw_msg *msg, const struct stw_field *field)
 {
 	const struct stw_field *end = msg->fields + msg->field_count, *next;
 
+	if (field->header != STW_HDR_UNKNOWN && !(msg->first[field->header] & STW_MSG_REPEATED))
+		return NULL;
 	for (next = field + 1; next < end; next++) {
 		if (next->header != field->header)
 			continue;
@@ -58,21 +62,22 @@ struct stw_values stw_msg_values(const struct stw_msg *msg, enum stw_header head
  */
 static size_t value_end(struct stw_str text, size_t at)
 {
+	const char *end = text.ptr + text.len;
 	size_t quoted;
 
-	while (at < text.len && text.ptr[at] != ',') {
-		if (text.ptr[at] == '"') {
-			quoted = quoted_length(text, at);
-			if (!quoted)
-				return text.len;
-			at += quoted;
-		} else if (text.ptr[at] == '<') {
+	for (;;) {
+		at = (size_t)(list_stop_find(text.ptr + at, end) - text.ptr);
+		if (at == text.len || text.ptr[at] == ',')
+			return at;
+		if (text.ptr[at] == '<') {
 			at = stw_str_find(text, '>', at);
-		} else {
-			at++;
+			continue;
 		}
+		quoted = quoted_length(text, at);
+		if (!quoted)
+			return text.len;
+		at += quoted;
 	}
-	return at;
 }
 
 bool stw_values_next(struct stw_values *values, struct stw_str *ret)

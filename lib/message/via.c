@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* token SWS at `at`, moved behind both. @return the token; empty when there is none */
 static struct stw_str token_take(struct stw_str value, size_t *at)
@@ -12,12 +13,18 @@ static struct stw_str token_take(struct stw_str value, size_t *at)
 	return str_part(value, start, start + len);
 }
 
+/* What nearly all write, and the one LWS behind it. */
+static const char usual_protocol[] = { 'S', 'I', 'P', '/', '2', '.', '0', '/' };
+
 /* sent-protocol = protocol-name SLASH protocol-version SLASH transport. Any name and version will
  * do: a 505 travels back along a Via of that version (RFC 4475 §3.1.2.16). */
 static int sent_protocol_parse(struct stw_str value, size_t *at, struct stw_via *via)
 {
-	if (!token_take(value, at).len || !char_at(value, (*at)++, '/') ||
-		!token_take(value, at).len || !char_at(value, (*at)++, '/'))
+	if (value.len > sizeof(usual_protocol) &&
+		!memcmp(value.ptr, usual_protocol, sizeof(usual_protocol)))
+		*at = sizeof(usual_protocol);
+	else if (!token_take(value, at).len || !char_at(value, (*at)++, '/') ||
+		 !token_take(value, at).len || !char_at(value, (*at)++, '/'))
 		return -EBADMSG;
 	via->transport = token_take(value, at);
 	/* LWS stands between transport and sent-by. */
@@ -52,53 +59,60 @@ static int rport_parse(struct stw_str value, struct stw_via *via)
 	return 0;
 }
 
+static int branch_take(struct stw_str value, struct stw_via *via)
+{
+	if (!value.ptr || value.ptr[0] == '"')
+		return -EBADMSG;
+	if (!via->branch.ptr)
+		via->branch = value;
+	return 0;
+}
+
 /* via-params. Of a repeated parameter the first counts. */
 static int via_param_parse(const struct stw_param *param, struct stw_via *via)
 {
 	struct stw_str name = param->name, value = param->value;
 
-	if (name.len == 6 && stw_str_equal_nocase(name, STW_STR("branch"))) {
-		if (!value.ptr || value.ptr[0] == '"')
-			return -EBADMSG;
-		if (!via->branch.ptr)
-			via->branch = value;
-	} else if (name.len == 5 && stw_str_equal_nocase(name, STW_STR("rport"))) {
+	if (name_is_word(name, "branch", 6))
+		return branch_take(value, via);
+	if (name_is_word(name, "rport", 5))
 		return via->has_rport ? 0 : rport_parse(value, via);
-	} else if (name.len == 8 && stw_str_equal_nocase(name, STW_STR("received"))) {
-		/* Whoever receives a request writes this anew (§18.2.1): no address counts as none.
-		 */
-		if (!via->received.ptr)
-			via_host_parse(value, &via->received);
-	} else if (name.len == 5 && stw_str_equal_nocase(name, STW_STR("maddr"))) {
+	/* Whoever receives a request writes this anew (§18.2.1): no address counts as none. */
+	if (name_is_word(name, "received", 8) && !via->received.ptr)
+		via_host_parse(value, &via->received);
+	else if (name_is_word(name, "maddr", 5))
 		return via->maddr.ptr ? 0 : via_host_parse(value, &via->maddr);
-	}
 	return 0;
 }
 
 /* via-parm = sent-protocol LWS sent-by *( SEMI via-params ), RFC 3261 §20.42 */
 int stw_via_parse(struct stw_str value, struct stw_via *ret)
 {
-	struct stw_via via = { 0 };
+	struct hostport hostport;
 	struct stw_param param;
-	size_t at = 0, end;
+	const char *start, *end;
+	size_t at = 0;
 	int more;
 
 	value = str_trim_lws(value);
-	via.text = value;
-	if (sent_protocol_parse(value, &at, &via) < 0)
+	*ret = (struct stw_via){ .text = value };
+	if (sent_protocol_parse(value, &at, ret) < 0)
 		return -EBADMSG;
-	end = stw_str_find(value, ';', at);
-	via.sent_by = str_trim_lws(str_part(value, at, end));
-	via.params = str_part(value, end, value.len);
-	if (hostport_parse(via.sent_by, true, &via.host, &via.host_kind, &via.port) < 0)
+	start = run_end(value.ptr + at, value.ptr + value.len, CHAR_LWS);
+	end = hostport_read(start, value.ptr + value.len, true, &hostport);
+	if (!end)
 		return -EBADMSG;
+	ret->sent_by = (struct stw_str){ start, (size_t)(end - start) };
+	ret->host = hostport.host;
+	ret->host_kind = hostport.kind;
+	ret->port = hostport.port;
 
+	end = run_end(end, value.ptr + value.len, CHAR_LWS);
+	at = (size_t)(end - value.ptr);
+	ret->params = str_part(value, at, value.len);
 	at = 0;
-	while ((more = stw_param_next(via.params, &at, &param)) > 0)
-		if (via_param_parse(&param, &via) < 0)
+	while ((more = stw_param_next(ret->params, &at, &param)) > 0)
+		if (via_param_parse(&param, ret) < 0)
 			return -EBADMSG;
-	if (more < 0)
-		return -EBADMSG;
-	*ret = via;
-	return 0;
+	return more;
 }
