@@ -18,6 +18,7 @@ struct stw_admin_options {
 	bool next_port;              /* admin.listen: take the next free port when it is taken */
 	void (*wake)(void *context); /* a question waits; called from threads of the admin */
 	void *wake_context;
+	void (*thread_start)(void); /* called by each thread before its first connection, or NULL */
 	uid_t socket_owner; /* who else may own the folder of the socket; and gets the socket */
 	gid_t socket_group;
 };

@@ -173,9 +173,22 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 	atomic_fetch_sub(&admin->requests, 1);
 }
 
+/* The threads are the library's; this is the first that they call of ours, before they read. */
+static enum MHD_Result on_connection(
+	void *context, const struct sockaddr *address, socklen_t address_len)
+{
+	static _Thread_local bool started;
+	const struct stw_admin *admin = context;
+
+	if (!started && admin->options.thread_start)
+		admin->options.thread_start();
+	started = true;
+	return MHD_YES;
+}
+
 struct MHD_Daemon *admin_serve(struct stw_admin *admin, int fd, bool loopback)
 {
-	return MHD_start_daemon(MHD_USE_AUTO_INTERNAL_THREAD, 0, NULL, NULL,
+	return MHD_start_daemon(MHD_USE_AUTO_INTERNAL_THREAD, 0, on_connection, admin,
 		loopback ? on_access_loopback : on_access, admin, MHD_OPTION_LISTEN_SOCKET, fd,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)ADMIN_CONNECTIONS,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)ADMIN_IDLE_S, MHD_OPTION_NOTIFY_COMPLETED,

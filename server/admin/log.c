@@ -58,6 +58,11 @@ int stw_log_new(enum stw_log_level level, struct stw_log **ret)
 	return 0;
 }
 
+bool stw_log_is_journal(const struct stw_log *log)
+{
+	return log->journal;
+}
+
 struct stw_log *stw_log_free(struct stw_log *log)
 {
 	free(log);

@@ -25,6 +25,8 @@ void stw_log_event(
 /** A note of the stack: refusals and failures, and failed authentication for tools like fail2ban.
  * Worker only. */
 void stw_log_note(void *log, const struct stw_note *note, struct stw_str place);
+/** Are the lines read by journald, which takes their priority from their beginning? */
+bool stw_log_is_journal(const struct stw_log *log);
 struct stw_log *stw_log_free(struct stw_log *log);
 
 #endif

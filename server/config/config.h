@@ -14,6 +14,7 @@
 
 #define STW_CONFIG_DOMAINS_MAX 64
 
+enum stw_sandbox { STW_SANDBOX_ON, STW_SANDBOX_OFF };
 enum stw_store_sync { STW_STORE_SYNC_NORMAL, STW_STORE_SYNC_FULL };
 enum stw_use_source { STW_USE_SOURCE_AUTO, STW_USE_SOURCE_ALWAYS, STW_USE_SOURCE_NEVER };
 enum stw_log_level { STW_LOG_ERROR, STW_LOG_WARNING, STW_LOG_NOTICE, STW_LOG_DEBUG };
@@ -34,6 +35,7 @@ struct stw_config {
 	struct stw_str
 		store; /* path of the SQLite file (behind "sqlite:"), or ":memory:" for "memory:" */
 	enum stw_store_sync store_sync;
+	enum stw_sandbox sandbox;
 	struct {
 		struct stw_str certificate, key;
 	} tls;

@@ -47,6 +47,10 @@
 		"RFC 3261 §18.1.1")                                                                \
 	OPTION("user", TEXT, user, "", 0, 0, "", "", RESTART, NO_FORM,                             \
 		"System user to run as when started by root. Empty: stay who started it.", "")     \
+	OPTION("sandbox", ENUM, sandbox, "", 0, 0, "on|off", "on", RESTART, NO_FORM,               \
+		"Each thread may make only the system calls that it needs (seccomp); another one " \
+		"fails and is logged. off also allows core dumps and debuggers.",                  \
+		"")                                                                                \
 	OPTION("workers", TEXT, workers, "", 0, 0, "auto or 1 to 64", "auto", RESTART,             \
 		FORM(workers),                                                                     \
 		"Worker threads, among which calls are shared by their Call-ID. auto: one for "    \

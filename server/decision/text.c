@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text from the network as JSON: what is not UTF-8 and what would steer a terminal becomes U+FFFD,
- * so that it can be shown as it is and nothing is refused. */
+/* Text from the network as JSON: what is not UTF-8, what would steer a terminal and what nobody can
+ * see becomes U+FFFD, so that it can be shown as it is and nothing is refused. */
 #include "server/decision/decision.h"
 
 #include <stdlib.h>
@@ -48,6 +48,24 @@ static bool is_control(const unsigned char *text, size_t bytes)
 			  : bytes == 2 && text[0] == 0xc2 && text[1] < 0xa0;
 }
 
+/* What no reader sees, or what turns the direction of what follows: a line could be made to look
+ * like another one. Zero width, marks, embeddings, overrides and isolates (Unicode TR 36 §2.10),
+ * line and paragraph separators, the byte order mark. */
+static bool is_hidden(const unsigned char *text, size_t bytes)
+{
+	if (bytes == 2)
+		return text[0] == 0xd8 && text[1] == 0x9c; /* U+061C */
+	if (bytes != 3)
+		return false;
+	if (text[0] == 0xef)
+		return text[1] == 0xbb && text[2] == 0xbf; /* U+FEFF */
+	if (text[0] != 0xe2)
+		return false;
+	return (text[1] == 0x80 && ((text[2] >= 0x8b && text[2] <= 0x8f) ||          /* U+200B… */
+					   (text[2] >= 0xa8 && text[2] <= 0xae))) || /* U+2028… */
+	       (text[1] == 0x81 && text[2] >= 0xa0 && text[2] <= 0xaf);              /* U+2060… */
+}
+
 json_t *stw_json_text(struct stw_str text)
 {
 	size_t at = 0, used = 0, bytes;
@@ -63,7 +81,7 @@ json_t *stw_json_text(struct stw_str text)
 		const unsigned char *here = (const unsigned char *)text.ptr + at;
 
 		bytes = utf8_length(here, text.len - at);
-		if (bytes > 0 && !is_control(here, bytes)) {
+		if (bytes > 0 && !is_control(here, bytes) && !is_hidden(here, bytes)) {
 			memcpy(clean + used, text.ptr + at, bytes);
 			used += bytes;
 			at += bytes;

@@ -9,6 +9,8 @@
 
 #include <strowger/rcu.h>
 
+#include "server/serve/sandbox.h"
+
 #define STOP_GRACE_MS 700 /* for answers that are on their way */
 
 /* ---- signals: a handler only says so and wakes the loop ------------------------------------ */
@@ -187,6 +189,7 @@ int stw_serve(const struct stw_serve_options *options)
 	serve_print(&serve);
 	stw_log_event(serve.log, STW_LOG_NOTICE, "server.ready", serve_info(&serve));
 	serve_notify("READY=1");
+	serve_sandbox_main();
 	while (err == 0 && !atomic_load(&serve.stopping))
 		err = serve_turn(&serve.workers[0], UINT64_MAX, serve_asks);
 	if (err < 0)

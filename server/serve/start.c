@@ -5,14 +5,20 @@
 #include <errno.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include <openssl/crypto.h>
 
 #include <strowger/rcu.h>
 
 #include "server/folder.h"
+#include "server/serve/sandbox.h"
 
 int serve_fail(struct serve *serve, int err, const char *format, ...)
 {
@@ -74,15 +80,63 @@ static void own_files(const struct serve *serve)
 	}
 }
 
+/* No program that we might run gets them back; only root may say so. */
+static void capabilities_bound(void)
+{
+	for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0;
+		capability++)
+		(void)prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+}
+
+/* What the service manager lent us was for binding low ports. */
+static int capabilities_drop(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+
+	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
+}
+
+/* Who was started by root without `user` stays root, with all that root may do. */
 static int start_drop(struct serve *serve)
 {
-	if (geteuid() != 0 || serve->uid == 0)
+	int err = 0;
+
+	if (serve->uid == 0)
 		return 0;
-	own_files(serve);
-	if (initgroups(serve->config->user.ptr, serve->gid) < 0 || setgid(serve->gid) < 0 ||
-		setuid(serve->uid) < 0)
-		return serve_fail(serve, -errno, "user: cannot become %.*s: %s",
-			STW_STR_ARG(serve->config->user), strerror(errno));
+	if (geteuid() == 0) {
+		own_files(serve);
+		capabilities_bound();
+		if (initgroups(serve->config->user.ptr, serve->gid) < 0 || setgid(serve->gid) < 0 ||
+			setuid(serve->uid) < 0)
+			err = -errno;
+	}
+	if (err == 0)
+		err = capabilities_drop();
+	return err < 0 ? serve_fail(serve, err, "user: cannot become %.*s: %s",
+				 STW_STR_ARG(serve->config->user), strerror(-err))
+		       : 0;
+}
+
+/* Before the first thread. A kernel without filters is no reason not to serve. */
+static int start_sandbox(struct serve *serve)
+{
+	int err;
+
+	if (serve->config->sandbox == STW_SANDBOX_OFF)
+		return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* keys and HA1s stay out of core files */
+	/* Whichever thread computes a hash first would read the file of OpenSSL. */
+	(void)OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
+	err = serve_sandbox_prepare(stw_log_is_journal(serve->log));
+	if (err == -ENOMEM)
+		return serve_fail(serve, err, "no memory is left");
+	if (err < 0)
+		stw_log_event(serve->log, STW_LOG_WARNING, "sandbox.off",
+			json_pack("{s:s}", "reason",
+				err == -ENOSYS ? "the kernel has no seccomp filters"
+					       : strerror(-err)));
 	return 0;
 }
 
@@ -144,6 +198,7 @@ static int start_store(struct serve *serve)
 		.queues = serve->worker_count,
 		.wake = worker_wake,
 		.wake_context = serve,
+		.thread_start = serve_sandbox_store,
 		.location = serve->location,
 		.directory = serve->directory };
 
@@ -222,6 +277,7 @@ static int start_admin(struct serve *serve)
 		.next_port = serve->options.trial,
 		.wake = serve_wake,
 		.wake_context = serve->workers[0].io,
+		.thread_start = serve_sandbox_admin,
 		.socket_owner = serve->uid,
 		.socket_group = serve->gid };
 
@@ -287,8 +343,8 @@ static void start_workers(struct serve *serve)
 int serve_start(struct serve *serve)
 {
 	static int (*const steps[])(struct serve *) = { start_user, start_lock, start_listen,
-		start_maps, start_admin, start_drop, start_store, start_trial_users, start_cores,
-		serve_workers_start, start_answering };
+		start_maps, start_admin, start_drop, start_sandbox, start_store, start_trial_users,
+		start_cores, serve_workers_start, start_answering };
 	int err;
 
 	umask(0027); /* what the store holds is as good as passwords */

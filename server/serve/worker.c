@@ -14,6 +14,8 @@
 
 #include <strowger/rcu.h>
 
+#include "server/serve/sandbox.h"
+
 #define QUESTIONS_MAX  256 /* more than the administration has under way */
 #define FAILED_WAIT_MS 20  /* between turns of a loop that cannot go on */
 
@@ -119,6 +121,7 @@ static void *worker_thread(void *context)
 
 	snprintf(name, sizeof(name), "strowger-w%u", worker->index);
 	prctl(PR_SET_NAME, name);
+	serve_sandbox_worker();
 	stw_rcu_register_thread();
 	while (!atomic_load(&worker->serve->ended)) {
 		err = serve_turn(worker, UINT64_MAX, NULL);

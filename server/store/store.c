@@ -616,10 +616,14 @@ static void *store_thread(void *context)
 {
 	struct stw_store *store = context;
 
+	if (store->options.thread_start)
+		store->options.thread_start();
 	do {
 		while ((int)store_run_group(store) | (int)store_fold(store))
 			;
 	} while (store_sleep(store));
+	store_fold_all(store);
+	store->db = db_close(store->db); /* files are this thread's alone, to the end */
 	return NULL;
 }
 
@@ -778,7 +782,7 @@ struct stw_store *stw_store_close(struct stw_store *store)
 	} else {
 		while (store_run_group(store))
 			;
+		store_fold_all(store);
 	}
-	store_fold_all(store);
 	return store_free(store);
 }

@@ -58,6 +58,7 @@ struct stw_store_options {
 	/* threaded: results of this queue wait (called from the store thread) */
 	void (*wake)(void *context, unsigned queue);
 	void *wake_context;
+	void (*thread_start)(void);    /* called first in the store thread, or NULL */
 	struct stw_location *location; /* read at start, written by the store thread only */
 	struct stw_directory *directory;
 };

@@ -93,8 +93,8 @@ end() { # SIGNAL STATUS NAME
 	wait "$server" 2>/dev/null
 	local got=$?
 	server=
-	echo "exit status $got instead of $2" >"$home/said"
-	[ "$got" = "$2" ]
+	{ echo "exit status $got instead of $2"; grep '"event":"sandbox' "$home/log"; } >"$home/said"
+	[ "$got" = "$2" ] && ! grep -q '"event":"sandbox' "$home/log"
 	ok $? "$3"
 }
 
@@ -294,8 +294,8 @@ run 0 "Stopped" "stop" stop
 wait "$server"
 status=$?
 server=
-echo "exit status $status" >"$home/said"
-[ "$status" = 0 ] && [ ! -e "$home/s.sock" ]
+{ echo "exit status $status"; grep '"event":"sandbox' "$home/log"; } >"$home/said"
+! grep -q '"event":"sandbox' "$home/log" && [ "$status" = 0 ] && [ ! -e "$home/s.sock" ]
 ok $? "a stopped server exits 0 and removes its socket"
 run 0 "sip:bob@example.test" "users outlive the server" user list
 : >"$home/said"

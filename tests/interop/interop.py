@@ -102,10 +102,10 @@ def tail(path, lines=25):
 class Server:
     """The real executable with its own store and free ports of loopback."""
 
-    def __init__(self, users=("alice", "bob"), options=""):
+    def __init__(self, users=("alice", "bob"), options="", folder=None):
         if not STROWGER.exists():
             raise Failure(f"{STROWGER} is not built")
-        self.folder = new_folder()
+        self.folder = folder or new_folder()
         self.port = free_port()
         self.config = self.folder / "strowger.yaml"
         self.log = self.folder / "server.log"
@@ -145,8 +145,11 @@ admin: {{socket: {self.folder}/admin.sock}}
     def done(self):
         status = stop(self.process)
         log = tail(self.log)
+        denied = [line for line in self.log.read_text(errors="replace").splitlines()
+                  if '"event":"sandbox.' in line]
         shutil.rmtree(self.folder, ignore_errors=True)
         require(status in (0, -signal.SIGKILL), f"the server ended with {status}\n{log}")
+        require(not denied, f"system calls that the sandbox does not know: {denied}")
 
 
 def exchange(port, request, seconds):

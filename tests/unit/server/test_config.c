@@ -342,6 +342,7 @@ static const struct {
 	{ "listen", "['udp:[::1]:5070']", "udp:[::1]:5070" },
 	{ "advertise", "sip.example.com:5080", "sip.example.com:5080" },
 	{ "user", "0049", "0049" },
+	{ "sandbox", "off", "off" },
 	{ "store", "'memory:'", "memory" },
 	{ "store_sync", "full", "full" },
 	{ "tls.certificate", "/etc/passwd", "/etc/passwd" },
