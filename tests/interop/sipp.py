@@ -99,12 +99,13 @@ def declined(bench):
     bench.add(Sipp(server, "visitor")).run("declined", 200, 100)
 
 
-run_tests([
-    ("1000 calls over UDP", calls),
-    ("1000 calls with Digest", calls_with_digest),
-    ("1000 calls over TCP", lambda bench: calls(bench, "t1", "t1")),
-    ("200 calls from TCP to UDP", lambda bench: calls(bench, "t1", "u1", 200)),
-    ("100 calls of a caller who knows no Record-Route", plain_caller),
-    ("200 calls cancelled: 487", cancelled),
-    ("200 calls declined: 603", declined),
-])
+if __name__ == "__main__":
+    run_tests([
+        ("1000 calls over UDP", calls),
+        ("1000 calls with Digest", calls_with_digest),
+        ("1000 calls over TCP", lambda bench: calls(bench, "t1", "t1")),
+        ("200 calls from TCP to UDP", lambda bench: calls(bench, "t1", "u1", 200)),
+        ("100 calls of a caller who knows no Record-Route", plain_caller),
+        ("200 calls cancelled: 487", cancelled),
+        ("200 calls declined: 603", declined),
+    ])
