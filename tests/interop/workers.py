@@ -141,9 +141,9 @@ def drain_and_stop(bench):
 
 if __name__ == "__main__":
     run_tests([
-        ("two workers: 500 calls over UDP", lambda bench: calls(bench, "u1", "u1", 500)),
-        ("two workers: 300 calls over TCP", lambda bench: calls(bench, "t1", "t1", 300)),
-        ("two workers: 200 calls, a connection each, to UDP", lambda bench: calls(bench, "tn", "u1", 200)),
+        ("two workers: 250 calls over UDP", lambda bench: calls(bench, "u1", "u1", 250)),
+        ("two workers: 150 calls over TCP", lambda bench: calls(bench, "t1", "t1", 150)),
+        ("two workers: 100 calls, a connection each, to UDP", lambda bench: calls(bench, "tn", "u1", 100)),
         ("two workers: registrations", registrations),
         ("two workers: connections", connections),
         ("two workers: connections of one source", limit_per_source),
