@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ANSWER_FEW_BYTES 2048
+
 /* A REGISTER that waits for the store. */
 struct registration {
 	struct stw_job job;
@@ -159,11 +161,13 @@ static void answer_ok(
 {
 	const struct stw_bindings *bindings = registration->job.result;
 	size_t capacity = contacts_capacity(bindings, registration->want.echo_path);
-	char *buffer = stw_arena_bytes(&request->arena, capacity);
 	struct stw_refusal refusal = { .cause = &stw_cause_out_of_memory };
-	char date[STW_DATE_BYTES];
+	char few[ANSWER_FEW_BYTES], date[STW_DATE_BYTES], *buffer = few;
 	struct stw_writer writer;
 
+	/* What is in the arena of the request stays until Timer J, and this is copied anyway. */
+	if (capacity > sizeof(few))
+		buffer = stw_arena_bytes(&request->arena, capacity);
 	if (!buffer) {
 		stw_request_refuse(request, &refusal);
 		return;
@@ -175,7 +179,9 @@ static void answer_ok(
 	/* "The response SHOULD include a Date header field" (step 8): phones without a clock live
 	 * by it. */
 	stw_date_write(core->now.wall_ms / 1000, date);
-	stw_write_format(&writer, "Date: %s\r\n", date);
+	stw_write_text(&writer, "Date: ");
+	stw_write_text(&writer, date);
+	stw_write_text(&writer, "\r\n");
 	write_next_nonce(core, request, &writer);
 	stw_request_respond(request, 200, stw_writer_text(&writer), &stw_cause_registered);
 }
