@@ -161,11 +161,11 @@ static const char *host_read(
 
 int stw_host_parse(struct stw_str text, struct stw_str *ret, enum stw_host_kind *ret_kind)
 {
-	const char *end = text.ptr + text.len;
 	enum stw_host_kind kind;
 	struct stw_str host;
 
-	if (!text.len || host_read(text.ptr, end, &host, &kind) != end)
+	if (!text.len ||
+		host_read(text.ptr, text.ptr + text.len, &host, &kind) != text.ptr + text.len)
 		return -EBADMSG;
 	*ret = host;
 	*ret_kind = kind;

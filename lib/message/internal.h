@@ -60,6 +60,8 @@ static inline const char *run_end(const char *at, const char *end, unsigned clas
 /** Length of the run of such bytes that starts at `at`. */
 static inline size_t char_run(struct stw_str text, size_t at, unsigned classes)
 {
+	if (at >= text.len) /* no arithmetic on the NULL of an empty text */
+		return 0;
 	return (size_t)(run_end(text.ptr + at, text.ptr + text.len, classes) - text.ptr) - at;
 }
 

@@ -103,6 +103,8 @@ const char *escaped_run_end(const char *at, const char *end, unsigned classes)
 
 size_t escaped_run(struct stw_str text, size_t at, unsigned classes)
 {
+	if (at >= text.len)
+		return 0;
 	return (size_t)(escaped_run_end(text.ptr + at, text.ptr + text.len, classes) - text.ptr) -
 	       at;
 }

@@ -78,6 +78,7 @@ struct branch *branch_free(struct branch *branch)
 {
 	branch_withdraw(branch);
 	stw_block_unref(branch->cancel);
+	stw_block_unref(branch->ack);
 	return NULL;
 }
 
@@ -478,23 +479,29 @@ static struct stw_msg *branch_sent_msg(struct branch *branch)
 	return msg;
 }
 
-static void branch_ack(struct branch *branch, const struct stw_msg *response)
+static int branch_build_ack(struct branch *branch, const struct stw_msg *response)
 {
+	struct stw_stack *stack = branch_stack(branch);
 	struct stw_msg *sent = branch_sent_msg(branch);
 	size_t capacity = sent ? sent->len + response->len : 0;
-	char *buffer = sent ? stw_arena_bytes(&branch_stack(branch)->scratch, capacity) : NULL;
+	char *buffer = sent ? stw_arena_bytes(&stack->scratch, capacity) : NULL;
 	struct stw_writer writer;
-	struct stw_str *text = stw_arena_alloc(&branch_stack(branch)->scratch, sizeof(*text));
 
-	if (!buffer || !text)
-		return;
+	if (!buffer)
+		return -ENOMEM;
 	stw_writer_init(&writer, buffer, capacity);
 	stw_tx_write_ack(&writer, sent, response);
 	if (writer.overflow)
+		return -ENOBUFS;
+	return ack_keep(stack, &branch->hop, stw_writer_text(&writer), &branch->ack);
+}
+
+static void branch_ack(struct branch *branch, const struct stw_msg *response)
+{
+	if (!branch->ack && branch_build_ack(branch, response) < 0)
 		return;
-	*text = stw_writer_text(&writer);
 	branch_note(branch, STW_NOTE_REQUEST_OUT, NULL, STW_STR("ACK"));
-	branch_transmit(branch, NULL, (struct stw_slices){ text, 1 });
+	ack_send(branch->ack, response);
 }
 
 static int branch_build_cancel(struct branch *branch, struct stw_str reason_lines)
@@ -697,7 +704,7 @@ void branch_tx_actions(
 		return;
 	if (actions & STW_TX_SEND)
 		branch_transmit(branch, tx, tx->message);
-	if (actions & STW_TX_ENDED)
+	if ((actions & STW_TX_ENDED) || branch->box->finished)
 		stack_dirty(branch->box);
 	if (tx != branch->tx)
 		return;

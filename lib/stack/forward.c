@@ -86,6 +86,7 @@ static void forward_action(struct box *box, const struct stw_proxy_action *actio
 		forward_abandon(box);
 		break;
 	case STW_PROXY_FINISHED:
+		box->finished = true;
 		stw_timer_stop(wheel, &box->no_answer);
 		stw_timer_stop(wheel, &box->expires);
 		stack_dirty(box);

@@ -22,6 +22,7 @@
 #define OUTAGE_MAX_S         3600u
 #define OUTAGES_MAX          4096u
 #define REQUEST_ARENA_BYTES  (256u * 1024u)
+#define REQUEST_CHUNK_BYTES  3072u /* a request with one branch fits; freed when all is said */
 
 enum branch_state {
 	BRANCH_RESOLVING, /* a name is being asked */
@@ -66,7 +67,8 @@ struct branch {
 	struct stw_timer timer_c, fallback, cancel_wait, place_timer;
 	struct stw_block *cancel; /* bytes of the CANCEL, kept for its transaction */
 	struct stw_str cancel_text;
-	bool cancel_waits; /* for the 1xx of the address that is tried now, with these lines */
+	struct stw_block *ack; /* of its refusal, see remains.c */
+	bool cancel_waits;     /* for the 1xx of the address that is tried now, with these lines */
 	struct stw_str cancel_lines;
 };
 
@@ -96,11 +98,19 @@ struct box {
 	uint32_t ring_timeout_ms;
 	const struct stw_cause *lost_cause; /* why the last branch found no place */
 	struct stw_str lost_name;           /* and which name it was */
-	bool alive;   /* has state: freed by stw_stack_end(), not after its event */
-	bool waiting; /* the core will answer */
-	bool running; /* forward_run() is at work */
-	bool dirty;   /* may be dead: look at the end of the batch */
+	bool alive;    /* has state: freed by stw_stack_end(), not after its event */
+	bool waiting;  /* the core will answer */
+	bool running;  /* forward_run() is at work */
+	bool dirty;    /* may be dead or settled: look at the end of the batch */
+	bool finished; /* the context wants nothing more */
 	struct box *dirty_next;
+};
+
+/* What the `user` of a transaction is. */
+enum user_kind {
+	USER_REQUEST, /* server: a struct box, client: a struct branch */
+	USER_REMAINS,
+	USER_ACK, /* client: a block with the ACK for its refusal, or NULL */
 };
 
 /* From one worker to another; it lies in `block`, before what it carries. */
@@ -211,6 +221,7 @@ void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str
 void reply_trying(struct box *box);
 void reply_tx_actions(struct stw_tx *tx, unsigned actions);
 void reply_again(struct box *box);
+int reply_settle(struct stw_stack *stack, struct stw_slices *slices);
 struct stw_str reply_tag(struct stw_stack *stack, const struct stw_msg *request, char buffer[24]);
 int box_keep(struct box *box);
 void box_make_alive(struct box *box);
@@ -240,6 +251,14 @@ void reply_find_maddr(struct box *box);
 void reply_flow_closed(struct stw_stack *stack, struct stw_flow_id flow);
 void reply_send_failed(struct stw_stack *stack, const struct stw_io_event *event);
 void reply_place_end(struct box *box);
+
+/* remains.c: requests about which all has been said */
+int ack_keep(struct stw_stack *stack, const struct stw_hop *hop, struct stw_str text,
+	struct stw_block **ret);
+void ack_send(struct stw_block *ack, const struct stw_msg *response);
+bool box_settle(struct box *box);
+void remains_tx_actions(struct stw_tx *tx, unsigned actions, const struct stw_msg *msg);
+void remains_tx_done(struct stw_tx *tx);
 
 /* locate.c: where a branch goes */
 void branch_locate(struct branch *branch);

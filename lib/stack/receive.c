@@ -20,6 +20,7 @@ static struct box *box_new(struct stw_stack *stack, const struct stw_hop *hop)
 	box->request.msg = stack->msg;
 	box->request.source = *hop;
 	stw_arena_init(&box->request.arena, REQUEST_ARENA_BYTES);
+	box->request.arena.next_chunk_bytes = REQUEST_CHUNK_BYTES;
 	if (stack->msg->has_via)
 		stw_via_stamp(&stack->msg->via, &hop->remote, &box->request.stamp);
 	return box;
@@ -135,7 +136,10 @@ static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 		stack_note(stack, &note);
 	else
 		stack->stats.retransmissions++;
-	branch_tx_actions(tx->user, tx, actions, stack->msg);
+	if (tx->user_kind == USER_REQUEST)
+		branch_tx_actions(tx->user, tx, actions, stack->msg);
+	else
+		remains_tx_actions(tx, actions, stack->msg);
 }
 
 /* ---- requests ---------------------------------------------------------------------- */
@@ -147,6 +151,8 @@ static void receive_matched(struct stw_stack *stack, const struct stw_hop *hop, 
 
 	stack->stats.retransmissions++;
 	reply_tx_actions(tx, actions);
+	if (stack->msg->method == STW_METHOD_ACK && tx->user && tx->user_kind == USER_REQUEST)
+		stack_dirty(tx->user); /* it may be settled now */
 	/* An ACK in Accepted that carries the branch of its INVITE (RFC 6026 §7.1) is the core's.
 	 */
 	if ((actions & STW_TX_PASS_UP) && stack->msg->method == STW_METHOD_ACK)
@@ -171,7 +177,8 @@ static void receive_cancel(struct box *box, struct stw_tx *cancelled)
 		return;
 	box->waiting = false;
 	reply_own(box, &ok, 200);
-	if (cancelled->user && cancelled->kind == STW_TX_INVITE_SERVER)
+	if (cancelled->user && cancelled->user_kind == USER_REQUEST &&
+		cancelled->kind == STW_TX_INVITE_SERVER)
 		forward_cancel(cancelled->user, box->request.msg);
 }
 

@@ -95,6 +95,10 @@ void reply_tx_actions(struct stw_tx *tx, unsigned actions)
 
 	if (!box)
 		return;
+	if (tx->user_kind != USER_REQUEST) {
+		remains_tx_actions(tx, actions, NULL);
+		return;
+	}
 	if (actions & STW_TX_SEND_100)
 		reply_trying(box);
 	if (actions & STW_TX_SEND)
@@ -131,15 +135,17 @@ static int reply_retire(struct box *box)
 
 /* A response that came by a stream lies in the buffer of its flow, which moves on before the batch
  * is sent. */
-static int reply_settle(struct stw_stack *stack, struct stw_slices *slices, struct stw_str *text)
+int reply_settle(struct stw_stack *stack, struct stw_slices *slices)
 {
 	size_t bytes = stw_slices_bytes(*slices);
+	struct stw_str *text;
 	char *copy;
 
 	if (!stack->msg_of_flow)
 		return 0;
+	text = stw_arena_alloc(&stack->scratch, sizeof(*text));
 	copy = stw_arena_bytes(&stack->scratch, bytes);
-	if (!copy)
+	if (!text || !copy)
 		return -ENOMEM;
 	stw_slices_flatten(*slices, copy);
 	*text = (struct stw_str){ copy, bytes };
@@ -166,11 +172,10 @@ static void reply_give(struct box *box, unsigned code, struct stw_slices slices)
 {
 	struct stw_tx *tx = box->request.tx;
 	struct stw_block *block;
-	struct stw_str text;
 	unsigned actions;
 
 	if ((!tx || (tx->method == STW_METHOD_INVITE && code / 100 == 2)) &&
-		reply_settle(box->request.stack, &slices, &text) < 0) {
+		reply_settle(box->request.stack, &slices) < 0) {
 		reply_lost(box, code);
 		return;
 	}

@@ -246,7 +246,7 @@ static void stack_tx_timer(struct stw_stack *stack, struct stw_timer *timer)
 
 	if (tx->kind == STW_TX_INVITE_SERVER || tx->kind == STW_TX_NON_INVITE_SERVER)
 		reply_tx_actions(tx, actions);
-	else
+	else if (tx->user_kind == USER_REQUEST)
 		branch_tx_actions(tx->user, tx, actions, NULL);
 }
 
@@ -310,6 +310,10 @@ static void stack_tx_done(void *context, struct stw_tx *tx)
 
 	if (!tx->user)
 		return;
+	if (tx->user_kind != USER_REQUEST) {
+		remains_tx_done(tx);
+		return;
+	}
 	if (tx->kind == STW_TX_INVITE_SERVER || tx->kind == STW_TX_NON_INVITE_SERVER) {
 		box->request.tx = NULL;
 		stack_dirty(box);
@@ -374,7 +378,7 @@ void stw_stack_end(struct stw_stack *stack)
 	while ((box = stack->dirty)) {
 		stack->dirty = box->dirty_next;
 		box->dirty = false;
-		if (box_is_dead(box))
+		if (box_is_dead(box) || box_settle(box))
 			box_free(box);
 	}
 	stw_arena_reset(&stack->scratch);
@@ -408,15 +412,12 @@ struct stw_stack *stw_stack_free(struct stw_stack *stack)
 {
 	if (!stack)
 		return NULL;
-	while (stack->live) {
-		struct box *box = stack->live;
-		struct branch *branch;
-
-		box->request.tx = NULL;
-		for (branch = box->branches; branch; branch = branch->next)
-			branch->tx = branch->cancel_tx = NULL;
-		box_free(box);
+	if (stack->transactions) {
+		stw_tx_end_all(stack->transactions);
+		stw_tx_reap(stack->transactions, stack_tx_done, stack);
 	}
+	while (stack->live)
+		box_free(stack->live);
 	stack_hand_free(stack);
 	stw_outages_free(stack->outages);
 	stw_dns_cache_free(stack->names);

@@ -114,6 +114,11 @@ unsigned stw_tx_respond(
 	return tx_step(tx_of(tx), event, now);
 }
 
+void stw_tx_move_response(struct stw_tx *tx, struct stw_slices response)
+{
+	tx->message = response;
+}
+
 /* Until the Timer F of the client copies of the request are ours to absorb, and the 100 is due (RFC
  * 4320 §4.1). */
 unsigned stw_tx_abandon(struct stw_tx *tx, struct stw_now now)

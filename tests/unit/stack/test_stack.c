@@ -622,6 +622,80 @@ static void call_allocates_little(void **state)
 	lab_free(lab);
 }
 
+static void requests_left(struct lab *lab, size_t requests, size_t transactions)
+{
+	struct stw_stack_stats stats;
+
+	stw_stack_stats(lab->stack, &stats);
+	assert_int_equal(stats.requests, requests);
+	assert_int_equal(stats.transactions, transactions);
+}
+
+/* The callee's response with one character replaced. */
+static const char *response_spoilt(const struct sent *request, const char *status, const char *at)
+{
+	char *text = (char *)(uintptr_t)response_text(request, status);
+
+	strstr(text, at)[strlen(at) - 1] = 'x';
+	return text;
+}
+
+/* The transactions of a call that is over absorb and repeat; its messages are freed before. */
+static void what_is_over_keeps_little(void **state)
+{
+	struct lab *lab = lab_new();
+	const struct sent *invite = invite_arrives(lab), *bye;
+
+	(void)state;
+	requests_left(lab, 1, 2);
+	lab_receive(lab, callee(), response_text(invite, "200 OK"));
+	lab_expect(lab, "SIP/2.0 200 ");
+	requests_left(lab, 0, 2);
+	lab_receive(lab, caller(), request_text("BYE", "b1", 2, ""));
+	bye = lab_expect(lab, "BYE ");
+	lab_receive(lab, callee(), response_text(bye, "200 OK"));
+	lab_expect(lab, "SIP/2.0 200 ");
+	requests_left(lab, 0, 4);
+
+	lab_receive(lab, caller(), request_text("INVITE", "i1", 1, ""));
+	lab_receive(lab, callee(), response_text(bye, "200 OK"));
+	lab_receive(
+		lab, callee(), response_spoilt(invite, "200 OK", "sip:alice@example.test>;tag=a"));
+	lab_receive(lab, callee(), response_spoilt(invite, "200 OK", "Call-ID: c1"));
+	lab_receive(lab, caller(), request_text("CANCEL", "i1", 1, ""));
+	lab_expect(lab, "SIP/2.0 200 ");
+	lab_expect_nothing(lab);
+	lab_receive(lab, callee(), response_text(invite, "200 OK"));
+	sent_to(lab_expect(lab, "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1"), caller());
+	lab_receive(lab, caller(), request_text("BYE", "b1", 2, ""));
+	sent_to(lab_expect(lab, "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1"), caller());
+	lab_wait(lab, TIMEOUT_MS);
+	lab_expect_nothing(lab);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+/* §17.1.1.3: the To of an ACK is that of the response, of a later one too. */
+static void refusal_that_is_over_is_acknowledged(void **state)
+{
+	struct lab *lab = lab_new();
+	const struct sent *invite = invite_arrives(lab), *ack;
+
+	(void)state;
+	lab_receive(lab, callee(), response_text(invite, "486 Busy Here"));
+	sent_has(lab_expect(lab, "ACK "), "\r\nTo: <sip:bob@example.test>;tag=b\r\n");
+	lab_expect(lab, "SIP/2.0 486 ");
+	requests_left(lab, 1, 2);
+	lab_receive(lab, caller(), request_text("ACK", "i1", 1, ""));
+	requests_left(lab, 0, 2);
+	lab_receive(lab, callee(), response_spoilt(invite, "486 Busy Here", ";tag=b"));
+	ack = lab_expect(lab, "ACK ");
+	sent_to(ack, callee());
+	sent_has(ack, "\r\nTo: <sip:bob@example.test>;tag=x\r\nCall-ID: c1\r\nCSeq: 1 ACK\r\n");
+	lab_expect_nothing(lab);
+	lab_free(lab);
+}
+
 /* Whatever allocation fails, nothing is used after its end and nothing is lost but the call. */
 static void call_without_memory(void **state)
 {
@@ -675,6 +749,8 @@ int main(void)
 		cmocka_unit_test(crowded_branch_leaks_nothing),
 		cmocka_unit_test(full_stack_serves_running_calls),
 		cmocka_unit_test(call_allocates_little),
+		cmocka_unit_test(what_is_over_keeps_little),
+		cmocka_unit_test(refusal_that_is_over_is_acknowledged),
 		cmocka_unit_test(call_without_memory),
 	};
 
