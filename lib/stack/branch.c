@@ -218,8 +218,12 @@ static void branch_transmit(struct branch *branch, struct stw_tx *tx, struct stw
 	struct stw_stack *stack = branch_stack(branch);
 
 	stack->stats.requests_out++;
-	if (stack_send(stack, &branch->hop, slices) < 0 && tx)
+	if (stack_send(stack, &branch->hop, slices) == 0)
+		return;
+	if (tx)
 		branch_transport_error(branch, tx);
+	else
+		branch_note(branch, STW_NOTE_FAILURE, &stw_cause_transport_error, STW_STR_NONE);
 }
 
 /* A connection to the hop that is not known to be still opening takes the request at once. */
