@@ -32,6 +32,15 @@ if(STW_TESTS)
   endif()
 endif()
 
+# The whole system in virtual time, from seeds.
+if(STW_TESTS)
+  add_executable(simulate tests/simulate/simulate.c)
+  target_link_libraries(simulate PRIVATE strowger_simulate stw_support)
+  target_compile_definitions(simulate PRIVATE STW_SOURCE_ROOT="${STW_SOURCE_ROOT}")
+  add_test(NAME simulate COMMAND simulate)
+  set_tests_properties(simulate PROPERTIES TIMEOUT 120 WORKING_DIRECTORY ${STW_SOURCE_ROOT})
+endif()
+
 # fuzz/fuzz_<name>.c: a libFuzzer target with STW_FUZZ, else a replayer of its corpus as a test.
 file(GLOB fuzzers CONFIGURE_DEPENDS fuzz/fuzz_*.c)
 foreach(source IN LISTS fuzzers)

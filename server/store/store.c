@@ -691,6 +691,8 @@ struct stw_job *stw_store_result(struct stw_store *store, unsigned queue)
 
 void stw_store_run(struct stw_store *store)
 {
+	if (store->options.held && *store->options.held)
+		return;
 	while (!store->options.threaded && ((int)store_run_group(store) | (int)store_fold(store)))
 		;
 }

@@ -53,8 +53,9 @@ struct stw_job {
 struct stw_store_options {
 	struct stw_str path; /* SQLite file; ":memory:" keeps nothing */
 	bool sync_full;
-	bool threaded;   /* false: jobs run inside stw_store_run() (tests, CLI) */
-	unsigned queues; /* threads that submit, at most STW_STORE_QUEUES_MAX; 0: one */
+	bool threaded;    /* false: jobs run inside stw_store_run() (tests, CLI) */
+	const bool *held; /* not threaded: jobs wait while it says so; NULL: never */
+	unsigned queues;  /* threads that submit, at most STW_STORE_QUEUES_MAX; 0: one */
 	/* threaded: results of this queue wait (called from the store thread) */
 	void (*wake)(void *context, unsigned queue);
 	void *wake_context;

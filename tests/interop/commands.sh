@@ -186,6 +186,8 @@ run 0 '"code": 200' "options as JSON" options "sip:127.0.0.1:$port" -o json
 run 1 "nothing listens on tcp" "options to a closed port" options "sip:127.0.0.1:$(free_port)" --transport tcp
 run 2 "no SIP URI" "options to nonsense" options 'http://x'
 run 2 "timeout takes seconds" "options with a bad timeout" options sip:127.0.0.1 --timeout x
+run 0 "1 seeds, 0 with a broken invariant" "simulate a seed" simulate --seed 7 --calls 50
+run 2 "is not a number" "simulate with a bad seed" simulate --seed x
 
 request INVITE "sip:bob@127.0.0.1:$port" 'why/1@a' sip:visitor@far.test >"$home/said"
 grep -q "480 Temporarily Unavailable" "$home/said"
