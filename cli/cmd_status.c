@@ -54,6 +54,8 @@ static void list_print(FILE *out, const char *label, const json_t *list)
 		fprintf(out, "  %-18s %s\n", i ? "" : label, json_string_value(value));
 }
 
+static void overload_print(FILE *out, const json_t *overload);
+
 static void status_print(FILE *out, const json_t *json)
 {
 	static const struct {
@@ -89,6 +91,36 @@ static void status_print(FILE *out, const json_t *json)
 	for (size_t i = 0; i < STW_ARRAY_SIZE(counters); i++)
 		fprintf(out, "  %-18s %lld\n", counters[i].label,
 			(long long)number(json, counters[i].key));
+	overload_print(out, json_object_get(json, "overload"));
+}
+
+/* One line when all is well; else what is refused, and to whom. */
+static void overload_print(FILE *out, const json_t *overload)
+{
+	const json_t *source;
+	size_t i;
+
+	fprintf(out, "  %-18s %s; %lld refused, %lld dropped since the start\n", "overload",
+		json_is_true(json_object_get(overload, "overloaded")) ? "yes, refusing new calls"
+								      : "no",
+		(long long)number(overload, "refused"), (long long)number(overload, "dropped"));
+	if (number(overload, "asked_to_keep_back_percent"))
+		fprintf(out, "  %-18s servers that send here are asked to keep back %lld %%\n", "",
+			(long long)number(overload, "asked_to_keep_back_percent"));
+	if (number(overload, "next_hops_overloaded") || number(overload, "kept_back"))
+		fprintf(out, "  %-18s %lld next hops ask for restraint; %lld requests kept back\n",
+			"", (long long)number(overload, "next_hops_overloaded"),
+			(long long)number(overload, "kept_back"));
+	fprintf(out, "  %-18s %lld limited now; %lld requests refused, %lld dropped\n", "sources",
+		(long long)number(overload, "sources_limited"),
+		(long long)number(overload, "source_refused"),
+		(long long)number(overload, "source_dropped"));
+	json_array_foreach(json_object_get(overload, "sources"), i, source)
+		fprintf(out, "  %-18s %s%s: for %lld ms more; %lld refused, %lld dropped\n", "",
+			json_string_value(json_object_get(source, "source")),
+			json_is_true(json_object_get(source, "known")) ? " (known)" : "",
+			(long long)number(source, "limited_for_ms"),
+			(long long)number(source, "refused"), (long long)number(source, "dropped"));
 }
 
 int stw_cmd_status(struct stw_cli *cli)

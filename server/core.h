@@ -27,6 +27,7 @@ struct stw_core_options {
 	struct stw_workers *workers; /* NULL: the only worker */
 	struct stw_nonces *nonces;   /* of all workers, outlive the core; NULL: its own */
 	unsigned worker;             /* which one; also its queue of the store */
+	struct stw_sources *sources; /* shared by all workers; NULL: no limits for each source */
 	const struct stw_io_ops *io;
 	void *io_user;
 	const struct stw_listeners *listeners; /* as bound, real ports; must outlive the core */

@@ -6,6 +6,15 @@
 
 #include "server/core_internal.h"
 
+#define SOURCES_SHOWN 20
+
+struct sources_walk {
+	struct stw_core *core;
+	json_t *list;
+};
+
+static json_t *question_overload(struct stw_core *core, const struct stw_stack_stats *stats);
+
 static void question_status(struct stw_core *core, struct stw_question *question)
 {
 	struct stw_stack_stats stats;
@@ -13,7 +22,7 @@ static void question_status(struct stw_core *core, struct stw_question *question
 	stw_stack_stats(core->stack, &stats);
 	question->answer = json_pack(
 		"{s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-		"s:I, s:I, s:I}",
+		"s:I, s:I, s:I, s:o}",
 		"uptime_s", (json_int_t)((core->now.mono_ms - core->started.mono_ms) / 1000),
 		"draining", core->draining, "users",
 		(json_int_t)stw_directory_count(core->options.directory), "addresses_bound",
@@ -27,7 +36,42 @@ static void question_status(struct stw_core *core, struct stw_question *question
 		(json_int_t)stats.retransmissions, "dropped", (json_int_t)stats.dropped, "faults",
 		(json_int_t)stats.faults, "workers", (json_int_t)1, "handed_in",
 		(json_int_t)stats.handed_in, "handed_out", (json_int_t)stats.handed_out,
-		"handed_lost", (json_int_t)stats.handed_lost);
+		"handed_lost", (json_int_t)stats.handed_lost, "overload",
+		question_overload(core, &stats));
+}
+
+static bool question_add_source(void *context, const struct stw_source_state *state)
+{
+	const struct sources_walk *walk = context;
+	char address[STW_ADDR_TEXT_MAX];
+	struct stw_str text = stw_addr_ip_text(&state->addr, address);
+
+	return json_array_append_new(walk->list,
+		       json_pack("{s:o, s:b, s:I, s:I, s:I}", "source", stw_json_text(text),
+			       "known", state->known, "limited_for_ms",
+			       (json_int_t)(state->until_ms - walk->core->now.mono_ms), "refused",
+			       (json_int_t)state->refused, "dropped",
+			       (json_int_t)state->dropped)) == 0 &&
+	       json_array_size(walk->list) < SOURCES_SHOWN;
+}
+
+/* What is refused because there is too much of it, and to whom. */
+static json_t *question_overload(struct stw_core *core, const struct stw_stack_stats *stats)
+{
+	struct sources_walk walk = { core, json_array() };
+	unsigned limited = 0;
+
+	if (core->options.sources)
+		limited = stw_sources_limited(
+			core->options.sources, core->now, question_add_source, &walk);
+	return json_pack("{s:b, s:I, s:I, s:i, s:i, s:I, s:I, s:I, s:i, s:o}", "overloaded",
+		stats->overloaded, "refused", (json_int_t)stats->overload_refused, "dropped",
+		(json_int_t)stats->overload_dropped, "asked_to_keep_back_percent",
+		(int)stats->overload_loss, "next_hops_overloaded", (int)stats->restraint_next_hops,
+		"kept_back", (json_int_t)stats->restrained, "source_refused",
+		(json_int_t)stats->source_refused, "source_dropped",
+		(json_int_t)stats->source_dropped, "sources_limited", (int)limited, "sources",
+		walk.list);
 }
 
 static bool question_add_user(void *context, const struct stw_user *user)

@@ -47,7 +47,8 @@ static const char *text_of(const json_t *object, const char *key)
 /* These are of the process: each worker says the same. */
 static bool is_shared(const char *key)
 {
-	static const char *const keys[] = { "uptime_s", "users", "addresses_bound" };
+	static const char *const keys[] = { "uptime_s", "users", "addresses_bound",
+		"asked_to_keep_back_percent", "sources_limited" };
 
 	for (size_t i = 0; i < STW_ARRAY_SIZE(keys); i++) {
 		if (strcmp(keys[i], key) == 0)
@@ -56,22 +57,31 @@ static bool is_shared(const char *key)
 	return false;
 }
 
-static json_t *merge_status(struct stw_question_parts *parts)
+static void merge_counters(json_t *sum, json_t *part)
 {
-	json_t *sum = json_incref(parts->v[0].answer), *value;
+	json_t *value;
 	const char *key;
 
-	for (unsigned i = 1; sum && i < parts->n; i++) {
-		json_object_foreach(parts->v[i].answer, key, value)
-		{
-			json_t *into = json_object_get(sum, key);
+	json_object_foreach(part, key, value)
+	{
+		json_t *into = json_object_get(sum, key);
 
-			if (json_is_integer(into) && !is_shared(key))
-				json_integer_set(
-					into, json_integer_value(into) + json_integer_value(value));
-			else if (json_is_true(value))
-				json_object_set(sum, key, value);
-		}
+		if (json_is_integer(into) && !is_shared(key))
+			json_integer_set(
+				into, json_integer_value(into) + json_integer_value(value));
+		else if (json_is_true(value))
+			json_object_set(sum, key, value);
+	}
+}
+
+static json_t *merge_status(struct stw_question_parts *parts)
+{
+	json_t *sum = json_incref(parts->v[0].answer);
+
+	for (unsigned i = 1; sum && i < parts->n; i++) {
+		merge_counters(sum, parts->v[i].answer);
+		merge_counters(json_object_get(sum, "overload"),
+			json_object_get(parts->v[i].answer, "overload"));
 	}
 	return sum;
 }

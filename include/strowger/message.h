@@ -246,7 +246,10 @@ struct stw_via {
 	struct stw_str received; /* ptr NULL: none; brackets stripped (RFC 5118 §4.5) */
 	struct stw_str maddr;    /* ptr NULL: none */
 	bool has_rport;
-	uint16_t rport; /* 0: no value */
+	uint16_t rport;         /* 0: no value */
+	bool has_oc;            /* overload control, RFC 7339 §4 */
+	struct stw_str oc;      /* ptr NULL: without a value, as in requests */
+	struct stw_str oc_algo; /* without its quotes; ptr NULL: none */
 };
 
 /** Value of a CSeq header field, §20.16. */
@@ -403,6 +406,8 @@ int stw_host_parse(struct stw_str text, struct stw_str *ret, enum stw_host_kind 
 int stw_address_parse(struct stw_str value, struct stw_address *ret);
 /** One Via value, §20.42. @return 0, -EBADMSG */
 int stw_via_parse(struct stw_str value, struct stw_via *ret);
+/** Is it a parameter of overload control: oc, oc-algo, oc-validity, oc-seq (RFC 7339 §4)? */
+bool stw_via_param_is_oc(struct stw_str name);
 /** @return 0; -EBADMSG; -ERANGE when 2^31 or more. Both earn a 400 (RFC 4475 §3.1.2.4). */
 int stw_cseq_parse(struct stw_str value, struct stw_cseq *ret);
 /** SIP-date (RFC 1123, GMT only) to seconds since 1970 UTC. @return 0, -EBADMSG */
@@ -510,6 +515,7 @@ struct stw_response {
 	/* What the top Via gets (§18.2.1, RFC 3581); empty and 0: nothing. */
 	struct stw_str received;
 	uint16_t rport;
+	struct stw_str oc; /* ";oc=…": takes the place of the client's (RFC 7339 §5.2) */
 };
 
 /** §8.2.6: Via values in order, From, To, Call-ID, CSeq copied as far as readable; Content-Length.

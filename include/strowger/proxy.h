@@ -70,6 +70,7 @@ struct stw_proxy_target {
 	unsigned q;         /* thousandths; equal q are tried in parallel */
 	struct stw_str
 		path;  /* "<sip:…;lr>, <…>" to put before Route (RFC 3327 §5.3); empty: none */
+	bool binding;  /* a phone that is registered here, not another server */
 	bool has_hop;  /* send to `hop` instead of resolving the URI (RFC 5626, use_source) */
 	bool hop_only; /* when `hop` is gone, do not try the URI */
 	struct stw_hop hop;
@@ -132,9 +133,10 @@ struct stw_str stw_proxy_stateless_branch(const struct stw_proxy_options *option
 	const struct stw_msg *request, char buffer[STW_BRANCH_MAX]);
 
 /** The response as it goes upstream: top Via removed; `lines` (may be empty) put behind the last
- * header field. New text lies in `arena`. @return 0; -ENOMEM; -ENOBUFS */
-int stw_relay_build(const struct stw_msg *response, struct stw_str lines, struct stw_arena *arena,
-	struct stw_slices *ret);
+ * header field, `via_params` (";oc=…", may be empty) behind the Via that is then the top one.
+ * New text lies in `arena`. @return 0; -ENOMEM; -ENOBUFS */
+int stw_relay_build(const struct stw_msg *response, struct stw_str lines, struct stw_str via_params,
+	struct stw_arena *arena, struct stw_slices *ret);
 
 /* ---- response context, §16.7–16.10 --------------------------------------------------------- */
 

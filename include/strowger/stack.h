@@ -13,6 +13,7 @@
 
 #include <strowger/auth.h>
 #include <strowger/dns.h>
+#include <strowger/overload.h>
 #include <strowger/proxy.h>
 #include <strowger/registrar.h>
 #include <strowger/transaction.h>
@@ -156,7 +157,14 @@ struct stw_stack_options {
 	struct stw_flow_limits flows; /* registry and worker are filled by the stack */
 	uint32_t max_transactions;
 	bool udp_oversize_tcp;
-	struct stw_stack_dns dns;       /* max_places 0: the default */
+	struct stw_stack_dns dns; /* max_places 0: the default */
+	struct stw_overload_options overload;
+	uint32_t retry_after_s; /* Retry-After of a refusal: 1 to this, at random */
+	bool restrain;          /* put `oc` into requests to other servers and obey (RFC 7339) */
+	struct stw_sources *sources; /* shared by the stacks; NULL: no limits for each source */
+	struct stw_source_limits source_limits;
+	const struct stw_network *exempt; /* never limited as a source; outlives the stack */
+	unsigned exempt_count;
 	struct stw_proxy_options proxy; /* listeners and key are filled by the stack */
 };
 
@@ -187,9 +195,15 @@ struct stw_stack_stats {
 	uint64_t retransmissions, dropped, faults, stateless;
 	uint64_t handed_in, handed_out,
 		handed_lost; /* messages of other workers; no room for them */
+	uint64_t overload_refused, overload_dropped; /* because they had waited too long */
+	uint64_t source_refused, source_dropped;     /* because of the limit of their source */
+	uint64_t restrained; /* kept back from a next hop that is overloaded */
 	size_t transactions, requests, flows, timers;
+	bool overloaded;              /* requests were refused in the last one and a half seconds */
+	unsigned overload_loss;       /* percent asked of upstream servers */
+	unsigned restraint_next_hops; /* that ask us to keep requests back */
 };
-void stw_stack_stats(const struct stw_stack *stack, struct stw_stack_stats *ret);
+void stw_stack_stats(struct stw_stack *stack, struct stw_stack_stats *ret);
 /** Ends all without a message to anybody. Accepts NULL; returns NULL. */
 struct stw_stack *stw_stack_free(struct stw_stack *stack);
 

@@ -57,6 +57,16 @@ struct stw_str stw_addr_ip_text(const struct stw_addr *addr, char buffer[STW_ADD
 /** "192.0.2.1:5060" or "[2001:db8::1]:5060". */
 struct stw_str stw_addr_text(const struct stw_addr *addr, char buffer[STW_ADDR_TEXT_MAX]);
 
+/** The addresses whose first `bits` bits are those of `addr`. */
+struct stw_network {
+	struct stw_addr addr; /* port 0 */
+	uint8_t bits;
+};
+
+/** "192.0.2.0/24", "2001:db8::/32", or an address alone. @return 0, -EBADMSG */
+int stw_network_parse(struct stw_str text, struct stw_network *ret);
+bool stw_network_has(const struct stw_network *network, const struct stw_addr *addr);
+
 /* ---- listeners, flows, hops ------------------------------------------------------ */
 
 #define STW_LISTENERS_MAX 32
@@ -128,6 +138,10 @@ void stw_via_stamp(
 int stw_via_stamp_edit(
 	struct stw_edit *edit, const struct stw_via_stamp *stamp, struct stw_arena *arena);
 
+/** Take the client's overload control parameters out of the top Via of a request that is forwarded:
+ * they are between it and us (RFC 7339 §5.6). */
+void stw_via_oc_remove(struct stw_edit *edit);
+
 /**
  * Where the response to a request goes, §18.2.2 and RFC 3581 §4. Streams: the flow it came on; when
  * that is gone (source->flow cleared by the caller), the received address and the port of sent-by.
@@ -182,6 +196,7 @@ struct stw_io_event {
 	struct stw_hop hop;
 	const char *data; /* valid until the next poll */
 	size_t len;
+	uint32_t waited_us; /* DATAGRAM, BYTES: since the kernel received it; 0: not known */
 	uint64_t query;
 	const struct stw_dns_answer *answer; /* dns.h */
 };

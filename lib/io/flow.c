@@ -248,13 +248,14 @@ static bool flow_connected(struct stw_io *io, struct flow *flow)
 	return true;
 }
 
-static void bytes_tell(struct stw_io *io, const struct flow *flow, size_t len)
+static void bytes_tell(struct stw_io *io, const struct flow *flow, size_t len, uint32_t waited_us)
 {
 	struct stw_io_event *event = event_add(io, STW_IO_BYTES);
 
 	event->hop = flow->hop;
 	event->data = io->bytes + io->bytes_used;
 	event->len = len;
+	event->waited_us = waited_us;
 	io->bytes_used += len;
 }
 
@@ -272,7 +273,13 @@ static void flow_ended(struct stw_io *io, struct flow *flow)
 
 static void flow_read(struct stw_io *io, struct flow *flow)
 {
-	ssize_t n = recv(flow->fd, io->bytes + io->bytes_used, FLOW_READ_BYTES, MSG_DONTWAIT);
+	struct iovec room = { io->bytes + io->bytes_used, FLOW_READ_BYTES };
+	_Alignas(8) char control[UDP_CONTROL_BYTES];
+	struct msghdr header = { .msg_iov = &room,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control) };
+	ssize_t n = recvmsg(flow->fd, &header, MSG_DONTWAIT);
 
 	if (n == 0) {
 		flow_ended(io, flow);
@@ -280,7 +287,7 @@ static void flow_read(struct stw_io *io, struct flow *flow)
 		if (errno != EAGAIN && errno != EINTR)
 			flow_drop(io, flow, errno);
 	} else if (!flow->closing) {
-		bytes_tell(io, flow, (size_t)n);
+		bytes_tell(io, flow, (size_t)n, stamp_waited_us(&header, clock_stamp_ns()));
 	} else {
 		flow->discarded_bytes += (size_t)n;
 		if (flow->discarded_bytes > LINGER_BYTES)

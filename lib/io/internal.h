@@ -16,14 +16,15 @@
 #define UDP_IOVECS        1024 /* slices of one sendmmsg batch */
 #define UDP_SLOT_BYTES    65536
 #define UDP_STRIDE_BYTES  (UDP_SLOT_BYTES + 2112) /* so that slots do not share cache sets */
-#define UDP_CONTROL_BYTES 64
-#define UDP_SOCKET_BYTES  (4 << 20) /* SO_RCVBUF, SO_SNDBUF */
-#define ACCEPTS_MAX       16        /* connections accepted per listener in one poll */
-#define FLOW_READ_BYTES   16384     /* read per flow in one poll */
-#define FAILURES_MAX      64        /* SEND_FAILED kept until the next poll */
-#define QUERIES_MAX       1024      /* names being resolved */
-#define CHANNELS_MAX      256       /* of them at a time asked of a server; the others wait */
-#define CHANNELS_IDLE     8         /* kept for the next questions */
+#define UDP_CONTROL_BYTES 128
+/* SO_RCVBUF, SO_SNDBUF: what waits too long is to be refused, not lost. */
+#define UDP_SOCKET_BYTES (16 << 20)
+#define ACCEPTS_MAX      16    /* connections accepted per listener in one poll */
+#define FLOW_READ_BYTES  16384 /* read per flow in one poll */
+#define FAILURES_MAX     64    /* SEND_FAILED kept until the next poll */
+#define QUERIES_MAX      1024  /* names being resolved */
+#define CHANNELS_MAX     256   /* of them at a time asked of a server; the others wait */
+#define CHANNELS_IDLE    8     /* kept for the next questions */
 #define LINGER_MS                                                                                  \
 	5000 /* a flow we closed may take so long to be flushed and closed by the peer             \
 	      */
@@ -196,6 +197,12 @@ void addr_from_sockaddr(const struct sockaddr *sa, struct stw_addr *ret);
 
 /* clock.c */
 uint64_t clock_mono_ms(void);
+/* By the clock of the kernel's time stamps, ns since 1970. */
+int64_t clock_stamp_ns(void);
+/* Have the kernel say when it received what is read from the socket. */
+void stamps_enable(int fd);
+/* How long what was read has waited in the kernel, us; 0 when it does not say. */
+uint32_t stamp_waited_us(struct msghdr *header, int64_t now_ns);
 
 /* wake.c */
 int wake_open(struct stw_io *io);

@@ -32,6 +32,7 @@ static int udp_configure(const struct io_listener *listener)
 
 	buffer_raise(listener->fd, SO_RCVBUFFORCE, SO_RCVBUF);
 	buffer_raise(listener->fd, SO_SNDBUFFORCE, SO_SNDBUF);
+	stamps_enable(listener->fd);
 	if (setsockopt(listener->fd, level, ipv4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &on, sizeof(on)) <
 		0)
 		return -errno;
@@ -169,7 +170,7 @@ static void local_from_control(struct msghdr *header, struct stw_addr *ret)
 	}
 }
 
-static void datagram_tell(struct stw_io *io, uint16_t index, unsigned slot)
+static void datagram_tell(struct stw_io *io, uint16_t index, unsigned slot, int64_t now_ns)
 {
 	const struct io_listener *listener = &io->listeners[index];
 	struct udp_received *in = &listener->udp->in;
@@ -187,22 +188,25 @@ static void datagram_tell(struct stw_io *io, uint16_t index, unsigned slot)
 		event->hop.local.port = listener->bound.bind.port;
 	event->data = in->iov[slot].iov_base;
 	event->len = in->messages[slot].msg_len;
+	event->waited_us = stamp_waited_us(header, now_ns);
 }
 
 static void datagrams_receive(struct stw_io *io, uint16_t index)
 {
 	const struct io_listener *listener = &io->listeners[index];
 	struct udp_received *in = &listener->udp->in;
+	int64_t now_ns;
 	int n;
 
 	n = recvmmsg(listener->fd, in->messages, UDP_BATCH, MSG_DONTWAIT, NULL);
+	now_ns = clock_stamp_ns();
 	io->stats.receive_calls++;
 	for (int i = 0; i < n; i++) {
 		struct msghdr *header = &in->messages[i].msg_hdr;
 
 		/* An empty datagram carries no message, and port 0 cannot be answered. */
 		if (in->messages[i].msg_len && in->names[i].in.sin_port)
-			datagram_tell(io, index, (unsigned)i);
+			datagram_tell(io, index, (unsigned)i, now_ns);
 		io->stats.datagrams_in++;
 		header->msg_namelen = sizeof(in->names[i]);
 		header->msg_controllen = UDP_CONTROL_BYTES;

@@ -68,6 +68,20 @@ static int branch_take(struct stw_str value, struct stw_via *via)
 	return 0;
 }
 
+static struct stw_str without_quotes(struct stw_str value)
+{
+	bool quoted = value.len >= 2 && value.ptr[0] == '"';
+
+	return quoted ? stw_str_cut(value, 1, value.len - 1) : value;
+}
+
+static void oc_take(struct stw_str value, struct stw_via *via)
+{
+	if (!via->has_oc)
+		via->oc = value;
+	via->has_oc = true;
+}
+
 /* via-params. Of a repeated parameter the first counts. */
 static int via_param_parse(const struct stw_param *param, struct stw_via *via)
 {
@@ -82,7 +96,17 @@ static int via_param_parse(const struct stw_param *param, struct stw_via *via)
 		via_host_parse(value, &via->received);
 	else if (name_is_word(name, "maddr", 5))
 		return via->maddr.ptr ? 0 : via_host_parse(value, &via->maddr);
+	else if (name_is_word(name, "oc", 2))
+		oc_take(value, via);
+	else if (name_is_word(name, "oc-algo", 7) && !via->oc_algo.ptr)
+		via->oc_algo = without_quotes(value);
 	return 0;
+}
+
+bool stw_via_param_is_oc(struct stw_str name)
+{
+	return (name.len == 2 && stw_str_equal_nocase(name, STW_STR("oc"))) ||
+	       stw_str_equal_nocase(stw_str_cut(name, 0, 3), STW_STR("oc-"));
 }
 
 /* via-parm = sent-protocol LWS sent-by *( SEMI via-params ), RFC 3261 §20.42 */

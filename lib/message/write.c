@@ -33,6 +33,8 @@ static void via_params_write(struct stw_writer *writer, const struct stw_respons
 	size_t at = 0;
 
 	while (stw_param_next(params, &at, &param) == 1) {
+		if (response->oc.len && stw_via_param_is_oc(param.name))
+			continue;
 		if (response->received.len && stw_str_equal_nocase(param.name, STW_STR("received")))
 			continue;
 		if (response->rport && stw_str_equal_nocase(param.name, STW_STR("rport")))
@@ -42,6 +44,7 @@ static void via_params_write(struct stw_writer *writer, const struct stw_respons
 	}
 	if (response->received.len)
 		write_param(writer, STW_STR("received"), response->received);
+	stw_write_str(writer, response->oc);
 }
 
 /* RFC 3261 §18.2.1. Without anything to add the value stays as it came, byte for byte. */
@@ -52,7 +55,8 @@ static void top_via_write(
 	bool port_asked = response->rport && via->has_rport;
 	size_t head = value.len;
 
-	if (!response->request->has_via || (!response->received.len && !port_asked)) {
+	if (!response->request->has_via ||
+		(!response->received.len && !port_asked && !response->oc.len)) {
 		write_field(writer, "Via", value);
 		return;
 	}

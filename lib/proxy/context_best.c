@@ -192,6 +192,9 @@ struct decision context_decide(const struct stw_response_context *context)
 		best = terminated;
 	if (all_busy(context))
 		return answer(&stw_cause_all_busy);
+	/* RFC 7339 §5.10: what we kept back ourselves is the one 503 that is told. */
+	if (best->cause == &stw_cause_next_hop_overloaded)
+		return answer(best->cause);
 	if (best->code == 503)
 		return answer(&stw_cause_downstream_unavailable);
 	if (best->code == 430)

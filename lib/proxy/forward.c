@@ -286,6 +286,8 @@ static int via_edit(struct forward *forward, struct stw_arena *arena)
 
 	stw_edit_insert_before(
 		&forward->edit, forward->top_via, forward_line(forward, "Via: ", options->via));
+	if (options->request->via.has_oc)
+		stw_via_oc_remove(&forward->edit);
 	return options->stamp ? stw_via_stamp_edit(&forward->edit, options->stamp, arena) : 0;
 }
 

@@ -32,14 +32,26 @@ static bool goes_by_stream(const struct stw_msg *response)
 	       stw_transport_reliable(stw_transport_from(via.transport));
 }
 
-int stw_relay_build(const struct stw_msg *response, struct stw_str lines, struct stw_arena *arena,
-	struct stw_slices *ret)
+/* RFC 7339 §5.2: what we tell the client stands in the Via that it wrote. */
+static void second_via_append(struct stw_edit *edit, struct stw_str params)
+{
+	struct stw_values values = stw_msg_values(edit->msg, STW_HDR_VIA);
+	struct stw_str value;
+
+	if (params.len && stw_values_next(&values, &value) && stw_values_next(&values, &value))
+		stw_edit_splice(
+			edit, (uint32_t)(value.ptr + value.len - edit->msg->data), 0, params);
+}
+
+int stw_relay_build(const struct stw_msg *response, struct stw_str lines, struct stw_str via_params,
+	struct stw_arena *arena, struct stw_slices *ret)
 {
 	struct stw_edit edit;
 	struct stw_str length;
 
 	stw_edit_init(&edit, response);
 	stw_edit_remove_first_value(&edit, STW_HDR_VIA);
+	second_via_append(&edit, via_params);
 	if (lines.len)
 		stw_edit_append_field(&edit, lines);
 	/* §18.3: a datagram may have come without Content-Length, a stream may not. */

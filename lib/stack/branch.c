@@ -135,7 +135,8 @@ static int branch_record_route(struct branch *branch, struct stw_str sent_by, st
 static int branch_via(const struct branch *branch, struct stw_str sent_by, struct stw_str branch_id,
 	struct stw_str *ret)
 {
-	size_t bytes = sizeof("SIP/2.0/TLS-SCTP ;rport;branch=") + sent_by.len + branch_id.len;
+	size_t bytes = sizeof("SIP/2.0/TLS-SCTP ;rport;branch=" STW_RESTRAINT_PARAMS) +
+		       sent_by.len + branch_id.len;
 	char *buffer = stw_arena_bytes(&branch->box->request.arena, bytes);
 	struct stw_writer writer;
 
@@ -150,6 +151,8 @@ static int branch_via(const struct branch *branch, struct stw_str sent_by, struc
 		stw_write_text(&writer, ";rport");
 	stw_write_text(&writer, ";branch=");
 	stw_write_str(&writer, branch_id);
+	if (branch->server)
+		stw_write_text(&writer, STW_RESTRAINT_PARAMS);
 	*ret = stw_writer_text(&writer);
 	return writer.overflow ? -ENOBUFS : 0;
 }
@@ -306,6 +309,49 @@ static void branch_open_transaction(struct branch *branch, struct stw_str branch
 			&stack->wheel, &branch->fallback, stack->now.mono_ms + TCP_FALLBACK_MS);
 }
 
+/* ---- restraint, RFC 7339 §5.4, §5.5 ---------------------------------------------------- */
+
+/* Another server: along a Route or Path, or to a domain that is not ours. A binding is a phone, and
+ * so is most often who is named in a dialog without a Route. */
+static bool branch_goes_to_server(const struct branch *branch)
+{
+	const struct stw_request *request = &branch->box->request;
+
+	if (branch->target.path.len || request->routing.has_route)
+		return true;
+	return !branch->target.has_hop && !branch->target.binding && !request->routing.in_dialog;
+}
+
+static bool branch_admitted(const struct branch *branch)
+{
+	struct stw_request *request = &branch->box->request;
+	struct stw_stack *stack = request->stack;
+
+	return stw_restraint_admit(stack->restraint, &branch->hop.remote,
+		stw_overload_classify(request->msg, request->routing.in_dialog, true), stack->now,
+		&stack->random);
+}
+
+/* §5.10: another address of the name may have room; else the caller gets 503. */
+static void branch_kept_back(struct branch *branch)
+{
+	branch_stack(branch)->stats.restrained++;
+	if (branch->place_next < branch->place_count)
+		branch_next_place(branch);
+	else
+		branch_fail(branch, &stw_cause_next_hop_overloaded);
+}
+
+/* What the server at the other end of a client transaction says in our Via. */
+void branch_heard(struct stw_tx *tx, const struct stw_via *via)
+{
+	const struct branch *branch = tx->user;
+
+	if (via->has_oc && branch && branch->server)
+		stw_restraint_response(branch_stack(branch)->restraint, &branch->hop.remote, via,
+			branch_stack(branch)->now);
+}
+
 /* The hop is known: give it a listener, build, and send. A phone that is reached where it came from
  * is reached from where it knows us: its address translation lets nothing else in. */
 void branch_send(struct branch *branch)
@@ -317,6 +363,11 @@ void branch_send(struct branch *branch)
 
 	if (stack_choose_listener(request->stack, &like, &branch->hop) < 0) {
 		branch_fail(branch, &stw_cause_no_listener);
+		return;
+	}
+	branch->server = request->stack->options.restrain && branch_goes_to_server(branch);
+	if (branch->server && !branch_admitted(branch)) {
+		branch_kept_back(branch);
 		return;
 	}
 	if (branch->stateless)

@@ -127,6 +127,8 @@ int stack_hand_message(struct stw_stack *stack, unsigned owner, const struct stw
 	parcel = parcel_in(block, PARCEL_MESSAGE);
 	parcel->hop = *hop;
 	parcel->msg = msg;
+	parcel->handed_ms = stack->now.mono_ms;
+	parcel->waited_us = stack->waited_us;
 	err = parcel_push(stack, owner, parcel, stream ? OUTBOX_MAX : 0);
 	if (err == 0)
 		stack->stats.handed_out++;
@@ -186,9 +188,22 @@ void stack_hand_end(struct stw_stack *stack)
 
 /* ---- in ------------------------------------------------------------------------------ */
 
+/* In the queue of the kernel, and then in the ring. */
+static uint32_t taken_waited_us(const struct stw_stack *stack, const struct parcel *parcel)
+{
+	uint64_t now_ms = stack->now.mono_ms, in_ring_us = 0;
+
+	if (now_ms > parcel->handed_ms)
+		in_ring_us = (now_ms - parcel->handed_ms) * 1000;
+	return in_ring_us > UINT32_MAX - parcel->waited_us
+		       ? UINT32_MAX
+		       : parcel->waited_us + (uint32_t)in_ring_us;
+}
+
 static void taken_message(struct stw_stack *stack, struct parcel *parcel)
 {
 	stack->stats.handed_in++;
+	stack->waited_us = taken_waited_us(stack, parcel);
 	stack->msg = parcel->msg;
 	stack->handed = parcel->block;
 	stack->msg_of_flow = false; /* the block lives until the end of the batch */

@@ -54,6 +54,7 @@ struct branch {
 	bool stateless; /* ACK and unmatched CANCEL: sent once, no transaction */
 	bool unwanted;  /* the call is over for it: what was not sent yet is not sent any more */
 	bool flow_gone; /* the binding's connection is gone, its Contact is tried */
+	bool server;    /* the next hop is another server, not a phone */
 	bool overdue;   /* Timer C ran out before any 1xx: the next one is answered with CANCEL */
 	uint32_t max_breadth;
 	struct lookup lookup;
@@ -103,6 +104,8 @@ struct box {
 	bool running;  /* forward_run() is at work */
 	bool dirty;    /* may be dead or settled: look at the end of the batch */
 	bool finished; /* the context wants nothing more */
+	bool routed;   /* request.routing is filled, or routing_error says why not */
+	int routing_error;
 	struct box *dirty_next;
 };
 
@@ -128,6 +131,8 @@ struct parcel {
 	struct stw_hop hop;
 	struct stw_msg *msg;
 	struct stw_str bytes;
+	uint64_t handed_ms; /* when it was handed over … */
+	uint32_t waited_us; /* … and how long it had waited until then */
 };
 
 /* Parcels for which a ring had no room. */
@@ -158,6 +163,9 @@ struct stw_stack {
 	struct stw_locate_options locate;
 	struct stw_dns_cache *names;
 	struct stw_outages *outages;
+	struct stw_overload overload;
+	struct stw_restraint *restraint; /* NULL: next hops are not obeyed */
+	uint32_t waited_us;              /* the message in hand, in the queue of the kernel */
 	struct stw_stack_stats stats;
 	unsigned live_count;
 	/* other workers */
@@ -206,6 +214,11 @@ int stack_hand_bytes(struct stw_stack *stack, const struct stw_hop *hop, struct 
 void stack_tell_closed(struct stw_stack *stack, struct stw_flow_id flow, uint64_t users);
 void stack_hand_end(struct stw_stack *stack);
 void stack_hand_free(struct stw_stack *stack);
+/* admit.c: row F12. NULL, or why the request is refused (code 0: dropped), all of it in `ret`;
+ * `buffer` holds its text. */
+#define ADMIT_BYTES 128
+const struct stw_cause *admit_request(
+	struct box *box, struct stw_refusal *ret, char buffer[ADMIT_BYTES]);
 
 /* send.c: out of the house */
 int stack_send(struct stw_stack *stack, struct stw_hop *hop, struct stw_slices slices);
@@ -239,6 +252,7 @@ void branch_send(struct branch *branch);
 void branch_next_place(struct branch *branch);
 void branch_flow_closed(struct stw_stack *stack, const struct stw_io_event *event);
 void branch_flow_opened(struct stw_stack *stack, struct stw_flow_id flow);
+void branch_heard(struct stw_tx *tx, const struct stw_via *via);
 void branch_send_failed(struct stw_stack *stack, const struct stw_io_event *event);
 struct branch *branch_free(struct branch *branch);
 

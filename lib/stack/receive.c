@@ -131,6 +131,7 @@ static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 		stack_drop(stack, hop, stack->msg, &stw_cause_response_unmatched);
 		return;
 	}
+	branch_heard(tx, &stack->msg->via);
 	actions = stw_tx_receive_response(tx, stack->msg, stack->now);
 	if (actions & STW_TX_PASS_UP)
 		stack_note(stack, &note);
@@ -182,36 +183,12 @@ static void receive_cancel(struct box *box, struct stw_tx *cancelled)
 		forward_cancel(cancelled->user, box->request.msg);
 }
 
-/* RFC 7339 §5.10.1: what belongs to running calls has room left when new work has none. A To tag
- * proves nothing, so this room has an end as well. */
-static uint32_t receive_room(const struct stw_stack *stack)
-{
-	uint32_t max = stack->options.max_transactions;
-	bool running = stack->msg->to.tag.ptr || stack->msg->method == STW_METHOD_BYE ||
-		       stack->msg->method == STW_METHOD_PRACK;
-
-	return running ? max + max / 8 : max;
-}
-
-static const struct stw_cause *receive_admit(struct stw_stack *stack, struct stw_str *ret_headers)
-{
-	if (stack->msg->method == STW_METHOD_ACK || stack->msg->method == STW_METHOD_CANCEL)
-		return NULL;
-	if (stw_tx_count(stack->transactions) + stack->transactions_elsewhere >=
-		receive_room(stack)) {
-		*ret_headers = STW_STR("Retry-After: 5\r\n");
-		return &stw_cause_transaction_limit;
-	}
-	return stack->options.core->admit ? stack->options.core->admit(stack->options.core_user,
-						    stack->msg, ret_headers)
-					  : NULL;
-}
-
 static void receive_box(struct box *box)
 {
 	struct stw_stack *stack = box->request.stack;
 	struct stw_refusal refusal = { .cause = NULL };
 	struct stw_tx *cancelled = NULL;
+	char buffer[ADMIT_BYTES];
 
 	if (!box_address_reply(box)) {
 		stack_drop(stack, &box->request.source, stack->msg, &stw_cause_via_unusable);
@@ -223,11 +200,12 @@ static void receive_box(struct box *box)
 		receive_cancel(box, cancelled);
 		return;
 	}
-	refusal.cause = receive_admit(stack, &refusal.headers);
-	if (refusal.cause)
+	if (!admit_request(box, &refusal, buffer))
+		stack->options.core->request(stack->options.core_user, &box->request);
+	else if (refusal.cause->code)
 		reply_own(box, &refusal, refusal.cause->code);
 	else
-		stack->options.core->request(stack->options.core_user, &box->request);
+		stack_drop(stack, &box->request.source, stack->msg, refusal.cause);
 }
 
 void stack_receive_new(struct stw_stack *stack, const struct stw_hop *hop)

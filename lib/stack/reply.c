@@ -251,7 +251,7 @@ void reply_own(struct box *box, const struct stw_refusal *refusal, unsigned code
 		.request = msg, .code = code, .headers = refusal->headers
 	};
 	struct stw_str text;
-	char tag[TAG_BYTES];
+	char tag[TAG_BYTES], oc[STW_OVERLOAD_PARAMS_MAX];
 
 	if (refusal->cause && refusal->cause->code == code)
 		response.phrase = stw_str_from(refusal->cause->phrase);
@@ -259,6 +259,7 @@ void reply_own(struct box *box, const struct stw_refusal *refusal, unsigned code
 		response.to_tag = reply_tag(stack, msg, tag);
 	response.received = box->request.stamp.received;
 	response.rport = box->request.stamp.rport;
+	response.oc = stw_overload_params(&stack->overload, &msg->via, stack->now, oc);
 	note.phrase = response.phrase.len ? response.phrase : stw_str_from(stw_status_phrase(code));
 	if (reply_write(box, &response, &text) < 0) {
 		reply_lost(box, code);
@@ -285,9 +286,14 @@ void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str
 		.phrase = stw_msg_phrase(response),
 		.cause = cause,
 		.relayed = true };
+	struct stw_stack *stack = box->request.stack;
+	char buffer[STW_OVERLOAD_PARAMS_MAX];
 	struct stw_slices slices;
+	struct stw_str oc;
 
-	if (stw_relay_build(response, lines, &box->request.stack->scratch, &slices) < 0) {
+	oc = stw_overload_params(&stack->overload, &box->request.msg->via, stack->now, buffer);
+	if (stw_arena_copy(&stack->scratch, oc, &oc) < 0 ||
+		stw_relay_build(response, lines, oc, &stack->scratch, &slices) < 0) {
 		reply_lost(box, response->code);
 		return;
 	}
@@ -371,10 +377,13 @@ const struct stw_cause *stw_request_validate(struct stw_request *request, struct
 
 const struct stw_cause *stw_request_preprocess(struct stw_request *request)
 {
-	int err = stw_proxy_preprocess(
-		&request->stack->options.proxy, request->msg, &request->routing);
+	struct box *box = box_of(request);
 
-	return err < 0 ? &stw_cause_bad_route : NULL;
+	if (!box->routed)
+		box->routing_error = stw_proxy_preprocess(
+			&request->stack->options.proxy, request->msg, &request->routing);
+	box->routed = true;
+	return box->routing_error < 0 ? &stw_cause_bad_route : NULL;
 }
 
 void stw_request_drop(struct stw_request *request, const struct stw_cause *cause)

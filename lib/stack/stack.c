@@ -7,6 +7,7 @@
 
 #include "internal.h"
 
+#define RESTRAINT_HOPS 64
 /* A stall may make the timers of thousands of calls due in one batch, each with a response. */
 #define SCRATCH_BYTES_MAX (256u * 1024u * 1024u)
 
@@ -22,6 +23,11 @@ const struct stw_stack_dns stw_stack_dns_default = { .max_places = 8,
 	.time_ms = 8000,
 	.failed_ms = 60000,
 	.cache = { .max_names = 10000, .max_bytes = 4u << 20 } };
+
+static unsigned stack_worker_count(const struct stw_stack_options *options)
+{
+	return options->workers ? stw_workers_count(options->workers) : 1;
+}
 
 static void stack_take_options(struct stw_stack *stack, const struct stw_stack_options *options)
 {
@@ -43,6 +49,8 @@ static void stack_take_options(struct stw_stack *stack, const struct stw_stack_o
 		stack->options.flows.registry = workers_registry(options->workers);
 	stack->proxy_foreign = stack->options.proxy;
 	stack->proxy_foreign.recurse = false;
+	stack->overload.options = options->overload;
+	stack->overload.options.workers = stack_worker_count(options);
 }
 
 int stw_stack_new(
@@ -53,6 +61,7 @@ int stw_stack_new(
 
 	if (!stack)
 		return -ENOMEM;
+	stw_overload_init(&stack->overload, &options->overload);
 	stack_take_options(stack, options);
 	stack->now = now;
 	stw_wheel_init(&stack->wheel, now.mono_ms);
@@ -62,6 +71,9 @@ int stw_stack_new(
 	stack->own_msg.field_capacity = STW_MSG_FIELDS_MAX;
 	stack->msg = &stack->own_msg;
 	err = stw_flows_new(&stack->options.flows, &stack->wheel, options->key, &stack->flows);
+	if (err < 0)
+		goto fail;
+	err = stw_restraint_new(RESTRAINT_HOPS, stack_worker_count(options), &stack->restraint);
 	if (err < 0)
 		goto fail;
 	err = stw_tx_layer_new(&stack->wheel, options->key, &stack->transactions);
@@ -199,6 +211,7 @@ static void stack_closed(struct stw_stack *stack, const struct stw_io_event *eve
 
 void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event)
 {
+	stack->waited_us = event->waited_us;
 	switch (event->kind) {
 	case STW_IO_DATAGRAM:
 		stack_receive(stack, &event->hop, event->data, event->len);
@@ -399,9 +412,14 @@ void stw_stack_stop(struct stw_stack *stack, const struct stw_cause *cause)
 	}
 }
 
-void stw_stack_stats(const struct stw_stack *stack, struct stw_stack_stats *ret)
+void stw_stack_stats(struct stw_stack *stack, struct stw_stack_stats *ret)
 {
 	*ret = stack->stats;
+	ret->overloaded = stw_overload_active(&stack->overload, stack->now);
+	ret->overload_loss = (stack->overload.loss_permille + 9) / 10;
+	ret->overload_refused = stack->overload.refused_total;
+	ret->overload_dropped = stack->overload.dropped_total;
+	ret->restraint_next_hops = stw_restraint_count(stack->restraint, stack->now);
 	ret->transactions = stw_tx_count(stack->transactions);
 	ret->requests = stack->live_count;
 	ret->flows = stw_flows_count(stack->flows);
@@ -423,6 +441,7 @@ struct stw_stack *stw_stack_free(struct stw_stack *stack)
 	stw_dns_cache_free(stack->names);
 	stw_tx_layer_free(stack->transactions);
 	stw_flows_free(stack->flows);
+	stw_restraint_free(stack->restraint);
 	stw_arena_done(&stack->scratch);
 	free(stack);
 	return NULL;

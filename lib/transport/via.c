@@ -79,6 +79,26 @@ int stw_via_stamp_edit(
 	return 0;
 }
 
+/* A client writes two of them; a list without end is not worth the splices. */
+#define OC_PARAMS_MAX 4
+
+void stw_via_oc_remove(struct stw_edit *edit)
+{
+	const struct stw_msg *msg = edit->msg;
+	struct stw_param param;
+	size_t at = 0, from = 0;
+	unsigned n = 0;
+
+	while (n < OC_PARAMS_MAX && stw_param_next(msg->via.params, &at, &param) > 0) {
+		if (stw_via_param_is_oc(param.name)) {
+			stw_edit_splice(edit, (uint32_t)(msg->via.params.ptr - msg->data + from),
+				(uint32_t)(at - from), STW_STR_NONE);
+			n++;
+		}
+		from = at;
+	}
+}
+
 /* host of a Via as a place to send to: a name has to be resolved, a group is refused (RFC 4475
  * §3.3.10). */
 static int host_target(struct stw_str host, uint16_t port, struct stw_addr *ret)

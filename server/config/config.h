@@ -10,9 +10,11 @@
 #include <stdio.h>
 
 #include <strowger/auth.h>
+#include <strowger/overload.h>
 #include <strowger/transport.h>
 
 #define STW_CONFIG_DOMAINS_MAX 64
+#define STW_CONFIG_EXEMPT_MAX  64
 
 enum stw_sandbox { STW_SANDBOX_ON, STW_SANDBOX_OFF };
 enum stw_store_sync { STW_STORE_SYNC_NORMAL, STW_STORE_SYNC_FULL };
@@ -71,7 +73,16 @@ struct stw_config {
 		uint32_t connection_idle_ms, message_timeout_ms;
 		uint32_t max_output_bytes; /* per connection */
 		uint32_t max_branches;
+		struct stw_source_limits source;
+		struct stw_network exempt[STW_CONFIG_EXEMPT_MAX];
+		unsigned exempt_count;
+		uint32_t max_sources;
 	} limits;
+	struct {
+		uint32_t target_ms, retry_after_s;
+		enum stw_overload_feedback feedback;
+		bool restrain;
+	} overload;
 	struct {
 		struct stw_str servers;
 		uint32_t timeout_ms;                                         /* of one question */

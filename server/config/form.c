@@ -581,3 +581,51 @@ const struct stw_option_form config_form_servers = {
 	.get = servers_get,
 	.clear = servers_clear,
 };
+
+/* ---- limits.source_exempt ---- */
+
+static void exempt_add(struct config_context *context, const struct stw_option *option,
+	const struct config_item *item)
+{
+	struct stw_config *config = context->config;
+	struct stw_network network;
+	char quoted[96];
+
+	if (stw_network_parse(item->text, &network) < 0)
+		config_error(context, item->mark,
+			"limits.source_exempt: %s is no network; allowed: %s, IPv6 too",
+			config_quote(item->text, quoted), option->allowed);
+	else if (config->limits.exempt_count == STW_CONFIG_EXEMPT_MAX)
+		config_error(context, item->mark, "limits.source_exempt: more than %d networks",
+			STW_CONFIG_EXEMPT_MAX);
+	else
+		config->limits.exempt[config->limits.exempt_count++] = network;
+}
+
+static bool exempt_get(const struct stw_config *config, const struct stw_option *option,
+	unsigned index, struct config_item *ret)
+{
+	char text[STW_ADDR_TEXT_MAX], buffer[STW_ADDR_TEXT_MAX + 8];
+	const struct stw_network *network = &config->limits.exempt[index];
+	struct stw_writer writer;
+
+	if (index >= config->limits.exempt_count)
+		return false;
+	stw_writer_init(&writer, buffer, sizeof(buffer));
+	stw_write_str(&writer, stw_addr_ip_text(&network->addr, text));
+	if (network->bits < (network->addr.family == 4 ? 32 : 128))
+		stw_write_format(&writer, "/%u", network->bits);
+	item_text(ret, stw_writer_text(&writer));
+	return true;
+}
+
+static void exempt_clear(struct stw_config *config)
+{
+	config->limits.exempt_count = 0;
+}
+
+const struct stw_option_form config_form_exempt = {
+	.add = exempt_add,
+	.get = exempt_get,
+	.clear = exempt_clear,
+};

@@ -50,7 +50,7 @@ struct stw_option_form {
 
 extern const struct stw_option_form config_form_domains, config_form_listen, config_form_algorithms,
 	config_form_store, config_form_advertise, config_form_admin_listen, config_form_path,
-	config_form_socket, config_form_servers, config_form_workers;
+	config_form_socket, config_form_servers, config_form_workers, config_form_exempt;
 
 /* form.c */
 /** "[::1]:5060", "192.0.2.1:5060", "example.com": port 0 when none. @return 0, -EBADMSG */

@@ -176,6 +176,48 @@
 		"RFC 3261 §18.4")                                                                  \
 	OPTION("limits.max_branches", UINT, limits.max_branches, "", 1, 256, "", "32", RESTART,    \
 		NO_FORM, "Branches of one call.", "RFC 5393 §5.3")                                 \
+	OPTION("limits.source_rate", UINT, limits.source.stranger_rate, "", 0, 1000000, "", "100", \
+		LIVE, NO_FORM,                                                                     \
+		"Requests a second with which an address that has proven nothing may begin "       \
+		"something; more is answered with 503. ACK, BYE and what belongs to a call does "  \
+		"not count. 0: no limit.",                                                         \
+		"RFC 3261 §26.3.2.4")                                                              \
+	OPTION("limits.known_source_rate", UINT, limits.source.known_rate, "", 0, 1000000, "",     \
+		"1000", LIVE, NO_FORM,                                                             \
+		"The same for an address from which a user has proven his identity, or has "       \
+		"registered, within the last hour.",                                               \
+		"RFC 3261 §26.3.2.4")                                                              \
+	OPTION("limits.source_drop_factor", UINT, limits.source.drop_factor, "", 2, 1000, "",      \
+		"10", LIVE, NO_FORM,                                                               \
+		"Beyond so many times its limit an address is not answered any more.",             \
+		"RFC 3261 §26.3.2.4")                                                              \
+	OPTION("limits.source_exempt", LIST, limits.exempt, "", 0, STW_CONFIG_EXEMPT_MAX,          \
+		"ADDRESS or ADDRESS/BITS", "[127.0.0.0/8, '::1']", LIVE, FORM(exempt),             \
+		"Networks without a limit for each source: servers you trust, this machine.",      \
+		"RFC 3261 §26.3.2.4")                                                              \
+	OPTION("limits.max_sources", UINT, limits.max_sources, "", 64, 10000000, "", "65536",      \
+		RESTART, NO_FORM,                                                                  \
+		"Addresses (IPv6: networks of 64 bits) whose requests are counted at a time.",     \
+		"RFC 3261 §26.3.2.4")                                                              \
+	OPTION("overload.target_delay", DURATION, overload.target_ms, "ms", 0, 10 * MS_PER_S, "",  \
+		"25ms", LIVE, NO_FORM,                                                             \
+		"A request that begins something and has waited longer than this before it is "    \
+		"read is answered with 503 at once; registrations at twice the time. 0: never.",   \
+		"RFC 3261 §21.5.4")                                                                \
+	OPTION("overload.retry_after", DURATION, overload.retry_after_s, "s", 0, 3600, "", "10s",  \
+		LIVE, NO_FORM,                                                                     \
+		"Phones that are refused come back after 1 s to this time, each after another. "   \
+		"0: they are not told when.",                                                      \
+		"RFC 3261 §20.33")                                                                 \
+	OPTION("overload.feedback", ENUM, overload.feedback, "", 0, 0, "off|loss|rate", "loss",    \
+		LIVE, NO_FORM,                                                                     \
+		"How servers that send to this one are asked for less: a share to keep back, or "  \
+		"a rate (loss to those that know no rate).",                                       \
+		"RFC 7339, RFC 7415")                                                              \
+	OPTION("overload.restrain", BOOL, overload.restrain, "", 0, 0, "", "true", LIVE, NO_FORM,  \
+		"Offer overload control to other servers (never to phones) and keep back what "    \
+		"they ask for.",                                                                   \
+		"RFC 7339 §5.5")                                                                   \
 	OPTION("dns.servers", LIST, dns.servers, "", 0, 8, "ADDRESS or ADDRESS:PORT", "[]",        \
 		RESTART, FORM(servers), "Name servers to ask. Empty: those of the system.",        \
 		"RFC 3263")                                                                        \

@@ -78,6 +78,12 @@ static bool access_uri_ours(const struct stw_check *check)
 	       stw_route_domain(check->core, &uri).len;
 }
 
+void stw_route_proven(struct stw_core *core, const struct stw_request *request)
+{
+	if (core->options.sources)
+		stw_sources_prove(core->options.sources, &request->source.remote, core->now);
+}
+
 enum stw_verdict stw_route_authenticate(
 	struct stw_check *check, enum stw_header header, struct stw_str realm)
 {
@@ -106,6 +112,7 @@ enum stw_verdict stw_route_authenticate(
 	check->refusal = (struct stw_refusal){ 0 };
 	check->authenticated = true;
 	check->user_aor = user->aor;
+	stw_route_proven(check->core, check->request);
 	/* The nonce count is spent: a copy of the request would now be a replay. The transaction
 	 * absorbs it. */
 	if (stw_request_wait(check->request) < 0)

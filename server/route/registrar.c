@@ -197,6 +197,8 @@ void stw_route_registered(struct stw_core *core, struct stw_request *request, st
 			refusal.option = "registration.max_bindings";
 		stw_request_refuse(request, &refusal);
 	} else {
+		if (job->result)
+			stw_route_proven(core, request);
 		answer_ok(core, request, registration);
 	}
 	stw_register_done(&registration->want);

@@ -67,6 +67,9 @@ enum stw_verdict stw_route_authenticate(
 	struct stw_check *check, enum stw_header header, struct stw_str realm);
 enum stw_verdict stw_route_refuse(struct stw_check *check, const struct stw_cause *cause);
 
+/** The source of the request has proven an identity, or has a binding: its limit is the larger. */
+void stw_route_proven(struct stw_core *core, const struct stw_request *request);
+
 /* server.c */
 /** U9, R5: refuse with Unsupported when Require names a tag other than `supported`. */
 enum stw_verdict stw_route_require(

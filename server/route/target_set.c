@@ -25,6 +25,7 @@ static struct stw_proxy_target target_of(
 	enum stw_use_source use = check->config->registration.use_source;
 	struct stw_proxy_target target = { .uri = binding->uri,
 		.q = binding->q,
+		.binding = true,
 		.path = binding->path,
 		.instance = binding->instance };
 

@@ -54,6 +54,7 @@ struct serve {
 	int lock_fd;
 	struct stw_directory *directory;
 	struct stw_location *location;
+	struct stw_sources *sources;
 	struct stw_store *store;
 	struct stw_admin *admin;
 	uid_t uid; /* who we are to be */

@@ -187,6 +187,8 @@ static int start_maps(struct serve *serve)
 
 	if (err == 0)
 		err = stw_location_new(key, &serve->location);
+	if (err == 0)
+		err = stw_sources_new(serve->config->limits.max_sources, key, &serve->sources);
 	return err < 0 ? serve_fail(serve, err, "no memory is left") : 0;
 }
 
@@ -246,6 +248,7 @@ static int start_cores(struct serve *serve)
 		.store = serve->store,
 		.location = serve->location,
 		.directory = serve->directory,
+		.sources = serve->sources,
 		.io = stw_io_ops(),
 		.listeners = &serve->listeners,
 		.seed = stw_io_seed(),
@@ -389,6 +392,7 @@ void serve_done(struct serve *serve)
 		stw_rcu_online();
 	stw_location_free(serve->location);
 	stw_directory_free(serve->directory);
+	stw_sources_free(serve->sources);
 	if (serve->log)
 		stw_rcu_unregister_thread();
 	for (unsigned i = 0; i < serve->worker_count; i++)

@@ -577,6 +577,18 @@ static int play_party(struct scenario *s, struct stw_str text)
 	return party_add(s, keep(s, name).ptr, keep(s, text).ptr, false) ? 0 : -1;
 }
 
+/* "wait 80 ms": what is sent to the server from now on is read so much later. */
+static int play_arrivals(struct scenario *s, struct stw_str text)
+{
+	struct stw_str word;
+	uint64_t ms;
+
+	if (!next_word(&text, &word) || !is_word(word, "wait") || next_duration(&text, &ms) < 0)
+		return fail(s, "arrivals wait for how long?");
+	s->waits_us = (uint32_t)(ms * 1000);
+	return 0;
+}
+
 static int play_world(struct scenario *s, struct stw_str verb, struct stw_str text)
 {
 	struct party *party = party_find(s, verb);
@@ -590,6 +602,8 @@ static int play_world(struct scenario *s, struct stw_str verb, struct stw_str te
 		err = play_dns(s, text);
 	else if (is_word(verb, "connect"))
 		err = play_connect(s, text);
+	else if (is_word(verb, "arrivals"))
+		err = play_arrivals(s, text);
 	else if (is_word(verb, "store"))
 		err = server_store_fails(s, is_word(text, "fails"));
 	else if (is_word(verb, "restart"))

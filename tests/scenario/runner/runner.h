@@ -170,6 +170,8 @@ struct scenario {
 	struct stw_store *store;
 	struct stw_location *location;
 	struct stw_directory *directory;
+	struct stw_sources *sources;
+	uint32_t waits_us; /* how long what is sent to the server waits in its kernel */
 	void *store_lock;
 	char store_dir[64]; /* when the file restarts the server or breaks its store */
 	struct stw_listeners listeners;

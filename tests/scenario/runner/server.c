@@ -213,6 +213,8 @@ static int store_start(struct scenario *s)
 
 	if (stw_location_new(key, &s->location) < 0 || stw_directory_new(key, &s->directory) < 0)
 		return fail(s, "no memory");
+	if (!s->sources && stw_sources_new(s->config->limits.max_sources, key, &s->sources) < 0)
+		return fail(s, "no memory");
 	options.location = s->location;
 	options.directory = s->directory;
 	if (stw_store_open(&options, s->now, &s->store, error, sizeof(error)) < 0)
@@ -237,6 +239,7 @@ static int core_start(struct scenario *s)
 		.store = s->store,
 		.location = s->location,
 		.directory = s->directory,
+		.sources = s->sources,
 		.io = &world_ops,
 		.listeners = &s->listeners,
 		.seed = 4711,
@@ -283,6 +286,7 @@ static void server_end(struct scenario *s)
 		s->store = stw_store_close(s->store);
 	s->location = stw_location_free(s->location);
 	s->directory = stw_directory_free(s->directory);
+	s->sources = stw_sources_free(s->sources);
 }
 
 /* A new process over the same store: what was in memory is gone. */

@@ -301,6 +301,7 @@ int world_bytes(struct scenario *s, struct party *party, struct stw_str bytes)
 	if (!flow)
 		return -1;
 	happening = happen(s, flow->hop.flow.worker, 0, STW_IO_BYTES);
+	happening->event.waited_us = s->waits_us;
 	happening->event.hop = flow->hop;
 	happening->event.data = bytes.ptr;
 	happening->event.len = bytes.len;
@@ -318,6 +319,7 @@ int world_send(
 	if (listener_hop(s, party, STW_TRANSPORT_UDP, &hop) < 0)
 		return -1;
 	happening = happen(s, worker_of(s, &hop.remote), 0, STW_IO_DATAGRAM);
+	happening->event.waited_us = s->waits_us;
 	happening->event.hop = hop;
 	happening->event.data = message->text.ptr;
 	happening->event.len = message->text.len;

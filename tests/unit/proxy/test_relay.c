@@ -39,7 +39,7 @@ static void exact_bytes(void **state)
 		stw_arena_init(&arena, 4096);
 		message_parse(&response, cases[i].in);
 		assert_int_equal(stw_relay_build(&response.msg, stw_str_from(cases[i].lines),
-					 &arena, &slices),
+					 STW_STR_NONE, &arena, &slices),
 			0);
 		text = joined(slices);
 		assert_string_equal(text, cases[i].out);
@@ -60,7 +60,8 @@ static void allocation_failure(void **state)
 		message_parse(&response, cases[i].in);
 		support_fail_allocation(1);
 		assert_int_equal(
-			stw_relay_build(&response.msg, STW_STR_NONE, &arena, &slices), -ENOMEM);
+			stw_relay_build(&response.msg, STW_STR_NONE, STW_STR_NONE, &arena, &slices),
+			-ENOMEM);
 		support_fail_allocation(0);
 		message_done(&response);
 		stw_arena_done(&arena);

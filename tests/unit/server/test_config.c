@@ -94,6 +94,9 @@ static const struct {
 	{ "auth: {algorithms: [SHA256]}\n", "1:21: auth.algorithms: \"SHA256\" is not known; "
 					    "allowed: MD5, SHA-256, SHA-512-256; did you "
 					    "mean SHA-256?\n" },
+	{ "limits: {source_exempt: [192.0.2.0/33]}\n",
+		"1:26: limits.source_exempt: \"192.0.2.0/33\" is no network; allowed: ADDRESS or "
+		"ADDRESS/BITS, IPv6 too\n" },
 	{ "auth: {algorithms: []}\n",
 		"1:20: auth.algorithms: the list is empty; leave the line out for the default\n" },
 	{ "auth:\n  required: false\n", "2:13: auth.required: false would let everyone use the "
@@ -377,6 +380,15 @@ static const struct {
 	{ "limits.message_timeout", "5s", "5s" },
 	{ "limits.max_output", "2MiB", "2MiB" },
 	{ "limits.max_branches", "4", "4" },
+	{ "limits.source_rate", "0", "0" },
+	{ "limits.known_source_rate", "12", "12" },
+	{ "limits.source_drop_factor", "3", "3" },
+	{ "limits.source_exempt", "[192.0.2.0/24, '2001:db8::/32', 192.0.2.7]", "192.0.2.0/24" },
+	{ "limits.max_sources", "100", "100" },
+	{ "overload.target_delay", "80ms", "80ms" },
+	{ "overload.retry_after", "30s", "30s" },
+	{ "overload.feedback", "rate", "rate" },
+	{ "overload.restrain", "false", "false" },
 	{ "dns.servers", "[127.0.0.1, '[::1]:53']", "127.0.0.1" },
 	{ "dns.timeout", "250ms", "250ms" },
 	{ "dns.max_time", "3s", "3s" },

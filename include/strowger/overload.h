@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * overload: what is refused when there is too much to do (RFC 6357). Admission by the time that a
+ * request has waited, the feedback between servers in Via (RFC 7339 loss, RFC 7415 rate) in both
+ * directions, and limits for each source. Pure: the time comes in, a decision goes out.
+ */
+#ifndef STROWGER_OVERLOAD_H
+#define STROWGER_OVERLOAD_H
+
+#include <strowger/transport.h>
+
+/* ---- who is refused first ------------------------------------------------------ */
+
+enum stw_overload_class {
+	STW_OVERLOAD_NEW,      /* a new call, or another request outside a dialog */
+	STW_OVERLOAD_REGISTER, /* a registration: refused when refusing new calls is not enough */
+	STW_OVERLOAD_NEVER,    /* ACK, BYE, CANCEL, PRACK; in a dialog; emergency; priority */
+};
+
+/**
+ * @param in_dialog  the request proved it (our Record-Route mark): a To tag alone says nothing
+ * @param trusted    the source has proven who it is: its Resource-Priority counts (RFC 4412 §11)
+ */
+enum stw_overload_class stw_overload_classify(
+	const struct stw_msg *request, bool in_dialog, bool trusted);
+/** "urn:service:sos" or a service below it, RFC 5031 §4.2. */
+bool stw_overload_is_emergency(const struct stw_msg *request);
+/** A Resource-Priority that is to be kept: any of esnet (RFC 7135), ets and wps 0 to 2 (RFC 4412
+ * §10.3, §10.4). */
+bool stw_overload_has_priority(const struct stw_msg *request);
+
+/* ---- admission at this server ----------------------------------------------------- */
+
+enum stw_overload_feedback {
+	STW_OVERLOAD_FEEDBACK_OFF,
+	STW_OVERLOAD_FEEDBACK_LOSS, /* RFC 7339 §7 */
+	STW_OVERLOAD_FEEDBACK_RATE, /* RFC 7415, to clients that have it; loss to others */
+};
+
+struct stw_overload_options {
+	uint32_t target_ms; /* a request that has waited longer is refused; 0: none ever is */
+	enum stw_overload_feedback feedback;
+	unsigned workers; /* that share the load evenly; a rate is told for all. 0: one */
+};
+
+enum stw_overload_verdict {
+	STW_OVERLOAD_ADMIT,
+	STW_OVERLOAD_REFUSE, /* 503 */
+	STW_OVERLOAD_DROP,   /* even refusing costs too much */
+};
+
+/** The state of one server. Members are read by its owner, written by the functions below. */
+struct stw_overload {
+	struct stw_overload_options options;
+	uint8_t level[STW_LISTENERS_MAX]; /* for each queue of the kernel: what is refused now */
+	uint64_t interval_end_ms;         /* counts since the last one */
+	int64_t wall_ms;                  /* of that end: the number of the feedback (oc-seq) */
+	uint32_t requests, offered, refused;
+	uint64_t clients[2];    /* a bit for each client under rate control: now, and before */
+	uint32_t loss_permille; /* asked of upstream servers */
+	uint32_t rate;          /* requests a second for all upstream servers; 0: no limit */
+	uint32_t calm;          /* intervals since the last refusal */
+	uint64_t refused_total, dropped_total;
+};
+
+/** Embedded. */
+void stw_overload_init(struct stw_overload *overload, const struct stw_overload_options *options);
+/**
+ * A request of class `class` came from queue `queue` (a listener) where it has waited. Those that
+ * are never refused are counted.
+ */
+enum stw_overload_verdict stw_overload_admit(struct stw_overload *overload, unsigned queue,
+	enum stw_overload_class class, uint32_t waited_us, struct stw_now now);
+/** Requests have been refused within the last one and a half seconds. */
+bool stw_overload_active(struct stw_overload *overload, struct stw_now now);
+
+#define STW_OVERLOAD_PARAMS_MAX 96
+
+/**
+ * What the topmost Via of a response gets when its client has put `oc` into it (RFC 7339 §5.2):
+ * `;oc=20;oc-algo="loss";oc-validity=500;oc-seq=1282321615.782`.
+ * @param via  of the request
+ * @return empty when the client does not take part, or feedback is off
+ */
+struct stw_str stw_overload_params(struct stw_overload *overload, const struct stw_via *via,
+	struct stw_now now, char buffer[STW_OVERLOAD_PARAMS_MAX]);
+
+/* ---- restraint towards an overloaded next hop -------------------------------------- */
+
+/** Put behind our Via of a request to another server, RFC 7339 §4.1, RFC 7415 §3.3. */
+#define STW_RESTRAINT_PARAMS ";oc;oc-algo=\"loss,rate\""
+
+struct stw_restraint;
+
+/** @param hops     next hops remembered at most; the one whose word ends first makes room
+ *  @param workers  that share the load evenly: each keeps to its part of a rate
+ *  @return 0, -ENOMEM */
+int stw_restraint_new(unsigned hops, unsigned workers, struct stw_restraint **ret);
+/** The topmost Via of a response from `remote`: takes what it asks (RFC 7339 §5.4). */
+void stw_restraint_response(struct stw_restraint *restraint, const struct stw_addr *remote,
+	const struct stw_via *via, struct stw_now now);
+/**
+ * May the request be sent? Counts it. RFC 7339 §7.2 and RFC 7415 §3.5.2, both with priority. Of
+ * STW_OVERLOAD_NEVER nothing is kept back: it is made up for with others.
+ */
+bool stw_restraint_admit(struct stw_restraint *restraint, const struct stw_addr *remote,
+	enum stw_overload_class class, struct stw_now now, struct stw_random *random);
+/** Next hops that ask for restraint now. */
+unsigned stw_restraint_count(const struct stw_restraint *restraint, struct stw_now now);
+/** Accepts NULL; returns NULL. */
+struct stw_restraint *stw_restraint_free(struct stw_restraint *restraint);
+
+/* ---- limits for each source ---------------------------------------------------------- */
+
+/** Requests that begin something, a second; 0: no limit. Bursts of two seconds are free. */
+struct stw_source_limits {
+	uint32_t stranger_rate;
+	uint32_t known_rate;  /* a source that has proven an identity or has a binding */
+	uint32_t drop_factor; /* a flood of so many times the rate is not answered any more */
+};
+
+/** Sources: IPv4 addresses, IPv6 /64 networks. Shared by all workers, without locks; bounded. */
+struct stw_sources;
+
+/** @return 0, -ENOMEM */
+int stw_sources_new(unsigned sources, struct stw_hash_key key, struct stw_sources **ret);
+/** One more request that begins something. @return what to do with it */
+enum stw_overload_verdict stw_sources_admit(struct stw_sources *sources,
+	const struct stw_source_limits *limits, const struct stw_addr *source, struct stw_now now);
+/** The source has proven an identity, or has a binding, for the next hour. */
+void stw_sources_prove(
+	struct stw_sources *sources, const struct stw_addr *source, struct stw_now now);
+bool stw_sources_known(
+	const struct stw_sources *sources, const struct stw_addr *source, struct stw_now now);
+
+/** One source whose requests are refused. */
+struct stw_source_state {
+	struct stw_addr addr; /* port 0; IPv6: the first address of its /64 */
+	bool known;
+	uint64_t until_ms; /* monotonic: when its next request would be taken */
+	uint64_t refused, dropped;
+};
+/** Sources that are limited now; false from `visit` ends the walk. @return how many */
+unsigned stw_sources_limited(const struct stw_sources *sources, struct stw_now now,
+	bool (*visit)(void *context, const struct stw_source_state *state), void *context);
+/** Accepts NULL; returns NULL. */
+struct stw_sources *stw_sources_free(struct stw_sources *sources);
+
+#endif

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Admission by the time a request has waited in the queue of the kernel. The queue is first in,
+ * first out, and to refuse is many times cheaper than to serve: above the target new requests are
+ * refused until half of it is reached, so the queue never empties and no time is lost. What
+ * upstream servers are asked to keep back follows from the share that had to be refused here.
+ */
+#include <strowger/overload.h>
+
+/* Registrations are refused at twice the target; nothing is answered any more at sixteen times,
+ * when the peer has repeated its request already. */
+#define REGISTER_FACTOR 2
+#define DROP_FACTOR     16
+#define INTERVAL_MS     100
+#define VALIDITY_MS     500 /* RFC 7339 §4.3 */
+/* From full restraint to none in 1.5 seconds. */
+#define LOSS_STEP_PERMILLE 67
+#define CALM_INTERVALS     15
+/* How fast the share refused here is passed upstream. */
+#define GAIN_PERMILLE 700
+
+enum level { LEVEL_NONE, LEVEL_NEW, LEVEL_REGISTER, LEVEL_DROP };
+
+void stw_overload_init(struct stw_overload *overload, const struct stw_overload_options *options)
+{
+	*overload = (struct stw_overload){ .options = *options, .calm = CALM_INTERVALS };
+}
+
+static uint8_t level_at(const struct stw_overload *overload, uint64_t waited_us)
+{
+	uint64_t target_us = (uint64_t)overload->options.target_ms * 1000;
+
+	if (waited_us > DROP_FACTOR * target_us)
+		return LEVEL_DROP;
+	if (waited_us > REGISTER_FACTOR * target_us)
+		return LEVEL_REGISTER;
+	return waited_us > target_us ? LEVEL_NEW : LEVEL_NONE;
+}
+
+/* Up at a threshold, down at half of it. */
+static uint8_t level_next(const struct stw_overload *overload, uint8_t level, uint64_t waited_us)
+{
+	uint8_t up = level_at(overload, waited_us), keep = level_at(overload, 2 * waited_us);
+
+	if (up >= level)
+		return up;
+	return keep < level ? keep : level;
+}
+
+/* ---- what upstream servers are asked ------------------------------------------------ */
+
+static void loss_update(struct stw_overload *overload)
+{
+	uint32_t loss = overload->loss_permille, share;
+
+	if (overload->refused) {
+		share = (uint32_t)((uint64_t)overload->refused * 1000 / overload->offered);
+		loss += (1000 - loss) * share / 1000 * GAIN_PERMILLE / 1000;
+	} else {
+		loss -= loss < LOSS_STEP_PERMILLE ? loss : LOSS_STEP_PERMILLE;
+	}
+	overload->loss_permille = loss;
+}
+
+static void rate_update(struct stw_overload *overload)
+{
+	uint32_t taken = (overload->requests - overload->refused) * (1000 / INTERVAL_MS);
+
+	if (overload->refused)
+		overload->rate = taken ? taken : 1;
+	else if (overload->calm >= CALM_INTERVALS)
+		overload->rate = 0;
+	else if (overload->rate)
+		overload->rate += overload->rate / 20 + 1;
+}
+
+static void interval_end(struct stw_overload *overload, struct stw_now now)
+{
+	overload->calm = overload->refused ? 0 : overload->calm + (overload->calm < CALM_INTERVALS);
+	loss_update(overload);
+	rate_update(overload);
+	overload->requests = overload->offered = overload->refused = 0;
+	overload->clients[1] = overload->clients[0];
+	overload->clients[0] = 0;
+	if (now.wall_ms > overload->wall_ms)
+		overload->wall_ms = now.wall_ms;
+	else
+		overload->wall_ms++;
+}
+
+static void overload_advance(struct stw_overload *overload, struct stw_now now)
+{
+	uint64_t passed;
+
+	if (now.mono_ms < overload->interval_end_ms)
+		return;
+	passed = (now.mono_ms - overload->interval_end_ms) / INTERVAL_MS + 1;
+	/* After so many quiet ones all is over. */
+	for (uint64_t i = 0; i < passed && i < 2 * CALM_INTERVALS; i++)
+		interval_end(overload, now);
+	overload->interval_end_ms = now.mono_ms + INTERVAL_MS;
+}
+
+/* ---- this server ------------------------------------------------------------------------ */
+
+enum stw_overload_verdict stw_overload_admit(struct stw_overload *overload, unsigned queue,
+	enum stw_overload_class class, uint32_t waited_us, struct stw_now now)
+{
+	uint8_t *level = &overload->level[queue < STW_LISTENERS_MAX ? queue : 0];
+
+	if (!overload->options.target_ms)
+		return STW_OVERLOAD_ADMIT;
+	overload_advance(overload, now);
+	overload->requests++;
+	*level = level_next(overload, *level, waited_us);
+	if (class == STW_OVERLOAD_NEVER)
+		return STW_OVERLOAD_ADMIT;
+	overload->offered++;
+	if (*level == LEVEL_NONE || (class == STW_OVERLOAD_REGISTER && *level == LEVEL_NEW))
+		return STW_OVERLOAD_ADMIT;
+	overload->refused++;
+	if (*level == LEVEL_DROP) {
+		overload->dropped_total++;
+		return STW_OVERLOAD_DROP;
+	}
+	overload->refused_total++;
+	return STW_OVERLOAD_REFUSE;
+}
+
+bool stw_overload_active(struct stw_overload *overload, struct stw_now now)
+{
+	overload_advance(overload, now);
+	return overload->refused || overload->calm < CALM_INTERVALS;
+}
+
+/* ---- RFC 7339 §5.2 ------------------------------------------------------------------------- */
+
+static bool algorithm_offered(const struct stw_via *via, struct stw_str algorithm)
+{
+	struct stw_str list = via->oc_algo;
+	size_t at = 0, comma;
+
+	while (at < list.len) {
+		comma = stw_str_find(list, ',', at);
+		if (stw_str_equal_nocase(stw_str_trim(stw_str_cut(list, at, comma)), algorithm))
+			return true;
+		at = comma + 1;
+	}
+	return false;
+}
+
+/* All get the same: who is under control now is counted by one bit for each of 64 hashes. */
+static uint32_t rate_of_one(struct stw_overload *overload, const struct stw_via *via)
+{
+	struct stw_hash_key key = { 0x7415, 0x7339 };
+	uint64_t seen;
+	int clients;
+
+	overload->clients[0] |= UINT64_C(1)
+				<< (stw_hash_nocase(key, via->sent_by.ptr, via->sent_by.len) & 63);
+	seen = overload->clients[0] | overload->clients[1];
+	clients = __builtin_popcountll(seen);
+	return overload->rate * (overload->options.workers ? overload->options.workers : 1) /
+	       (uint32_t)clients;
+}
+
+struct stw_str stw_overload_params(struct stw_overload *overload, const struct stw_via *via,
+	struct stw_now now, char buffer[STW_OVERLOAD_PARAMS_MAX])
+{
+	struct stw_writer writer;
+	bool rate, active;
+	uint32_t value;
+
+	if (!via->has_oc || overload->options.feedback == STW_OVERLOAD_FEEDBACK_OFF ||
+		!overload->options.target_ms)
+		return STW_STR_NONE;
+	overload_advance(overload, now);
+	/* The choice follows from what the client offers, so it stays the same for each (§5.8). */
+	rate = overload->options.feedback == STW_OVERLOAD_FEEDBACK_RATE &&
+	       algorithm_offered(via, STW_STR("rate"));
+	if (!rate && via->oc_algo.len && !algorithm_offered(via, STW_STR("loss")))
+		return STW_STR_NONE;
+	active = rate ? overload->rate > 0 : overload->loss_permille > 0;
+	value = rate ? rate_of_one(overload, via) : (overload->loss_permille + 9) / 10;
+	stw_writer_init(&writer, buffer, STW_OVERLOAD_PARAMS_MAX);
+	stw_write_format(&writer, ";oc=%u;oc-algo=\"%s\";oc-validity=%d;oc-seq=%lld.%03d",
+		active ? value : 0, rate ? "rate" : "loss", active ? VALIDITY_MS : 0,
+		(long long)(overload->wall_ms / 1000), (int)(overload->wall_ms % 1000));
+	return stw_writer_text(&writer);
+}

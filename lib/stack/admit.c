@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Row F12: is there room for what this request begins? In this order: what its source may ask for,
+ * the time it has waited, the transactions there are, and what the core says. */
+#include <strowger/stack.h>
+
+#include "internal.h"
+
+/* RFC 7339 §5.10.1: what belongs to running calls has room left when new work has none. A To tag
+ * proves nothing, so this room has an end as well. */
+static uint32_t admit_room(const struct stw_stack *stack)
+{
+	uint32_t max = stack->options.max_transactions;
+	bool running = stack->msg->to.tag.ptr || stack->msg->method == STW_METHOD_BYE ||
+		       stack->msg->method == STW_METHOD_PRACK;
+
+	return running ? max + max / 8 : max;
+}
+
+static bool source_exempt(const struct stw_stack *stack, const struct stw_addr *addr)
+{
+	unsigned i;
+
+	for (i = 0; i < stack->options.exempt_count; i++) {
+		if (stw_network_has(&stack->options.exempt[i], addr))
+			return true;
+	}
+	return false;
+}
+
+/* When the phone that sent it shall come again, each at another time. A server upstream is told
+ * nothing: it would stop all of its users at once (RFC 7339 §5.10.2). */
+static struct stw_str retry_after(struct box *box, struct stw_writer *writer)
+{
+	struct stw_stack *stack = box->request.stack;
+	struct stw_values values = stw_msg_values(stack->msg, STW_HDR_VIA);
+	size_t from = writer->len;
+	struct stw_str value;
+
+	if (stack->msg->via.has_oc || !stack->options.retry_after_s ||
+		(stw_values_next(&values, &value) && stw_values_next(&values, &value)))
+		return STW_STR_NONE;
+	stw_write_format(writer, "Retry-After: %u\r\n",
+		1 + (unsigned)stw_random_below(&stack->random, stack->options.retry_after_s));
+	return stw_str_cut(stw_writer_text(writer), from, writer->len);
+}
+
+static struct stw_str number_text(struct stw_writer *writer, uint32_t number)
+{
+	size_t from = writer->len;
+
+	stw_write_uint(writer, number);
+	return stw_str_cut(stw_writer_text(writer), from, writer->len);
+}
+
+/* A To tag alone gives no priority: our mark in the Route does. */
+static bool in_dialog(struct box *box)
+{
+	return box->request.msg->to.tag.ptr && !stw_request_preprocess(&box->request) &&
+	       box->request.routing.in_dialog;
+}
+
+static const struct stw_cause *admit_source(
+	struct box *box, bool known, struct stw_refusal *ret, struct stw_writer *writer)
+{
+	struct stw_stack *stack = box->request.stack;
+	const struct stw_source_limits *limits = &stack->options.source_limits;
+	enum stw_overload_verdict verdict;
+
+	verdict = stw_sources_admit(
+		stack->options.sources, limits, &box->request.source.remote, stack->now);
+	if (verdict == STW_OVERLOAD_ADMIT)
+		return NULL;
+	ret->option = known ? "limits.known_source_rate" : "limits.source_rate";
+	stw_refusal_fact(ret, "limit",
+		number_text(writer, known ? limits->known_rate : limits->stranger_rate));
+	stw_refusal_fact(ret, "source", known ? STW_STR("known") : STW_STR("stranger"));
+	if (verdict == STW_OVERLOAD_DROP) {
+		stack->stats.source_dropped++;
+		return &stw_cause_source_flood;
+	}
+	stack->stats.source_refused++;
+	ret->headers = retry_after(box, writer);
+	return &stw_cause_source_limit;
+}
+
+static const struct stw_cause *admit_waited(struct box *box, enum stw_overload_class class,
+	struct stw_refusal *ret, struct stw_writer *writer)
+{
+	struct stw_stack *stack = box->request.stack;
+	enum stw_overload_verdict verdict;
+
+	verdict = stw_overload_admit(&stack->overload, box->request.source.listener, class,
+		stack->waited_us, stack->now);
+	if (verdict == STW_OVERLOAD_ADMIT)
+		return NULL;
+	ret->option = "overload.target_delay";
+	stw_refusal_fact(ret, "waited_ms", number_text(writer, stack->waited_us / 1000));
+	if (verdict == STW_OVERLOAD_DROP)
+		return &stw_cause_overload_dropped;
+	ret->headers = retry_after(box, writer);
+	return &stw_cause_overload;
+}
+
+static const struct stw_cause *admit_new(
+	struct box *box, struct stw_refusal *ret, struct stw_writer *writer)
+{
+	struct stw_stack *stack = box->request.stack;
+	const struct stw_addr *remote = &box->request.source.remote;
+	bool limited = stack->options.sources && !source_exempt(stack, remote);
+	bool known = limited && stw_sources_known(stack->options.sources, remote, stack->now);
+	enum stw_overload_class class;
+	const struct stw_cause *cause = NULL;
+
+	class = stw_overload_classify(stack->msg, in_dialog(box), known || !limited);
+	if (limited && class != STW_OVERLOAD_NEVER)
+		cause = admit_source(box, known, ret, writer);
+	return cause ? cause : admit_waited(box, class, ret, writer);
+}
+
+const struct stw_cause *admit_request(
+	struct box *box, struct stw_refusal *ret, char buffer[ADMIT_BYTES])
+{
+	struct stw_stack *stack = box->request.stack;
+	const struct stw_core_ops *core = stack->options.core;
+	struct stw_writer writer;
+
+	if (stack->msg->method == STW_METHOD_ACK || stack->msg->method == STW_METHOD_CANCEL)
+		return NULL;
+	stw_writer_init(&writer, buffer, ADMIT_BYTES);
+	ret->cause = admit_new(box, ret, &writer);
+	if (ret->cause)
+		return ret->cause;
+	if (stw_tx_count(stack->transactions) + stack->transactions_elsewhere >=
+		admit_room(stack)) {
+		ret->option = "limits.max_transactions";
+		ret->headers = STW_STR("Retry-After: 5\r\n");
+		ret->cause = &stw_cause_transaction_limit;
+	} else if (core->admit) {
+		ret->cause = core->admit(stack->options.core_user, stack->msg, &ret->headers);
+	}
+	return ret->cause;
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "overload_test.h"
+
+#define NEW      STW_OVERLOAD_NEW
+#define REGISTER STW_OVERLOAD_REGISTER
+#define NEVER    STW_OVERLOAD_NEVER
+#define ADMIT    STW_OVERLOAD_ADMIT
+#define REFUSE   STW_OVERLOAD_REFUSE
+#define DROP     STW_OVERLOAD_DROP
+
+static struct stw_overload overload_of(uint32_t target_ms, enum stw_overload_feedback feedback)
+{
+	struct stw_overload_options options = { .target_ms = target_ms, .feedback = feedback };
+	struct stw_overload overload;
+
+	stw_overload_init(&overload, &options);
+	return overload;
+}
+
+/* What is refused at which wait, up at the threshold and down at half of it: in this order. */
+static const struct {
+	uint32_t waited_us;
+	enum stw_overload_class class;
+	enum stw_overload_verdict verdict;
+} steps[] = {
+	{ 0, NEW, ADMIT },
+	{ 20000, NEW, ADMIT },
+	{ 20001, NEW, REFUSE },
+	{ 20001, REGISTER, ADMIT },
+	{ 20001, NEVER, ADMIT },
+	{ 10001, NEW, REFUSE },
+	{ 10000, NEW, ADMIT },
+	{ 20000, NEW, ADMIT },
+	{ 40001, REGISTER, REFUSE },
+	{ 40001, NEW, REFUSE },
+	{ 20001, REGISTER, REFUSE },
+	{ 20000, REGISTER, ADMIT },
+	{ 20000, NEW, REFUSE },
+	{ 9999, NEW, ADMIT },
+	{ 320000, NEW, REFUSE },
+	{ 320001, NEW, DROP },
+	{ 320001, REGISTER, DROP },
+	{ 4000000000, NEVER, ADMIT },
+	{ 160001, NEW, DROP },
+	{ 160000, NEW, REFUSE },
+	{ 0, NEW, ADMIT },
+};
+
+static void test_who_is_refused_when(void **state)
+{
+	struct stw_overload overload = overload_of(20, STW_OVERLOAD_FEEDBACK_LOSS);
+
+	for (size_t i = 0; i < STW_ARRAY_SIZE(steps); i++) {
+		if (stw_overload_admit(&overload, 3, steps[i].class, steps[i].waited_us,
+			    at_ms(i)) != steps[i].verdict)
+			fail_msg("step %zu", i);
+	}
+	assert_int_equal(overload.dropped_total, 3);
+}
+
+static void test_each_queue_has_its_own_state(void **state)
+{
+	struct stw_overload overload = overload_of(20, STW_OVERLOAD_FEEDBACK_LOSS);
+
+	assert_int_equal(stw_overload_admit(&overload, 0, NEW, 30000, at_ms(0)), REFUSE);
+	assert_int_equal(stw_overload_admit(&overload, 1, NEW, 15000, at_ms(0)), ADMIT);
+	assert_int_equal(stw_overload_admit(&overload, 0, NEW, 15000, at_ms(0)), REFUSE);
+}
+
+static void test_without_a_target_nothing_is_refused(void **state)
+{
+	struct stw_overload overload = overload_of(0, STW_OVERLOAD_FEEDBACK_LOSS);
+	char buffer[STW_OVERLOAD_PARAMS_MAX];
+	struct stw_via via = via_of(";oc;oc-algo=\"loss\"");
+
+	assert_int_equal(stw_overload_admit(&overload, 0, NEW, UINT32_MAX, at_ms(0)), ADMIT);
+	assert_str(stw_overload_params(&overload, &via, at_ms(0), buffer), "");
+}
+
+/* ---- feedback ---------------------------------------------------------------------- */
+
+/* One request a millisecond; of ten, `refused` have waited too long. */
+static void load(struct stw_overload *overload, uint64_t from_ms, uint64_t to_ms, unsigned refused)
+{
+	for (uint64_t ms = from_ms; ms < to_ms; ms++)
+		stw_overload_admit(overload, 0, NEW, ms % 10 < refused ? 30000 : 0, at_ms(ms));
+}
+
+static void test_calm_server_says_so(void **state)
+{
+	struct stw_overload overload = overload_of(20, STW_OVERLOAD_FEEDBACK_LOSS);
+	struct stw_via via = via_of(";oc;oc-algo=\"rate, loss\""), phone = via_of("");
+	char buffer[STW_OVERLOAD_PARAMS_MAX];
+
+	load(&overload, 0, 1000, 0);
+	assert_str(stw_overload_params(&overload, &via, at_ms(1000), buffer),
+		";oc=0;oc-algo=\"loss\";oc-validity=0;oc-seq=1282321616.000");
+	assert_str(stw_overload_params(&overload, &phone, at_ms(1000), buffer), "");
+	assert_false(stw_overload_active(&overload, at_ms(1000)));
+}
+
+static void test_loss_rises_holds_and_ends(void **state)
+{
+	struct stw_overload overload = overload_of(20, STW_OVERLOAD_FEEDBACK_LOSS);
+	struct stw_via via = via_of(";oc;oc-algo=\"loss\"");
+	char buffer[STW_OVERLOAD_PARAMS_MAX];
+	uint32_t before;
+
+	load(&overload, 0, 201, 5);
+	before = overload.loss_permille;
+	assert_in_range(before, 300, 600);
+	assert_str(stw_overload_params(&overload, &via, at_ms(200), buffer),
+		";oc=58;oc-algo=\"loss\";oc-validity=500;oc-seq=1282321615.200");
+	load(&overload, 201, 3000, 5);
+	assert_in_range(overload.loss_permille, 900, 1000);
+	assert_true(stw_overload_active(&overload, at_ms(3000)));
+	/* Over within two seconds, without a single request. */
+	stw_overload_params(&overload, &via, at_ms(4900), buffer);
+	assert_int_equal(overload.loss_permille, 0);
+	assert_false(stw_overload_active(&overload, at_ms(4900)));
+}
+
+/* A client that obeys leaves nothing to refuse: the demand falls slowly, and finds its place. */
+static void test_loss_finds_its_place(void **state)
+{
+	struct stw_overload overload = overload_of(20, STW_OVERLOAD_FEEDBACK_LOSS);
+	unsigned sent = 0, served = 0;
+	uint32_t waited_us = 0;
+	struct stw_random random;
+
+	stw_random_seed(&random, 1);
+	/* Twice of what is served (one a ms), a queue of first in, first out. */
+	for (uint64_t ms = 0; ms < 10000; ms++) {
+		for (unsigned i = 0; i < 2; i++) {
+			if (stw_random_below(&random, 1000) < overload.loss_permille)
+				continue;
+			if (ms >= 2000)
+				sent++;
+			if (stw_overload_admit(&overload, 0, NEW, waited_us, at_ms(ms)) != ADMIT)
+				continue;
+			waited_us += 1000;
+			if (ms >= 2000)
+				served++;
+		}
+		waited_us -= waited_us < 1000 ? waited_us : 1000;
+	}
+	assert_in_range(served, 7600, 8050);
+	assert_in_range(sent, served, 10500);
+}
+
+static void test_rate_is_shared(void **state)
+{
+	struct stw_overload overload = overload_of(20, STW_OVERLOAD_FEEDBACK_RATE);
+	struct stw_via via = via_of(";oc;oc-algo=\"loss,rate\""), other = via, old;
+	char buffer[STW_OVERLOAD_PARAMS_MAX];
+
+	old = via_of(";oc;oc-algo=\"loss\"");
+	load(&overload, 0, 201, 5);
+	assert_str(stw_overload_params(&overload, &via, at_ms(200), buffer),
+		";oc=500;oc-algo=\"rate\";oc-validity=500;oc-seq=1282321615.200");
+	other.sent_by = STW_STR("p3.example.net");
+	assert_str(stw_overload_params(&overload, &other, at_ms(200), buffer),
+		";oc=250;oc-algo=\"rate\";oc-validity=500;oc-seq=1282321615.200");
+	overload.options.workers = 2;
+	assert_str(stw_overload_params(&overload, &other, at_ms(200), buffer),
+		";oc=500;oc-algo=\"rate\";oc-validity=500;oc-seq=1282321615.200");
+	assert_str(stw_overload_params(&overload, &old, at_ms(200), buffer),
+		";oc=58;oc-algo=\"loss\";oc-validity=500;oc-seq=1282321615.200");
+	assert_str(stw_overload_params(&overload, &via, at_ms(2200), buffer),
+		";oc=0;oc-algo=\"rate\";oc-validity=0;oc-seq=1282321617.219");
+}
+
+static void test_what_no_client_offers(void **state)
+{
+	struct stw_overload overload = overload_of(20, STW_OVERLOAD_FEEDBACK_LOSS);
+	struct stw_via via = via_of(";oc;oc-algo=\"other\"");
+	char buffer[STW_OVERLOAD_PARAMS_MAX];
+
+	assert_str(stw_overload_params(&overload, &via, at_ms(0), buffer), "");
+	overload.options.feedback = STW_OVERLOAD_FEEDBACK_OFF;
+	via = via_of(";oc;oc-algo=\"loss\"");
+	assert_str(stw_overload_params(&overload, &via, at_ms(0), buffer), "");
+}
+
+/* The number never goes back, whatever the clock does (RFC 7339 §4.4). */
+static void test_sequence_grows(void **state)
+{
+	struct stw_overload overload = overload_of(20, STW_OVERLOAD_FEEDBACK_LOSS);
+	struct stw_now now = at_ms(5000);
+
+	stw_overload_admit(&overload, 0, NEW, 0, now);
+	now.mono_ms += 200;
+	now.wall_ms -= 100000;
+	stw_overload_admit(&overload, 0, NEW, 0, now);
+	assert_true(overload.wall_ms > at_ms(5000).wall_ms);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_who_is_refused_when),
+		cmocka_unit_test(test_each_queue_has_its_own_state),
+		cmocka_unit_test(test_without_a_target_nothing_is_refused),
+		cmocka_unit_test(test_calm_server_says_so),
+		cmocka_unit_test(test_loss_rises_holds_and_ends),
+		cmocka_unit_test(test_loss_finds_its_place),
+		cmocka_unit_test(test_rate_is_shared),
+		cmocka_unit_test(test_what_no_client_offers),
+		cmocka_unit_test(test_sequence_grows),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
