@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What the system refuses to the real server: descriptors, memory; and connections from everywhere. It goes on, counts, and is
+as before when there is room again."""
+import json
+import resource
+import socket
+import sys
+import time
+
+sys.dont_write_bytecode = True
+from interop import DOMAIN, require, run_tests, wait_until  # noqa: E402
+from wire import Datagrams, Health, Stream, request  # noqa: E402
+
+OPTIONS = """auth: {required: false}
+workers: 1
+limits: {max_connections: 700, max_connections_per_source: 8}
+decisions: {keep_calls: 100}
+"""
+MEBIBYTE = 1 << 20
+
+
+def status(server):
+    return json.loads(server.command("status", "-o", "json"))
+
+
+def connect(server, address):
+    stream = socket.socket()
+    stream.bind((address, 0))
+    stream.settimeout(2)
+    stream.connect(("127.0.0.1", server.port))
+    return stream
+
+
+def addresses(n, net):
+    return [f"127.{net}.{i // 250}.{1 + i % 250}" for i in range(n)]
+
+
+def is_closed(stream):
+    stream.setblocking(False)
+    try:
+        return stream.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def close_all(streams):
+    for stream in streams:
+        stream.close()
+
+
+def answers_over_tcp(server):
+    with Stream(server.port) as tcp:
+        reply = tcp.ask(request())
+    return reply is not None and reply.code == 200
+
+
+def descriptors(bench):
+    """Connections are refused when none is left, datagrams are answered, and it takes connections again."""
+    server = bench.server(options=OPTIONS)
+    pid = server.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (48, before[1]))
+    streams = [connect(server, address) for address in addresses(100, 101)]
+    wait_until(lambda: sum(map(is_closed, streams)) >= 52, "the connections without a descriptor are closed")
+    require(not all(map(is_closed, streams)), "those before them are kept")
+    with Datagrams(server.port) as udp:
+        reply = udp.ask(request(), 0.5)
+    require(reply is not None and reply.code == 200, "datagrams are answered")
+    close_all(streams)
+    wait_until(lambda: answers_over_tcp(server), "a connection is taken again")
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+
+def sources(bench):
+    """Silent connections from 500 addresses: each is within its limit, so the limit in all counts."""
+    server = bench.server(options=OPTIONS)
+    health = Health(server)
+    everywhere = addresses(500, 102)
+    streams = [connect(server, address) for address in everywhere + everywhere[:200]]
+    wait_until(lambda: status(server)["connections"] == 700, "all that may be are open")
+    health.check("while they are open")
+    more = [connect(server, address) for address in addresses(50, 103)]
+    wait_until(lambda: all(map(is_closed, more)), "one more is closed at once")
+    with Datagrams(server.port) as udp:
+        reply = udp.ask(request(), 0.5)
+    require(reply is not None and reply.code == 200, "datagrams are answered")
+    close_all(streams + more)
+    wait_until(lambda: status(server)["connections"] == 0, "they are gone when their peers have gone")
+    require(answers_over_tcp(server), "a connection is taken again")
+
+
+def address_space(pid):
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+def memory(bench):
+    """The system gives no more memory: what needs some is refused or lost, nothing ends, and it goes on afterwards."""
+    server = bench.server(options=OPTIONS)
+    pid = server.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_AS)
+    with Datagrams(server.port) as phone:
+        reply = phone.ask(request("REGISTER", to=f"<sip:bob@{DOMAIN}>",
+                                  extra=f"Contact: <sip:bob@{phone.address}:{phone.port}>\r\n"))
+        require(reply is not None and reply.code == 200, f"bob registers: {reply and reply.line}")
+        resource.prlimit(pid, resource.RLIMIT_AS, (address_space(pid) + MEBIBYTE // 2, before[1]))
+        with Datagrams(server.port) as udp:
+            # Nobody answers: each keeps its transactions, some kilobytes, until the system says no.
+            for i in range(3000):
+                udp.send(request("INVITE", f"sip:bob@{DOMAIN}", extra=f"Subject: {'x' * 800}\r\n"))
+                if i % 50 == 0:
+                    time.sleep(0.005)
+        require(server.process.poll() is None, "it goes on")
+        resource.prlimit(pid, resource.RLIMIT_AS, before)
+        with Datagrams(server.port) as udp:
+            wait_until(lambda: (reply := udp.ask(request(), 0.3)) is not None and reply.code == 200,
+                       "it answers as before")
+        kept = status(server)["transactions"]
+        require(0 < kept < 6000, f"{kept} transactions: the memory was enough for all")
+    require(answers_over_tcp(server), "a connection is taken")
+
+
+run_tests([
+    ("no descriptor is left", descriptors),
+    ("silent connections from 500 addresses", sources),
+    ("no memory is left", memory),
+])
