@@ -84,8 +84,8 @@ static const EVP_MD *md5, *sha256;
 static uint64_t now;
 static struct {
 	long started, completed, failed, rejected, retrans, dup_req, stray, challenged, cancels,
-		acks_487, noslot, rx, tx, txerr;
-	uint64_t maxlag;
+		acks_487, noslot, rx, tx, txerr, refused_within;
+	uint64_t maxlag, last_start; /* the second: ns since the first */
 } st;
 static uint32_t hist[1024];
 
@@ -622,6 +622,7 @@ static void on_response(const struct msg *m)
 	}
 	if (m->status >= 300) {
 		st.rejected++;
+		st.refused_within += *meth == 'B';
 		done(s, 0);
 		return;
 	}
@@ -850,6 +851,7 @@ static void start_due(uint64_t t0, uint64_t *last)
 		start_one();
 		st.started++;
 		*last = now;
+		st.last_start = now - t0;
 	}
 }
 
@@ -922,11 +924,11 @@ static void report(double wall)
 	       "\"dup_requests\":%ld,\"stray\":%ld,\"challenged\":%ld,\"cancels\":%ld,\"acks_487\":"
 	       "%ld,\"no_slot\":%ld,\"rx\":%ld,\"tx\":%ld,\"tx_err\":%ld,"
 	       "\"wall\":%.3f,\"lag_ms\":%.1f,\"p50_us\":%.0f,\"p99_us\":%.0f,\"p999_us\":%.0f,"
-	       "\"load_cpu\":%.2f}\n",
+	       "\"refused_within\":%ld,\"sent_s\":%.3f,\"load_cpu\":%.2f}\n",
 		names[scen], rate, st.started, st.completed, st.failed, st.rejected, st.retrans,
 		st.dup_req, st.stray, st.challenged, st.cancels, st.acks_487, st.noslot, st.rx,
 		st.tx, st.txerr, wall, (double)st.maxlag / 1e6, quantile(.5), quantile(.99),
-		quantile(.999), cpu);
+		quantile(.999), st.refused_within, (double)st.last_start / 1e9, cpu);
 }
 
 int main(int argc, char **argv)

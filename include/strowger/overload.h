@@ -50,12 +50,26 @@ enum stw_overload_verdict {
 	STW_OVERLOAD_DROP,   /* even refusing costs too much */
 };
 
+/** One queue of the kernel: a listener, with the connections that it accepted. */
+struct stw_overload_queue {
+	uint8_t level;       /* what is refused now */
+	uint64_t above_ms;   /* since when it stands above the target; 0: it does not */
+	uint64_t refused_ms; /* the last refusal; 0: none */
+};
+
+/** How a request has come to be read. */
+struct stw_overload_arrival {
+	unsigned queue;     /* a listener */
+	uint32_t waited_us; /* in the queue */
+	bool standing;      /* the queue was not emptied by what was read with it */
+};
+
 /** The state of one server. Members are read by its owner, written by the functions below. */
 struct stw_overload {
 	struct stw_overload_options options;
-	uint8_t level[STW_LISTENERS_MAX]; /* for each queue of the kernel: what is refused now */
-	uint64_t interval_end_ms;         /* counts since the last one */
-	int64_t wall_ms;                  /* of that end: the number of the feedback (oc-seq) */
+	struct stw_overload_queue queues[STW_LISTENERS_MAX];
+	uint64_t interval_end_ms; /* counts since the last one */
+	int64_t wall_ms;          /* of that end: the number of the feedback (oc-seq) */
 	uint32_t requests, offered, refused;
 	uint64_t clients[2];    /* a bit for each client under rate control: now, and before */
 	uint32_t loss_permille; /* asked of upstream servers */
@@ -67,11 +81,13 @@ struct stw_overload {
 /** Embedded. */
 void stw_overload_init(struct stw_overload *overload, const struct stw_overload_options *options);
 /**
- * A request of class `class` came from queue `queue` (a listener) where it has waited. Those that
- * are never refused are counted.
+ * A request of class `class` has come. Refused is only from a queue that stands above the target
+ * for a tenth of a second, so that neither a burst nor a pause of the process counts; once it did,
+ * at once for the next second. Those that are never refused are counted.
  */
-enum stw_overload_verdict stw_overload_admit(struct stw_overload *overload, unsigned queue,
-	enum stw_overload_class class, uint32_t waited_us, struct stw_now now);
+enum stw_overload_verdict stw_overload_admit(struct stw_overload *overload,
+	enum stw_overload_class class, const struct stw_overload_arrival *arrival,
+	struct stw_now now);
 /** Requests have been refused within the last one and a half seconds. */
 bool stw_overload_active(struct stw_overload *overload, struct stw_now now);
 

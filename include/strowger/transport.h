@@ -197,6 +197,7 @@ struct stw_io_event {
 	const char *data; /* valid until the next poll */
 	size_t len;
 	uint32_t waited_us; /* DATAGRAM, BYTES: since the kernel received it; 0: not known */
+	bool queue_stands;  /* the same: more was waiting than was read at once */
 	uint64_t query;
 	const struct stw_dns_answer *answer; /* dns.h */
 };

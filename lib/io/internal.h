@@ -164,7 +164,8 @@ struct stw_io {
 	struct flow_slot *slots; /* options.max_flows */
 	uint32_t slots_used, free_slot;
 	struct flow_list opening, closing, dead; /* the first two in order of due_ms */
-	char *bytes;                             /* READY_MAX times FLOW_READ_BYTES */
+	bool crowded; /* more descriptors may be ready than one poll serves */
+	char *bytes;  /* READY_MAX times FLOW_READ_BYTES */
 	size_t bytes_used;
 
 	struct dns dns;

@@ -116,6 +116,7 @@ static int poll_once(struct stw_io *io, uint64_t deadline_ms)
 	n = epoll_wait(io->epoll_fd, ready, READY_MAX, wait_ms(io, deadline_ms));
 	if (n < 0)
 		return -errno;
+	io->crowded = n == READY_MAX;
 	for (int i = 0; i < n; i++)
 		watch_ready(io, ready[i].data.u64, ready[i].events);
 

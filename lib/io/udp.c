@@ -170,7 +170,8 @@ static void local_from_control(struct msghdr *header, struct stw_addr *ret)
 	}
 }
 
-static void datagram_tell(struct stw_io *io, uint16_t index, unsigned slot, int64_t now_ns)
+static struct stw_io_event *datagram_tell(
+	struct stw_io *io, uint16_t index, unsigned slot, int64_t now_ns)
 {
 	const struct io_listener *listener = &io->listeners[index];
 	struct udp_received *in = &listener->udp->in;
@@ -189,6 +190,7 @@ static void datagram_tell(struct stw_io *io, uint16_t index, unsigned slot, int6
 	event->data = in->iov[slot].iov_base;
 	event->len = in->messages[slot].msg_len;
 	event->waited_us = stamp_waited_us(header, now_ns);
+	return event;
 }
 
 static void datagrams_receive(struct stw_io *io, uint16_t index)
@@ -206,7 +208,8 @@ static void datagrams_receive(struct stw_io *io, uint16_t index)
 
 		/* An empty datagram carries no message, and port 0 cannot be answered. */
 		if (in->messages[i].msg_len && in->names[i].in.sin_port)
-			datagram_tell(io, index, (unsigned)i, now_ns);
+			datagram_tell(io, index, (unsigned)i, now_ns)->queue_stands =
+				n == UDP_BATCH;
 		io->stats.datagrams_in++;
 		header->msg_namelen = sizeof(in->names[i]);
 		header->msg_controllen = UDP_CONTROL_BYTES;

@@ -12,6 +12,8 @@
 #define REGISTER_FACTOR 2
 #define DROP_FACTOR     16
 #define INTERVAL_MS     100
+#define STANDING_MS     100
+#define MEMORY_MS       1000
 #define VALIDITY_MS     500 /* RFC 7339 §4.3 */
 /* From full restraint to none in 1.5 seconds. */
 #define LOSS_STEP_PERMILLE 67
@@ -37,14 +39,33 @@ static uint8_t level_at(const struct stw_overload *overload, uint64_t waited_us)
 	return waited_us > target_us ? LEVEL_NEW : LEVEL_NONE;
 }
 
-/* Up at a threshold, down at half of it. */
-static uint8_t level_next(const struct stw_overload *overload, uint8_t level, uint64_t waited_us)
+/* RFC 6357 §4 leaves the sign of overload open; this is that of CoDel (RFC 8289 §3): the delay that
+ * a queue cannot get rid of. */
+static bool queue_stands(struct stw_overload_queue *queue, bool above, uint64_t now_ms)
 {
-	uint8_t up = level_at(overload, waited_us), keep = level_at(overload, 2 * waited_us);
+	if (!above) {
+		queue->above_ms = 0;
+		return false;
+	}
+	if (!queue->above_ms)
+		queue->above_ms = now_ms;
+	return now_ms - queue->above_ms >= STANDING_MS ||
+	       (queue->refused_ms && now_ms - queue->refused_ms < MEMORY_MS);
+}
 
-	if (up >= level)
+/* Up at a threshold, down at half of it, and when nothing waits any more. */
+static uint8_t level_next(const struct stw_overload *overload, struct stw_overload_queue *queue,
+	const struct stw_overload_arrival *arrival, uint64_t now_ms)
+{
+	uint8_t up = level_at(overload, arrival->waited_us);
+	uint8_t keep = level_at(overload, UINT64_C(2) * arrival->waited_us);
+	bool stands = queue_stands(queue, arrival->standing && up > LEVEL_NONE, now_ms);
+
+	if (!arrival->standing || (queue->level == LEVEL_NONE && !stands))
+		return LEVEL_NONE;
+	if (up >= queue->level)
 		return up;
-	return keep < level ? keep : level;
+	return keep < queue->level ? keep : queue->level;
 }
 
 /* ---- what upstream servers are asked ------------------------------------------------ */
@@ -103,23 +124,27 @@ static void overload_advance(struct stw_overload *overload, struct stw_now now)
 
 /* ---- this server ------------------------------------------------------------------------ */
 
-enum stw_overload_verdict stw_overload_admit(struct stw_overload *overload, unsigned queue,
-	enum stw_overload_class class, uint32_t waited_us, struct stw_now now)
+enum stw_overload_verdict stw_overload_admit(struct stw_overload *overload,
+	enum stw_overload_class class, const struct stw_overload_arrival *arrival,
+	struct stw_now now)
 {
-	uint8_t *level = &overload->level[queue < STW_LISTENERS_MAX ? queue : 0];
+	unsigned index = arrival->queue < STW_LISTENERS_MAX ? arrival->queue : 0;
+	struct stw_overload_queue *queue = &overload->queues[index];
 
 	if (!overload->options.target_ms)
 		return STW_OVERLOAD_ADMIT;
 	overload_advance(overload, now);
 	overload->requests++;
-	*level = level_next(overload, *level, waited_us);
+	queue->level = level_next(overload, queue, arrival, now.mono_ms);
 	if (class == STW_OVERLOAD_NEVER)
 		return STW_OVERLOAD_ADMIT;
 	overload->offered++;
-	if (*level == LEVEL_NONE || (class == STW_OVERLOAD_REGISTER && *level == LEVEL_NEW))
+	if (queue->level == LEVEL_NONE ||
+		(class == STW_OVERLOAD_REGISTER && queue->level == LEVEL_NEW))
 		return STW_OVERLOAD_ADMIT;
 	overload->refused++;
-	if (*level == LEVEL_DROP) {
+	queue->refused_ms = now.mono_ms;
+	if (queue->level == LEVEL_DROP) {
 		overload->dropped_total++;
 		return STW_OVERLOAD_DROP;
 	}

@@ -87,10 +87,12 @@ static const struct stw_cause *admit_waited(struct box *box, enum stw_overload_c
 	struct stw_refusal *ret, struct stw_writer *writer)
 {
 	struct stw_stack *stack = box->request.stack;
+	const struct stw_overload_arrival arrival = { .queue = box->request.source.listener,
+		.waited_us = stack->waited_us,
+		.standing = stack->queue_stands };
 	enum stw_overload_verdict verdict;
 
-	verdict = stw_overload_admit(&stack->overload, box->request.source.listener, class,
-		stack->waited_us, stack->now);
+	verdict = stw_overload_admit(&stack->overload, class, &arrival, stack->now);
 	if (verdict == STW_OVERLOAD_ADMIT)
 		return NULL;
 	ret->option = "overload.target_delay";

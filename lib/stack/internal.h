@@ -133,6 +133,7 @@ struct parcel {
 	struct stw_str bytes;
 	uint64_t handed_ms; /* when it was handed over … */
 	uint32_t waited_us; /* … and how long it had waited until then */
+	bool queue_stands;
 };
 
 /* Parcels for which a ring had no room. */
@@ -166,6 +167,7 @@ struct stw_stack {
 	struct stw_overload overload;
 	struct stw_restraint *restraint; /* NULL: next hops are not obeyed */
 	uint32_t waited_us;              /* the message in hand, in the queue of the kernel */
+	bool queue_stands;               /* more was waiting when it was read */
 	struct stw_stack_stats stats;
 	unsigned live_count;
 	/* other workers */

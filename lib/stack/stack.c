@@ -212,6 +212,7 @@ static void stack_closed(struct stw_stack *stack, const struct stw_io_event *eve
 void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event)
 {
 	stack->waited_us = event->waited_us;
+	stack->queue_stands = event->queue_stands;
 	switch (event->kind) {
 	case STW_IO_DATAGRAM:
 		stack_receive(stack, &event->hop, event->data, event->len);

@@ -302,6 +302,7 @@ int world_bytes(struct scenario *s, struct party *party, struct stw_str bytes)
 		return -1;
 	happening = happen(s, flow->hop.flow.worker, 0, STW_IO_BYTES);
 	happening->event.waited_us = s->waits_us;
+	happening->event.queue_stands = s->waits_us > 0;
 	happening->event.hop = flow->hop;
 	happening->event.data = bytes.ptr;
 	happening->event.len = bytes.len;
@@ -320,6 +321,7 @@ int world_send(
 		return -1;
 	happening = happen(s, worker_of(s, &hop.remote), 0, STW_IO_DATAGRAM);
 	happening->event.waited_us = s->waits_us;
+	happening->event.queue_stands = s->waits_us > 0;
 	happening->event.hop = hop;
 	happening->event.data = message->text.ptr;
 	happening->event.len = message->text.len;

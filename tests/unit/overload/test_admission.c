@@ -19,6 +19,23 @@ static struct stw_overload overload_of(uint32_t target_ms, enum stw_overload_fee
 	return overload;
 }
 
+/* It has refused something just now: what stands above the target is refused at once. */
+static struct stw_overload busy_of(enum stw_overload_feedback feedback)
+{
+	struct stw_overload overload = overload_of(20, feedback);
+
+	overload.queues[0].refused_ms = at_ms(0).mono_ms;
+	return overload;
+}
+
+static enum stw_overload_verdict admit(struct stw_overload *overload, unsigned queue,
+	enum stw_overload_class class, uint32_t waited_us, struct stw_now now)
+{
+	const struct stw_overload_arrival arrival = { queue, waited_us, waited_us > 0 };
+
+	return stw_overload_admit(overload, class, &arrival, now);
+}
+
 /* What is refused at which wait, up at the threshold and down at half of it: in this order. */
 static const struct {
 	uint32_t waited_us;
@@ -50,11 +67,11 @@ static const struct {
 
 static void test_who_is_refused_when(void **state)
 {
-	struct stw_overload overload = overload_of(20, STW_OVERLOAD_FEEDBACK_LOSS);
+	struct stw_overload overload = busy_of(STW_OVERLOAD_FEEDBACK_LOSS);
 
 	for (size_t i = 0; i < STW_ARRAY_SIZE(steps); i++) {
-		if (stw_overload_admit(&overload, 3, steps[i].class, steps[i].waited_us,
-			    at_ms(i)) != steps[i].verdict)
+		if (admit(&overload, 0, steps[i].class, steps[i].waited_us, at_ms(i)) !=
+			steps[i].verdict)
 			fail_msg("step %zu", i);
 	}
 	assert_int_equal(overload.dropped_total, 3);
@@ -62,11 +79,30 @@ static void test_who_is_refused_when(void **state)
 
 static void test_each_queue_has_its_own_state(void **state)
 {
+	struct stw_overload overload = busy_of(STW_OVERLOAD_FEEDBACK_LOSS);
+
+	overload.queues[1].refused_ms = at_ms(0).mono_ms;
+	assert_int_equal(admit(&overload, 0, NEW, 30000, at_ms(0)), REFUSE);
+	assert_int_equal(admit(&overload, 1, NEW, 15000, at_ms(0)), ADMIT);
+	assert_int_equal(admit(&overload, 0, NEW, 15000, at_ms(0)), REFUSE);
+}
+
+/* A burst, or a pause of the process, is no overload: only what stands for 100 ms; then at once. */
+static void test_only_a_standing_queue(void **state)
+{
+	const struct stw_overload_arrival last = { 0, 90000, false };
 	struct stw_overload overload = overload_of(20, STW_OVERLOAD_FEEDBACK_LOSS);
 
-	assert_int_equal(stw_overload_admit(&overload, 0, NEW, 30000, at_ms(0)), REFUSE);
-	assert_int_equal(stw_overload_admit(&overload, 1, NEW, 15000, at_ms(0)), ADMIT);
-	assert_int_equal(stw_overload_admit(&overload, 0, NEW, 15000, at_ms(0)), REFUSE);
+	assert_int_equal(admit(&overload, 0, NEW, 90000, at_ms(0)), ADMIT);
+	assert_int_equal(admit(&overload, 0, NEW, 20000, at_ms(50)), ADMIT);
+	assert_int_equal(admit(&overload, 0, NEW, 90000, at_ms(60)), ADMIT);
+	assert_int_equal(admit(&overload, 0, NEW, 90000, at_ms(159)), ADMIT);
+	assert_int_equal(admit(&overload, 0, NEW, 90000, at_ms(160)), REFUSE);
+	/* The queue is empty now, whatever its last one has waited. */
+	assert_int_equal(stw_overload_admit(&overload, NEW, &last, at_ms(161)), ADMIT);
+	assert_int_equal(admit(&overload, 0, NEW, 21000, at_ms(1159)), REFUSE);
+	assert_int_equal(admit(&overload, 0, NEW, 1000, at_ms(1160)), ADMIT);
+	assert_int_equal(admit(&overload, 0, NEW, 21000, at_ms(2159)), ADMIT);
 }
 
 static void test_without_a_target_nothing_is_refused(void **state)
@@ -75,7 +111,7 @@ static void test_without_a_target_nothing_is_refused(void **state)
 	char buffer[STW_OVERLOAD_PARAMS_MAX];
 	struct stw_via via = via_of(";oc;oc-algo=\"loss\"");
 
-	assert_int_equal(stw_overload_admit(&overload, 0, NEW, UINT32_MAX, at_ms(0)), ADMIT);
+	assert_int_equal(admit(&overload, 0, NEW, UINT32_MAX, at_ms(0)), ADMIT);
 	assert_str(stw_overload_params(&overload, &via, at_ms(0), buffer), "");
 }
 
@@ -85,7 +121,7 @@ static void test_without_a_target_nothing_is_refused(void **state)
 static void load(struct stw_overload *overload, uint64_t from_ms, uint64_t to_ms, unsigned refused)
 {
 	for (uint64_t ms = from_ms; ms < to_ms; ms++)
-		stw_overload_admit(overload, 0, NEW, ms % 10 < refused ? 30000 : 0, at_ms(ms));
+		admit(overload, 0, NEW, ms % 10 < refused ? 30000 : 0, at_ms(ms));
 }
 
 static void test_calm_server_says_so(void **state)
@@ -103,7 +139,7 @@ static void test_calm_server_says_so(void **state)
 
 static void test_loss_rises_holds_and_ends(void **state)
 {
-	struct stw_overload overload = overload_of(20, STW_OVERLOAD_FEEDBACK_LOSS);
+	struct stw_overload overload = busy_of(STW_OVERLOAD_FEEDBACK_LOSS);
 	struct stw_via via = via_of(";oc;oc-algo=\"loss\"");
 	char buffer[STW_OVERLOAD_PARAMS_MAX];
 	uint32_t before;
@@ -125,7 +161,7 @@ static void test_loss_rises_holds_and_ends(void **state)
 /* A client that obeys leaves nothing to refuse: the demand falls slowly, and finds its place. */
 static void test_loss_finds_its_place(void **state)
 {
-	struct stw_overload overload = overload_of(20, STW_OVERLOAD_FEEDBACK_LOSS);
+	struct stw_overload overload = busy_of(STW_OVERLOAD_FEEDBACK_LOSS);
 	unsigned sent = 0, served = 0;
 	uint32_t waited_us = 0;
 	struct stw_random random;
@@ -138,7 +174,7 @@ static void test_loss_finds_its_place(void **state)
 				continue;
 			if (ms >= 2000)
 				sent++;
-			if (stw_overload_admit(&overload, 0, NEW, waited_us, at_ms(ms)) != ADMIT)
+			if (admit(&overload, 0, NEW, waited_us, at_ms(ms)) != ADMIT)
 				continue;
 			waited_us += 1000;
 			if (ms >= 2000)
@@ -152,7 +188,7 @@ static void test_loss_finds_its_place(void **state)
 
 static void test_rate_is_shared(void **state)
 {
-	struct stw_overload overload = overload_of(20, STW_OVERLOAD_FEEDBACK_RATE);
+	struct stw_overload overload = busy_of(STW_OVERLOAD_FEEDBACK_RATE);
 	struct stw_via via = via_of(";oc;oc-algo=\"loss,rate\""), other = via, old;
 	char buffer[STW_OVERLOAD_PARAMS_MAX];
 
@@ -190,10 +226,10 @@ static void test_sequence_grows(void **state)
 	struct stw_overload overload = overload_of(20, STW_OVERLOAD_FEEDBACK_LOSS);
 	struct stw_now now = at_ms(5000);
 
-	stw_overload_admit(&overload, 0, NEW, 0, now);
+	admit(&overload, 0, NEW, 0, now);
 	now.mono_ms += 200;
 	now.wall_ms -= 100000;
-	stw_overload_admit(&overload, 0, NEW, 0, now);
+	admit(&overload, 0, NEW, 0, now);
 	assert_true(overload.wall_ms > at_ms(5000).wall_ms);
 }
 
@@ -202,6 +238,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_who_is_refused_when),
 		cmocka_unit_test(test_each_queue_has_its_own_state),
+		cmocka_unit_test(test_only_a_standing_queue),
 		cmocka_unit_test(test_without_a_target_nothing_is_refused),
 		cmocka_unit_test(test_calm_server_says_so),
 		cmocka_unit_test(test_loss_rises_holds_and_ends),
