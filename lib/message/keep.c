@@ -44,6 +44,8 @@ static void via_move(struct stw_via *via, const struct stw_msg *from, const stru
 	stw_str_move(&via->branch, from, to);
 	stw_str_move(&via->received, from, to);
 	stw_str_move(&via->maddr, from, to);
+	stw_str_move(&via->oc, from, to);
+	stw_str_move(&via->oc_algo, from, to);
 }
 
 /* What was not decoded holds nothing of another message. */

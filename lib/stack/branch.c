@@ -345,7 +345,7 @@ static void branch_kept_back(struct branch *branch)
 /* What the server at the other end of a client transaction says in our Via. */
 void branch_heard(struct stw_tx *tx, const struct stw_via *via)
 {
-	const struct branch *branch = tx->user;
+	const struct branch *branch = tx->user_kind == USER_REQUEST ? tx->user : NULL;
 
 	if (via->has_oc && branch && branch->server)
 		stw_restraint_response(branch_stack(branch)->restraint, &branch->hop.remote, via,

@@ -247,7 +247,8 @@ static void remains_relay(struct remains *remains, const struct stw_msg *respons
 
 	if (!response->has_call_id || !response->has_from || !response->has_to ||
 		identity_of(stack, response, remains->in_dialog) != remains->identity ||
-		stw_relay_build(response, STW_STR_NONE, &stack->scratch, &slices) < 0 ||
+		stw_relay_build(response, STW_STR_NONE, STW_STR_NONE, &stack->scratch, &slices) <
+			0 ||
 		reply_settle(stack, &slices) < 0)
 		return;
 	stack_note(stack, &note);

@@ -3,7 +3,8 @@
 
 static const char text[] =
 	"INVITE sip:bob:pw@example.com:5070;x=y SIP/2.0\r\n"
-	"Via: SIP/2.0/TCP h:1;branch=z9hG4bK1;received=192.0.2.1;maddr=192.0.2.2;rport=9\r\n"
+	"Via: SIP/2.0/TCP h:1;branch=z9hG4bK1;received=192.0.2.1;maddr=192.0.2.2;rport=9"
+	";oc=7;oc-algo=\"loss\"\r\n"
 	"From: \"A\" <sip:a@b>;tag=1\r\n"
 	"To: <tel:+1-2;ext=3>;tag=2\r\n"
 	"Call-ID: x@y\r\n"
@@ -40,6 +41,8 @@ static void test_keep(void **state)
 	assert_str(kept->via.branch, "z9hG4bK1");
 	assert_str(kept->via.received, "192.0.2.1");
 	assert_str(kept->via.maddr, "192.0.2.2");
+	assert_str(kept->via.oc, "7");
+	assert_str(kept->via.oc_algo, "loss");
 	assert_int_equal(kept->via.rport, 9);
 	assert_str(kept->from.display, "\"A\"");
 	assert_str(kept->from.tag, "1");
