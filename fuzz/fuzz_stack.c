@@ -2,9 +2,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The server core under a byte string of steps: datagrams, connections and their bytes, time,
- * names, refused datagrams, answers to what it sent. Whatever comes: after ten quiet minutes
- * nothing is left. A step is its kind, one argument, and for text the length in two bytes and the
- * text.
+ * names, refused datagrams, answers to what it sent, requests of phones that belong together.
+ * Whatever comes: after ten quiet minutes nothing is left. A step is its kind, one argument, and
+ * for text the length in two bytes and the text.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,9 +21,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define FLOWS     8
 #define QUERIES   16
 #define STEPS_MAX 200
+#define SENT      8 /* a power of two */
 #define QUIET_MS  600000u
 
-enum step { DATAGRAM, OPEN, BYTES, CLOSE, TIME, REFUSE, RESOLVE, ANSWER, STEPS };
+enum step { DATAGRAM, OPEN, BYTES, CLOSE, TIME, REFUSE, RESOLVE, ANSWER, REQUEST, STEPS };
 
 static struct {
 	struct stw_core *core;
@@ -33,9 +34,13 @@ static struct {
 	uint32_t generation;
 	uint64_t queries[QUERIES];
 	unsigned query_count;
-	char *sent; /* the last request of the server */
-	size_t sent_len;
-	struct stw_hop sent_hop;
+	struct {
+		char *text;
+		size_t len;
+		struct stw_hop hop;
+	} sent[SENT]; /* the last requests of the server, in a circle */
+	unsigned sent_next;
+	unsigned cseq; /* of REGISTERs */
 } world;
 
 static struct stw_field fields[STW_MSG_FIELDS_MAX];
@@ -67,10 +72,12 @@ static int ops_send(void *io, const struct stw_hop *hop, struct stw_slices slice
 	must(text != NULL);
 	stw_slices_flatten(slices, text);
 	if (len > 8 && memcmp(text, "SIP/2.0 ", 8) != 0) {
-		free(world.sent);
-		world.sent = text;
-		world.sent_len = len;
-		world.sent_hop = *hop;
+		unsigned at = world.sent_next++ % SENT;
+
+		free(world.sent[at].text);
+		world.sent[at].text = text;
+		world.sent[at].len = len;
+		world.sent[at].hop = *hop;
 	} else {
 		free(text);
 	}
@@ -228,7 +235,8 @@ static void step_resolve(uint8_t argument)
 	batch(&event);
 }
 
-/* The peer of the server's last request answers it: `argument` chooses the code. */
+/* The peer of one of the server's last requests answers it: `argument` chooses the code, and how
+ * far back. */
 static void step_answer(uint8_t argument)
 {
 	static const uint16_t codes[] = { 100, 180, 183, 200, 202, 302, 401, 408, 486, 487, 503,
@@ -239,12 +247,14 @@ static void step_answer(uint8_t argument)
 		.code = codes[argument % STW_ARRAY_SIZE(codes)],
 		.to_tag = STW_STR("peer"),
 		.headers = STW_STR("Contact: <sip:a@192.0.2.7>;q=0.3, <sip:b@example.com>\r\n") };
-	struct stw_io_event event = { .kind = STW_IO_DATAGRAM, .hop = world.sent_hop };
+	unsigned at = (world.sent_next - 1 - argument / STW_ARRAY_SIZE(codes)) % SENT;
+	struct stw_io_event event = { .kind = STW_IO_DATAGRAM, .hop = world.sent[at].hop };
 	struct stw_fault fault;
 	struct stw_writer writer;
 	static char text[200000];
 
-	if (!world.sent || stw_msg_parse(&msg, world.sent, world.sent_len, NULL, &fault) < 0 ||
+	if (!world.sent[at].text ||
+		stw_msg_parse(&msg, world.sent[at].text, world.sent[at].len, NULL, &fault) < 0 ||
 		stw_msg_check(&msg, &fault) < 0)
 		return;
 	stw_writer_init(&writer, text, sizeof(text));
@@ -255,6 +265,92 @@ static void step_answer(uint8_t argument)
 		step_text(&event, (const uint8_t *)text, writer.len);
 	else if (flow_is_open(event.hop.flow))
 		step_flow(BYTES, event.hop.flow.slot, (const uint8_t *)text, writer.len);
+}
+
+/* Record-Route lines of the server's last request as the Route of one within the dialog. */
+static void route_write(struct stw_writer *writer)
+{
+	unsigned at = (world.sent_next - 1) % SENT;
+	struct stw_msg msg = { .fields = fields, .field_capacity = STW_MSG_FIELDS_MAX };
+	struct stw_fault fault;
+	struct stw_values values;
+	struct stw_str value;
+
+	if (!world.sent[at].text ||
+		stw_msg_parse(&msg, world.sent[at].text, world.sent[at].len, NULL, &fault) < 0)
+		return;
+	values = stw_msg_values(&msg, STW_HDR_RECORD_ROUTE);
+	while (stw_values_next(&values, &value))
+		stw_write_format(writer, "Route: %.*s\r\n", STW_STR_ARG(value));
+}
+
+static void contacts_write(struct stw_writer *writer, char user, unsigned n)
+{
+	static const char *const forms[] = { ";q=0.9", ";transport=tcp>;q=0.9", "" };
+
+	for (unsigned i = 0; i < n && i < STW_ARRAY_SIZE(forms); i++)
+		stw_write_format(writer, "Contact: <sip:%c@192.0.2.%u%s%s\r\n", user, 10 + i,
+			i == 1 ? "" : ">", forms[i]);
+	if (n > STW_ARRAY_SIZE(forms))
+		stw_write_text(writer, "Contact: *\r\nExpires: 0\r\n");
+}
+
+/* What a phone may ask; the dialog is the call that the same number began. */
+static const struct phone_request {
+	const char *method, *branch; /* ACK of a refusal and CANCEL take that of the INVITE */
+	unsigned cseq;               /* 0: counts up */
+	bool to_tag, route;
+} phone_requests[] = {
+	{ "REGISTER", "R", 0, false, false },
+	{ "INVITE", "I", 1, false, false },
+	{ "ACK", "I", 1, true, false },
+	{ "ACK", "A", 1, true, true },
+	{ "BYE", "B", 2, true, true },
+	{ "CANCEL", "I", 1, false, false },
+	{ "MESSAGE", "M", 3, false, false },
+	{ "OPTIONS", "O", 3, false, false },
+};
+
+static void request_write(struct stw_writer *writer, const struct phone_request *request, char user,
+	unsigned call, const char *uri)
+{
+	const char *called = request->cseq ? uri : user == 'a' ? "a@example.com" : "b@example.com";
+	unsigned cseq = request->cseq;
+
+	if (!cseq)
+		cseq = ++world.cseq;
+	stw_write_format(writer, "%s sip:%s SIP/2.0\r\n", request->method,
+		request->cseq ? uri : "example.com");
+	stw_write_format(writer, "Via: SIP/2.0/UDP 192.0.2.%d;branch=z9hG4bK%c%u%s%u\r\n",
+		user == 'a' ? 20 : 21, user, call, request->branch, cseq);
+	stw_write_format(
+		writer, "Max-Forwards: 70\r\nFrom: <sip:%c@example.com>;tag=f%u\r\n", user, call);
+	stw_write_format(writer, "To: <sip:%s>%s\r\nCall-ID: call%u\r\nCSeq: %u %s\r\n", called,
+		request->to_tag ? ";tag=peer" : "", call, cseq, request->method);
+	contacts_write(writer, user, request->cseq ? 1 : call + 1);
+	if (request->route)
+		route_write(writer);
+	stw_write_text(writer, "Content-Length: 0\r\n\r\n");
+}
+
+/* Bits of the argument: 3 for the method, 2 for the call, 1 for the caller, 2 for the called. The
+ * same again is a retransmission. */
+static void step_request(uint8_t argument)
+{
+	static const char *const uris[] = { "b@example.com", "a@example.com", "c@192.0.2.9",
+		"d@example.net" };
+	char user = argument & 32 ? 'b' : 'a', text[4096];
+	struct stw_io_event event = { .kind = STW_IO_DATAGRAM,
+		.hop = { .transport = STW_TRANSPORT_UDP,
+			.remote = address(user == 'a' ? 20 : 21),
+			.local = address(100) } };
+	struct stw_writer writer;
+
+	stw_writer_init(&writer, text, sizeof(text));
+	request_write(&writer, &phone_requests[argument & 7], user, argument >> 3 & 3,
+		uris[argument >> 6]);
+	if (!writer.overflow)
+		step_text(&event, (const uint8_t *)text, writer.len);
 }
 
 static void step(enum step step, uint8_t argument, const uint8_t *text, size_t len)
@@ -288,6 +384,9 @@ static void step(enum step step, uint8_t argument, const uint8_t *text, size_t l
 		break;
 	case ANSWER:
 		step_answer(argument);
+		break;
+	case REQUEST:
+		step_request(argument);
 		break;
 	case STEPS:
 		break;
@@ -396,6 +495,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	stw_location_free(options.location);
 	stw_directory_free(options.directory);
 	stw_config_unref(options.config);
-	free(world.sent);
+	for (unsigned i = 0; i < SENT; i++)
+		free(world.sent[i].text);
 	return 0;
 }

@@ -230,6 +230,8 @@ static size_t binding_check(const uint8_t *from, size_t len, bool *flows)
 
 	if (len < FIXED_BYTES || from[0] > FLAG_FLOW || from[1] > STW_TRANSPORT_WSS)
 		return 0;
+	if ((from[5] | from[6] << 8) > 1000) /* q in thousandths */
+		return 0;
 	remote = from[2] & 15;
 	local = from[2] >> 4;
 	if ((remote && !addr_bytes(remote)) || (local && !addr_bytes(local)))

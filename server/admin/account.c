@@ -45,6 +45,16 @@ static int account_uri(const struct stw_config *config, struct stw_str text,
 	return 0;
 }
 
+/* As it may be written: each byte of the name escaped, behind a scheme. */
+#define TEXT_MAX (3 * STW_ACCOUNT_NAME_MAX + sizeof("sips:"))
+
+static int account_too_long(char ret_error[200])
+{
+	snprintf(ret_error, 200, "a user is 1 to %d printable characters: user or user@domain",
+		STW_ACCOUNT_NAME_MAX);
+	return -EINVAL;
+}
+
 int stw_account_parse(const struct stw_config *config, struct stw_str text, struct stw_arena *arena,
 	struct stw_account *ret, char ret_error[200])
 {
@@ -53,12 +63,8 @@ int stw_account_parse(const struct stw_config *config, struct stw_str text, stru
 	char *user;
 	int err, len;
 
-	if (!text.len || text.len > STW_ACCOUNT_NAME_MAX || !is_printable(text)) {
-		snprintf(ret_error, 200,
-			"a user is 1 to %d printable characters: user or user@domain",
-			STW_ACCOUNT_NAME_MAX);
-		return -EINVAL;
-	}
+	if (!text.len || text.len > TEXT_MAX || !is_printable(text))
+		return account_too_long(ret_error);
 	err = account_uri(config, text, arena, &uri);
 	if (err < 0) {
 		snprintf(ret_error, 200, "%.*s is no user of the form user or user@domain",
@@ -82,6 +88,8 @@ int stw_account_parse(const struct stw_config *config, struct stw_str text, stru
 			STW_STR_ARG(text));
 		return -EINVAL;
 	}
+	if (account.user.len + 1 + account.domain.len > STW_ACCOUNT_NAME_MAX)
+		return account_too_long(ret_error);
 	if (stw_aor_canonical(&uri, arena, &account.aor) < 0)
 		return -ENOMEM;
 	*ret = account;

@@ -34,10 +34,26 @@ static enum MHD_Result exchange_reply(
 	return result;
 }
 
+/* A larger room; what it held may be a password, which realloc(3) would leave behind. */
+static bool exchange_grow(struct exchange *exchange, size_t capacity)
+{
+	char *body = malloc(capacity);
+
+	if (!body)
+		return false;
+	if (exchange->len)
+		memcpy(body, exchange->body, exchange->len);
+	if (exchange->body)
+		explicit_bzero(exchange->body, exchange->len);
+	free(exchange->body);
+	exchange->body = body;
+	exchange->capacity = capacity;
+	return true;
+}
+
 static void exchange_append(struct exchange *exchange, const char *data, size_t len)
 {
 	size_t capacity = exchange->capacity ? exchange->capacity : 4096;
-	char *body;
 
 	if (exchange->too_large || len > ADMIN_BODY_MAX - exchange->len) {
 		exchange->too_large = true;
@@ -45,14 +61,9 @@ static void exchange_append(struct exchange *exchange, const char *data, size_t 
 	}
 	while (capacity < exchange->len + len)
 		capacity *= 2;
-	if (capacity != exchange->capacity) {
-		body = realloc(exchange->body, capacity);
-		if (!body) {
-			exchange->too_large = true;
-			return;
-		}
-		exchange->body = body;
-		exchange->capacity = capacity;
+	if (capacity != exchange->capacity && !exchange_grow(exchange, capacity)) {
+		exchange->too_large = true;
+		return;
 	}
 	memcpy(exchange->body + exchange->len, data, len);
 	exchange->len += len;
@@ -74,6 +85,19 @@ static bool host_is_ours(struct MHD_Connection *connection)
 			return true;
 	}
 	return false;
+}
+
+/* The strings are ours alone; jansson gives them as constant so that their length stays. */
+static void passwords_wipe(const json_t *body)
+{
+	const json_t *users = json_object_get(body, "users"), *password;
+
+	for (size_t i = 0; i < json_array_size(users); i++) {
+		password = json_object_get(json_array_get(users, i), "password");
+		if (json_is_string(password))
+			explicit_bzero((char *)(uintptr_t)json_string_value(password),
+				json_string_length(password));
+	}
 }
 
 static void exchange_run(struct stw_admin *admin, struct stw_api_request *request,
@@ -102,6 +126,7 @@ static void exchange_run(struct stw_admin *admin, struct stw_api_request *reques
 	request->config = config;
 	stw_api_handle(&admin->api, request, reply);
 	stw_config_unref(config);
+	passwords_wipe(body);
 	json_decref(body);
 }
 
@@ -142,6 +167,8 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *connectio
 
 	if (*state && *data_len > 0) {
 		exchange_append(*state, data, *data_len);
+		/* The library keeps its buffer for the next request. */
+		explicit_bzero((char *)(uintptr_t)data, *data_len);
 		*data_len = 0;
 		return MHD_YES;
 	}
@@ -167,6 +194,8 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 
 	if (!exchange)
 		return;
+	if (exchange->body)
+		explicit_bzero(exchange->body, exchange->len);
 	free(exchange->body);
 	free(exchange);
 	*state = NULL;

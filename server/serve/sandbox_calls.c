@@ -119,6 +119,7 @@ static const struct sandbox_call calls[] = {
 	{ "prctl", ALL, SANDBOX_ANY },
 	{ "sigaltstack", ALL, SANDBOX_ANY },
 	{ "getppid", ALL, SANDBOX_ANY },
+	{ "getdents", ALL, SANDBOX_ANY },
 	{ "getdents64", ALL, SANDBOX_ANY },
 	{ "readlink", ALL, SANDBOX_ANY },
 	{ "readlinkat", ALL, SANDBOX_ANY },

@@ -31,6 +31,7 @@ static int secret_read(const char *path, struct serve_secret *ret)
 	if (len != (ssize_t)sizeof(secret))
 		return len < 0 ? -EIO : -EBADMSG;
 	*ret = secret;
+	explicit_bzero(&secret, sizeof(secret));
 	return 0;
 }
 

@@ -265,6 +265,8 @@ static int start_cores(struct serve *serve)
 		stw_io_local_addrs(options.local_addrs, STW_ARRAY_SIZE(options.local_addrs));
 	stw_listeners_set_local(options.local_addrs, options.local_addr_count);
 	err = start_shared(serve, &options);
+	explicit_bzero(&secret, sizeof(secret));
+	explicit_bzero(options.nonce_secret, sizeof(options.nonce_secret));
 	for (unsigned i = 0; err == 0 && i < serve->worker_count; i++)
 		err = start_worker(serve, &serve->workers[i], options);
 	return err < 0 ? serve_fail(serve, err, "the SIP core cannot be set up: %s", strerror(-err))

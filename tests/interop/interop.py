@@ -81,11 +81,11 @@ def start(command, folder, log, **options):
                                 cwd=folder, env=environment, **options)
 
 
-def stop(process, how=signal.SIGTERM):
+def stop(process, how=signal.SIGTERM, seconds=5):
     if process and process.poll() is None:
         process.send_signal(how)
         try:
-            process.wait(5)
+            process.wait(seconds)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -143,12 +143,13 @@ admin: {{socket: {self.folder}/admin.sock}}
         stop(self.process, signal.SIGKILL)
 
     def done(self):
-        status = stop(self.process)
+        ends_itself = self.process.poll() is None
+        status = stop(self.process, seconds=15)
         log = tail(self.log)
         denied = [line for line in self.log.read_text(errors="replace").splitlines()
                   if '"event":"sandbox.' in line]
         shutil.rmtree(self.folder, ignore_errors=True)
-        require(status in (0, -signal.SIGKILL), f"the server ended with {status}\n{log}")
+        require(status == 0 or (status == -signal.SIGKILL and not ends_itself), f"the server ended with {status}\n{log}")
         require(not denied, f"system calls that the sandbox does not know: {denied}")
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import pwd
+import re
 import socket
 import stat
 import subprocess
@@ -145,6 +146,38 @@ def files_are_private(bench):
     require(stat.S_IMODE((server.folder / "admin.sock").stat().st_mode) == 0o660, "the socket")
 
 
+def memory_holds(pid, text):
+    """Where a text stands in the memory of a process that may be written."""
+    found = []
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, open(f"/proc/{pid}/mem", "rb") as memory:
+        for line in maps:
+            begin, end = (int(part, 16) for part in line.split()[0].split("-"))
+            if end - begin > 1 << 32:
+                raise Skip("the address sanitizer keeps what was freed")
+            if line.split()[1].startswith("rw"):
+                try:
+                    memory.seek(begin)
+                    data = memory.read(end - begin)
+                except OSError:
+                    continue
+                found += [f"{begin + at:x} {line.split()[-1]}" for at in
+                          [match.start() for match in re.finditer(re.escape(text), data)]]
+    return found
+
+
+def passwords_are_wiped(bench):
+    """Not in the memory of the server after the user was stored; its name is, which shows that this
+    test can see."""
+    if os.geteuid() != 0:
+        raise Skip("only root can read the memory of a process that cannot be dumped")
+    server = bench.server()
+    password = "pass" + os.urandom(12).hex()
+    server.command("user", "add", f"carol@{DOMAIN}", "--password-stdin", text=password + "\n")
+    require(memory_holds(server.process.pid, b"carol"), "the memory of the server can be read")
+    found = memory_holds(server.process.pid, password.encode())
+    require(not found, f"the password is still in memory: {found}")
+
+
 # What a log must never carry as it came: controls, the escape of terminals, what turns the direction
 # of a line (U+202E, U+2066) or hides in it. And what other programs would execute.
 HOSTILE = [b"a%n%n%s%s%p", b"x';DROP TABLE users;--", b"x' OR '1'='1", b"a\xe2\x80\xaeb",
@@ -209,6 +242,7 @@ if __name__ == "__main__":
         ("it serves without privileges", serves_without_privileges),
         ("lent capabilities are dropped", lent_capabilities_are_dropped),
         ("files are private", files_are_private),
+        ("passwords are wiped", passwords_are_wiped),
         ("log lines are escaped", log_lines_are_escaped),
         ("no SQL from requests", no_sql_from_requests),
     ])
