@@ -124,7 +124,10 @@ static void world_begin(void)
 {
 	static const char yaml[] =
 		"domains: [example.com]\nlisten: [\"udp:192.0.2.100:5060\"]\n"
-		"store: \"memory:\"\nauth: {required: false, insecure_listen: true}\n";
+		"store: \"memory:\"\nauth: {required: false, insecure_listen: true}\n"
+		"decisions: {keep_calls: 100}\n";
+	static const uint8_t secret[32] = { 1 };
+	static struct stw_nonces *nonces; /* large, and nobody is asked for a password */
 	struct stw_config_errors errors = { .n = 0 };
 	struct stw_hash_key key = { 1, 2 };
 	struct stw_store_options store = { .path = STW_STR(":memory:") };
@@ -139,6 +142,9 @@ static void world_begin(void)
 	store.location = world.location;
 	store.directory = world.directory;
 	must(stw_store_open(&store, world.now, &world.store, error, sizeof(error)) == 0);
+	if (!nonces)
+		must(stw_nonces_new(secret, 300, 64, &nonces) == 0);
+	options.nonces = nonces;
 	options.config = world.config;
 	options.store = world.store;
 	options.location = world.location;

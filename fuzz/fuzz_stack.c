@@ -422,7 +422,8 @@ static const char yaml[] =
 	"domains: [example.com]\nlisten: [\"udp:192.0.2.100:5060\", \"tcp:192.0.2.100:5060\"]\n"
 	"store: \"memory:\"\nauth: {required: false, insecure_listen: true}\nproxy: {recurse: "
 	"true}\n"
-	"registration: {min_expires: 10s}\nlimits: {connection_idle: 1m, max_transactions: 100}\n";
+	"registration: {min_expires: 10s}\nlimits: {connection_idle: 1m, max_transactions: 100}\n"
+	"decisions: {keep_calls: 100}\n";
 
 static void users_add(struct stw_store *store)
 {
@@ -461,6 +462,8 @@ static void check_empty(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static const uint8_t secret[32] = { 1 };
+	static struct stw_nonces *nonces; /* large, and nobody is asked for a password */
 	static bool registered;
 	struct stw_hash_key key = { 1, 2 };
 	struct stw_config_errors errors = { .n = 0 };
@@ -476,6 +479,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!registered)
 		stw_rcu_register_thread();
 	registered = true;
+	if (!nonces)
+		must(stw_nonces_new(secret, 300, 64, &nonces) == 0);
+	options.nonces = nonces;
 	memset(&world, 0, sizeof(world));
 	world.now = (struct stw_now){ .mono_ms = 1000, .wall_ms = 1800000000000 };
 	must(stw_config_parse("fuzz", yaml, sizeof(yaml) - 1, &errors, &options.config) == 0);
