@@ -139,6 +139,7 @@ class Lent(Server):
 
 def files_are_private(bench):
     server = bench.server()
+    server.command("status")  # this one has started, whoever answered on its port
     for path in sorted(server.folder.glob("strowger.db*")):
         mode = stat.S_IMODE(path.stat().st_mode)
         require(mode & 0o027 == 0, f"{path.name} has mode {mode:o}")
