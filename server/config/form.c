@@ -518,7 +518,7 @@ static bool workers_get(const struct stw_config *config, const struct stw_option
 
 static void workers_standard(struct config_context *context, const struct stw_option *option)
 {
-	context->config->workers = 0;
+	context->config->workers = 1;
 }
 
 const struct stw_option_form config_form_workers = {

@@ -51,10 +51,10 @@
 		"Each thread may make only the system calls that it needs (seccomp); another one " \
 		"fails and is logged. off also allows core dumps and debuggers.",                  \
 		"")                                                                                \
-	OPTION("workers", TEXT, workers, "", 0, 0, "auto or 1 to 64", "auto", RESTART,             \
-		FORM(workers),                                                                     \
+	OPTION("workers", TEXT, workers, "", 0, 0, "auto or 1 to 64", "1", RESTART, FORM(workers), \
 		"Worker threads, among which calls are shared by their Call-ID. auto: one for "    \
-		"each CPU that the server may run on.",                                            \
+		"each CPU that the server may run on. Over streams several workers do not keep "   \
+		"the order of requests with different Call-IDs.",                                  \
 		"")                                                                                \
 	OPTION("store", TEXT, store, "", 0, 0, "sqlite:PATH or memory", "", RESTART, FORM(store),  \
 		"Where users and bindings are kept. memory forgets everything at the end.", "")    \

@@ -18,8 +18,9 @@ COUNT = 200
 
 
 def build(_):
-    result = subprocess.run(["make", "-s", "-C", ROOT / "bench", f"{BUILD}/sipload", f"{BUILD}/floor"],
-                            capture_output=True, text=True)
+    result = subprocess.run(
+        ["make", "-s", "-C", ROOT / "bench", f"BENCH_BUILD={BUILD}", f"{BUILD}/sipload", f"{BUILD}/floor"],
+        capture_output=True, text=True)
     require(result.returncode == 0, result.stderr)
 
 
