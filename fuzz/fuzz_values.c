@@ -37,13 +37,14 @@ static void try_numbers(struct stw_str text)
 	}
 }
 
-/* A date that is understood is written as one that means the same. */
+/* A date that is understood is written as one that means the same; those before 1970 and beyond the
+ * year 9999 (a leap second) are written as the nearest. */
 static void try_date(struct stw_str text)
 {
 	char written[STW_DATE_BYTES];
 	int64_t seconds, again;
 
-	if (stw_date_parse(text, &seconds) < 0)
+	if (stw_date_parse(text, &seconds) < 0 || seconds < 0 || seconds > INT64_C(253402300799))
 		return;
 	stw_date_write(seconds, written);
 	must(stw_date_parse(stw_str_from(written), &again) == 0 && again == seconds);
