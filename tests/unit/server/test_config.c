@@ -274,7 +274,7 @@ static void test_empty_file_gives_defaults(void **state)
 		assert_int_equal(config->listen.v[0].transport, STW_TRANSPORT_UDP);
 		assert_int_equal(config->listen.v[1].transport, STW_TRANSPORT_TCP);
 		assert_int_equal(config->listen.v[1].bind.port, 5060);
-		assert_int_equal(config->workers, 0);
+		assert_int_equal(config->workers, 1);
 		assert_true(config->auth.required);
 		assert_int_equal(config->auth.algorithm_count, 1);
 		assert_int_equal(config->auth.nonce_lifetime_s, 300);
