@@ -103,7 +103,8 @@ static void relay(const struct stw_msg *msg, struct stw_arena *arena)
 	struct stw_slices slices;
 	struct stw_msg out;
 
-	if (stw_relay_build(msg, STW_STR("X: 1\r\n"), STW_STR(";oc=1"), arena, &slices) < 0 ||
+	if (stw_relay_build(
+		    &options, 0, msg, STW_STR("X: 1\r\n"), STW_STR(";oc=1"), arena, &slices) < 0 ||
 		msg->field_count > STW_MSG_FIELDS_MAX - 8)
 		return;
 	reparse(slices, &out);

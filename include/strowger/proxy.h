@@ -49,6 +49,7 @@ struct stw_proxy_routing {
 				 it */
 	bool has_route;       /* Route values remain: the next hop is theirs */
 	bool in_dialog;       /* our mark verified: belongs to a dialog that passed through us */
+	bool hop_known;       /* … and goes to where that dialog goes */
 	bool forged;          /* a mark of ours is there but does not verify */
 	struct stw_str next_route; /* first remaining Route value (its URI decides the next hop) */
 	char uri_buffer[STW_PROXY_URI_BYTES]; /* holds uri_text when a maddr of ours was taken out:
@@ -110,7 +111,8 @@ struct stw_record_route_side {
 };
 /**
  * Record-Route for a request that goes from one side to the other: one line, or two when transport
- * or host and port differ (RFC 5658). Carries the mark (lr;stw=…). The lines lie in `arena`.
+ * or host and port differ (RFC 5658). Carries the mark (lr;stw=…) of the dialog and of where the
+ * caller is. The lines lie in `arena`.
  * @return 0; -ENOMEM; -ENOBUFS
  */
 int stw_record_route_write(const struct stw_proxy_options *options, const struct stw_msg *request,
@@ -132,10 +134,14 @@ bool stw_proxy_branch_worker(struct stw_str branch, unsigned *ret);
 struct stw_str stw_proxy_stateless_branch(const struct stw_proxy_options *options,
 	const struct stw_msg *request, char buffer[STW_BRANCH_MAX]);
 
-/** The response as it goes upstream: top Via removed; `lines` (may be empty) put behind the last
- * header field, `via_params` (";oc=…", may be empty) behind the Via that is then the top one.
+/** Record-Route values of a request as it was received: they stand below ours in the response. */
+unsigned stw_record_route_count(const struct stw_msg *request);
+/** The response to a request that brought `record_routes`, as it goes upstream: top Via removed;
+ * our Record-Route values marked with where the callee is; `lines` (may be empty) put behind the
+ * last header field, `via_params` (";oc=…", may be empty) behind the Via that is then the top one.
  * New text lies in `arena`. @return 0; -ENOMEM; -ENOBUFS */
-int stw_relay_build(const struct stw_msg *response, struct stw_str lines, struct stw_str via_params,
+int stw_relay_build(const struct stw_proxy_options *options, unsigned record_routes,
+	const struct stw_msg *response, struct stw_str lines, struct stw_str via_params,
 	struct stw_arena *arena, struct stw_slices *ret);
 
 /* ---- response context, §16.7–16.10 --------------------------------------------------------- */

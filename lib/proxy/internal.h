@@ -12,6 +12,7 @@
 /* What a hash is for: equal parts must not give equal hashes in two places. */
 enum proxy_mix_use {
 	PROXY_MIX_MARK = 1,
+	PROXY_MIX_HOP,
 	PROXY_MIX_LOOP,
 	PROXY_MIX_STATELESS,
 };
@@ -23,6 +24,15 @@ bool proxy_hash_equals(struct stw_str text, uint64_t hash);
 /* Mark of the dialog that a request with this Call-ID and From tag establishes. */
 uint64_t proxy_mark(
 	const struct stw_proxy_options *options, const struct stw_msg *request, struct stw_str tag);
+/* Where the requests go that are sent to this URI in the dialog of the mark. */
+uint64_t proxy_hop(const struct stw_proxy_options *options, const struct stw_msg *msg,
+	struct stw_str tag, const struct stw_uri *uri);
+/* Where the other side of the dialog is reached, as a message from there says: by the Record-Route
+ * value that stands next to ours (`route`), or by its Contact. False: it does not say. */
+bool proxy_hop_find(const struct stw_msg *msg, struct stw_str route, struct stw_uri *ret);
+/* The two parts of our mark in a Record-Route or Route URI. */
+bool proxy_mark_find(
+	const struct stw_uri *uri, struct stw_str *ret_dialog, struct stw_str *ret_hop);
 /* Does the URI name one of our listeners? */
 bool proxy_owns_uri(const struct stw_proxy_options *options, const struct stw_uri *uri);
 
@@ -60,6 +70,15 @@ struct proxy_list {
 
 struct stw_values proxy_list_values(
 	struct proxy_list *list, struct stw_str text, enum stw_header header);
+
+/* ---- record_route.c ---------------------------------------------------------------------------
+ */
+
+/* In a response that makes a dialog: our Record-Route values say to the caller where the callee is,
+ * as they said to the callee where the caller is. `below`: values that the request brought.
+ * @return 0, -ENOMEM */
+int proxy_record_route_return(const struct stw_proxy_options *options, unsigned below,
+	struct stw_edit *edit, struct stw_arena *arena);
 
 /* ---- relay.c ----------------------------------------------------------------------------------
  */

@@ -39,6 +39,46 @@ uint64_t proxy_mark(
 	return stw_hasher_value(&mix);
 }
 
+/* What decides is where the packets go (RFC 3263 §4): maddr or host, and port. */
+uint64_t proxy_hop(const struct stw_proxy_options *options, const struct stw_msg *msg,
+	struct stw_str tag, const struct stw_uri *uri)
+{
+	struct stw_hasher mix = proxy_mix_begin(options->key, PROXY_MIX_HOP);
+	struct stw_str host = uri->host, maddr;
+
+	if (uri->params.len && stw_uri_param(uri, STW_STR("maddr"), &maddr))
+		host = maddr;
+	stw_hasher_text(&mix, msg->call_id);
+	stw_hasher_text(&mix, tag);
+	stw_hasher_text_nocase(&mix, host);
+	stw_hasher_number(&mix, uri->port);
+	return stw_hasher_value(&mix);
+}
+
+bool proxy_hop_find(const struct stw_msg *msg, struct stw_str route, struct stw_uri *ret)
+{
+	struct stw_values contacts = stw_msg_values(msg, STW_HDR_CONTACT);
+	struct stw_address address;
+
+	if (!route.len && !stw_values_next(&contacts, &route))
+		return false;
+	if (stw_address_parse(route, &address) < 0 || address.wildcard || !address.uri.host.len)
+		return false;
+	*ret = address.uri;
+	return true;
+}
+
+bool proxy_mark_find(const struct stw_uri *uri, struct stw_str *ret_dialog, struct stw_str *ret_hop)
+{
+	struct stw_str mark;
+
+	if (!stw_uri_param(uri, STW_STR("stw"), &mark))
+		return false;
+	*ret_dialog = stw_str_cut(mark, 0, PROXY_HASH_TEXT);
+	*ret_hop = stw_str_cut(mark, PROXY_HASH_TEXT, mark.len);
+	return true;
+}
+
 /* A preloaded Route of a phone often names its outbound proxy by the domain (§16.4). */
 static bool names_our_domain(const struct stw_proxy_options *options, const struct stw_uri *uri)
 {

@@ -10,37 +10,39 @@
 struct preprocess {
 	const struct stw_proxy_options *options;
 	const struct stw_msg *request;
-	bool verified; /* a mark of ours is right … */
-	bool forged;   /* … or wrong */
+	bool verified;                           /* a mark of ours is right … */
+	bool forged;                             /* … or wrong */
+	struct stw_str tag;                      /* of the one that is right */
+	struct stw_str hops[OWN_ROUTES_MAX + 1]; /* where it says that the dialog goes */
+	unsigned hop_count;
 };
 
-static bool uri_mark(const struct stw_uri *uri, struct stw_str *ret)
-{
-	return stw_uri_param(uri, STW_STR("stw"), ret);
-}
-
 /* Who sends the request is the caller or the callee: the mark holds the caller's tag. */
-static bool mark_verifies(const struct preprocess *pre, struct stw_str mark)
+static bool mark_verifies(struct preprocess *pre, struct stw_str mark)
 {
 	const struct stw_msg *request = pre->request;
 
-	return proxy_hash_equals(mark, proxy_mark(pre->options, request, request->from.tag)) ||
-	       (request->to.tag.ptr &&
-		       proxy_hash_equals(mark, proxy_mark(pre->options, request, request->to.tag)));
+	pre->tag = request->from.tag;
+	if (proxy_hash_equals(mark, proxy_mark(pre->options, request, pre->tag)))
+		return true;
+	pre->tag = request->to.tag;
+	return pre->tag.ptr && proxy_hash_equals(mark, proxy_mark(pre->options, request, pre->tag));
 }
 
 /* A URI of ours was used: note what its mark says. */
 static bool mark_note(struct preprocess *pre, const struct stw_uri *uri)
 {
-	struct stw_str mark;
+	struct stw_str mark, hop;
 
-	if (!uri_mark(uri, &mark))
+	if (!proxy_mark_find(uri, &mark, &hop))
 		return false;
 	if (!mark_verifies(pre, mark)) {
 		pre->forged = true;
 		return false;
 	}
 	pre->verified = true;
+	if (pre->hop_count < STW_ARRAY_SIZE(pre->hops))
+		pre->hops[pre->hop_count++] = hop;
 	return true;
 }
 
@@ -116,6 +118,29 @@ static int routes_remove_own(struct preprocess *pre, unsigned count, struct stw_
 	return 0;
 }
 
+/* Does the request go where the mark says: to the Contact of the other side, or to the proxy on the
+ * way to it. */
+static bool hop_verifies(const struct preprocess *pre, const struct stw_proxy_routing *routing)
+{
+	struct stw_address address;
+	const struct stw_uri *uri = &routing->uri;
+	uint64_t hop;
+
+	if (routing->has_route) {
+		if (stw_address_parse(routing->next_route, &address) < 0)
+			return false;
+		uri = &address.uri;
+	}
+	if (!uri->host.len)
+		return false;
+	hop = proxy_hop(pre->options, pre->request, pre->tag, uri);
+	for (unsigned i = 0; i < pre->hop_count; i++) {
+		if (proxy_hash_equals(pre->hops[i], hop))
+			return true;
+	}
+	return false;
+}
+
 int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct stw_msg *request,
 	struct stw_proxy_routing *ret)
 {
@@ -137,6 +162,7 @@ int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct s
 	uri_strip_maddr(&pre, ret);
 	ret->forged = pre.forged;
 	ret->in_dialog = pre.verified && !pre.forged && request->to.tag.ptr;
+	ret->hop_known = ret->in_dialog && hop_verifies(&pre, ret);
 	return 0;
 }
 

@@ -4,11 +4,12 @@
 
 #include <errno.h>
 
-#define LINE_MAX 512
+#define LINE_MAX       512
+#define OWN_VALUES_MAX 2
 
 /* RFC 5658 §6.2: the URI names the transport; transport=tls is never written, sips says it. */
 static void line_write(struct stw_writer *writer, const struct stw_record_route_side *side,
-	bool sips, uint64_t mark)
+	bool sips, const uint64_t mark[2])
 {
 	bool secure = side->transport == STW_TRANSPORT_TLS || side->transport == STW_TRANSPORT_WSS;
 
@@ -20,8 +21,22 @@ static void line_write(struct stw_writer *writer, const struct stw_record_route_
 	else if (side->transport == STW_TRANSPORT_WS || side->transport == STW_TRANSPORT_WSS)
 		stw_write_text(writer, ";transport=ws");
 	stw_write_text(writer, ";lr;stw=");
-	proxy_write_hash(writer, mark);
+	proxy_write_hash(writer, mark[0]);
+	proxy_write_hash(writer, mark[1]);
 	stw_write_text(writer, ">\r\n");
+}
+
+/* Requests of the callee go to where the caller is: to the proxy before us, or to his Contact. */
+static uint64_t hop_of_caller(
+	const struct stw_proxy_options *options, const struct stw_msg *request)
+{
+	struct stw_values values = stw_msg_values(request, STW_HDR_RECORD_ROUTE);
+	struct stw_str route = STW_STR_NONE;
+	struct stw_uri uri = { 0 };
+
+	stw_values_next(&values, &route);
+	proxy_hop_find(request, route, &uri);
+	return proxy_hop(options, request, request->from.tag, &uri);
 }
 
 int stw_record_route_write(const struct stw_proxy_options *options, const struct stw_msg *request,
@@ -29,7 +44,8 @@ int stw_record_route_write(const struct stw_proxy_options *options, const struct
 	struct stw_arena *arena, struct stw_str *ret_lines)
 {
 	bool sips = request->uri.scheme == STW_SCHEME_SIPS;
-	uint64_t mark = proxy_mark(options, request, request->from.tag);
+	uint64_t mark[2] = { proxy_mark(options, request, request->from.tag),
+		hop_of_caller(options, request) };
 	char buffer[2 * LINE_MAX];
 	struct stw_writer writer;
 
@@ -42,4 +58,72 @@ int stw_record_route_write(const struct stw_proxy_options *options, const struct
 	if (writer.overflow)
 		return -ENOBUFS;
 	return stw_arena_copy(arena, stw_writer_text(&writer), ret_lines);
+}
+
+/* ---- on the way back -------------------------------------------------------------------------
+ */
+
+unsigned stw_record_route_count(const struct stw_msg *msg)
+{
+	struct stw_values values = stw_msg_values(msg, STW_HDR_RECORD_ROUTE);
+	struct stw_str value;
+	unsigned n = 0;
+
+	while (stw_values_next(&values, &value))
+		n++;
+	return n;
+}
+
+/* Ours are those that stand directly above what the request brought. @return how many, with the
+ * one above them */
+static unsigned own_values(const struct stw_proxy_options *options, unsigned below,
+	const struct stw_msg *response, struct stw_str ret_hops[OWN_VALUES_MAX],
+	struct stw_str *ret_above)
+{
+	struct stw_values values = stw_msg_values(response, STW_HDR_RECORD_ROUTE);
+	uint64_t mark = proxy_mark(options, response, response->from.tag);
+	unsigned all = stw_record_route_count(response), n = 0;
+	struct stw_str value, dialog;
+	struct stw_address address;
+
+	*ret_above = STW_STR_NONE;
+	for (unsigned i = 0; i + below < all && stw_values_next(&values, &value); i++) {
+		if (i + below + OWN_VALUES_MAX >= all && stw_address_parse(value, &address) == 0 &&
+			proxy_owns_uri(options, &address.uri) &&
+			proxy_mark_find(&address.uri, &dialog, &ret_hops[n]) &&
+			ret_hops[n].len == PROXY_HASH_TEXT && proxy_hash_equals(dialog, mark)) {
+			n++;
+			continue;
+		}
+		*ret_above = value;
+		n = 0;
+	}
+	return n;
+}
+
+int proxy_record_route_return(const struct stw_proxy_options *options, unsigned below,
+	struct stw_edit *edit, struct stw_arena *arena)
+{
+	const struct stw_msg *response = edit->msg;
+	struct stw_str hops[OWN_VALUES_MAX], above, text;
+	char buffer[PROXY_HASH_TEXT];
+	struct stw_uri uri = { 0 };
+	struct stw_writer writer;
+	unsigned n;
+	int err;
+
+	if (response->code <= 100 || response->code >= 300 ||
+		!stw_msg_find(response, STW_HDR_RECORD_ROUTE))
+		return 0;
+	n = own_values(options, below, response, hops, &above);
+	if (!n)
+		return 0;
+	proxy_hop_find(response, above, &uri);
+	stw_writer_init(&writer, buffer, sizeof(buffer));
+	proxy_write_hash(&writer, proxy_hop(options, response, response->from.tag, &uri));
+	err = stw_arena_copy(arena, stw_writer_text(&writer), &text);
+	while (err == 0 && n--)
+		stw_edit_splice(
+			edit, (uint32_t)(hops[n].ptr - response->data), PROXY_HASH_TEXT, text);
+	return err;
 }

@@ -43,7 +43,8 @@ static void second_via_append(struct stw_edit *edit, struct stw_str params)
 			edit, (uint32_t)(value.ptr + value.len - edit->msg->data), 0, params);
 }
 
-int stw_relay_build(const struct stw_msg *response, struct stw_str lines, struct stw_str via_params,
+int stw_relay_build(const struct stw_proxy_options *options, unsigned record_routes,
+	const struct stw_msg *response, struct stw_str lines, struct stw_str via_params,
 	struct stw_arena *arena, struct stw_slices *ret)
 {
 	struct stw_edit edit;
@@ -52,6 +53,8 @@ int stw_relay_build(const struct stw_msg *response, struct stw_str lines, struct
 	stw_edit_init(&edit, response);
 	stw_edit_remove_first_value(&edit, STW_HDR_VIA);
 	second_via_append(&edit, via_params);
+	if (proxy_record_route_return(options, record_routes, &edit, arena) < 0)
+		return -ENOMEM;
 	if (lines.len)
 		stw_edit_append_field(&edit, lines);
 	/* §18.3: a datagram may have come without Content-Length, a stream may not. */

@@ -20,8 +20,9 @@ struct remains {
 	struct stw_hop reply;
 	struct stw_block *response; /* NULL: there is none to repeat */
 	struct stw_str response_text;
-	bool in_dialog;    /* the request had a To tag */
-	uint64_t identity; /* of the responses that fit it */
+	bool in_dialog;         /* the request had a To tag */
+	unsigned record_routes; /* of the request */
+	uint64_t identity;      /* of the responses that fit it */
 };
 
 /* The ACK for a refusal, §17.1.1.3; in a block, its text behind it. */
@@ -193,7 +194,8 @@ bool box_settle(struct box *box)
 		.reply = box->reply,
 		.response = box->response,
 		.response_text = box->response_text,
-		.in_dialog = box->request.msg->to.tag.ptr };
+		.in_dialog = box->request.msg->to.tag.ptr,
+		.record_routes = stw_record_route_count(box->request.msg) };
 	if (box->context && box->request.msg->method == STW_METHOD_INVITE)
 		remains->identity =
 			identity_of(remains->stack, box->request.msg, remains->in_dialog);
@@ -247,8 +249,8 @@ static void remains_relay(struct remains *remains, const struct stw_msg *respons
 
 	if (!response->has_call_id || !response->has_from || !response->has_to ||
 		identity_of(stack, response, remains->in_dialog) != remains->identity ||
-		stw_relay_build(response, STW_STR_NONE, STW_STR_NONE, &stack->scratch, &slices) <
-			0 ||
+		stw_relay_build(&stack->options.proxy, remains->record_routes, response,
+			STW_STR_NONE, STW_STR_NONE, &stack->scratch, &slices) < 0 ||
 		reply_settle(stack, &slices) < 0)
 		return;
 	stack_note(stack, &note);

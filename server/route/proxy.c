@@ -23,15 +23,28 @@ static enum stw_verdict check_validate(struct stw_check *check)
 	return STW_REFUSE;
 }
 
-/* §22.3: our own users prove who they are; in a dialog that passed through us nobody is asked
- * again. */
+/* In a dialog that passed through us nobody is asked again, as long as the request goes where the
+ * dialog does: to the place that our mark covers, to one of our users, or to a phone of the user
+ * whom To names (he may have moved). */
+static bool stays_in_dialog(struct stw_check *check)
+{
+	const struct stw_proxy_routing *routing = &check->request->routing;
+	struct stw_proxy_target target;
+
+	return routing->in_dialog &&
+	       (routing->hop_known ||
+		       (!routing->has_route &&
+			       (check->domain.len || stw_route_binding_of_to(check, &target))));
+}
+
+/* §22.3: our own users prove who they are. */
 static enum stw_verdict check_caller(struct stw_check *check)
 {
 	struct stw_str from;
 	enum stw_verdict verdict;
 
-	if (!check->config->auth.required || !check->caller_domain.len ||
-		check->request->routing.in_dialog || never_answered(check))
+	if (!check->config->auth.required || !check->caller_domain.len || never_answered(check) ||
+		stays_in_dialog(check))
 		return STW_PASS;
 	verdict = stw_route_authenticate(check, STW_HDR_PROXY_AUTHORIZATION, check->caller_domain);
 	if (verdict != STW_PASS)
@@ -56,9 +69,13 @@ static enum stw_verdict check_relay(struct stw_check *check)
 	const struct stw_request *request = check->request;
 	bool to_us = check->domain.len && !request->routing.has_route;
 
-	if (request->routing.in_dialog || check->caller_domain.len)
+	if (check->caller_domain.len || stays_in_dialog(check))
 		return STW_PASS;
 	if (!to_us) {
+		if (request->routing.in_dialog) {
+			stw_refusal_fact(&check->refusal, "destination", request->routing.uri.host);
+			return stw_route_refuse(check, &stw_cause_dialog_elsewhere);
+		}
 		stw_refusal_fact(&check->refusal, "destination", request->routing.uri.host);
 		stw_refusal_fact(&check->refusal, "caller", request->msg->from.uri.host);
 		check->refusal.option = "domains";

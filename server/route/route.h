@@ -77,5 +77,8 @@ enum stw_verdict stw_route_require(
 
 /* target_set.c */
 enum stw_verdict stw_route_target_set(struct stw_check *check);
+/* In a dialog: the binding of the user whom To names that has the Request-URI as its Contact, and
+ * how it is reached. */
+bool stw_route_binding_of_to(struct stw_check *check, struct stw_proxy_target *ret);
 
 #endif

@@ -77,9 +77,9 @@ static enum stw_verdict target_forward(
 }
 
 /* In a dialog the Request-URI is the Contact of the user whom To names. When he is registered with
- * it and is reached by his source (behind a translator, over his connection), the request goes
- * there too. */
-static bool target_in_dialog(struct stw_check *check, struct stw_proxy_target *ret)
+ * it and is reached by his source (behind a translator, over his connection: has_hop), the request
+ * goes there too. */
+bool stw_route_binding_of_to(struct stw_check *check, struct stw_proxy_target *ret)
 {
 	const struct stw_request *request = check->request;
 	const struct stw_uri *to = &request->msg->to.uri;
@@ -99,7 +99,7 @@ static bool target_in_dialog(struct stw_check *check, struct stw_proxy_target *r
 			continue;
 		*ret = target_of(check, &binding);
 		ret->uri = request->routing.uri_text;
-		return ret->has_hop;
+		return true;
 	}
 	return false;
 }
@@ -119,7 +119,8 @@ enum stw_verdict stw_route_target_set(struct stw_check *check)
 		return target_forward(check, NULL, 0);
 	if (!check->domain.len)
 		return target_forward(check, targets,
-			request->routing.in_dialog && target_in_dialog(check, targets));
+			request->routing.in_dialog && stw_route_binding_of_to(check, targets) &&
+				targets[0].has_hop);
 	if (stw_route_aor(check, &request->routing.uri, check->domain, &aor) < 0)
 		return stw_route_refuse(check, &stw_cause_bad_request_uri);
 	stw_refusal_fact(&check->refusal, "user", aor);

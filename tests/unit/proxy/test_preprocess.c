@@ -116,7 +116,7 @@ static const struct {
 static void put_mark(const char *text, char *ret)
 {
 	struct stw_record_route_side side = { STW_TRANSPORT_UDP, STW_STR("p1.example.com") };
-	static char mark[17];
+	static char mark[33];
 	const char *at;
 
 	if (!mark[0]) {
@@ -129,7 +129,7 @@ static void put_mark(const char *text, char *ret)
 		assert_int_equal(stw_record_route_write(
 					 &proxy.options, &invite.msg, &side, &side, &arena, &line),
 			0);
-		memcpy(mark, strstr(line.ptr, "stw=") + 4, 16);
+		memcpy(mark, strstr(line.ptr, "stw=") + 4, 32);
 		message_done(&invite);
 		stw_arena_done(&arena);
 	}

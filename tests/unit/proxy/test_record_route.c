@@ -66,7 +66,7 @@ static void assert_lines(struct stw_str lines, const char *expected)
 			assert_int_equal(lines.ptr[at++], *expected);
 			continue;
 		}
-		for (unsigned i = 0; i < 16; i++, at++) {
+		for (unsigned i = 0; i < 32; i++, at++) {
 			assert_true(at < lines.len);
 			assert_non_null(strchr("0123456789abcdef", lines.ptr[at]));
 		}
