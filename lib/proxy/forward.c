@@ -345,6 +345,7 @@ int stw_forward_build(
 		err = request_uri_edit(&forward);
 	if (err < 0)
 		return err;
+	proxy_assertions_remove(&forward.edit);
 	/* Where there is no field of the kind, the lines stand in this order before the old Via. */
 	forward_insert(&forward, STW_HDR_RECORD_ROUTE, options->record_route);
 	route_edit(&forward);

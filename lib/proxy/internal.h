@@ -83,6 +83,8 @@ int proxy_record_route_return(const struct stw_proxy_options *options, unsigned 
 /* ---- relay.c ----------------------------------------------------------------------------------
  */
 
+/* RFC 3325 §5: who a message comes from is not for a peer to assert whom nobody trusts. */
+void proxy_assertions_remove(struct stw_edit *edit);
 /* The edited message as slices that lie in the arena. @return 0, -ENOMEM, -ENOBUFS */
 int proxy_slices(const struct stw_edit *edit, struct stw_arena *arena, struct stw_slices *ret);
 

@@ -20,6 +20,14 @@ int proxy_slices(const struct stw_edit *edit, struct stw_arena *arena, struct st
 	return 0;
 }
 
+void proxy_assertions_remove(struct stw_edit *edit)
+{
+	const struct stw_field *field = stw_msg_find(edit->msg, STW_HDR_P_ASSERTED_IDENTITY);
+
+	for (; field; field = stw_msg_find_next(edit->msg, field))
+		stw_edit_remove_field(edit, field);
+}
+
 /* The way back is a stream, as the next Via says. */
 static bool goes_by_stream(const struct stw_msg *response)
 {
@@ -53,6 +61,7 @@ int stw_relay_build(const struct stw_proxy_options *options, unsigned record_rou
 	stw_edit_init(&edit, response);
 	stw_edit_remove_first_value(&edit, STW_HDR_VIA);
 	second_via_append(&edit, via_params);
+	proxy_assertions_remove(&edit);
 	if (proxy_record_route_return(options, record_routes, &edit, arena) < 0)
 		return -ENOMEM;
 	if (lines.len)

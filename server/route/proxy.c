@@ -8,12 +8,24 @@ static bool never_answered(const struct stw_check *check)
 	       check->request->msg->method == STW_METHOD_CANCEL;
 }
 
+/* RFC 3325 §9.1: one value or two. They are removed; what is not worth removing is refused. */
+static enum stw_verdict check_assertions(struct stw_check *check)
+{
+	const struct stw_msg *msg = check->request->msg;
+	const struct stw_field *field = stw_msg_find(msg, STW_HDR_P_ASSERTED_IDENTITY);
+	unsigned n = 0;
+
+	for (; field; field = stw_msg_find_next(msg, field))
+		n++;
+	return n > 2 ? stw_route_refuse(check, &stw_cause_header_repeated) : STW_PASS;
+}
+
 static enum stw_verdict check_validate(struct stw_check *check)
 {
 	const struct stw_cause *cause = stw_request_validate(check->request, &check->refusal);
 
 	if (!cause)
-		return STW_PASS;
+		return check_assertions(check);
 	/* §16.3 step 3: a proxy may answer an OPTIONS that may go no further as its final
 	 * recipient. Allow would say nothing: a proxy does not ask for the method (§11.2). */
 	if (cause == &stw_cause_options_final) {
