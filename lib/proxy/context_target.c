@@ -4,6 +4,7 @@
  * §7) and the division of Max-Breadth (RFC 5393 §5.3.3).
  */
 #include "context.h"
+#include "internal.h"
 
 #include <errno.h>
 
@@ -207,6 +208,14 @@ static void breadth_exceeded(struct stw_response_context *context)
 	candidate_own(context, &context->own, &stw_cause_max_breadth);
 }
 
+/* In turn takes no more breadth, but RFC 5393 §3 shows what N users make of it who are bound to one
+ * another: N! requests of one. So it is for a request that comes here for the first time. */
+static bool may_serialise(const struct stw_response_context *context)
+{
+	return context->options->serial_fallback &&
+	       !proxy_spirals(context->options, context->request);
+}
+
 void context_start_targets(struct stw_response_context *context)
 {
 	while (context->untried) {
@@ -221,8 +230,7 @@ void context_start_targets(struct stw_response_context *context)
 			return;
 		if (n == 0)
 			continue; /* all of this q were dropped */
-		if (n > room && !context->pending &&
-			(room == 0 || !context->options->serial_fallback)) {
+		if (n > room && !context->pending && (room == 0 || !may_serialise(context))) {
 			breadth_exceeded(context);
 			return;
 		}

@@ -45,6 +45,12 @@ uint64_t proxy_loop_hash(const struct stw_proxy_options *options, const struct s
 /* The second part of a branch value of ours; false when it has another form. */
 bool proxy_branch_loop_part(struct stw_str branch, struct stw_str *ret);
 
+/* ---- validate.c -------------------------------------------------------------------------------
+ */
+
+/* The request has been here before, for somebody else (§16.3 step 4). */
+bool proxy_spirals(const struct stw_proxy_options *options, const struct stw_msg *request);
+
 /* ---- strip.c ----------------------------------------------------------------------------------
  */
 

@@ -30,6 +30,19 @@ static bool via_is_ours(const struct stw_proxy_options *options, const struct st
 	       stw_listeners_own(options->listeners, via->host, via->port);
 }
 
+bool proxy_spirals(const struct stw_proxy_options *options, const struct stw_msg *request)
+{
+	struct stw_values values = stw_msg_values(request, STW_HDR_VIA);
+	struct stw_str value, part;
+	struct stw_via via;
+
+	while (stw_values_next(&values, &value)) {
+		if (stw_via_parse(value, &via) == 0 && via_is_ours(options, &via, &part))
+			return true;
+	}
+	return false;
+}
+
 /* P4. The hash is made only once there is something to compare it with. */
 static const struct stw_cause *loop_check(
 	const struct stw_proxy_options *options, const struct stw_msg *request)

@@ -120,7 +120,7 @@
 	OPTION("proxy.serial_fallback", BOOL, proxy.serial_fallback, "", 0, 0, "", "true", LIVE,   \
 		NO_FORM,                                                                           \
 		"When Max-Breadth does not allow all branches at once, try them one after the "    \
-		"other.",                                                                          \
+		"other. Not for a request that has been here before: it gets 440.",                \
 		"RFC 5393 §5.3.3")                                                                 \
 	OPTION("proxy.all_busy_600", BOOL, proxy.all_busy_600, "", 0, 0, "", "false", LIVE,        \
 		NO_FORM,                                                                           \

@@ -616,6 +616,24 @@ static void breadth_falls_back_to_serial(void **state)
 	bench_close(&bench);
 }
 
+/* RFC 5393 §3: what has been here before is not tried in turn. */
+static void breadth_of_a_spiral(void **state)
+{
+	static const char line[] = "Max-Breadth: 2\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch="
+				   "z9hG4bKuDNetB2tutmR9mce.cb8ae2d327bf840b\r\n";
+	struct stw_listeners listeners = { .n = 1, .v[0].transport = STW_TRANSPORT_UDP };
+
+	assert_int_equal(stw_addr_from_host(STW_STR("192.0.2.1"), 5060, &listeners.v[0].bind), 0);
+	for (unsigned n = 2; n <= 4; n += 2) {
+		bench_open(&bench, "INVITE", "sip:bob@example.test", line);
+		bench.options.listeners = &listeners;
+		bench_fork(&bench, n);
+		expect(n == 2 ? "START 0 1; C 0; START 1 1; C 1; "
+			      : "ANSWER 440 max-breadth-exceeded; FINISHED; ");
+		bench_close(&bench);
+	}
+}
+
 static void breadth_exceeded(void **state)
 {
 	breadth("Max-Breadth: 1\r\n", false, 2);
@@ -883,6 +901,7 @@ int main(void)
 		cmocka_unit_test(allocation_failures),
 		cmocka_unit_test(breadth_is_divided),
 		cmocka_unit_test(breadth_falls_back_to_serial),
+		cmocka_unit_test(breadth_of_a_spiral),
 		cmocka_unit_test(breadth_exceeded),
 		cmocka_unit_test(breadth_exceeded_by_a_later_group),
 		cmocka_unit_test(one_flow_of_an_instance_at_a_time),
