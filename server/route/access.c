@@ -69,13 +69,22 @@ static unsigned access_offered(const struct stw_config *config)
 }
 
 /* §22.4 item 6 leaves unequal URIs to the server: some clients name its address where the
- * Request-URI has the domain. */
-static bool access_uri_ours(const struct stw_check *check)
+ * Request-URI has the domain, or name the server alone. Whoever has seen credentials for a call to
+ * one user must not be able to call another with them. */
+static bool access_uri_ours(struct stw_check *check)
 {
+	const struct stw_uri *asked = &check->request->routing.uri;
+	struct stw_str domain, claimed, meant;
 	struct stw_uri uri;
 
-	return stw_uri_parse(check->credentials.uri, &uri) == 0 &&
-	       stw_route_domain(check->core, &uri).len;
+	if (stw_uri_parse(check->credentials.uri, &uri) < 0)
+		return false;
+	domain = stw_route_domain(check->core, &uri);
+	if (!domain.len || !uri.user.ptr)
+		return domain.len;
+	return check->domain.len && stw_route_aor(check, &uri, domain, &claimed) == 0 &&
+	       stw_route_aor(check, asked, check->domain, &meant) == 0 &&
+	       stw_str_equal(claimed, meant);
 }
 
 void stw_route_proven(struct stw_core *core, const struct stw_request *request)
