@@ -112,7 +112,7 @@ void stw_log_event(
 			json_object_set_new(object, "time", stw_json_time(stw_io_now().wall_ms));
 		if (object && members)
 			json_object_update(object, members);
-		text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+		text = object ? json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
 		if (text)
 			log_write(log, level, text);
 		free(text);
