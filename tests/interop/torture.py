@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The messages of RFC 4475 and RFC 5118 and the real server: each over UDP and over TCP, byte by byte
+"""The messages of RFC 4475, RFC 5118 and of published faults and the real server: each over UDP and over TCP, byte by byte
 as they are, and what comes back beside tests/torture/server.tsv. `torture.py --print` shows the table."""
 import re
 import sys
@@ -51,7 +51,7 @@ def sent_by_ports(message):
 
 def transaction(message):
     """What makes the server take a message for a retransmission of another, RFC 3261 §17.2.3."""
-    return field(message, b"Via", b"v").split(b",")[0], field(message, b"CSeq").split()[-1]
+    return field(message, b"Via", b"v").split(b",")[0], b"".join(field(message, b"CSeq").split()[-1:])
 
 
 def verify(message, reply):
@@ -95,10 +95,10 @@ def read_table():
     rows = [line.split("\t") for line in (FOLDER / "server.tsv").read_text().splitlines()
             if line and not line.startswith("#")]
     require(all(len(row) == 5 for row in rows), "server.tsv: five columns")
-    files = sorted(str(path.relative_to(FOLDER)) for folder in ("rfc4475", "rfc5118")
+    files = sorted(str(path.relative_to(FOLDER)) for folder in ("rfc4475", "rfc5118", "published")
                    for path in (FOLDER / folder).glob("*.dat"))
-    require(sorted(row[0] for row in rows) == files and len(files) == 61,
-            "server.tsv names each of the 49 and 12 messages once")
+    require(sorted(row[0] for row in rows) == files and len(files) == 61 + 35,
+            "server.tsv names each of the 49, 12 and 35 messages once")
     return rows
 
 
@@ -168,7 +168,7 @@ def bindings(_):
 
 
 def print_table():
-    names = sorted(str(path.relative_to(FOLDER)) for folder in ("rfc4475", "rfc5118")
+    names = sorted(str(path.relative_to(FOLDER)) for folder in ("rfc4475", "rfc5118", "published")
                    for path in (FOLDER / folder).glob("*.dat"))
     with TortureBench() as bench:
         columns = [play(bench, names, *how)
@@ -181,8 +181,8 @@ if sys.argv[1:] == ["--print"]:
     print_table()
     sys.exit()
 run_tests([
-    ("RFC 4475 and RFC 5118 over UDP", test(1, over_udp, OPEN)),
-    ("RFC 4475 and RFC 5118 over TCP", test(2, over_tcp, OPEN)),
-    ("RFC 4475 and RFC 5118 over UDP, our users need a password", test(3, over_udp, CLOSED)),
+    ("RFC 4475, RFC 5118 and published faults over UDP", test(1, over_udp, OPEN)),
+    ("RFC 4475, RFC 5118 and published faults over TCP", test(2, over_tcp, OPEN)),
+    ("RFC 4475, RFC 5118 and published faults over UDP, our users need a password", test(3, over_udp, CLOSED)),
     ("RFC 4475: what its REGISTERs bind", bindings),
 ])

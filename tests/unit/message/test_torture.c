@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every message of RFC 4475, 5118, 3665 and 5359, with the verdict of tests/torture/verdicts.tsv.
+/* Every message of RFC 4475, 5118, 3665 and 5359, and of published faults of other servers, with
+ * the verdict of tests/torture/verdicts.tsv.
  */
 #include "support.h"
 
@@ -126,7 +127,7 @@ static void test_verdicts(void **state)
 	fclose(file);
 	assert_int_equal(failed, 0);
 	assert_int_equal(rows, files_in("rfc4475", ".dat") + files_in("rfc4475/extra", ".dat") +
-				       files_in("rfc5118", ".dat"));
+				       files_in("rfc5118", ".dat") + files_in("published", ".dat"));
 }
 
 /* Bare LF ends no line on the wire, but what can be read is, so that a 400 finds its way. */
