@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Classes 10, 11 and 27 of the attacks: floods from one source and from many, amplification, subscriptions."""
+import os
+import random
+import time
+
+from common import (DOMAIN, LIMITS, SDP, Datagrams, aor, attack, attacks, expect, full, log_causes, mark, register,
+                    request, require, status)
+
+# ---- class 11: sources that are not true -----------------------------------------------
+
+
+def everything(server):
+    """Requests of strangers and of those who claim to be users, and what they are."""
+    yield "OPTIONS", request()
+    yield "OPTIONS to bob", request("OPTIONS", aor("bob"))
+    yield "INVITE to bob", request("INVITE", aor("bob"), extra=SDP, body="v=0\r\n")
+    yield "INVITE to nobody", request("INVITE", aor("nobody"))
+    yield "INVITE as alice", request("INVITE", aor("bob"), from_=f"<{aor('alice')}>;tag=1")
+    yield "INVITE elsewhere", request("INVITE", "sip:a@elsewhere.invalid")
+    yield "REGISTER", register("alice")
+    yield "SUBSCRIBE", request("SUBSCRIBE", f"sip:{DOMAIN}", extra="Event: presence\r\n")
+    yield "SUBSCRIBE to bob", request("SUBSCRIBE", aor("bob"), extra="Event: presence\r\n")
+    yield "PUBLISH", request("PUBLISH", f"sip:{DOMAIN}", extra="Event: presence\r\n")
+    yield "an unknown method", request("NEWMETHOD")
+    yield "BYE", request("BYE", f"sip:{DOMAIN}", to=f"<sip:{DOMAIN}>;tag=1")
+    yield "CANCEL", request("CANCEL", f"sip:{DOMAIN}")
+    yield "a fault", request(cseq="1 INVITE")
+    yield "another version", request(version="SIP/3.0")
+
+
+@attack("one answer for one datagram, and no state, for sources that nobody has proven")
+def amplification(server):
+    """The answer to a source that may be forged is sent once, keeps no state, and is hardly larger than what came
+    (it repeats Via, From, To and Call-ID, and a challenge or the answer to OPTIONS says more)."""
+    with Datagrams(server.port) as client:
+        ratios, sizes = {}, {}
+        for what, data in everything(server):
+            reply = expect(client.ask(data), tuple(range(200, 700)), what)
+            ratios[what], sizes[what] = len(reply.data) / len(data), len(reply.data) - len(data)
+        time.sleep(0.7)  # T1, after which a transaction would repeat a final response
+        again = client.receive(0)
+        require(again is None, f"a response is repeated: {again!r}")
+        now = status(server)
+        require(now["transactions"] == 0 and now["requests"] == 0, f"state for strangers: {now}")
+        for what, ratio in ratios.items():
+            says_more = ("REGISTER", "INVITE as alice", "OPTIONS")  # a challenge, or what §11.2 asks for
+            require(ratio <= (1.8 if what in says_more else 1.25), f"{what}: {ratio:.2f} times as many bytes")
+        worst = max(ratios, key=ratios.get)
+        print(f"# the most: {worst}, {ratios[worst]:.2f} times, {sizes[worst]:+d} bytes")
+
+
+@attack("a flood from random sources", late=0.05)
+def random_sources(server):
+    generator = random.Random(3)
+    clients = [Datagrams(server.port) for _ in range(50)]
+    try:
+        for _ in range(full(4000, 60)):
+            for client in clients:
+                _, data = generator.choice(list(everything(server)))
+                client.send(data)
+            for client in clients:
+                while client.receive(0):
+                    pass
+        require(status(server)["transactions"] <= 1, f"state for strangers: {status(server)}")
+    finally:
+        for client in clients:
+            client.sockets[0].close()
+
+
+# ---- class 10: one source --------------------------------------------------------------
+
+
+def flood(port, seconds, make):
+    """As many as one process can send, answers not read."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        with Datagrams(port) as client:
+            messages = [make() for _ in range(500)]
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                for data in messages:
+                    try:
+                        client.sockets[0].send(data.encode())
+                    except OSError:
+                        pass
+    finally:
+        os._exit(0)
+
+
+@attack("a flood from one source, of each method", late=1.0, memory=False)
+def one_source(server):
+    """The others get at least 95 % of what they ask, with the repetitions that UDP demands (§17.1.2.2)."""
+    for what, make in (("INVITE", lambda: request("INVITE", aor("bob"))),
+                       ("INVITE as alice", lambda: request("INVITE", aor("bob"), from_=f"<{aor('alice')}>;tag={mark()}")),
+                       ("REGISTER", lambda: register("alice")), ("OPTIONS", request),
+                       ("SUBSCRIBE", lambda: request("SUBSCRIBE", aor("bob"), extra="Event: presence\r\n"))):
+        child = flood(server.port, full(5, 0.6), make)
+        asked = answered = 0
+        while os.waitpid(child, os.WNOHANG)[0] == 0:
+            with Datagrams(server.port) as client:
+                data = request()
+                asked += 1
+                for _ in range(4):
+                    if client.ask(data, 0.5):
+                        answered += 1
+                        break
+            time.sleep(0.01)
+        require(asked and answered >= 0.95 * asked, f"{what}: {answered} of {asked} requests of others are answered")
+
+
+# ---- class 27: subscriptions -----------------------------------------------------------
+
+
+@attack("subscriptions by the thousand, with the Contact of a victim")
+def subscriptions(server):
+    """There is no notifier yet: each is refused, without state and without a NOTIFY to anybody."""
+    with Datagrams(server.port) as victim, Datagrams(server.port) as client:
+        contact = f"Contact: <sip:victim@{victim.address}:{victim.port}>\r\nExpires: 3600\r\n"
+        for number in range(full(100000, 1000)):
+            for event in ("presence", "dialog", "message-summary", "reg", "x" * 50)[number % 5:number % 5 + 1]:
+                to_us = number % 2
+                data = request("SUBSCRIBE", f"sip:{DOMAIN}" if to_us else aor("bob"),
+                               extra=f"Event: {event}\r\n{contact}")
+                expect(client.ask(data), (405, 480, 489, 503), f"SUBSCRIBE {event}")
+        require(status(server)["transactions"] == 0, "a refused SUBSCRIBE keeps state")
+        got = victim.receive(0.1)
+        require(got is None, f"a NOTIFY to somebody who has not asked: {got!r}")
+        require(set(log_causes(server)) & {"method-not-served-here", "not-registered"}, "no cause in the log")
+
+
+attacks()
