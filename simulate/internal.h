@@ -121,6 +121,7 @@ struct disk {
 };
 
 struct node {
+	bool auth_chosen, auth_required;
 	struct world *world;
 	unsigned index, boots;
 	bool up, leaving;

@@ -16,8 +16,15 @@ static struct stw_config *config_make(struct node *node)
 	struct world *world = node->world;
 	struct stw_config_errors errors = { .n = 0 };
 	struct stw_config *config = NULL;
+	bool required = chance(world, 500);
 	char yaml[1500];
 	int n;
+
+	/* Once for all: a request that was refused without state, and whose repetition comes behind
+	 * a reload that asks nobody any more, is rightly answered twice. */
+	if (!node->auth_chosen)
+		node->auth_required = required;
+	node->auth_chosen = true;
 
 	n = snprintf(yaml, sizeof(yaml),
 		"domains: [%s]\nlisten: [\"udp:192.0.2.%u:5060\", \"tcp:192.0.2.%u:5060\"]\n"
@@ -28,7 +35,7 @@ static struct stw_config *config_make(struct node *node)
 		"limits: {connection_idle: %s, max_transactions: %u}\n"
 		"decisions: {keep_calls: 100}\n",
 		node->domain, 100 + node->index, 100 + node->index,
-		chance(world, 500) ? "true" : "false", chance(world, 700) ? "tcp" : "send",
+		node->auth_required ? "true" : "false", chance(world, 700) ? "tcp" : "send",
 		chance(world, 800) ? "auto" : "always", (unsigned long long)(5 + below(world, 40)),
 		chance(world, 400) ? "true" : "false", chance(world, 500) ? "true" : "false",
 		chance(world, 200) ? "true" : "false", chance(world, 700) ? "3m1s" : "5m",

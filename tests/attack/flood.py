@@ -30,7 +30,7 @@ def everything(server):
     yield "another version", request(version="SIP/3.0")
 
 
-@attack("one answer for one datagram, and no state, for sources that nobody has proven")
+@attack("one answer for one datagram, and no state, for sources that nobody has proven", rounds=2)
 def amplification(server):
     """The answer to a source that may be forged is sent once, keeps no state, and is hardly larger than what came
     (it repeats Via, From, To and Call-ID, and a challenge or the answer to OPTIONS says more)."""
@@ -51,7 +51,7 @@ def amplification(server):
         print(f"# the most: {worst}, {ratios[worst]:.2f} times, {sizes[worst]:+d} bytes")
 
 
-@attack("a flood from random sources", late=0.05)
+@attack("a flood from random sources", late=0.05, rounds=2)
 def random_sources(server):
     generator = random.Random(3)
     clients = [Datagrams(server.port) for _ in range(50)]
@@ -115,7 +115,7 @@ def one_source(server):
 # ---- class 27: subscriptions -----------------------------------------------------------
 
 
-@attack("subscriptions by the thousand, with the Contact of a victim")
+@attack("subscriptions by the thousand, with the Contact of a victim", rounds=2)
 def subscriptions(server):
     """There is no notifier yet: each is refused, without state and without a NOTIFY to anybody."""
     with Datagrams(server.port) as victim, Datagrams(server.port) as client:
