@@ -84,6 +84,8 @@ static const struct sandbox_call calls[] = {
 	{ "sendfile", ADMIN, SANDBOX_ANY },
 	/* Files to read: the configuration, resolv.conf, hosts, time zones. */
 	{ "openat", SIP, SANDBOX_READ_ONLY },
+	/* malloc(3) of a thread that gives back a heap reads /proc/sys/vm/overcommit_memory. */
+	{ "openat", ADMIN, SANDBOX_READ_ONLY },
 	{ "stat", FILES, SANDBOX_ANY },
 	{ "lstat", FILES, SANDBOX_ANY },
 	{ "access", FILES, SANDBOX_ANY },

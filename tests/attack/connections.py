@@ -192,7 +192,7 @@ def invite(number, port):
                    via=f"SIP/2.0/TCP 127.0.0.1:{port};rport;branch=z9hG4bKvanish{number}{mark()}")
 
 
-@attack("RST after INVITE, and before each response", OPEN, rounds=2)
+@attack("RST after INVITE, and before each response", OPEN, memory=FULL, rounds=2)
 def caller_vanishes(server):
     """The caller's connection goes at each point of a call; nothing is left behind of any."""
     with Datagrams(server.port) as bob:
