@@ -217,7 +217,9 @@ static enum MHD_Result on_connection(
 
 struct MHD_Daemon *admin_serve(struct stw_admin *admin, int fd, bool loopback)
 {
-	return MHD_start_daemon(MHD_USE_AUTO_INTERNAL_THREAD, 0, on_connection, admin,
+	/* MHD_USE_ITC: at its limit of connections the daemon does not look at the listening
+	 * socket, and nothing else would wake it up to stop. */
+	return MHD_start_daemon(MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_ITC, 0, on_connection, admin,
 		loopback ? on_access_loopback : on_access, admin, MHD_OPTION_LISTEN_SOCKET, fd,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)ADMIN_CONNECTIONS,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)ADMIN_IDLE_S, MHD_OPTION_NOTIFY_COMPLETED,

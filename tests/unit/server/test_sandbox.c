@@ -202,7 +202,7 @@ static const struct {
 	{ "", log_line, ALL, false },
 	{ "clone", make_process, 0, true },
 	{ "ptrace", trace_another, 0, true },
-	{ "openat", file_read, MAIN | WORKER | STORE, true },
+	{ "openat", file_read, ALL, true },
 	{ "openat", file_write, STORE, true },
 	{ "openat", file_create, STORE, true },
 };
