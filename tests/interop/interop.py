@@ -60,9 +60,11 @@ def port_is_taken(port, kind=socket.SOCK_DGRAM):
 
 def free_port():
     """A port of loopback that is free for UDP and TCP. Below the ephemeral ones, so that no socket of
-    another program takes it before it is used, and of four digits, since sipsak cuts off a fifth."""
+    another program takes it before it is used, and of four digits, since sipsak cuts off a fifth. Programs
+    that run at the same time get ranges of their own in TEST_PORTS."""
+    first, end = map(int, os.environ.get("TEST_PORTS", "6000-10000").split("-"))
     while True:
-        port = random.randrange(6000, 10000, 2)
+        port = random.randrange(first, end, 2)
         if not any(port_is_taken(port + odd, kind) for odd in (0, 1)
                    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)):
             return port
