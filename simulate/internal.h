@@ -123,7 +123,7 @@ struct disk {
 struct node {
 	bool auth_chosen, auth_required;
 	struct world *world;
-	unsigned index, boots;
+	unsigned index, boots, stalls;
 	bool up, leaving;
 	bool held;     /* the disk is slow */
 	bool changed;  /* options, since it was started */

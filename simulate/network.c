@@ -274,11 +274,14 @@ static struct connection *connection_open(
 		return connection;
 	}
 	side_set(world, connection, 1, to, from);
-	if (connection->sides[0].kind == A_NODE)
-		plan(world,
-			side_event(world, connection, 0, NODE_OPENED, 2 + 2 * network_ms(world)));
-	else
+	/* What is sent before the connection stands goes when it does. */
+	if (connection->sides[0].kind == A_NODE) {
+		opened = side_event(world, connection, 0, NODE_OPENED, 2 + 2 * network_ms(world));
+		connection->sides[1].in_ms = opened->due_ms;
+		plan(world, opened);
+	} else {
 		connection->sides[0].open = true;
+	}
 	if (connection->sides[1].kind == A_NODE) {
 		opened = side_event(world, connection, 1, NODE_OPENED, network_ms(world));
 		opened->number = 1;

@@ -348,7 +348,7 @@ static void device_make(struct world *world, unsigned index)
 		return;
 	device->tcp = chance(world, 300);
 	device->behind_nat = !device->tcp && chance(world, 150);
-	device->wrong_password = chance(world, 40);
+	device->wrong_password = !device->behind_nat && chance(world, 40);
 	device->addr = (struct stw_addr){ .family = 4,
 		.ip = { 10, (uint8_t)device->node, (uint8_t)device->user, (uint8_t)device->number },
 		.port = (uint16_t)(device->behind_nat ? 30000 + index : 5060) };

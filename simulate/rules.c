@@ -23,7 +23,7 @@ struct record {
 	struct keyed keyed;
 	struct record *later, *next_sent;
 	struct node *node;
-	unsigned boot;
+	unsigned boot, stalls;
 	bool out, invite;
 	/* the request */
 	char call_id[80], method[16], branch[80];
@@ -36,8 +36,10 @@ struct record {
 	/* in: what was answered */
 	uint64_t first_response_ms, final_hash;
 	unsigned final, sent_code;
-	bool success, stateful, flow_gone, got_success, forwarded;
-	bool owed; /* the request was repeated, the response not yet */
+	bool success, stateful, flow_gone, got_success, got_success_soon, forwarded;
+	bool two_ways; /* TCP did not take a large request in time, and the datagram went after it
+			*/
+	bool owed;     /* the request was repeated, the response not yet */
 	char own_tag[32];
 	/* out: what was sent and came back */
 	uint64_t of_key, bytes;         /* of_key: the request that was forwarded */
@@ -117,6 +119,7 @@ static struct record *record_new(
 
 	record->node = node;
 	record->boot = node->boots;
+	record->stalls = node->stalls;
 	record->out = out;
 	record->invite = sip_is(sip->method, "INVITE");
 	copy_text(record->call_id, sizeof(record->call_id), sip->call_id);
@@ -178,7 +181,7 @@ static void registration_answered(
 
 	if (!device)
 		return;
-	if (device->pending)
+	if (device->pending && !record->final)
 		device->pending--;
 	if (sip->code / 100 != 2)
 		return;
@@ -204,8 +207,10 @@ static void response_in(struct node *node, const struct sip *sip, const struct s
 		return;
 	age = node->world->now.mono_ms - record->first_ms;
 	of = keyed_find(&node->world->records, record->of_key);
-	if (of && sip->code / 100 == 2 && record->invite && age < 30000)
+	if (of && sip->code / 100 == 2 && record->invite) {
 		of->got_success = true;
+		of->got_success_soon |= age < 30000;
+	}
 	if (sip->code >= 300 && age < 30000)
 		record->failures++;
 	if (sip->code < 200) {
@@ -236,6 +241,7 @@ void rules_in(struct node *node, struct stw_str text, const struct stw_hop *hop)
 	if (record) {
 		/* Once its ACK has come, an INVITE is absorbed. */
 		record->owed = record->final && !record->invite;
+		record->two_ways |= hop->transport != record->hop.transport;
 		return;
 	}
 	record = record_new(node, false, &sip, key, hop);
@@ -248,7 +254,8 @@ void rules_in(struct node *node, struct stw_str text, const struct stw_hop *hop)
 
 /* ---- out of a server: responses -------------------------------------------------------------- */
 
-/* One final response, the same each time (§17.2); any number of 2xx to INVITE (RFC 6026 §7.1).
+/* One final response, the same each time (§17.2); any number of 2xx to INVITE (RFC 6026 §7.1),
+ * which go up behind another final response too when a branch has given one late (§16.7 step 5).
  * Without a transaction the same code is given again. */
 static void one_final(
 	struct record *record, const struct sip *sip, struct stw_str text, bool stateless)
@@ -256,25 +263,29 @@ static void one_final(
 	uint64_t hash = hash_str(text);
 	bool success = sip->code / 100 == 2 && record->invite;
 	struct node *node = record->node;
+	const char *what = NULL;
 
-	if (stateless) {
-		if (record->final && record->final != sip->code && !node->changed && !node->leaving)
-			wrong(node->world, sip->call_id,
-				"server%u: %u behind the final response %u to %s %s", node->index,
-				sip->code, record->final, record->method, record->branch);
+	if (success && record->got_success) {
+		record->success = true;
 		return;
 	}
-	if (sip->code < 200)
-		return;
-	if (record->final_hash && (success || record->final_hash != hash))
-		wrong(node->world, sip->call_id, "server%u: %u is a second final response to %s %s",
-			node->index, sip->code, record->method, record->branch);
-	if (record->success && !success)
-		wrong(node->world, sip->call_id, "server%u: %u behind a 2xx to %s %s", node->index,
-			sip->code, record->method, record->branch);
-	record->success |= success;
-	if (!success)
-		record->final_hash = hash;
+	if (stateless && record->final && record->final != sip->code && !node->changed &&
+		!node->leaving)
+		what = "another final response without state";
+	if (!stateless && sip->code >= 200) {
+		if (record->final_hash && (success || record->final_hash != hash))
+			what = "a second final response";
+		if (record->success && !success)
+			what = "behind a 2xx";
+		record->success |= success;
+		if (!success)
+			record->final_hash = hash;
+	}
+	/* Who stood still for long may take what was under way for something new; and so may who
+	 * gets by TCP, where Timer J is 0, what comes by UDP later (§18.1.1). */
+	if (what && record->stalls == node->stalls && !record->two_ways)
+		wrong(node->world, sip->call_id, "server%u: %u to %s %s is %s", node->index,
+			sip->code, record->method, record->branch, what);
 }
 
 static void response_matches(struct node *node, const struct record *record, const struct sip *sip)
@@ -359,7 +370,10 @@ static void response_out(struct node *node, const struct sip *sip, struct stw_st
 	record->owed = false;
 	if (!record->first_response_ms)
 		record->first_response_ms = world->now.mono_ms;
-	if (sip->code >= 200 && !record->final && strcmp(record->method, "REGISTER") == 0)
+	/* Without state, and with other options, a copy may be granted what the first was refused.
+	 */
+	if ((record->final ? record->final >= 300 && sip->code < 300 : sip->code >= 200) &&
+		strcmp(record->method, "REGISTER") == 0)
 		registration_answered(node, record, sip);
 	/* Its note is awaited at the end of the batch. */
 	if (sip->code >= 300 && record->sent_code != sip->code) {
@@ -582,6 +596,7 @@ static void sample_decision(struct node *node, const struct record *record)
 void rules_batch_end(struct node *node)
 {
 	struct world *world = node->world;
+	struct stw_stack_stats stats;
 	struct record *record;
 
 	while ((record = world->sent)) {
@@ -596,6 +611,10 @@ void rules_batch_end(struct node *node)
 	}
 	if (world->batch_notes.count)
 		keyed_done(&world->batch_notes, free);
+	if (!node->up)
+		return;
+	stw_stack_stats(node->core->stack, &stats);
+	node->stateless = stats.stateless;
 }
 
 /* ---- troubles that explain something --------------------------------------------------------- */
@@ -660,7 +679,7 @@ static void last_look_in(struct world *world, const struct record *record)
 	if (record->invite && record->stateful && !record->success && !record->final_hash)
 		wrong(world, call_id, "server%u: INVITE %s never got a final response", node,
 			record->branch);
-	if (record->invite && record->got_success && !record->success && !record->final_hash)
+	if (record->invite && record->got_success_soon && !record->success && !record->final_hash)
 		wrong(world, call_id, "server%u: a 2xx to INVITE %s was not passed on", node,
 			record->branch);
 	if (record->owed && !record->node->leaving)

@@ -244,9 +244,11 @@ static void trouble_crash(struct node *node)
 static void trouble_stall(struct node *node)
 {
 	struct world *world = node->world;
+	uint64_t until = world->now.mono_ms + 100 + below(world, chance(world, 900) ? 3000 : 40000);
 
-	node->stalled_until_ms =
-		world->now.mono_ms + 100 + below(world, chance(world, 900) ? 3000 : 40000);
+	node->stalls++;
+	if (node->stalled_until_ms < until)
+		node->stalled_until_ms = until;
 }
 
 /* One of what this seed may bring, and the next one. */
