@@ -179,10 +179,20 @@ static enum tx_event timer_event(const struct stw_tx *tx, const struct stw_timer
 	}
 }
 
+/* Who has stood still finds both timers due. What is over is not sent again: the other side has
+ * forgotten it by now, and would take it for something new. */
+static bool timer_is_late(const struct tx *tx, const struct stw_timer *timer, struct stw_now now)
+{
+	return timer->kind == STW_TIMER_TX_RETRANSMIT && stw_timer_running(&tx->end) &&
+	       tx->end.due_ms <= now.mono_ms;
+}
+
 unsigned stw_tx_timer(struct stw_tx *tx, struct stw_timer *timer, struct stw_now now)
 {
 	enum tx_event event = timer_event(tx, timer);
 
+	if (timer_is_late(tx_of(tx), timer, now))
+		return 0;
 	return event == TX_EVENTS ? 0 : tx_step(tx_of(tx), event, now);
 }
 

@@ -308,6 +308,25 @@ static void test_late_clock(void **state)
 	lab_done(&lab);
 }
 
+/* The process stood still for longer than 64*T1: nothing is sent again, it is over. */
+static void test_clock_behind_the_end(void **state)
+{
+	static const enum stw_tx_kind kinds[] = { IC, NC };
+	struct stw_timer *timer;
+	unsigned i, actions;
+
+	for (i = 0; i < STW_ARRAY_SIZE(kinds); i++) {
+		lab_init(&lab);
+		lab_new(&lab, kinds[i], UDP);
+		lab.now.mono_ms += STW_TIMER_B_MS + 10000;
+		actions = 0;
+		while ((timer = stw_wheel_expire(&lab.wheel, lab.now.mono_ms)))
+			actions |= stw_tx_timer(lab.tx, timer, lab.now);
+		assert_int_equal(actions, STW_TX_TIMEOUT | STW_TX_ENDED);
+		lab_done(&lab);
+	}
+}
+
 static void test_what_is_sent(void **state)
 {
 	static const struct stw_str one = { "180", 3 }, two = { "200", 3 }, late = { "486", 3 };
@@ -336,6 +355,7 @@ int main(void)
 		cmocka_unit_test(test_figures),
 		cmocka_unit_test(test_timer_letters),
 		cmocka_unit_test(test_late_clock),
+		cmocka_unit_test(test_clock_behind_the_end),
 		cmocka_unit_test(test_what_is_sent),
 	};
 
