@@ -58,6 +58,17 @@ def port_is_taken(port, kind=socket.SOCK_DGRAM):
     return False
 
 
+def tcp_listens(port):
+    """Unlike a connection that has ended a short while ago, a listener keeps others from its port even so."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
 def free_port():
     """A port of loopback that is free for UDP and TCP. Below the ephemeral ones, so that no socket of
     another program takes it before it is used, and of four digits, since sipsak cuts off a fifth. Programs

@@ -2,13 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """SIPp through the real server: a thousand calls without a failure."""
 import shutil
-import socket
 import subprocess
 import sys
 
 sys.dont_write_bytecode = True
 from interop import (DOMAIN, PASSWORD, ROOT, Failure, free_port, new_folder, port_is_taken,  # noqa: E402
-                     require_program, run_tests, start, stop, tail, wait_until)
+                     require_program, run_tests, start, stop, tail, tcp_listens, wait_until)
 
 SCENARIOS = ROOT / "tests/interop/sipp"
 CALLS = 1000
@@ -51,9 +50,9 @@ class Sipp:
                           f"{tail(log, 60)}")
 
     def serve(self, scenario):
-        kind = socket.SOCK_STREAM if self.transport[0] == "t" else socket.SOCK_DGRAM
+        listens = tcp_listens if self.transport[0] == "t" else port_is_taken
         self.process = start(self.command(scenario), self.folder, self.folder / "serve.log")
-        wait_until(lambda: port_is_taken(self.port, kind), "SIPp listens")
+        wait_until(lambda: listens(self.port), "SIPp listens")
 
     def done(self):
         stop(self.process)
