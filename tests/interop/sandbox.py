@@ -153,8 +153,6 @@ def memory_holds(pid, text):
     with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, open(f"/proc/{pid}/mem", "rb") as memory:
         for line in maps:
             begin, end = (int(part, 16) for part in line.split()[0].split("-"))
-            if end - begin > 1 << 32:
-                raise Skip("the address sanitizer keeps what was freed")
             if line.split()[1].startswith("rw"):
                 try:
                     memory.seek(begin)
@@ -234,8 +232,13 @@ def no_sql_from_requests(bench):
     require(server.command("user", "list").count("sip:") == 2, "the users are still there")
 
 
+def keeps_what_was_freed():
+    """The address sanitizer does; then a search of the memory says nothing about what is wiped."""
+    return b"__asan_init" in pathlib.Path(STROWGER).read_bytes()
+
+
 if __name__ == "__main__":
-    run_tests([
+    run_tests([test for test in [
         ("each thread is filtered", each_thread_is_filtered),
         ("sandbox: off", sandbox_off),
         ("no core file", no_core),
@@ -246,4 +249,4 @@ if __name__ == "__main__":
         ("passwords are wiped", passwords_are_wiped),
         ("log lines are escaped", log_lines_are_escaped),
         ("no SQL from requests", no_sql_from_requests),
-    ])
+    ] if test[1] is not passwords_are_wiped or not keeps_what_was_freed()])

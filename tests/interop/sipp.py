@@ -31,7 +31,7 @@ class Sipp:
     def command(self, scenario, *options):
         what = ("-sn", scenario[1:]) if scenario[0] == "-" else ("-sf", SCENARIOS / f"{scenario}.xml")
         return ["sipp", f"127.0.0.1:{self.server.port}", *what, "-i", "127.0.0.1", "-p", self.port,
-                "-mi", "127.0.0.1", "-mp", free_port(), "-t", self.transport,
+                "-mi", "127.0.0.1", "-mp", free_port() + 20000, "-t", self.transport,
                 "-inf", "fields.csv", "-nostdin", "-trace_err", "-error_file", "errors.log", "-auth_uri",
                 DOMAIN if scenario == "register" else f"bob@{DOMAIN}", *options]
 
