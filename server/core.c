@@ -103,6 +103,7 @@ static void core_stack_options(const struct stw_core *core, struct stw_stack_opt
 			.message = config->limits.message },
 		.proxy = { .domains = config->domains,
 			.domain_count = config->domain_count,
+			.tel = config->rule_count > 0,
 			.max_breadth = config->proxy.max_breadth,
 			.serial_fallback = config->proxy.serial_fallback,
 			.recurse = config->proxy.recurse,

@@ -22,6 +22,7 @@ struct stw_proxy_options {
 		key;          /* of loop detection and Record-Route marks; equal in all workers */
 	uint32_t max_breadth; /* our maximum and what is added when absent (60) */
 	bool serial_fallback; /* too many parallel targets are tried in turn instead of 440 */
+	bool tel;             /* tel URIs are routed as well */
 	bool recurse;         /* follow 3xx for URIs we are responsible for */
 	bool all_busy_600;
 	uint32_t max_branches;
@@ -65,6 +66,20 @@ void stw_proxy_routing_move(
 
 /* ---- forward, §16.6 --------------------------------------------------------------------- */
 
+/** A set of response codes from 300 to 699. */
+struct stw_code_set {
+	uint64_t bits[7];
+};
+static inline void stw_code_set_add(struct stw_code_set *set, unsigned code)
+{
+	if (code >= 300 && code < 700)
+		set->bits[(code - 300) / 64] |= UINT64_C(1) << (code - 300) % 64;
+}
+static inline bool stw_code_set_has(const struct stw_code_set *set, unsigned code)
+{
+	return code >= 300 && code < 700 && set->bits[(code - 300) / 64] >> (code - 300) % 64 & 1;
+}
+
 /** One place to try. Text belongs to whoever made the target set. */
 struct stw_proxy_target {
 	struct stw_str uri; /* Request-URI of the branch */
@@ -76,6 +91,9 @@ struct stw_proxy_target {
 	bool hop_only; /* when `hop` is gone, do not try the URI */
 	struct stw_hop hop;
 	struct stw_str instance; /* +sip.instance, empty: none */
+	/* Responses behind which targets of lower q are tried, as they are when it is silent or
+	 * cannot be reached; another one is final. NULL: all but 6xx. */
+	const struct stw_code_set *next_on;
 };
 
 /** What one branch is made of, §16.6. */

@@ -38,6 +38,7 @@ struct stw_fact {
 /** Why a request is refused, and what decided. Text lives until the request is answered. */
 struct stw_refusal {
 	const struct stw_cause *cause;
+	struct stw_str phrase;  /* empty: that of the cause */
 	struct stw_str headers; /* lines the response carries: challenges, Allow, Unsupported */
 	const char *option;     /* configuration option that decided, NULL: none */
 	struct stw_fact facts[STW_FACTS_MAX];

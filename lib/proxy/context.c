@@ -455,6 +455,8 @@ static void response_failure(
 		response_redirection(context, branch, response);
 	else
 		response_store(context, branch, response);
+	if (branch->target.next_on && !stw_code_set_has(branch->target.next_on, response->code))
+		context->untried = NULL;
 	branch_end(context, branch);
 }
 

@@ -50,7 +50,16 @@ static bool list_holds(const struct branch *list, const struct stw_proxy_target 
 static int target_copy(struct stw_arena *arena, const struct stw_proxy_target *target,
 	struct stw_proxy_target *ret)
 {
+	struct stw_code_set *next_on;
+
 	*ret = *target;
+	if (target->next_on) {
+		next_on = stw_arena_alloc(arena, sizeof(*next_on));
+		if (!next_on)
+			return -ENOMEM;
+		*next_on = *target->next_on;
+		ret->next_on = next_on;
+	}
 	if (stw_arena_copy(arena, target->uri, &ret->uri) < 0 ||
 		stw_arena_copy(arena, target->path, &ret->path) < 0 ||
 		stw_arena_copy(arena, target->instance, &ret->instance) < 0)

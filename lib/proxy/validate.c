@@ -5,9 +5,11 @@
 #include <strowger/proxy.h>
 
 /* P2. sips passes: whether a listener can send it is decided with the next hop. */
-static const struct stw_cause *scheme_check(const struct stw_msg *request)
+static const struct stw_cause *scheme_check(
+	const struct stw_proxy_options *options, const struct stw_msg *request)
 {
-	if (request->uri.scheme == STW_SCHEME_SIP || request->uri.scheme == STW_SCHEME_SIPS)
+	if (request->uri.scheme == STW_SCHEME_SIP || request->uri.scheme == STW_SCHEME_SIPS ||
+		(options->tel && request->uri.scheme == STW_SCHEME_TEL))
 		return NULL;
 	return &stw_cause_scheme_unsupported;
 }
@@ -120,7 +122,7 @@ const struct stw_cause *stw_proxy_validate(const struct stw_proxy_options *optio
 	const struct stw_cause *cause;
 
 	*ret_headers = STW_STR_NONE;
-	cause = scheme_check(request);
+	cause = scheme_check(options, request);
 	if (!cause)
 		cause = max_forwards_check(request);
 	if (!cause)

@@ -254,7 +254,8 @@ void reply_own(struct box *box, const struct stw_refusal *refusal, unsigned code
 	char tag[TAG_BYTES], oc[STW_OVERLOAD_PARAMS_MAX];
 
 	if (refusal->cause && refusal->cause->code == code)
-		response.phrase = stw_str_from(refusal->cause->phrase);
+		response.phrase = refusal->phrase.len ? refusal->phrase
+						      : stw_str_from(refusal->cause->phrase);
 	if (code > 100)
 		response.to_tag = reply_tag(stack, msg, tag);
 	response.received = box->request.stamp.received;

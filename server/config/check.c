@@ -89,5 +89,6 @@ void config_check(struct config_context *context)
 	check_order(context, "registration.default_expires", "registration.max_expires");
 	check_order(context, "limits.max_connections_per_source", "limits.max_connections");
 	check_tls(context);
+	config_check_plan(context);
 	advertise_apply(context);
 }

@@ -11,16 +11,55 @@
 
 #include <strowger/auth.h>
 #include <strowger/overload.h>
+#include <strowger/proxy.h>
 #include <strowger/transport.h>
+
+#include "server/dialplan/dialplan.h"
 
 #define STW_CONFIG_DOMAINS_MAX 64
 #define STW_CONFIG_EXEMPT_MAX  64
+#define STW_CONFIG_RULES_MAX   512 /* of the dial plan; also ranges */
+#define STW_CONFIG_TRUNKS_MAX  64
+#define STW_CONFIG_CLASSES_MAX 32
+#define STW_TRUNK_URIS_MAX     8
 
 enum stw_sandbox { STW_SANDBOX_ON, STW_SANDBOX_OFF };
 enum stw_store_sync { STW_STORE_SYNC_NORMAL, STW_STORE_SYNC_FULL };
 enum stw_use_source { STW_USE_SOURCE_AUTO, STW_USE_SOURCE_ALWAYS, STW_USE_SOURCE_NEVER };
 enum stw_log_level { STW_LOG_ERROR, STW_LOG_WARNING, STW_LOG_NOTICE, STW_LOG_DEBUG };
 enum stw_udp_oversize { STW_UDP_OVERSIZE_TCP, STW_UDP_OVERSIZE_SEND };
+
+enum stw_dial_kind { STW_DIAL_USER, STW_DIAL_TRUNK, STW_DIAL_REJECT };
+
+/** A rule of the dial plan: what becomes of the numbers that match. */
+struct stw_dial_rule {
+	struct stw_str match, to; /* as written */
+	struct stw_str class;     /* that the caller needs; empty: none */
+	unsigned strip;           /* symbols taken off the front … */
+	struct stw_str prepend;   /* … and put there; ptr NULL: nothing */
+	enum stw_dial_kind kind;
+	struct stw_str user, domain; /* USER: this one; empty: whose number it is, of the domain
+					that was called */
+	unsigned trunk;              /* TRUNK: index */
+	unsigned code;               /* REJECT */
+};
+
+/** Patterns, sorted so that the first that matches wins. `value` is the index of the rule. */
+struct stw_dial_table {
+	struct stw_dial_entry *v;
+	unsigned n;
+};
+
+/** Another server that numbers are handed to. */
+struct stw_trunk {
+	struct stw_str name;
+	struct stw_str uri_text;                 /* as written */
+	struct stw_str uris[STW_TRUNK_URIS_MAX]; /* tried in this order */
+	struct stw_uri parsed[STW_TRUNK_URIS_MAX];
+	unsigned uri_count;
+	struct stw_str next_on_text; /* as written */
+	struct stw_code_set next_on; /* responses behind which the next URI is tried */
+};
 
 /** One snapshot. Text belongs to its arena. Shared read-only; freed with the last reference. */
 struct stw_config {
@@ -58,7 +97,16 @@ struct stw_config {
 	struct {
 		uint32_t ring_timeout_ms;
 		bool from_anyone;
+		struct stw_str classes[STW_CONFIG_CLASSES_MAX];
+		unsigned class_count;
 	} call;
+	struct stw_dial_rule *rules; /* of the dial plan, in the order of the file */
+	unsigned rule_count;
+	struct stw_dial_table dialplan, ranges; /* ranges: value is the index of range_texts */
+	struct stw_str *range_texts;
+	unsigned range_count;
+	struct stw_trunk *trunks;
+	unsigned trunk_count;
 	struct {
 		bool recurse, serial_fallback; /* serial_fallback: default true (RFC 5393 §5.3.3) */
 		bool all_busy_600;

@@ -18,7 +18,6 @@ static void item_text(struct config_item *item, struct stw_str text)
 
 	memcpy(item->buffer, text.ptr, len);
 	item->text = (struct stw_str){ item->buffer, len };
-	item->advertise = STW_STR_NONE;
 }
 
 int config_host_port(struct stw_str text, struct stw_str *ret_host, uint16_t *ret_port)
@@ -118,6 +117,13 @@ const struct stw_option_form config_form_domains = {
 };
 
 /* ---- listen ---- */
+
+enum { LISTEN_ADDRESS, LISTEN_ADVERTISE };
+
+static const struct config_key listen_keys[] = {
+	[LISTEN_ADDRESS] = { "address", .required = true },
+	[LISTEN_ADVERTISE] = { "advertise" },
+};
 
 /* The word before the first colon. @return the transport; NONE and an error when it cannot be used
  */
@@ -220,8 +226,9 @@ static void listen_add(struct config_context *context, const struct stw_option *
 			context, item->mark, "listen: more than %d listeners", STW_LISTENERS_MAX);
 		return;
 	}
-	if (item->advertise.ptr &&
-		!advertise_set(context, item->advertise_mark, item->advertise, &listener))
+	if (item->entry && item->fields[LISTEN_ADVERTISE].text.ptr &&
+		!advertise_set(context, item->fields[LISTEN_ADVERTISE].mark,
+			item->fields[LISTEN_ADVERTISE].text, &listener))
 		return;
 	context->listen_at[listen->n] = item->mark;
 	listen->v[listen->n++] = listener;
@@ -254,14 +261,16 @@ static bool listen_get(const struct stw_config *config, const struct stw_option 
 	stw_write_text(&writer, listener->transport == STW_TRANSPORT_UDP ? "udp:" : "tcp:");
 	stw_write_str(&writer, stw_addr_text(&listener->bind, address));
 	ret->text = stw_writer_text(&writer);
-	ret->advertise = STW_STR_NONE;
 	text_len = writer.len;
 	if (listener->advertise.len == 0 || advertises_global(config, listener))
 		return true;
 	stw_write_str(&writer, listener->advertise);
 	if (listener->advertise_port != 0)
 		stw_write_format(&writer, ":%u", listener->advertise_port);
-	ret->advertise = stw_str_cut(stw_writer_text(&writer), text_len, writer.len);
+	ret->entry = true;
+	ret->fields[LISTEN_ADDRESS].text = ret->text;
+	ret->fields[LISTEN_ADVERTISE].text =
+		stw_str_cut(stw_writer_text(&writer), text_len, writer.len);
 	return true;
 }
 
@@ -274,7 +283,8 @@ const struct stw_option_form config_form_listen = {
 	.add = listen_add,
 	.get = listen_get,
 	.clear = listen_clear,
-	.mapping = true,
+	.keys = listen_keys,
+	.key_count = STW_ARRAY_SIZE(listen_keys),
 };
 
 /* ---- advertise ---- */

@@ -5,7 +5,7 @@
 
 #include "server/config/config.h"
 
-#define CONFIG_OPTIONS_MAX 64
+#define CONFIG_OPTIONS_MAX 96
 #define CONFIG_ARENA_BYTES (1u << 20)
 #define CONFIG_FILE_BYTES  (1u << 20)
 #define CONFIG_TEXT_MAX    1024 /* bytes of one value */
@@ -15,13 +15,30 @@ struct config_mark {
 	unsigned line, column;
 };
 
+#define CONFIG_KEYS_MAX 12
+
+/** A key of an entry, {key: value, …}: an element of a list that is a mapping. */
+struct config_key {
+	const char *name;
+	bool required;
+	bool secret; /* left out where values are shown, but not where they are saved */
+};
+
+/** The value of one key; a list is its elements with ", " between them. */
+struct config_field {
+	struct stw_str text; /* ptr NULL: not given */
+	struct config_mark mark;
+};
+
 /** One value as written: a scalar, or one element of a list. */
 struct config_item {
 	struct stw_str text;
 	struct config_mark mark;
-	struct stw_str advertise; /* listen entries; ptr NULL: none */
-	struct config_mark advertise_mark;
-	char buffer[CONFIG_TEXT_MAX + 64]; /* holds what `get` writes */
+	bool entry;                                  /* a mapping: `fields` count */
+	struct config_field fields[CONFIG_KEYS_MAX]; /* in the order of the form's keys; the text
+							of an entry that was read lasts as the
+							snapshot does */
+	char buffer[CONFIG_TEXT_MAX + 64];           /* holds what `get` writes */
 };
 
 /** A snapshot in the making. */
@@ -31,6 +48,7 @@ struct config_context {
 	bool no_memory;
 	struct config_mark at[CONFIG_OPTIONS_MAX]; /* where each value stands */
 	struct config_mark listen_at[STW_LISTENERS_MAX];
+	struct config_mark *rule_match_at, *rule_to_at, *range_at; /* in the arena */
 };
 
 /** Texts with a grammar of their own, and lists: how one value gets in and out. */
@@ -45,12 +63,16 @@ struct stw_option_form {
 	void (*clear)(struct stw_config *config);
 	/** A default that depends on the machine. NULL: the text in the table. */
 	void (*standard)(struct config_context *context, const struct stw_option *option);
-	bool mapping; /* elements may be {address: …, advertise: …} */
+	const struct config_key *keys; /* elements may be mappings with these keys; NULL: they may
+					  not */
+	unsigned key_count;
+	bool only_entries; /* … and nothing else */
 };
 
 extern const struct stw_option_form config_form_domains, config_form_listen, config_form_algorithms,
 	config_form_store, config_form_advertise, config_form_admin_listen, config_form_path,
-	config_form_socket, config_form_servers, config_form_workers, config_form_exempt;
+	config_form_socket, config_form_servers, config_form_workers, config_form_exempt,
+	config_form_dialplan, config_form_ranges, config_form_trunks, config_form_classes;
 
 /* form.c */
 /** "[::1]:5060", "192.0.2.1:5060", "example.com": port 0 when none. @return 0, -EBADMSG */
@@ -86,6 +108,11 @@ void config_read_value(
 
 /* defaults.c */
 int config_defaults(struct config_context *context);
+
+/* plan.c: the elements of a list that grows in the arena of the snapshot */
+void *config_grow(struct config_context *context, void *v, unsigned n, size_t element_bytes);
+/* plan.c: patterns that contradict each other, rules that lead to nothing */
+void config_check_plan(struct config_context *context);
 
 /* check.c: what only several options together can break */
 void config_check(struct config_context *context);

@@ -114,6 +114,30 @@
 		"others "                                                                          \
 		"through us.",                                                                     \
 		"RFC 3261 §22.1")                                                                  \
+	OPTION("call.classes", LIST, call.classes, "", 0, STW_CONFIG_CLASSES_MAX, "words", "[]",   \
+		LIVE, FORM(classes),                                                               \
+		"Classes of service of our users: which rules of the dial plan that demand a "     \
+		"class they may use.",                                                             \
+		"")                                                                                \
+	OPTION("dialplan", LIST, rules, "", 0, STW_CONFIG_RULES_MAX,                               \
+		"{match, class, strip, prepend, to}", "[]", LIVE, FORM(dialplan),                  \
+		"What becomes of a number. In match, x is one digit, [2-5] a set, . one or more "  \
+		"digits; the most specific pattern wins. class is what the caller needs, strip "   \
+		"takes symbols off the front, prepend puts some there. to is user (whose number "  \
+		"it is), user NAME, trunk NAME, or reject CODE.",                                  \
+		"RFC 3261 §16.5, RFC 3966")                                                        \
+	OPTION("ranges", LIST, range_texts, "", 0, STW_CONFIG_RULES_MAX,                           \
+		"patterns like +493012xx", "[]", LIVE, FORM(ranges),                               \
+		"Numbers that are ours to assign, all of them: one that belongs to nobody exists " \
+		"nowhere (604).",                                                                  \
+		"RFC 3261 §21.6.3")                                                                \
+	OPTION("trunks", LIST, trunks, "", 0, STW_CONFIG_TRUNKS_MAX, "{name, uri, next_on}", "[]", \
+		LIVE, FORM(trunks),                                                                \
+		"Servers of others that the dial plan hands numbers to. uri is one SIP URI "       \
+		"without user, or a list that is tried in its order: the next one when one "       \
+		"cannot "                                                                          \
+		"be reached, is silent, or answers with a code in next_on (408, 500-599).",        \
+		"RFC 3261 §16.5")                                                                  \
 	OPTION("proxy.recurse", BOOL, proxy.recurse, "", 0, 0, "", "false", LIVE, NO_FORM,         \
 		"Follow 3xx responses here instead of passing them to the caller.",                \
 		"RFC 3261 §16.5")                                                                  \

@@ -12,7 +12,8 @@
 static bool item_get(const struct stw_option *option, const struct stw_config *config,
 	unsigned index, struct config_item *ret)
 {
-	ret->advertise = STW_STR_NONE;
+	ret->entry = false;
+	memset(ret->fields, 0, sizeof(ret->fields));
 	if (option->form)
 		return option->form->get(config, option, index, ret);
 	if (index > 0)
@@ -28,11 +29,19 @@ bool stw_option_text(const struct stw_option *option, const struct stw_config *c
 
 	if (!item_get(option, config, index, &item))
 		return false;
-	stw_write_str(writer, item.text);
-	if (item.advertise.ptr) {
-		stw_write_text(writer, " as ");
-		stw_write_str(writer, item.advertise);
+	if (!item.entry) {
+		stw_write_str(writer, item.text);
+		return !writer->overflow;
 	}
+	for (unsigned i = 0, n = 0; i < option->form->key_count; i++) {
+		const struct config_key *key = &option->form->keys[i];
+
+		if (!item.fields[i].text.ptr)
+			continue;
+		stw_write_format(writer, "%s%s: %.*s", n++ ? ", " : "{", key->name,
+			STW_STR_ARG(key->secret ? STW_STR("...") : item.fields[i].text));
+	}
+	stw_write_char(writer, '}');
 	return !writer->overflow;
 }
 
@@ -69,16 +78,23 @@ static void scalar_print(FILE *out, struct stw_str text)
 	fputc('"', out);
 }
 
-static void item_print(FILE *out, const struct config_item *item)
+static void item_print(FILE *out, const struct stw_option *option, const struct config_item *item,
+	const char *indent)
 {
-	if (!item->advertise.ptr) {
+	unsigned n = 0;
+
+	if (!item->entry) {
 		scalar_print(out, item->text);
 		return;
 	}
-	fputs("address: ", out);
-	scalar_print(out, item->text);
-	fputs("\n    advertise: ", out);
-	scalar_print(out, item->advertise);
+	for (unsigned i = 0; i < option->form->key_count; i++) {
+		if (!item->fields[i].text.ptr)
+			continue;
+		if (n++)
+			fprintf(out, "\n%s    ", indent);
+		fprintf(out, "%s: ", option->form->keys[i].name);
+		scalar_print(out, item->fields[i].text);
+	}
 }
 
 static void value_print(FILE *out, const struct stw_option *option, const struct stw_config *config,
@@ -90,11 +106,11 @@ static void value_print(FILE *out, const struct stw_option *option, const struct
 	if (option->type != STW_OPTION_LIST) {
 		item_get(option, config, 0, &item);
 		fputc(' ', out);
-		item_print(out, &item);
+		item_print(out, option, &item, indent);
 	} else {
 		for (; item_get(option, config, index, &item); index++) {
 			fprintf(out, "\n%s  - ", indent);
-			item_print(out, &item);
+			item_print(out, option, &item, indent);
 		}
 		if (index == 0)
 			fputs(" []", out);

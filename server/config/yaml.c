@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * YAML to options, event by event. The file is two levels deep at most (a group and its options; a
- * listen entry one more), so nothing recurses without bound; anchors and aliases are refused, so
- * nothing can be multiplied.
+ * YAML to options, event by event. The file is two levels deep at most (a group and its options;
+ * entries of a list and their values two more), so nothing recurses without bound; anchors and
+ * aliases are refused, so nothing can be multiplied.
  */
 #include "server/config/internal.h"
 
@@ -144,48 +144,12 @@ static void scalar_read(struct reader *reader, const struct stw_option *option)
 
 	item.text = scalar_text(&reader->event);
 	item.mark = mark_of(reader->event.start_mark);
-	item.advertise = STW_STR_NONE;
+	item.entry = false;
 	if (scalar_is_null(&reader->event))
 		config_error(reader->context, item.mark,
 			"%s: has no value; leave the line out for the default", option->key);
 	else
 		config_value_set(reader->context, option, &item);
-}
-
-/* One key of {address: …, advertise: …}; the value is copied into `buffer`. */
-static bool entry_key(struct reader *reader, const char *key, char buffer[CONFIG_TEXT_MAX],
-	struct stw_str *ret, struct config_mark *ret_mark)
-{
-	struct stw_str text = scalar_text(&reader->event);
-
-	if (ret->ptr) {
-		config_error(reader->context, mark_of(reader->event.start_mark),
-			"listen: %s stands twice in this entry", key);
-		return false;
-	}
-	if (text.len >= CONFIG_TEXT_MAX || memchr(text.ptr, '\0', text.len)) {
-		config_error(reader->context, mark_of(reader->event.start_mark),
-			"listen: %s is too long or contains a NUL byte", key);
-		return false;
-	}
-	memcpy(buffer, text.ptr, text.len);
-	*ret = (struct stw_str){ buffer, text.len };
-	*ret_mark = mark_of(reader->event.start_mark);
-	return true;
-}
-
-static void entry_key_unknown(struct reader *reader, struct config_mark mark, const char *key)
-{
-	struct stw_suggestion suggestion;
-	char quoted[96];
-
-	stw_suggest_begin(&suggestion, stw_str_from(key));
-	stw_suggest_try(&suggestion, "address");
-	stw_suggest_try(&suggestion, "advertise");
-	config_error(reader->context, mark,
-		"listen: unknown key %s; allowed: address, advertise%s%s%s",
-		config_quote(stw_str_from(key), quoted), suggestion.best ? "; did you mean " : "",
-		suggestion.best ? suggestion.best : "", suggestion.best ? "?" : "");
 }
 
 /* The key at hand as a string. False and an error when it is no plain word. */
@@ -204,41 +168,137 @@ static bool key_take(struct reader *reader, char key[KEY_MAX], struct config_mar
 	return true;
 }
 
+/* ---- entries: {key: value, …} ---- */
+
+struct entry {
+	struct reader *reader;
+	const struct stw_option *option;
+	struct config_item *item;
+	bool good;
+};
+
+static void entry_error(
+	struct entry *entry, struct config_mark mark, const char *key, const char *what)
+{
+	config_error(entry->reader->context, mark, "%s: %s%s%s", entry->option->key, key,
+		*key ? " " : "", what);
+	entry->good = false;
+}
+
+static void entry_key_unknown(struct entry *entry, struct config_mark mark, const char *key)
+{
+	const struct stw_option_form *form = entry->option->form;
+	struct stw_suggestion suggestion;
+	char quoted[96], allowed[200];
+	struct stw_writer writer;
+
+	stw_suggest_begin(&suggestion, stw_str_from(key));
+	stw_writer_init(&writer, allowed, sizeof(allowed));
+	for (unsigned i = 0; i < form->key_count; i++) {
+		stw_suggest_try(&suggestion, form->keys[i].name);
+		stw_write_format(&writer, "%s%s", i ? ", " : "", form->keys[i].name);
+	}
+	config_error(entry->reader->context, mark, "%s: unknown key %s; allowed: %.*s%s%s%s",
+		entry->option->key, config_quote(stw_str_from(key), quoted),
+		STW_STR_ARG(stw_writer_text(&writer)), suggestion.best ? "; did you mean " : "",
+		suggestion.best ? suggestion.best : "", suggestion.best ? "?" : "");
+	entry->good = false;
+}
+
+/* A scalar, behind what the field has already (a list). */
+static void entry_append(struct entry *entry, const char *key, struct config_field *field)
+{
+	struct config_context *context = entry->reader->context;
+	struct stw_str text = scalar_text(&entry->reader->event);
+
+	if (field->text.len + text.len + 2 >= CONFIG_TEXT_MAX || memchr(text.ptr, '\0', text.len)) {
+		entry_error(entry, field->mark, key, "is too long or contains a NUL byte");
+		return;
+	}
+	if (stw_arena_printf(&context->config->arena, &field->text, "%.*s%s%.*s",
+		    STW_STR_ARG(field->text), field->text.len > 0 ? ", " : "",
+		    STW_STR_ARG(text)) < 0)
+		context->no_memory = true;
+}
+
+static void entry_value(struct entry *entry, const char *key, struct config_field *field)
+{
+	struct reader *reader = entry->reader;
+
+	if (reader->event.type == YAML_SCALAR_EVENT) {
+		entry_append(entry, key, field);
+		return;
+	}
+	field->text = STW_STR("");
+	while (event_next(reader) && reader->event.type != YAML_SEQUENCE_END_EVENT) {
+		if (reader->event.type == YAML_SCALAR_EVENT) {
+			entry_append(entry, key, field);
+			continue;
+		}
+		entry_error(entry, mark_of(reader->event.start_mark), key, "must be a text");
+		value_skip(reader);
+	}
+}
+
+static void entry_pair(struct entry *entry, const char *key, struct config_mark mark)
+{
+	const struct stw_option_form *form = entry->option->form;
+	struct reader *reader = entry->reader;
+	struct config_field *field;
+	unsigned i;
+
+	for (i = 0; i < form->key_count && strcmp(form->keys[i].name, key) != 0; i++)
+		;
+	field = &entry->item->fields[i];
+	if (i == form->key_count) {
+		entry_key_unknown(entry, mark, key);
+	} else if (reader->event.type != YAML_SCALAR_EVENT &&
+		   reader->event.type != YAML_SEQUENCE_START_EVENT) {
+		entry_error(entry, mark, key, "must be a text");
+	} else if (field->text.ptr) {
+		entry_error(entry, mark_of(reader->event.start_mark), key,
+			"stands twice in this entry");
+	} else {
+		field->mark = mark_of(reader->event.start_mark);
+		entry_value(entry, key, field);
+		return;
+	}
+	value_skip(reader);
+}
+
 static void entry_read(struct reader *reader, const struct stw_option *option)
 {
-	char address[CONFIG_TEXT_MAX], advertise[CONFIG_TEXT_MAX], key[KEY_MAX];
-	struct config_mark start = mark_of(reader->event.start_mark), mark;
+	const struct stw_option_form *form = option->form;
 	struct config_item item;
-	bool good = true, is_address, known;
+	struct entry entry = { reader, option, &item, true };
+	struct config_mark mark;
+	char key[KEY_MAX];
 
-	item.text = item.advertise = STW_STR_NONE;
+	memset(item.fields, 0, sizeof(item.fields));
+	item.entry = true;
+	item.mark = mark_of(reader->event.start_mark);
 	while (event_next(reader) && reader->event.type != YAML_MAPPING_END_EVENT) {
-		known = key_take(reader, key, &mark);
+		bool known = key_take(reader, key, &mark);
+
 		if (!event_next(reader))
 			return;
-		is_address = strcmp(key, "address") == 0;
-		if (known && !is_address && strcmp(key, "advertise") != 0) {
-			entry_key_unknown(reader, mark, key);
-			known = false;
-		} else if (known && reader->event.type != YAML_SCALAR_EVENT) {
-			config_error(reader->context, mark, "listen: %s must be a text", key);
-			known = false;
-		}
-		if (!known)
-			value_skip(reader);
-		else if (is_address)
-			known = entry_key(reader, key, address, &item.text, &item.mark);
+		if (known)
+			entry_pair(&entry, key, mark);
 		else
-			known = entry_key(
-				reader, key, advertise, &item.advertise, &item.advertise_mark);
-		good = good && known;
+			value_skip(reader);
+		entry.good = entry.good && known;
 	}
-	if (reader->broken || !good)
+	if (reader->broken || reader->context->no_memory || !entry.good)
 		return;
-	if (!item.text.ptr)
-		config_error(reader->context, start, "listen: the entry has no address");
-	else
-		option->form->add(reader->context, option, &item);
+	for (unsigned i = 0; i < form->key_count; i++) {
+		if (!form->keys[i].required || item.fields[i].text.len > 0)
+			continue;
+		config_error(reader->context, item.mark, "%s: the entry has no %s", option->key,
+			form->keys[i].name);
+		return;
+	}
+	item.text = item.fields[0].text;
+	option->form->add(reader->context, option, &item);
 }
 
 static void list_read(struct reader *reader, const struct stw_option *option)
@@ -248,14 +308,14 @@ static void list_read(struct reader *reader, const struct stw_option *option)
 
 	while (event_next(reader) && reader->event.type != YAML_SEQUENCE_END_EVENT) {
 		count++;
-		if (reader->event.type == YAML_SCALAR_EVENT) {
+		if (reader->event.type == YAML_SCALAR_EVENT && !option->form->only_entries) {
 			scalar_read(reader, option);
-		} else if (reader->event.type == YAML_MAPPING_START_EVENT &&
-			   option->form->mapping) {
+		} else if (reader->event.type == YAML_MAPPING_START_EVENT && option->form->keys) {
 			entry_read(reader, option);
 		} else {
 			config_error(reader->context, mark_of(reader->event.start_mark),
-				"%s: an element must be a text", option->key);
+				"%s: an element must be a %s", option->key,
+				option->form->only_entries ? "mapping, {key: value, ...}" : "text");
 			value_skip(reader);
 		}
 	}
@@ -273,7 +333,7 @@ static void option_read(struct reader *reader, const struct stw_option *option)
 
 	if (list)
 		option->form->clear(reader->context->config);
-	if (reader->event.type == YAML_SCALAR_EVENT) {
+	if (reader->event.type == YAML_SCALAR_EVENT && !(list && option->form->only_entries)) {
 		scalar_read(reader, option);
 	} else if (list && reader->event.type == YAML_SEQUENCE_START_EVENT) {
 		list_read(reader, option);
@@ -282,7 +342,9 @@ static void option_read(struct reader *reader, const struct stw_option *option)
 
 		config_error(reader->context, mark,
 			"%s: a %s is not allowed here, it takes a %s%s%.*s", option->key,
-			reader->event.type == YAML_SEQUENCE_START_EVENT ? "list" : "mapping",
+			reader->event.type == YAML_SCALAR_EVENT           ? "text"
+			: reader->event.type == YAML_SEQUENCE_START_EVENT ? "list"
+									  : "mapping",
 			option->type == STW_OPTION_BOOL ? "word" : stw_option_type_name(option),
 			words.len > 0 ? "; allowed: " : "", STW_STR_ARG(words));
 		value_skip(reader);

@@ -20,20 +20,26 @@ void stw_dialplan_sort(struct stw_dial_entry *entries, unsigned n)
 }
 
 enum stw_pattern_match stw_dialplan_find(const struct stw_dial_entry *entries, unsigned n,
-	struct stw_str number, const struct stw_dial_entry **ret)
+	struct stw_str number, const struct stw_dial_entry **ret, unsigned *ret_missing)
 {
 	enum stw_pattern_match found = STW_PATTERN_NO;
+	unsigned missing, least = 0;
 
 	*ret = NULL;
 	for (unsigned i = 0; i < n; i++) {
-		enum stw_pattern_match match = stw_pattern_match(&entries[i].pattern, number);
+		enum stw_pattern_match match =
+			stw_pattern_match(&entries[i].pattern, number, &missing);
 
 		if (match == STW_PATTERN_YES) {
 			*ret = &entries[i];
 			return match;
 		}
+		if (match == STW_PATTERN_INCOMPLETE && (least == 0 || missing < least))
+			least = missing;
 		if (match > found)
 			found = match;
 	}
+	if (ret_missing)
+		*ret_missing = least;
 	return found;
 }

@@ -50,7 +50,9 @@ enum stw_pattern_match {
 /** @param ret_at  on error, the place of the fault in `text`. @return 0; -EBADMSG; -ENOBUFS too
  * long */
 int stw_pattern_parse(struct stw_str text, struct stw_pattern *ret, size_t *ret_at);
-enum stw_pattern_match stw_pattern_match(const struct stw_pattern *pattern, struct stw_str number);
+/** @param ret_missing  INCOMPLETE: how many symbols are needed at least; may be NULL */
+enum stw_pattern_match stw_pattern_match(
+	const struct stw_pattern *pattern, struct stw_str number, unsigned *ret_missing);
 
 enum stw_pattern_order {
 	STW_PATTERN_APART,     /* no number matches both, or neither hides the other */
@@ -79,9 +81,10 @@ void stw_dialplan_sort(struct stw_dial_entry *entries, unsigned n);
 /**
  * @param entries  sorted
  * @param ret      the entry that wins; NULL when none matches
+ * @param ret_missing  INCOMPLETE: how many symbols are needed at least; may be NULL
  * @return YES; INCOMPLETE: none matches, but one would with more symbols; NO
  */
 enum stw_pattern_match stw_dialplan_find(const struct stw_dial_entry *entries, unsigned n,
-	struct stw_str number, const struct stw_dial_entry **ret);
+	struct stw_str number, const struct stw_dial_entry **ret, unsigned *ret_missing);
 
 #endif

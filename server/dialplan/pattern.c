@@ -103,7 +103,8 @@ static bool accepts(const struct stw_pattern *pattern, uint64_t places)
 	return places >> pattern->n & 1;
 }
 
-enum stw_pattern_match stw_pattern_match(const struct stw_pattern *pattern, struct stw_str number)
+enum stw_pattern_match stw_pattern_match(
+	const struct stw_pattern *pattern, struct stw_str number, unsigned *ret_missing)
 {
 	uint64_t places = 1;
 
@@ -114,7 +115,12 @@ enum stw_pattern_match stw_pattern_match(const struct stw_pattern *pattern, stru
 	}
 	if (accepts(pattern, places))
 		return STW_PATTERN_YES;
-	return places ? STW_PATTERN_INCOMPLETE : STW_PATTERN_NO;
+	if (!places)
+		return STW_PATTERN_NO;
+	/* Each place that is left wants one symbol at least. */
+	if (ret_missing)
+		*ret_missing = pattern->n - (63 - (unsigned)__builtin_clzll(places));
+	return STW_PATTERN_INCOMPLETE;
 }
 
 /* ---- which of two ---- */
@@ -207,12 +213,26 @@ static void example_write(const struct walk *walk, char *example, struct stw_str
 		example[--len] = symbol_names[walk->pairs[i].symbol];
 }
 
+/* Most pairs differ in their first symbols: no walk is needed to know. */
+static bool begin_apart(const struct stw_pattern *a, const struct stw_pattern *b)
+{
+	for (unsigned i = 0; i < a->n && i < b->n; i++) {
+		if (!(a->elements[i].symbols & b->elements[i].symbols))
+			return true;
+		if (a->elements[i].repeats || b->elements[i].repeats)
+			break;
+	}
+	return false;
+}
+
 enum stw_pattern_order stw_pattern_compare(const struct stw_pattern *a, const struct stw_pattern *b,
 	char *example, struct stw_str *ret_example)
 {
 	static _Thread_local struct walk walk;
 	int prefer = stw_pattern_prefer(a, b);
 
+	if (begin_apart(a, b))
+		return STW_PATTERN_APART;
 	walk_all(&walk, a, b);
 	if (walk.both < 0)
 		return STW_PATTERN_APART;

@@ -106,6 +106,7 @@ const struct stw_check_row stw_route_proxy_rows[] = {
 	{ "P7", check_caller },
 	{ "P8", check_route_mark },
 	{ "P9", check_relay },
+	{ "P12", stw_route_dialplan },
 	{ "P12-P14", stw_route_target_set },
 	{ NULL, NULL },
 };

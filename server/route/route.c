@@ -58,6 +58,8 @@ static struct stw_str route_domain(const struct stw_check *check)
 	const struct stw_uri *uri = &check->request->routing.uri;
 	struct stw_str maddr;
 
+	if (uri->scheme == STW_SCHEME_TEL)
+		return stw_route_tel_domain(check->config, uri);
 	if ((uri->scheme == STW_SCHEME_SIP || uri->scheme == STW_SCHEME_SIPS) &&
 		stw_uri_param(uri, STW_STR("maddr"), &maddr))
 		return STW_STR_NONE;
@@ -78,6 +80,7 @@ void stw_route_request(struct stw_core *core, struct stw_request *request)
 		stw_request_refuse(request, &check.refusal);
 		return;
 	}
+	check.called = &request->routing.uri;
 	check.domain = route_domain(&check);
 	check.caller_domain = stw_route_domain(core, &request->msg->from.uri);
 	if (method == STW_METHOD_ACK && !route_may_pass_unanswered(&check)) {

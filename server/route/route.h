@@ -28,6 +28,7 @@ struct stw_check {
 	struct stw_request *request;
 	const struct stw_config *config;
 	struct stw_refusal refusal;
+	const struct stw_uri *called; /* the Request-URI, or the user that the dial plan names */
 	struct stw_str domain; /* the domain of ours that the Request-URI names; empty: foreign */
 	struct stw_str caller_domain; /* the domain of ours that From names; empty: a stranger */
 	bool authenticated;
@@ -75,7 +76,16 @@ void stw_route_proven(struct stw_core *core, const struct stw_request *request);
 enum stw_verdict stw_route_require(
 	struct stw_check *check, struct stw_str supported, const struct stw_cause *cause);
 
+/* dialplan.c */
+/** P12: what the dial plan says of a number: a user (then `called`), a trunk, or a refusal. */
+enum stw_verdict stw_route_dialplan(struct stw_check *check);
+/** The domain of ours that a tel URI belongs to (RFC 3966 §5.1.5), or empty. */
+struct stw_str stw_route_tel_domain(const struct stw_config *config, const struct stw_uri *uri);
+
 /* target_set.c */
+/** P14 to these targets. */
+enum stw_verdict stw_route_forward(
+	struct stw_check *check, const struct stw_proxy_target *targets, unsigned n);
 enum stw_verdict stw_route_target_set(struct stw_check *check);
 /* In a dialog: the binding of the user whom To names that has the Request-URI as its Contact, and
  * how it is reached. */

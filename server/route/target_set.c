@@ -52,7 +52,7 @@ static bool target_is_sip(const struct stw_binding *binding, enum stw_scheme *re
 
 static enum stw_verdict target_refuse_scheme(struct stw_check *check)
 {
-	if (check->request->routing.uri.scheme == STW_SCHEME_SIPS) {
+	if (check->called->scheme == STW_SCHEME_SIPS) {
 		check->refusal.headers = STW_STR("Warning: 380 strowger \"SIPS Not Allowed\"\r\n");
 		return stw_route_refuse(check, &stw_cause_sips_not_allowed);
 	}
@@ -60,7 +60,7 @@ static enum stw_verdict target_refuse_scheme(struct stw_check *check)
 	return stw_route_refuse(check, &stw_cause_sips_required);
 }
 
-static enum stw_verdict target_forward(
+enum stw_verdict stw_route_forward(
 	struct stw_check *check, const struct stw_proxy_target *targets, unsigned n)
 {
 	struct stw_proxy_job job = { .targets = targets, .n = n };
@@ -116,12 +116,12 @@ enum stw_verdict stw_route_target_set(struct stw_check *check)
 	size_t cursor = 0;
 
 	if (request->routing.has_route)
-		return target_forward(check, NULL, 0);
+		return stw_route_forward(check, NULL, 0);
 	if (!check->domain.len)
-		return target_forward(check, targets,
+		return stw_route_forward(check, targets,
 			request->routing.in_dialog && stw_route_binding_of_to(check, targets) &&
 				targets[0].has_hop);
-	if (stw_route_aor(check, &request->routing.uri, check->domain, &aor) < 0)
+	if (stw_route_aor(check, check->called, check->domain, &aor) < 0)
 		return stw_route_refuse(check, &stw_cause_bad_request_uri);
 	stw_refusal_fact(&check->refusal, "user", aor);
 	if (!stw_directory_find(check->core->options.directory, aor))
@@ -134,12 +134,12 @@ enum stw_verdict stw_route_target_set(struct stw_check *check)
 		live++;
 		/* RFC 5630 §5.3: a request for sips goes to a sips Contact only; the other way
 		 * takes TLS, which is not served. */
-		if (scheme == request->routing.uri.scheme)
+		if (scheme == check->called->scheme)
 			targets[n++] = target_of(check, &binding);
 	}
 	if (live && !n)
 		return target_refuse_scheme(check);
 	if (!n)
 		return stw_route_refuse(check, &stw_cause_not_registered);
-	return target_forward(check, targets, n);
+	return stw_route_forward(check, targets, n);
 }

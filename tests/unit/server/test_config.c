@@ -164,6 +164,66 @@ static const struct {
 					 "allowed: ADDRESS or ADDRESS:PORT, IPv6 in "
 					 "brackets\n" },
 	{ "user: \"a\\0b\"\n", "1:7: user: \"a?b\" contains a NUL byte\n" },
+	/* The dial plan. */
+	{ "dialplan:\n  - {match: 12y, to: user}\n",
+		"2:13: dialplan: \"12y\" is no pattern at its character 3; allowed: digits, x "
+		"(any digit), [2-5], . (one or more digits), + * #\n" },
+	{ "dialplan: [{match: 12}]\n", "1:12: dialplan: the entry has no to\n" },
+	{ "dialplan: [12]\n", "1:12: dialplan: an element must be a mapping, {key: value, ...}\n" },
+	{ "dialplan: 12\n", "1:11: dialplan: a text is not allowed here, it takes a list; "
+			    "allowed: {match, class, strip, prepend, to}\n" },
+	{ "dialplan: [{math: 12, to: user}]\n",
+		"1:13: dialplan: unknown key \"math\"; allowed: match, class, strip, prepend, to; "
+		"did you mean match?\n" },
+	{ "dialplan: [{match: 12, match: 13, to: user}]\n",
+		"1:31: dialplan: match stands twice in this entry\n" },
+	{ "dialplan: [{match: {a: b}, to: user}]\n", "1:13: dialplan: match must be a text\n" },
+	{ "dialplan: [{match: 12, to: nowhere}]\n",
+		"1:28: dialplan: \"nowhere\" leads nowhere; allowed: user, user NAME, trunk NAME, "
+		"reject CODE\n" },
+	{ "dialplan: [{match: 12, to: group sales}]\n",
+		"1:28: dialplan: \"group sales\" is not built yet: groups and queues cannot be "
+		"called; allowed: user, user NAME, trunk NAME, reject CODE\n" },
+	{ "dialplan: [{match: 12, to: reject 401}]\n",
+		"1:28: dialplan: \"reject 401\" names no code that can be given; allowed: reject "
+		"403, 404, 410, 480, 484, 486, 603, 604\n" },
+	{ "dialplan: [{match: 12, to: 'user @'}]\n", "1:28: dialplan: \"user @\" names no user\n" },
+	{ "domains: [a.example]\ndialplan: [{match: 12, to: user bob@b.example}]\n",
+		"2:28: dialplan: \"user bob@b.example\" is of none of the domains of this "
+		"server\n" },
+	{ "dialplan: [{match: 12, to: trunk ot}]\ntrunks: [{name: out, uri: sip:gw}]\n",
+		"1:28: dialplan: there is no trunk \"ot\"; did you mean out?\n" },
+	{ "dialplan: [{match: 12, strip: 3, to: user}]\n",
+		"1:31: dialplan: \"3\" symbols are more than the shortest number that matches "
+		"has\n" },
+	{ "dialplan: [{match: 12, strip: x, to: user}]\n",
+		"1:31: dialplan: \"x\" is no number of symbols to strip\n" },
+	{ "dialplan: [{match: 12, prepend: x, to: user}]\n",
+		"1:33: dialplan: \"x\" cannot be prepended; allowed: digits, + * #\n" },
+	{ "dialplan:\n  - {match: x1, to: user}\n  - {match: '[0-9]1', to: reject 404}\n",
+		"3:13: dialplan: \"[0-9]1\" matches the same numbers as \"x1\" in line 2\n" },
+	{ "dialplan:\n  - {match: '[12]x', to: user}\n  - {match: '[23]x', to: reject 404}\n",
+		"3:13: dialplan: \"[23]x\" and \"[12]x\" in line 2 both match 20, and neither is "
+		"more specific\n" },
+	{ "dialplan:\n  - {match: .5, to: user}\n  - {match: x., to: user}\n",
+		"2:13: dialplan: \".5\" is never used: all its numbers belong to \"x.\" in line 3, "
+		"which is more specific\n" },
+	{ "ranges: [+49.]\n", "1:10: ranges: \"+49.\" has no end; write one x for each digit "
+			      "that may follow\n" },
+	{ "call: {classes: ['a b']}\n", "1:18: call.classes: \"a b\" is no word\n" },
+	{ "trunks:\n  - {name: a, uri: sip:gw}\n  - {name: a, uri: sip:gw}\n",
+		"3:12: trunks: \"a\" stands twice\n" },
+	{ "trunks: [{name: a b, uri: sip:gw}]\n",
+		"1:17: trunks: \"a b\" is no word of at most 63 characters\n" },
+	{ "trunks: [{name: a, uri: gw.example.net}]\n",
+		"1:25: trunks: \"gw.example.net\" is no SIP URI; allowed: like sip:gw.example.net "
+		"or sip:192.0.2.7:5060;transport=tcp\n" },
+	{ "trunks: [{name: a, uri: [sip:gw, sip:x@gw]}]\n",
+		"1:25: trunks: \"sip:x@gw\" has a user or headers; the number that was dialled "
+		"goes there\n" },
+	{ "trunks: [{name: a, uri: sip:gw, next_on: [503, 600]}]\n",
+		"1:42: trunks: \"503, 600\" are no response codes; allowed: a list of codes and "
+		"ranges from 300 to 599, like [408, 500-599]\n" },
 	/* The YAML around it. */
 	{ "workers: &a 1\n", "1:10: anchors (&name) and aliases (*name) are not used here; write "
 			     "the value out\n" },
@@ -363,6 +423,12 @@ static const struct {
 	{ "registration.use_source", "never", "never" },
 	{ "call.ring_timeout", "1500ms", "1s500ms" },
 	{ "call.from_anyone", "false", "false" },
+	{ "call.classes", "[national, international]", "national" },
+	{ "dialplan", "[{match: 0., class: national, strip: 1, prepend: +49, to: user}]",
+		"{match: 0., class: national, strip: 1, prepend: +49, to: user}" },
+	{ "ranges", "[+493012xx, 7xx]", "+493012xx" },
+	{ "trunks", "[{name: out, uri: [sip:gw1.example.net, sip:192.0.2.7]}]",
+		"{name: out, uri: sip:gw1.example.net, sip:192.0.2.7}" },
 	{ "proxy.recurse", "true", "true" },
 	{ "proxy.serial_fallback", "false", "false" },
 	{ "proxy.all_busy_600", "true", "true" },
@@ -560,7 +626,9 @@ static void test_files(void **state)
 static void test_no_memory(void **state)
 {
 	static const char text[] =
-		"domains: [a.example, b.example]\nuser: x\ndns: {servers: 127.0.0.1}\n";
+		"domains: [a.example, b.example]\nuser: x\ndns: {servers: 127.0.0.1}\n"
+		"ranges: [7x]\ncall: {classes: [a]}\ntrunks: [{name: t, uri: [sip:a, sip:b]}]\n"
+		"dialplan: [{match: 0., to: trunk t, prepend: 4}, {match: 1, to: user}]\n";
 	struct stw_config *config;
 	unsigned count;
 

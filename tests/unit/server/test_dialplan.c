@@ -115,8 +115,8 @@ static void numbers_match_wholly_partly_or_not(void **state)
 	for (size_t i = 0; i < STW_ARRAY_SIZE(cases); i++) {
 		struct stw_pattern of = pattern(cases[i].pattern);
 
-		assert_int_equal(
-			stw_pattern_match(&of, stw_str_from(cases[i].number)), cases[i].match);
+		assert_int_equal(stw_pattern_match(&of, stw_str_from(cases[i].number), NULL),
+			cases[i].match);
 	}
 }
 
@@ -174,7 +174,7 @@ static void the_most_specific_wins_in_any_order(void **state)
 		stw_dialplan_sort(entries, STW_ARRAY_SIZE(patterns));
 		for (size_t i = 0; i < STW_ARRAY_SIZE(cases); i++) {
 			assert_int_equal(stw_dialplan_find(entries, STW_ARRAY_SIZE(patterns),
-						 stw_str_from(cases[i].number), &found),
+						 stw_str_from(cases[i].number), &found, NULL),
 				STW_PATTERN_YES);
 			assert_string_equal(patterns[found->value], cases[i].winner);
 		}
@@ -186,13 +186,18 @@ static void a_prefix_is_incomplete(void **state)
 	struct stw_dial_entry entries[] = { { .pattern = pattern("12xx") },
 		{ .pattern = pattern("+49xx.") } };
 	const struct stw_dial_entry *found;
+	unsigned missing = 0;
 
 	stw_dialplan_sort(entries, 2);
-	assert_int_equal(
-		stw_dialplan_find(entries, 2, STW_STR("+4"), &found), STW_PATTERN_INCOMPLETE);
+	assert_int_equal(stw_dialplan_find(entries, 2, STW_STR("+4"), &found, &missing),
+		STW_PATTERN_INCOMPLETE);
 	assert_null(found);
-	assert_int_equal(stw_dialplan_find(entries, 2, STW_STR("2"), &found), STW_PATTERN_NO);
-	assert_int_equal(stw_dialplan_find(NULL, 0, STW_STR("2"), &found), STW_PATTERN_NO);
+	assert_int_equal(missing, 4);
+	assert_int_equal(stw_dialplan_find(entries, 2, STW_STR("123"), &found, &missing),
+		STW_PATTERN_INCOMPLETE);
+	assert_int_equal(missing, 1);
+	assert_int_equal(stw_dialplan_find(entries, 2, STW_STR("2"), &found, NULL), STW_PATTERN_NO);
+	assert_int_equal(stw_dialplan_find(NULL, 0, STW_STR("2"), &found, NULL), STW_PATTERN_NO);
 }
 
 int main(void)

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Trunks: servers of others that numbers are handed to. */
+#include "server/config/internal.h"
+
+#include <string.h>
+
+enum { TRUNK_NAME, TRUNK_URI, TRUNK_NEXT_ON, TRUNK_KEYS };
+
+#define NEXT_ON_STANDARD "408, 500-599"
+
+static const struct config_key trunk_keys[TRUNK_KEYS] = {
+	[TRUNK_NAME] = { "name", .required = true },
+	[TRUNK_URI] = { "uri", .required = true },
+	[TRUNK_NEXT_ON] = { "next_on" },
+};
+
+static bool uri_read(struct config_context *context, struct config_mark mark, struct stw_str text,
+	struct stw_trunk *trunk)
+{
+	struct stw_uri *uri = &trunk->parsed[trunk->uri_count];
+	char quoted[96];
+
+	config_quote(text, quoted);
+	if (trunk->uri_count == STW_TRUNK_URIS_MAX) {
+		config_error(context, mark, "trunks: more than %d URIs", STW_TRUNK_URIS_MAX);
+		return false;
+	}
+	if (stw_uri_parse(text, uri) < 0 || uri->scheme != STW_SCHEME_SIP) {
+		config_error(context, mark,
+			"trunks: %s is no SIP URI; allowed: like sip:gw.example.net or "
+			"sip:192.0.2.7:5060;transport=tcp",
+			quoted);
+		return false;
+	}
+	if (uri->user.ptr || uri->headers.len > 0) {
+		config_error(context, mark,
+			"trunks: %s has a user or headers; the number that was dialled goes there",
+			quoted);
+		return false;
+	}
+	trunk->uris[trunk->uri_count++] = text;
+	return true;
+}
+
+static bool uris_read(
+	struct config_context *context, const struct config_field *field, struct stw_trunk *trunk)
+{
+	size_t from = 0, end;
+
+	trunk->uri_text = field->text;
+	for (; from < field->text.len; from = end + 1) {
+		end = stw_str_find(field->text, ',', from);
+		if (!uri_read(context, field->mark,
+			    stw_str_trim(stw_str_cut(field->text, from, end)), trunk))
+			return false;
+	}
+	return true;
+}
+
+/* "408", "500-599". 6xx ends every search (RFC 3261 §16.7 step 5), 3xx is no failure. */
+static bool codes_read(struct stw_str text, struct stw_code_set *set)
+{
+	size_t dash = stw_str_find(text, '-', 0);
+	uint64_t from, to;
+
+	if (stw_str_to_uint(stw_str_trim(stw_str_cut(text, 0, dash)), 599, &from) < 0 || from < 300)
+		return false;
+	to = from;
+	if (dash < text.len && (stw_str_to_uint(stw_str_trim(stw_str_cut(text, dash + 1, text.len)),
+					599, &to) < 0 ||
+				       to < from))
+		return false;
+	for (; from <= to; from++)
+		stw_code_set_add(set, (unsigned)from);
+	return true;
+}
+
+static bool next_on_read(
+	struct config_context *context, const struct config_field *field, struct stw_trunk *trunk)
+{
+	struct stw_str text = field->text.ptr ? field->text : STW_STR(NEXT_ON_STANDARD);
+	size_t from = 0, end;
+	char quoted[96];
+
+	trunk->next_on_text = field->text;
+	for (; from < text.len; from = end + 1) {
+		end = stw_str_find(text, ',', from);
+		if (codes_read(stw_str_trim(stw_str_cut(text, from, end)), &trunk->next_on))
+			continue;
+		config_error(context, field->mark,
+			"trunks: %s are no response codes; allowed: a list of codes and ranges "
+			"from 300 "
+			"to 599, like [408, 500-599]",
+			config_quote(field->text, quoted));
+		return false;
+	}
+	return true;
+}
+
+static void trunks_add(struct config_context *context, const struct stw_option *option,
+	const struct config_item *item)
+{
+	struct stw_config *config = context->config;
+	struct stw_trunk trunk = { .name = item->fields[TRUNK_NAME].text };
+	struct config_mark mark = item->fields[TRUNK_NAME].mark;
+	char quoted[96];
+
+	config_quote(trunk.name, quoted);
+	if (!stw_is_token(trunk.name) || trunk.name.len > 63) {
+		config_error(context, mark, "%s: %s is no word of at most 63 characters",
+			option->key, quoted);
+		return;
+	}
+	for (unsigned i = 0; i < config->trunk_count; i++) {
+		if (!stw_str_equal(config->trunks[i].name, trunk.name))
+			continue;
+		config_error(context, mark, "%s: %s stands twice", option->key, quoted);
+		return;
+	}
+	if (config->trunk_count == STW_CONFIG_TRUNKS_MAX) {
+		config_error(context, mark, "%s: more than %d", option->key, STW_CONFIG_TRUNKS_MAX);
+		return;
+	}
+	config->trunks =
+		config_grow(context, config->trunks, config->trunk_count, sizeof(*config->trunks));
+	if (!config->trunks || !uris_read(context, &item->fields[TRUNK_URI], &trunk) ||
+		!next_on_read(context, &item->fields[TRUNK_NEXT_ON], &trunk))
+		return;
+	config->trunks[config->trunk_count++] = trunk;
+}
+
+static bool trunks_get(const struct stw_config *config, const struct stw_option *option,
+	unsigned index, struct config_item *ret)
+{
+	if (index >= config->trunk_count)
+		return false;
+	ret->entry = true;
+	ret->fields[TRUNK_NAME].text = config->trunks[index].name;
+	ret->fields[TRUNK_URI].text = config->trunks[index].uri_text;
+	ret->fields[TRUNK_NEXT_ON].text = config->trunks[index].next_on_text;
+	return true;
+}
+
+static void trunks_clear(struct stw_config *config)
+{
+	config->trunk_count = 0;
+}
+
+const struct stw_option_form config_form_trunks = {
+	.add = trunks_add,
+	.get = trunks_get,
+	.clear = trunks_clear,
+	.keys = trunk_keys,
+	.key_count = TRUNK_KEYS,
+	.only_entries = true,
+};

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* P12 for numbers: the dial plan says whether a user, a trunk or nobody is called. */
+#include <errno.h>
+#include <string.h>
+
+#include "server/dialplan/dialplan.h"
+#include "server/route/route.h"
+
+#define MORE_DIGITS_BYTES 64
+
+/* ---- whose number it is ---- */
+
+/* The local number is of a place: a domain, or the first digits of the global numbers there. The
+ * two must not be put together (§5.1.5), but they say whether our plan is meant. */
+static bool context_is_ours(const struct stw_config *config, struct stw_str context)
+{
+	char buffer[STW_NUMBER_MAX];
+	const struct stw_dial_entry *entry;
+	struct stw_str number;
+
+	return stw_number_from_text(context, buffer, &number) == 0 &&
+	       stw_dialplan_find(config->ranges.v, config->ranges.n, number, &entry, NULL) !=
+		       STW_PATTERN_NO;
+}
+
+struct stw_str stw_route_tel_domain(const struct stw_config *config, const struct stw_uri *uri)
+{
+	struct stw_str context;
+
+	if (config->rule_count == 0)
+		return STW_STR_NONE;
+	if (stw_uri_param(uri, STW_STR("phone-context"), &context)) {
+		for (unsigned i = 0; i < config->domain_count; i++) {
+			if (stw_str_equal_nocase(context, config->domains[i]))
+				return config->domains[i];
+		}
+	}
+	return config->domains[0];
+}
+
+/* ---- outcomes ---- */
+
+static enum stw_verdict number_refuse(struct stw_check *check, const struct stw_cause *cause,
+	struct stw_str number, const struct stw_dial_rule *rule)
+{
+	if (stw_arena_copy(&check->request->arena, number, &number) == 0)
+		stw_refusal_fact(&check->refusal, "number", number);
+	if (rule)
+		stw_refusal_fact(&check->refusal, "rule", rule->match);
+	check->refusal.option = "dialplan";
+	return stw_route_refuse(check, cause);
+}
+
+static enum stw_verdict number_incomplete(
+	struct stw_check *check, struct stw_str number, unsigned missing)
+{
+	if (stw_arena_printf(&check->request->arena, &check->refusal.phrase,
+		    "Address Incomplete, %u More Digit%s Needed", missing,
+		    missing == 1 ? "" : "s") < 0)
+		check->refusal.phrase = STW_STR_NONE;
+	return number_refuse(check, &stw_cause_number_incomplete, number, NULL);
+}
+
+/* From here on the request is for this user. */
+static enum stw_verdict call_user(
+	struct stw_check *check, struct stw_str user, struct stw_str domain)
+{
+	struct stw_uri *called = stw_arena_zalloc(&check->request->arena, sizeof(*called));
+
+	if (!called || stw_arena_copy(&check->request->arena, user, &called->user) < 0)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	called->scheme = check->request->routing.uri.scheme == STW_SCHEME_SIPS ? STW_SCHEME_SIPS
+									       : STW_SCHEME_SIP;
+	called->host = domain;
+	called->host_kind = STW_HOST_NAME;
+	check->called = called;
+	check->domain = domain;
+	return STW_PASS;
+}
+
+/* Does a user of the called domain have this number? */
+static bool number_is_assigned(struct stw_check *check, struct stw_str number)
+{
+	struct stw_str aor;
+
+	return stw_aor_make(number, check->domain, &check->request->arena, &aor) == 0 &&
+	       stw_directory_find(check->core->options.directory, aor);
+}
+
+/* No user has the number, and no rule leads elsewhere. */
+static enum stw_verdict number_of_nobody(
+	struct stw_check *check, struct stw_str number, const struct stw_dial_rule *rule)
+{
+	const struct stw_dial_table *ranges = &check->config->ranges;
+	const struct stw_dial_entry *entry;
+	unsigned missing;
+
+	switch (stw_dialplan_find(ranges->v, ranges->n, number, &entry, &missing)) {
+	case STW_PATTERN_YES:
+		return number_refuse(check, &stw_cause_number_unassigned, number, rule);
+	case STW_PATTERN_INCOMPLETE:
+		return number_incomplete(check, number, missing);
+	default:
+		return number_refuse(check, &stw_cause_number_unknown, number, rule);
+	}
+}
+
+static enum stw_verdict number_reject(
+	struct stw_check *check, struct stw_str number, const struct stw_dial_rule *rule)
+{
+	static const struct stw_cause *const causes[] = { &stw_cause_dialplan_forbidden,
+		&stw_cause_dialplan_not_found, &stw_cause_dialplan_gone,
+		&stw_cause_dialplan_unavailable, &stw_cause_dialplan_incomplete,
+		&stw_cause_dialplan_busy, &stw_cause_dialplan_decline,
+		&stw_cause_dialplan_nowhere };
+	size_t i = 0;
+
+	while (i + 1 < STW_ARRAY_SIZE(causes) && causes[i]->code != rule->code)
+		i++;
+	return number_refuse(check, causes[i], number, rule);
+}
+
+/* ---- trunks ---- */
+
+/* "sip:NUMBER@gw.example.net:5060;transport=tcp;user=phone", §19.1.6. */
+static int trunk_uri(struct stw_check *check, const struct stw_uri *gateway, struct stw_str number,
+	struct stw_str *ret)
+{
+	size_t capacity = gateway->text.len + 3 * number.len + sizeof("@;user=phone");
+	char *buffer = stw_arena_bytes(&check->request->arena, capacity);
+	struct stw_writer writer;
+	struct stw_str user;
+
+	if (!buffer)
+		return -ENOMEM;
+	stw_writer_init(&writer, buffer, capacity);
+	stw_write_str(&writer, gateway->scheme_name);
+	stw_write_char(&writer, ':');
+	for (size_t i = 0; i < number.len; i++) {
+		if (number.ptr[i] == '#')
+			stw_write_text(&writer, "%23");
+		else
+			stw_write_char(&writer, number.ptr[i]);
+	}
+	stw_write_char(&writer, '@');
+	stw_write_str(&writer,
+		stw_str_cut(gateway->text, gateway->scheme_name.len + 1, gateway->text.len));
+	if (!stw_uri_param(gateway, STW_STR("user"), &user))
+		stw_write_text(&writer, ";user=phone");
+	*ret = stw_writer_text(&writer);
+	return 0;
+}
+
+static enum stw_verdict call_trunk(
+	struct stw_check *check, const struct stw_trunk *trunk, struct stw_str number)
+{
+	struct stw_proxy_target targets[STW_TRUNK_URIS_MAX] = { 0 };
+
+	for (unsigned i = 0; i < trunk->uri_count; i++) {
+		if (trunk_uri(check, &trunk->parsed[i], number, &targets[i].uri) < 0)
+			return stw_route_refuse(check, &stw_cause_out_of_memory);
+		targets[i].q = 1000 - i;
+		targets[i].next_on = &trunk->next_on;
+	}
+	return stw_route_forward(check, targets, trunk->uri_count);
+}
+
+/* ---- rules ---- */
+
+static bool class_is_held(const struct stw_check *check, struct stw_str class)
+{
+	const struct stw_config *config = check->config;
+
+	if (class.len == 0)
+		return true;
+	for (unsigned i = 0; check->caller_domain.len && i < config->call.class_count; i++) {
+		if (stw_str_equal(config->call.classes[i], class))
+			return true;
+	}
+	return false;
+}
+
+static bool number_rewrite(const struct stw_dial_rule *rule, struct stw_str number,
+	char buffer[STW_NUMBER_MAX], struct stw_str *ret)
+{
+	struct stw_str rest = stw_str_cut(number, rule->strip, number.len);
+
+	if (rule->prepend.len + rest.len > STW_NUMBER_MAX || rule->prepend.len + rest.len == 0)
+		return false;
+	if (rule->prepend.len > 0)
+		memcpy(buffer, rule->prepend.ptr, rule->prepend.len);
+	memcpy(buffer + rule->prepend.len, rest.ptr, rest.len);
+	*ret = (struct stw_str){ buffer, rule->prepend.len + rest.len };
+	return true;
+}
+
+static enum stw_verdict rule_apply(
+	struct stw_check *check, const struct stw_dial_rule *rule, struct stw_str number)
+{
+	char buffer[STW_NUMBER_MAX];
+	struct stw_str dialled = number;
+
+	if (!class_is_held(check, rule->class)) {
+		stw_refusal_fact(&check->refusal, "class", rule->class);
+		return number_refuse(check, &stw_cause_class_barred, number, rule);
+	}
+	if (rule->kind == STW_DIAL_REJECT)
+		return number_reject(check, number, rule);
+	if (rule->kind == STW_DIAL_USER && rule->user.len > 0)
+		return call_user(
+			check, rule->user, rule->domain.len > 0 ? rule->domain : check->domain);
+	if (!number_rewrite(rule, dialled, buffer, &number))
+		return number_refuse(check, &stw_cause_number_too_long, dialled, rule);
+	if (rule->kind == STW_DIAL_USER)
+		return number_is_assigned(check, number) ? call_user(check, number, check->domain)
+							 : number_of_nobody(check, number, rule);
+	if (!check->caller_domain.len)
+		return number_refuse(check, &stw_cause_trunk_stranger, number, rule);
+	return call_trunk(check, &check->config->trunks[rule->trunk], number);
+}
+
+static enum stw_verdict number_route(struct stw_check *check, struct stw_str number)
+{
+	const struct stw_config *config = check->config;
+	const struct stw_dial_entry *entry;
+	enum stw_pattern_match match;
+	unsigned missing;
+
+	match = stw_dialplan_find(config->dialplan.v, config->dialplan.n, number, &entry, &missing);
+	if (match == STW_PATTERN_YES)
+		return rule_apply(check, &config->rules[entry->value], number);
+	if (number_is_assigned(check, number))
+		return call_user(check, number, check->domain);
+	if (match == STW_PATTERN_INCOMPLETE)
+		return number_incomplete(check, number, missing);
+	return number_of_nobody(check, number, NULL);
+}
+
+enum stw_verdict stw_route_dialplan(struct stw_check *check)
+{
+	const struct stw_config *config = check->config;
+	const struct stw_proxy_routing *routing = &check->request->routing;
+	char buffer[STW_NUMBER_MAX];
+	struct stw_str number, context;
+	int err;
+
+	if ((config->rule_count == 0 && config->ranges.n == 0) || !check->domain.len ||
+		routing->has_route || routing->in_dialog)
+		return STW_PASS;
+	err = stw_number_from_uri(&routing->uri, buffer, &number);
+	/* A name: "sip:alice@example.com". */
+	if (err == -EBADMSG && routing->uri.scheme != STW_SCHEME_TEL)
+		return STW_PASS;
+	if (err < 0)
+		return number_refuse(check,
+			err == -ENOBUFS ? &stw_cause_number_too_long : &stw_cause_number_unknown,
+			routing->uri.user, NULL);
+	if (number.ptr[0] != '+' &&
+		stw_uri_param(&routing->uri, STW_STR("phone-context"), &context) &&
+		!stw_str_equal_nocase(context, check->domain) &&
+		!context_is_ours(config, context)) {
+		stw_refusal_fact(&check->refusal, "context", context);
+		return number_refuse(check, &stw_cause_number_context, number, NULL);
+	}
+	return number_route(check, number);
+}
