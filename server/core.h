@@ -80,6 +80,7 @@ enum stw_question_kind {
 	STW_QUESTION_USERS,          /* answer: list of AORs */
 	STW_QUESTION_USER_SET,       /* users, user_count */
 	STW_QUESTION_USER_REMOVE,    /* users[0].user, .domain */
+	STW_QUESTION_SETTINGS,       /* text: AOR; job.settings, .setting_count, .setting_error */
 	STW_QUESTION_BINDINGS,       /* text: AOR (any form) or empty: all */
 	STW_QUESTION_BINDING_REMOVE, /* text: AOR; text2: contact URI or empty */
 	STW_QUESTION_DRAIN,
@@ -98,7 +99,7 @@ struct stw_question {
 	unsigned user_count;
 	struct stw_config *config; /* borrowed from the asker */
 	json_t *answer;            /* new reference, or NULL */
-	int error;                 /* 0; -ENOENT; -EINVAL; -EIO */
+	int error;                 /* 0; -ENOENT; -EINVAL; -EIO; -EBADMSG: job.setting_error */
 	void (*answered)(struct stw_question *question);
 	void *context;
 	struct stw_job job;             /* room for the store's part */

@@ -180,7 +180,8 @@ static void question_submit(
 }
 
 /* The store knows addresses in their canonical form only. */
-static void question_binding_remove(struct stw_core *core, struct stw_question *question)
+static void question_submit_aor(
+	struct stw_core *core, struct stw_question *question, enum stw_job_kind kind)
 {
 	struct stw_arena arena;
 	struct stw_str aor;
@@ -194,7 +195,7 @@ static void question_binding_remove(struct stw_core *core, struct stw_question *
 		question->job.aor = (struct stw_str){ question->aor, aor.len };
 	}
 	stw_arena_done(&arena);
-	question_submit(core, question, STW_JOB_BINDING_REMOVE);
+	question_submit(core, question, kind);
 }
 
 void core_question_committed(struct stw_core *core, struct stw_job *job)
@@ -203,6 +204,8 @@ void core_question_committed(struct stw_core *core, struct stw_job *job)
 
 	if (job->cause)
 		question->error = -EIO;
+	else if (job->refused)
+		question->error = job->refused;
 	else if (!job->changed && job->kind != STW_JOB_USER_SET)
 		question->error = -ENOENT;
 	question->answered(question);
@@ -244,7 +247,10 @@ void stw_core_question(struct stw_core *core, struct stw_question *question)
 		question_submit(core, question, STW_JOB_USER_REMOVE);
 		return;
 	case STW_QUESTION_BINDING_REMOVE:
-		question_binding_remove(core, question);
+		question_submit_aor(core, question, STW_JOB_BINDING_REMOVE);
+		return;
+	case STW_QUESTION_SETTINGS:
+		question_submit_aor(core, question, STW_JOB_SETTINGS);
 		return;
 	}
 	question->answered(question);

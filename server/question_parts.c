@@ -28,6 +28,7 @@ bool stw_question_concerns_all(enum stw_question_kind kind)
 	case STW_QUESTION_USERS:
 	case STW_QUESTION_USER_SET:
 	case STW_QUESTION_USER_REMOVE:
+	case STW_QUESTION_SETTINGS:
 	case STW_QUESTION_BINDINGS:
 	case STW_QUESTION_BINDING_REMOVE:
 		break;

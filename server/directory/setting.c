@@ -164,22 +164,45 @@ static bool is_number(struct stw_str value)
 	return stw_number_from_text(value, buffer, &number) == 0;
 }
 
-/* A user by name or "user@domain", a number, a URI, "queue:NAME", "group:NAME". */
-static bool is_target(struct stw_str value)
+static bool is_user_at_domain(struct stw_str value, size_t at)
+{
+	enum stw_host_kind kind;
+	struct stw_str host;
+
+	return is_name(stw_str_cut(value, 0, at)) &&
+	       stw_host_parse(stw_str_cut(value, at + 1, value.len), &host, &kind) == 0;
+}
+
+int stw_forward_target_parse(struct stw_str value, struct stw_forward_target *ret)
 {
 	size_t colon = stw_str_find(value, ':', 0), at = stw_str_find(value, '@', 0);
-	struct stw_str kind = stw_str_cut(value, 0, colon), host;
-	enum stw_host_kind host_kind;
+	struct stw_str scheme = stw_str_cut(value, 0, colon);
+	struct stw_str rest = stw_str_cut(value, colon + 1, value.len);
 
-	if (stw_str_equal(kind, STW_STR("queue")) || stw_str_equal(kind, STW_STR("group")))
-		return is_name(stw_str_cut(value, colon + 1, value.len));
-	if (colon < value.len)
-		return is_sip_uri(value);
-	if (at < value.len)
-		return is_name(stw_str_cut(value, 0, at)) &&
-		       stw_host_parse(stw_str_cut(value, at + 1, value.len), &host, &host_kind) ==
-			       0;
-	return is_name(value) || is_number(value);
+	*ret = (struct stw_forward_target){ .text = value };
+	if (colon < value.len && (stw_str_equal(scheme, STW_STR("queue")) ||
+					 stw_str_equal(scheme, STW_STR("group")))) {
+		ret->kind = scheme.ptr[0] == 'q' ? STW_FORWARD_TO_QUEUE : STW_FORWARD_TO_GROUP;
+		ret->text = rest;
+		return is_name(rest) ? 0 : -EBADMSG;
+	}
+	if (colon < value.len) {
+		ret->kind = STW_FORWARD_TO_URI;
+		return is_sip_uri(value) ? 0 : -EBADMSG;
+	}
+	if (at < value.len) {
+		ret->kind = STW_FORWARD_TO_USER;
+		return is_user_at_domain(value, at) ? 0 : -EBADMSG;
+	}
+	ret->kind = is_name(value) ? STW_FORWARD_TO_NAME : STW_FORWARD_TO_NUMBER;
+	return is_name(value) || is_number(value) ? 0 : -EBADMSG;
+}
+
+static bool is_target(struct stw_str value)
+{
+	struct stw_forward_target target;
+
+	return stw_forward_target_parse(value, &target) == 0;
 }
 
 static int read_target(struct draft *draft, struct stw_str value, void *member)
@@ -403,6 +426,26 @@ static int keep_text(struct draft *draft)
 	return 0;
 }
 
+/* Who is in both lists was meant to be in one. */
+static int check_callers(struct draft *draft)
+{
+	const struct stw_setting_list *block = &draft->settings->block;
+	const struct stw_setting_list *allow = &draft->settings->allow;
+
+	for (unsigned i = 0; i < block->n; i++) {
+		for (unsigned k = 0; k < allow->n; k++) {
+			if (!stw_str_equal_nocase(block->v[i], allow->v[k]))
+				continue;
+			snprintf(draft->error->text, sizeof(draft->error->text),
+				"block and allow contradict each other: both hold %.*s",
+				(int)(block->v[i].len < QUOTED_MAX ? block->v[i].len : QUOTED_MAX),
+				block->v[i].ptr);
+			return -EBADMSG;
+		}
+	}
+	return 0;
+}
+
 static int read_values(struct draft *draft)
 {
 	struct stw_settings *settings = draft->settings;
@@ -423,7 +466,7 @@ static int read_values(struct draft *draft)
 			"state=moved needs moved_to: where the user is now");
 		return -EBADMSG;
 	}
-	return 0;
+	return check_callers(draft);
 }
 
 static int make(struct draft *draft, struct stw_settings **ret)

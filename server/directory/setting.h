@@ -56,6 +56,24 @@ struct stw_settings {
 	uint32_t no_answer_ms;                     /* of STW_FORWARD_NO_ANSWER */
 };
 
+enum stw_forward_kind {
+	STW_FORWARD_TO_NAME,   /* a user of the same domain, or a number: "carol", "42" */
+	STW_FORWARD_TO_NUMBER, /* no name: "+49 30 1234" */
+	STW_FORWARD_TO_USER,   /* "carol@example.com" */
+	STW_FORWARD_TO_URI,    /* with a scheme: sip, sips, tel */
+	STW_FORWARD_TO_QUEUE,  /* text: its name */
+	STW_FORWARD_TO_GROUP,  /* text: its name */
+};
+
+/** What a forwarding setting says. */
+struct stw_forward_target {
+	enum stw_forward_kind kind;
+	struct stw_str text;
+};
+
+/** @return 0; -EBADMSG it is none */
+int stw_forward_target_parse(struct stw_str value, struct stw_forward_target *ret);
+
 /** One row of the table of settings: the only place that knows a key. */
 struct stw_setting {
 	const char *key;

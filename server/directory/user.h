@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file
- * directory: the users of our domains. Readers never wait (RCU); the store thread is the only
- * writer.
+ * directory: the users of our domains, with their settings, and the other names and the numbers
+ * that reach them. Readers never wait (RCU); the store thread is the only writer.
  */
 #ifndef STW_USER_H
 #define STW_USER_H
 
 #include <strowger/auth.h>
 
+#include "server/directory/setting.h"
+
+struct stw_user_names;
+
 /** A user: immutable snapshot. */
 struct stw_user {
 	struct stw_str user, domain;
 	struct stw_str aor; /* canonical "sip:user@domain" */
 	struct stw_ha1 ha1_user, ha1_user_domain;
+	const struct stw_settings *settings; /* NULL: all as without settings */
+	struct stw_user_names *names;        /* private; NULL: none */
 };
 
 struct stw_directory;
@@ -22,20 +28,35 @@ int stw_directory_new(struct stw_hash_key key, struct stw_directory **ret);
 /** By canonical AOR. NULL: not provisioned. Valid until the reader's next quiescent state. */
 const struct stw_user *stw_directory_find(
 	const struct stw_directory *directory, struct stw_str aor);
-/** Writer. Replaces. @return 0, -ENOMEM, -EBADMSG no user or domain */
+/** The same; when there is none, by the settings `alias` and `number`: "sip:alias@domain",
+ * "sip:+4930123@domain", or "tel:+4930123" for a number that is the same everywhere. */
+const struct stw_user *stw_directory_resolve(
+	const struct stw_directory *directory, struct stw_str aor);
+/** Writer. Replaces; without settings. @return 0, -ENOMEM, -EBADMSG no user or domain */
 int stw_directory_put(struct stw_directory *directory, struct stw_str user, struct stw_str domain,
 	const struct stw_ha1 *ha1_user, const struct stw_ha1 *ha1_user_domain);
-/** The same with the AOR as it was once made of user and domain (a row of the store). @return as
- * above */
-int stw_directory_load(struct stw_directory *directory, struct stw_str aor, struct stw_str user,
-	struct stw_str domain, const struct stw_ha1 *ha1_user,
-	const struct stw_ha1 *ha1_user_domain);
-/** A user of our own to be published later; free() it. @return 0, -ENOMEM, -EBADMSG no user or
- * domain */
+
+/** A user of our own to be published later; stw_user_free() it. @return 0, -ENOMEM, -EBADMSG no
+ * user or domain */
 int stw_user_new(struct stw_str user, struct stw_str domain, const struct stw_ha1 *ha1_user,
 	const struct stw_ha1 *ha1_user_domain, struct stw_user **ret);
-/** Writer: make room, so that the next `more` publications need no memory. @return 0, -ENOMEM */
-int stw_directory_reserve(struct stw_directory *directory, size_t more);
+/** The same with the AOR as it was once made of user and domain (a row of the store). @return as
+ * above */
+int stw_user_load(struct stw_str aor, struct stw_str user, struct stw_str domain,
+	const struct stw_ha1 *ha1_user, const struct stw_ha1 *ha1_user_domain,
+	struct stw_user **ret);
+/** Before it is published: the settings, of which it makes the names. Takes them on success.
+ *  @return 0, -ENOMEM, -EBADMSG a name cannot be one */
+int stw_user_settle(struct stw_user *user, struct stw_settings *settings);
+/** One that was never published. */
+struct stw_user *stw_user_free(struct stw_user *user);
+/** Other names and numbers of a user, canonical as stw_directory_resolve() takes them. */
+size_t stw_user_name_count(const struct stw_user *user);
+struct stw_str stw_user_name(const struct stw_user *user, size_t index);
+
+/** Writer: make room, so that the next `more` publications, with `names` other names in all, need
+ * no memory. @return 0, -ENOMEM */
+int stw_directory_reserve(struct stw_directory *directory, size_t more, size_t names);
 /** Writer: put in place, takes the user. @return 0; -ENOMEM (the user is freed) */
 int stw_directory_publish(struct stw_directory *directory, struct stw_user *user);
 /** Writer. @return 0, -ENOENT */

@@ -109,6 +109,7 @@ enum stw_verdict stw_route_target_set(struct stw_check *check)
 	const struct stw_request *request = check->request;
 	struct stw_proxy_target targets[TARGETS_MAX];
 	const struct stw_bindings *bindings;
+	const struct stw_user *user;
 	struct stw_binding binding;
 	enum stw_scheme scheme;
 	unsigned n = 0, live = 0;
@@ -124,9 +125,10 @@ enum stw_verdict stw_route_target_set(struct stw_check *check)
 	if (stw_route_aor(check, check->called, check->domain, &aor) < 0)
 		return stw_route_refuse(check, &stw_cause_bad_request_uri);
 	stw_refusal_fact(&check->refusal, "user", aor);
-	if (!stw_directory_find(check->core->options.directory, aor))
+	user = stw_directory_resolve(check->core->options.directory, aor);
+	if (!user)
 		return stw_route_refuse(check, &stw_cause_user_unknown);
-	bindings = stw_location_find(check->core->options.location, aor);
+	bindings = stw_location_find(check->core->options.location, user->aor);
 	while (bindings && n < TARGETS_MAX && stw_bindings_next(bindings, &cursor, &binding)) {
 		if (binding.expires_ms <= check->core->now.wall_ms ||
 			!target_is_sip(&binding, &scheme))

@@ -38,6 +38,8 @@ int db_bindings_put(struct db *db, const struct stw_bindings *bindings);
 int db_bindings_delete(struct db *db, struct stw_str aor);
 int db_user_set(struct db *db, const struct stw_user *user);
 int db_user_remove(struct db *db, struct stw_str aor);
+/** The text of the settings of a user who is there. */
+int db_settings_set(struct db *db, struct stw_str aor, struct stw_str text);
 
 /* `contacts` and `expires_ms` are for who looks into the file, and for what has expired. */
 #define DB_BINDINGS_SCHEMA                                                                         \

@@ -14,14 +14,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 #define APPLICATION_ID 0x53545731 /* "STW1" */
 #define BUSY_MS        2000
 
 static const char schema[] =
 	"CREATE TABLE users("
 	" aor TEXT PRIMARY KEY, user TEXT NOT NULL, domain TEXT NOT NULL,"
-	" ha1_user BLOB NOT NULL, ha1_user_domain BLOB NOT NULL) WITHOUT ROWID;" DB_BINDINGS_SCHEMA;
+	" ha1_user BLOB NOT NULL, ha1_user_domain BLOB NOT NULL,"
+	" settings TEXT NOT NULL DEFAULT '') WITHOUT ROWID;" DB_BINDINGS_SCHEMA;
 
 enum statement {
 	BEGIN,
@@ -34,6 +35,7 @@ enum statement {
 	JOURNAL_CLEAR,
 	USER_PUT,
 	USER_DELETE,
+	SETTINGS_PUT,
 	STATEMENTS
 };
 
@@ -46,8 +48,9 @@ static const char *const statements[STATEMENTS] = {
 	[JOURNAL_PUT] = "INSERT INTO journal VALUES(?,?)",
 	[JOURNAL_DROP] = "DELETE FROM journal WHERE number <= ?",
 	[JOURNAL_CLEAR] = "DELETE FROM journal",
-	[USER_PUT] = "INSERT OR REPLACE INTO users VALUES(?,?,?,?,?)",
+	[USER_PUT] = "INSERT OR REPLACE INTO users VALUES(?,?,?,?,?,?)",
 	[USER_DELETE] = "DELETE FROM users WHERE aor = ?",
+	[SETTINGS_PUT] = "UPDATE users SET settings = ? WHERE aor = ?",
 };
 
 struct db {
@@ -217,6 +220,7 @@ int db_user_set(struct db *db, const struct stw_user *user)
 	sqlite3_bind_blob(statement, 4, &user->ha1_user, sizeof(user->ha1_user), SQLITE_STATIC);
 	sqlite3_bind_blob(
 		statement, 5, &user->ha1_user_domain, sizeof(user->ha1_user_domain), SQLITE_STATIC);
+	bind_str(statement, 6, user->settings ? user->settings->text : STW_STR_NONE);
 	return db_run(db, USER_PUT);
 }
 
@@ -224,6 +228,15 @@ int db_user_remove(struct db *db, struct stw_str aor)
 {
 	bind_str(db->statements[USER_DELETE], 1, aor);
 	return db_run(db, USER_DELETE);
+}
+
+int db_settings_set(struct db *db, struct stw_str aor, struct stw_str text)
+{
+	sqlite3_stmt *statement = db->statements[SETTINGS_PUT];
+
+	bind_str(statement, 1, text);
+	bind_str(statement, 2, aor);
+	return db_run(db, SETTINGS_PUT);
 }
 
 /* ---- load --------------------------------------------------------------------------------------
@@ -284,26 +297,49 @@ static int read_ha1(sqlite3_stmt *statement, int at, struct stw_ha1 *ret)
 	return 0;
 }
 
+static int load_settings(
+	struct stw_str text, struct stw_user *user, struct stw_setting_error *error)
+{
+	struct stw_settings *settings;
+	int err = text.len ? stw_settings_parse(text, &settings, error) : 0;
+
+	if (err < 0 || !text.len)
+		return err;
+	err = stw_user_settle(user, settings);
+	if (err < 0)
+		free(settings);
+	return err;
+}
+
 static int load_user(struct db *db, sqlite3_stmt *statement, struct stw_directory *directory)
 {
 	struct stw_str user = column_str(statement, 0), domain = column_str(statement, 1);
+	struct stw_setting_error error = { "no whole row" };
 	struct stw_ha1 ha1_user, ha1_user_domain;
+	struct stw_user *made = NULL;
 	int err = -EBADMSG;
 
 	if (read_ha1(statement, 2, &ha1_user) == 0 && read_ha1(statement, 3, &ha1_user_domain) == 0)
-		err = stw_directory_load(directory, column_str(statement, 4), user, domain,
-			&ha1_user, &ha1_user_domain);
+		err = stw_user_load(
+			column_str(statement, 4), user, domain, &ha1_user, &ha1_user_domain, &made);
+	if (err == 0)
+		err = load_settings(column_str(statement, 5), made, &error);
+	if (err == 0)
+		err = stw_directory_publish(directory, made);
+	else
+		stw_user_free(made);
 	if (err == -ENOMEM)
 		return db_fail(db, err, "cannot be read: out of memory");
 	if (err < 0)
-		return db_fail(db, err, "has a damaged row for the user %.*s@%.*s",
-			STW_STR_ARG(user), STW_STR_ARG(domain));
+		return db_fail(db, err, "has a damaged row for the user %.*s@%.*s (%s)",
+			STW_STR_ARG(user), STW_STR_ARG(domain), error.text);
 	return 0;
 }
 
 static int load_users(struct db *db, struct stw_directory *directory)
 {
-	static const char sql[] = "SELECT user, domain, ha1_user, ha1_user_domain, aor FROM users";
+	static const char sql[] =
+		"SELECT user, domain, ha1_user, ha1_user_domain, aor, settings FROM users";
 	sqlite3_stmt *statement = NULL;
 	int code = sqlite3_prepare_v2(db->handle, sql, -1, &statement, NULL), err = 0;
 
@@ -484,14 +520,19 @@ static int schema_create(struct db *db)
 	return db_exec(db, sql);
 }
 
-/* Users are kept; bindings of the first form are read and written anew. */
-static int schema_raise(struct db *db)
+/* Users are kept; bindings of the first form are read and written anew; the second had no settings.
+ */
+static int schema_raise(struct db *db, int version)
 {
-	int err = form1_raise(db->handle);
+	int err = version < 2 ? form1_raise(db->handle) : 0;
 
 	if (err == -ENOMEM)
 		return db_fail(db, err, "cannot be read: out of memory");
-	return err < 0 ? db_fail_code(db, sqlite3_errcode(db->handle)) : 0;
+	if (err < 0)
+		return db_fail_code(db, sqlite3_errcode(db->handle));
+	return db_exec(db, "BEGIN IMMEDIATE;"
+			   "ALTER TABLE users ADD COLUMN settings TEXT NOT NULL DEFAULT '';"
+			   "PRAGMA user_version = 3; COMMIT");
 }
 
 /* An empty file becomes a store; one of another program, or of a later time, is left alone. */
@@ -514,7 +555,7 @@ static int schema_check(struct db *db)
 		return db_fail(db, -EPROTONOSUPPORT,
 			"was written by a newer Strowger (form %d, this one knows %d)", version,
 			SCHEMA_VERSION);
-	return version < SCHEMA_VERSION ? schema_raise(db) : 0;
+	return version < SCHEMA_VERSION ? schema_raise(db, version) : 0;
 }
 
 static int db_prepare(struct db *db)

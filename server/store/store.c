@@ -4,6 +4,7 @@
  * together; then what they changed is published to the readers of the maps; then the results go
  * back. A result therefore says: this survives kill -9 (RFC 3261 §10.3 step 7, "committed").
  */
+#include "server/directory/change.h"
 #include "server/store/internal.h"
 
 #include <errno.h>
@@ -35,7 +36,8 @@ struct stw_store {
 	struct stw_store_options options;
 	struct db *db;
 	struct queue queues[STW_STORE_QUEUES_MAX];
-	unsigned next_queue; /* whose turn it is; the writer's, as all down to the thread */
+	struct stw_job *held; /* it has a group of its own, the next one */
+	unsigned next_queue;  /* whose turn it is; the writer's, as all down to the thread */
 	size_t sweep_cursor;
 	uint64_t last_group; /* in the journal */
 	uint64_t folded;     /* groups up to it are rows */
@@ -67,8 +69,9 @@ struct group {
 	struct change *changes;
 	uint64_t *hashes; /* of the addresses-of-record of the changes; 0: of none */
 	size_t count, capacity, snapshots;
-	bool begun; /* a group that changes nothing needs no transaction */
-	int err;    /* the group has failed */
+	size_t names; /* of the users */
+	bool begun;   /* a group that changes nothing needs no transaction */
+	int err;      /* the group has failed */
 	struct stw_arena arena;
 	unsigned swept;
 	struct stw_job *sweep;
@@ -103,13 +106,14 @@ static void group_push(struct group *group, struct change change)
 {
 	if (group->count == group->capacity && group_grow(group) < 0) {
 		free(change.bindings);
-		free(change.user);
+		stw_user_free(change.user);
 		group->err = -ENOMEM;
 		return;
 	}
 	group->hashes[group->count] =
 		change.bindings ? aor_hash(stw_bindings_aor(change.bindings)) : 0;
 	group->snapshots += change.bindings != NULL;
+	group->names += change.user ? stw_user_name_count(change.user) : 0;
 	group->changes[group->count++] = change;
 }
 
@@ -196,28 +200,78 @@ static void run_register(struct group *group, struct stw_job *job)
 		group_change_bindings(group, job, old, bindings);
 }
 
-static void run_user_set(struct group *group, struct stw_job *job)
+/* A new password is no reason to forget the settings. */
+static int keep_settings(const struct stw_directory *directory, struct stw_user *user)
+{
+	const struct stw_user *old = stw_directory_find(directory, user->aor);
+	struct stw_setting_error error;
+	struct stw_settings *settings;
+	int err;
+
+	if (!old || !old->settings)
+		return 0;
+	err = stw_settings_change(old->settings, NULL, 0, &settings, &error);
+	if (err < 0)
+		return err;
+	err = stw_user_settle(user, settings);
+	if (err < 0)
+		free(settings);
+	return err;
+}
+
+static int user_put(struct group *group, const struct stw_user_row *row)
 {
 	struct stw_user *user;
-	unsigned i;
+	int rows =
+		stw_user_new(row->user, row->domain, &row->ha1_user, &row->ha1_user_domain, &user);
+
+	if (rows < 0)
+		return rows;
+	rows = keep_settings(group->store->options.directory, user);
+	if (rows == 0)
+		rows = db_user_set(group->store->db, user);
+	if (rows < 0)
+		stw_user_free(user);
+	else
+		group_push(group, (struct change){ .user = user });
+	return rows;
+}
+
+static void run_user_set(struct group *group, struct stw_job *job)
+{
+	for (unsigned i = 0; i < job->user_count && group_begin(group) == 0; i++) {
+		int rows = user_put(group, &job->users[i]);
+
+		if (rows < 0)
+			group->err = rows;
+		else
+			job->changed += (unsigned)rows;
+	}
+}
+
+/* What the job asks for may be wrong; that is no failure of the store. */
+static void run_settings(struct group *group, struct stw_job *job)
+{
+	struct stw_user *user;
 	int rows;
 
-	for (i = 0; i < job->user_count && group_begin(group) == 0; i++) {
-		const struct stw_user_row *row = &job->users[i];
-
-		group->err = stw_user_new(
-			row->user, row->domain, &row->ha1_user, &row->ha1_user_domain, &user);
-		if (group->err < 0)
-			return;
-		rows = db_user_set(group->store->db, user);
-		if (rows < 0) {
-			free(user);
-			group->err = rows;
-			return;
-		}
-		job->changed += (unsigned)rows;
-		group_push(group, (struct change){ .user = user });
+	job->refused = stw_directory_change(group->store->options.directory, job->aor,
+		job->settings, job->setting_count, &user, job->setting_error);
+	if (job->refused == -ENOMEM)
+		group->err = -ENOMEM;
+	if (job->refused < 0)
+		return;
+	rows = group_begin(group);
+	if (rows == 0)
+		rows = db_settings_set(group->store->db, user->aor,
+			user->settings ? user->settings->text : STW_STR_NONE);
+	if (rows < 0) {
+		stw_user_free(user);
+		group->err = rows;
+		return;
 	}
+	job->changed += (unsigned)rows;
+	group_push(group, (struct change){ .user = user });
 }
 
 /* Whoever gets the name next does not get the phones of the one before. */
@@ -365,6 +419,9 @@ static void run_job(struct group *group, struct stw_job *job)
 	case STW_JOB_USER_REMOVE:
 		run_user_remove(group, job);
 		break;
+	case STW_JOB_SETTINGS:
+		run_settings(group, job);
+		break;
 	case STW_JOB_BINDING_REMOVE:
 		run_binding_remove(group, job);
 		break;
@@ -412,7 +469,8 @@ static void group_commit(struct group *group)
 	if (!group->err && group->count) {
 		group->err = stw_location_reserve(options->location, group->count);
 		if (!group->err)
-			group->err = stw_directory_reserve(options->directory, group->count);
+			group->err = stw_directory_reserve(
+				options->directory, group->count, group->names);
 	}
 	if (group->begun && !group->err)
 		group->err = group_journal(group);
@@ -452,7 +510,7 @@ static void group_undo(struct group *group)
 
 	for (i = 0; i < group->count; i++) {
 		free(group->changes[i].bindings);
-		free(group->changes[i].user);
+		stw_user_free(group->changes[i].user);
 	}
 	for (i = 0; i < group->n; i++) {
 		struct stw_job *job = group->jobs[i];
@@ -482,18 +540,36 @@ static void store_answer(struct stw_store *store, struct group *group)
 	}
 }
 
+/* What changes users rests on what is published, not on what the group has done so far. */
+static bool is_alone(const struct stw_job *job)
+{
+	return job->kind == STW_JOB_USER_SET || job->kind == STW_JOB_USER_REMOVE ||
+	       job->kind == STW_JOB_SETTINGS;
+}
+
 /* From each queue in turn, so that a busy one does not keep the others waiting. */
 static void group_collect(struct stw_store *store, struct group *group)
 {
 	unsigned empty = 0;
 
+	if (store->held) {
+		group->jobs[group->n++] = store->held;
+		store->held = NULL;
+		return;
+	}
 	while (group->n < GROUP_MAX && empty < store->options.queues) {
 		struct stw_job *job = stw_ring_pop(store->queues[store->next_queue].jobs);
 
 		empty = job ? 0 : empty + 1;
+		store->next_queue = (store->next_queue + 1) % store->options.queues;
+		if (job && is_alone(job) && group->n) {
+			store->held = job;
+			return;
+		}
 		if (job)
 			group->jobs[group->n++] = job;
-		store->next_queue = (store->next_queue + 1) % store->options.queues;
+		if (job && is_alone(job))
+			return;
 	}
 }
 
@@ -658,6 +734,7 @@ int stw_store_submit(struct stw_store *store, struct stw_job *job)
 	job->result = NULL;
 	job->cause = NULL;
 	job->changed = 0;
+	job->refused = 0;
 	queue->under_way++;
 	atomic_fetch_add(&store->waiting, 1);
 	stw_ring_push(queue->jobs, job);

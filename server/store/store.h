@@ -10,13 +10,15 @@
 #include <strowger/auth.h>
 #include <strowger/registrar.h>
 
-struct stw_location;  /* server/directory/location.h */
-struct stw_directory; /* server/directory/user.h */
+struct stw_location;      /* server/directory/location.h */
+struct stw_directory;     /* server/directory/user.h */
+struct stw_setting_error; /* server/directory/setting.h */
 
 enum stw_job_kind {
 	STW_JOB_REGISTER, /* registration in, bindings out */
 	STW_JOB_USER_SET, /* add or change users (import: many in one transaction) */
 	STW_JOB_USER_REMOVE,
+	STW_JOB_SETTINGS,       /* change settings of one user */
 	STW_JOB_BINDING_REMOVE, /* of one AOR: all, or one by its URI */
 	STW_JOB_SWEEP,          /* delete what has expired */
 };
@@ -40,11 +42,15 @@ struct stw_job {
 	/* USER_* */
 	struct stw_user_row *users;
 	unsigned user_count;
-	/* BINDING_REMOVE: text borrowed from the submitter until the result */
+	/* BINDING_REMOVE, SETTINGS: text borrowed from the submitter until the result */
 	struct stw_str aor, contact_uri; /* contact empty: all */
+	const struct stw_str *settings;  /* "KEY=VALUE" */
+	unsigned setting_count;
+	struct stw_setting_error *setting_error; /* out, with `refused` */
 	/* out */
 	const struct stw_cause *cause; /* refused or failed; NULL: committed */
 	unsigned changed;              /* rows */
+	int refused; /* SETTINGS: 0; -ENOENT no such user; -EBADMSG as setting_error says */
 	struct stw_job *next;
 };
 

@@ -101,6 +101,7 @@ static void journal_after_a_crash(void **state)
 }
 
 static const char form1[] =
+	"ALTER TABLE users DROP COLUMN settings;"
 	"DROP TABLE bindings; DROP TABLE journal; CREATE TABLE bindings("
 	" aor TEXT NOT NULL, uri TEXT NOT NULL, params TEXT NOT NULL, q INTEGER NOT NULL,"
 	" expires_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL,"
@@ -143,7 +144,33 @@ static void first_form(void **state)
 	assert_str(binding_at(find(fixture, 1), 1)->path, "<sip:p;lr>");
 	fixture_reopen(fixture, start);
 	assert_int_equal(find(fixture, 1)->n, 2);
-	assert_int_equal(number_of(fixture->path, "PRAGMA user_version"), 2);
+	assert_int_equal(number_of(fixture->path, "PRAGMA user_version"), 3);
+	fixture_close(fixture);
+}
+
+/* A store before there were settings keeps its users and can take some. */
+static void second_form(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stw_user_row row = user_row("u1", 1);
+	struct stw_job set = { .kind = STW_JOB_USER_SET, .users = &row, .user_count = 1 };
+	struct stw_str change = STW_STR("dnd=on");
+	struct stw_setting_error error;
+	struct stw_job settings = { .kind = STW_JOB_SETTINGS,
+		.aor = STW_STR("sip:u1@example.com"),
+		.settings = &change,
+		.setting_count = 1,
+		.setting_error = &error };
+
+	assert_int_equal(fixture_open(fixture, false, start), 0);
+	assert_null(run(fixture, &set)->cause);
+	fixture_close(fixture);
+	sql(fixture->path, "ALTER TABLE users DROP COLUMN settings; PRAGMA user_version = 2");
+	assert_int_equal(fixture_open(fixture, false, start), 0);
+	assert_int_equal(run(fixture, &settings)->changed, 1);
+	fixture_reopen(fixture, start);
+	assert_true(stw_directory_find(fixture->directory, settings.aor)->settings->dnd);
+	assert_int_equal(number_of(fixture->path, "PRAGMA user_version"), 3);
 	fixture_close(fixture);
 }
 
@@ -153,6 +180,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(journal_becomes_rows, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(journal_after_a_crash, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(first_form, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(second_form, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -156,6 +156,130 @@ static void users(void **state)
 	fixture_close(fixture);
 }
 
+static int settings_job(struct fixture *fixture, const char *user, const char *change, char *said)
+{
+	struct stw_str text = stw_str_from(change);
+	struct stw_setting_error error = { "" };
+	struct stw_job job = { .kind = STW_JOB_SETTINGS,
+		.aor = stw_str_from(user),
+		.settings = &text,
+		.setting_count = 1,
+		.setting_error = &error };
+
+	assert_null(run(fixture, &job)->cause);
+	assert_int_equal(job.changed, job.refused == 0);
+	if (said)
+		strcpy(said, error.text);
+	return job.refused;
+}
+
+static const struct stw_user *user_of(struct fixture *fixture, const char *aor)
+{
+	return stw_directory_resolve(fixture->directory, stw_str_from(aor));
+}
+
+/* They survive a restart and a new password, and go with the user. */
+static void settings_are_kept(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stw_user_row rows[] = { user_row("u1", 1), user_row("u2", 3) };
+	struct stw_job set = { .kind = STW_JOB_USER_SET, .users = rows, .user_count = 2 };
+	struct stw_job gone = { .kind = STW_JOB_USER_REMOVE, .aor = STW_STR("sip:u1@example.com") };
+	char said[300];
+
+	assert_int_equal(fixture_open(fixture, false, start), 0);
+	assert_int_equal(run(fixture, &set)->changed, 2);
+	assert_null(user_of(fixture, "sip:u1@example.com")->settings);
+	assert_int_equal(settings_job(fixture, "sip:none@example.com", "dnd=on", NULL), -ENOENT);
+	assert_int_equal(
+		settings_job(fixture, "sip:u1@example.com", "dnd=perhaps", said), -EBADMSG);
+	assert_non_null(strstr(said, "allowed: on, off"));
+	assert_int_equal(settings_job(fixture, "sip:u1@example.com", "dnd=on", NULL), 0);
+	assert_int_equal(settings_job(fixture, "sip:u1@example.com", "alias=rob", NULL), 0);
+	assert_str(user_of(fixture, "sip:rob@example.com")->aor, "sip:u1@example.com");
+	assert_int_equal(settings_job(fixture, "sip:u2@example.com", "alias=rob", said), -EBADMSG);
+	assert_non_null(strstr(said, "sip:rob@example.com is a name of sip:u1@example.com"));
+	fixture_reopen(fixture, start);
+	assert_true(user_of(fixture, "sip:rob@example.com")->settings->dnd);
+	assert_int_equal(run(fixture, &set)->changed, 2);
+	assert_true(user_of(fixture, "sip:rob@example.com")->settings->dnd);
+	fixture_reopen(fixture, start);
+	assert_true(user_of(fixture, "sip:rob@example.com")->settings->dnd);
+	assert_int_equal(settings_job(fixture, "sip:u1@example.com", "dnd=", NULL), 0);
+	assert_false(user_of(fixture, "sip:rob@example.com")->settings->dnd);
+	assert_int_equal(run(fixture, &gone)->changed, 1);
+	assert_null(user_of(fixture, "sip:rob@example.com"));
+	assert_int_equal(run(fixture, &set)->changed, 2);
+	assert_null(user_of(fixture, "sip:u1@example.com")->settings);
+	assert_int_equal(settings_job(fixture, "sip:u2@example.com", "alias=rob", NULL), 0);
+	assert_int_equal(settings_job(fixture, "sip:u2@example.com", "alias=", NULL), 0);
+	assert_null(user_of(fixture, "sip:u2@example.com")->settings);
+	fixture_close(fixture);
+}
+
+/* Jobs of several in one go: each sees what the one before has done. */
+static void settings_see_each_other(void **state)
+{
+	struct stw_str changes[] = { STW_STR("dnd=on"), STW_STR("forward.dnd=sip:v@v.example") };
+	struct fixture *fixture = *state;
+	struct stw_user_row row = user_row("u1", 1);
+	struct stw_job set = { .kind = STW_JOB_USER_SET, .users = &row, .user_count = 1 };
+	struct registration *registration = registration_new(1, 1, 1, 3600);
+	struct stw_setting_error error;
+	struct stw_job first = { .kind = STW_JOB_SETTINGS,
+		.aor = STW_STR("sip:u1@example.com"),
+		.settings = changes,
+		.setting_count = 1,
+		.setting_error = &error };
+	struct stw_job second = first, *const jobs[] = { &set, &first, &registration->job,
+		&second };
+
+	second.settings = changes + 1;
+	assert_int_equal(fixture_open(fixture, false, start), 0);
+	for (size_t i = 0; i < STW_ARRAY_SIZE(jobs); i++)
+		assert_int_equal(stw_store_submit(fixture->store, jobs[i]), 0);
+	stw_store_run(fixture->store);
+	for (size_t i = 0; i < STW_ARRAY_SIZE(jobs); i++) {
+		assert_ptr_equal(stw_store_result(fixture->store, 0), jobs[i]);
+		assert_null(jobs[i]->cause);
+		assert_int_equal(jobs[i]->changed, 1);
+	}
+	assert_str(user_of(fixture, "sip:u1@example.com")->settings->text,
+		"dnd=on\nforward.dnd=sip:v@v.example\n");
+	registration_free(registration);
+	fixture_close(fixture);
+}
+
+static void settings_without_memory(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stw_user_row row = user_row("u1", 1);
+	struct stw_job set = { .kind = STW_JOB_USER_SET, .users = &row, .user_count = 1 };
+	struct stw_str change = STW_STR("alias=a,b");
+	struct stw_setting_error error;
+	struct stw_job job = { .kind = STW_JOB_SETTINGS,
+		.aor = STW_STR("sip:u1@example.com"),
+		.settings = &change,
+		.setting_count = 1,
+		.setting_error = &error };
+	unsigned nth;
+
+	assert_int_equal(fixture_open(fixture, false, start), 0);
+	assert_int_equal(run(fixture, &set)->changed, 1);
+	for (nth = 1; nth < 100; nth++) {
+		support_fail_allocation(nth);
+		run(fixture, &job);
+		support_fail_allocation(0);
+		if (!job.cause)
+			break;
+		assert_ptr_equal(job.cause, &stw_cause_commit_failed);
+		assert_null(user_of(fixture, "sip:a@example.com"));
+	}
+	assert_true(nth > 5 && nth < 100);
+	assert_non_null(user_of(fixture, "sip:b@example.com"));
+	fixture_close(fixture);
+}
+
 static void sweep_is_bounded(void **state)
 {
 	struct fixture *fixture = *state;
@@ -371,11 +495,15 @@ static void bad_files(void **state)
 	/* A store of ours, made newer. */
 	assert_int_equal(fixture_open(fixture, false, start), 0);
 	fixture_close(fixture);
-	sql(fixture->path, "PRAGMA user_version = 3");
+	sql(fixture->path, "PRAGMA user_version = 4");
 	refuses_to_open(fixture, -EPROTONOSUPPORT, "newer");
-	sql(fixture->path,
-		"PRAGMA user_version = 2; INSERT INTO users VALUES('sip:x@y','x','y',x'00',x'00')");
+	sql(fixture->path, "PRAGMA user_version = 3;"
+			   "INSERT INTO users VALUES('sip:x@y','x','y',x'00',x'00','')");
 	refuses_to_open(fixture, -EBADMSG, "damaged row for the user x@y");
+	sql(fixture->path,
+		"UPDATE users SET ha1_user = zeroblob(96), ha1_user_domain = zeroblob(96),"
+		" settings = 'dnd=maybe'");
+	refuses_to_open(fixture, -EBADMSG, "allowed: on, off");
 	sql(fixture->path, "DELETE FROM users; INSERT INTO journal VALUES(1, x'0100')");
 	refuses_to_open(fixture, -EBADMSG, "damaged row of bindings");
 	sql(fixture->path, "DELETE FROM users; DROP TABLE bindings");
@@ -751,6 +879,9 @@ int main(void)
 		TEST(remove_and_expire),
 		TEST(binding_removed_by_hand),
 		TEST(users),
+		TEST(settings_are_kept),
+		TEST(settings_see_each_other),
+		TEST(settings_without_memory),
 		TEST(sweep_is_bounded),
 		TEST(one_group),
 		TEST(in_memory),
