@@ -105,7 +105,9 @@ struct stw_forward_options {
 	const struct stw_via_stamp *stamp;
 	struct stw_str via;          /* our Via value: "SIP/2.0/UDP host:port;rport;branch=…" */
 	struct stw_str record_route; /* whole lines, or empty */
-	uint32_t max_breadth;        /* of this branch; 0: leave the header field alone */
+	struct stw_str diversion; /* whole lines before those of the request (RFC 5806), or empty */
+	struct stw_str history;   /* whole lines behind those of the request (RFC 7044), or empty */
+	uint32_t max_breadth;     /* of this branch; 0: leave the header field alone */
 };
 
 /** Where a forwarded request goes: the URI that decides, §16.6 steps 6 and 7. Parsed text is the
@@ -171,6 +173,8 @@ enum stw_proxy_action_kind {
 			    */
 	STW_PROXY_TIMER_C, /* (re)start Timer C of branch `branch` */
 	STW_PROXY_RELAY, /* send `response` upstream, `lines` added (merged challenges, contacts) */
+	STW_PROXY_NEXT,  /* all was tried, `code` would go upstream: stw_response_context_more() or
+			    …_settle(), now or later */
 	STW_PROXY_ANSWER,   /* answer with our own `cause`, `lines` added */
 	STW_PROXY_ABANDON,  /* non-INVITE: the server transaction ends without a response */
 	STW_PROXY_FINISHED, /* nothing will follow but late 2xx; free when the branches have ended
@@ -186,6 +190,8 @@ struct stw_proxy_action {
 	const struct stw_msg *response;        /* RELAY: the event's, or one the context has kept */
 	const struct stw_cause *cause; /* ANSWER; RELAY: why this one was chosen, may be NULL */
 	struct stw_str lines;          /* whole header lines, or empty; the context's */
+	unsigned code; /* NEXT: with `response` or `cause`; 0: nobody has said anything */
+	bool rang;     /* NEXT: a phone had a 18x */
 };
 
 struct stw_response_context;
@@ -198,6 +204,18 @@ int stw_response_context_new(const struct stw_proxy_options *options, const stru
  *  @return 0; -ENOBUFS over max_branches; -ENOMEM */
 int stw_response_context_add(
 	struct stw_response_context *context, const struct stw_proxy_target *targets, unsigned n);
+/** What is to be done when all was tried is asked (NEXT) before the best response goes up. A 6xx,
+ * the end of Expires and a CANCEL of the caller need no question. */
+void stw_response_context_ask(struct stw_response_context *context);
+/** The answer to NEXT: another group, begun at once. `fresh`: what was said so far counts no more,
+ * and what was tried may be tried again. @return as stw_response_context_add() */
+int stw_response_context_more(struct stw_response_context *context,
+	const struct stw_proxy_target *targets, unsigned n, bool fresh);
+/** The other answer: the best response goes up. Before NEXT: nothing will be asked. */
+void stw_response_context_settle(struct stw_response_context *context);
+/** Time is up for what is being tried: it is cancelled, counts as S408 and is not waited for; NEXT.
+ * Of what it still says only a 2xx counts. */
+void stw_response_context_leave(struct stw_response_context *context);
 /** Begin, or go on with targets added later. P13: 440 may come out. */
 void stw_response_context_start(struct stw_response_context *context);
 /** Row of (c) c1 for a response of a branch. Finals that are to be kept are copied. */

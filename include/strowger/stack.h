@@ -57,6 +57,7 @@ enum stw_note_kind {
 	STW_NOTE_FAILURE,        /* could not be sent; cause */
 	STW_NOTE_DROPPED,        /* dropped without an answer; cause */
 	STW_NOTE_RETRANSMISSION, /* absorbed */
+	STW_NOTE_DECISION,       /* where the request goes now, and why: cause, facts */
 };
 
 /** Something that happened, for the decision record and the counters. Borrowed: valid during the
@@ -114,6 +115,14 @@ struct stw_workers *stw_workers_free(struct stw_workers *workers);
 
 /* ---- what the server above provides ------------------------------------------------------- */
 
+/** What has come of a group of targets. Valid during the call. */
+struct stw_outcome {
+	unsigned code;                  /* that would go upstream; 0: none */
+	const struct stw_cause *cause;  /* why the stack would give it; NULL: a phone said it */
+	const struct stw_msg *response; /* of the phone; may be NULL */
+	bool rang;                      /* a phone of the group has sent a 18x */
+};
+
 /** What the stack asks of its user. All are called in the thread of the stack, during an event. */
 struct stw_core_ops {
 	/** A request that passed the common front and matches no transaction (ACK for a 2xx and a
@@ -124,6 +133,11 @@ struct stw_core_ops {
 	 * lines (Retry-After) that outlive the call. May be NULL. */
 	const struct stw_cause *(*admit)(
 		void *core, const struct stw_msg *request, struct stw_str *ret_headers);
+	/** A forwarded request that asks (stw_proxy_job): all that was tried has failed. Answered
+	 * with stw_request_more() or stw_request_settle(), now or later. */
+	void (*next)(void *core, struct stw_request *request, const struct stw_outcome *outcome);
+	/** The time of stw_request_wake() has come. */
+	void (*wake)(void *core, struct stw_request *request);
 	/** A request that waited ends (all its transactions are over); forget `request->user`. May
 	 * be NULL. */
 	void (*done)(void *core, struct stw_request *request);
@@ -250,10 +264,31 @@ struct stw_proxy_job {
 		*targets; /* copied; n 0: by Route or Request-URI as they are */
 	unsigned n;
 	uint32_t ring_timeout_ms; /* 0: none; INVITE only */
+	bool asks;  /* what comes when all has failed is asked: next(). Then ring_timeout_ms is for
+		       all targets together, and nothing is waited for behind it */
+	bool hold;  /* with `asks`: nothing is tried yet, stw_request_more() will come */
+	bool fresh; /* of stw_request_more(): what was said so far counts no more */
+	struct stw_str diversion, history; /* header lines for the branches; must live as the
+					      request does */
 };
 /** P14: make the server transaction, send 100 to an INVITE, open branches. Answers by itself from
  * here on. */
 void stw_request_proxy(struct stw_request *request, const struct stw_proxy_job *job);
+/** From next(), from wake() while it is held: these targets now. Nothing happens when the call is
+ * over. */
+void stw_request_more(struct stw_request *request, const struct stw_proxy_job *job);
+/** The other answer: the best response goes up, or `refusal` in its place. What rings is ended. */
+void stw_request_settle(struct stw_request *request, const struct stw_refusal *refusal);
+/** What is being tried is given up: it is cancelled, and next() comes. */
+void stw_request_leave(struct stw_request *request);
+/** A provisional response of our own to an INVITE that was given to stw_request_proxy() (181, 182):
+ * an early dialog of its own, with Contact and Record-Route. Left out when the INVITE requires
+ * 100rel, and when it has been answered. */
+void stw_request_progress(struct stw_request *request, const struct stw_refusal *refusal);
+/** Call wake() after `ms`, in the place of an earlier time; 0: never. Only while it asks. */
+void stw_request_wake(struct stw_request *request, uint64_t ms);
+/** Tell the decision record where the request goes and why. */
+void stw_request_note(struct stw_request *request, const struct stw_refusal *refusal);
 /** ACK and unmatched CANCEL: forward once without state to one target (NULL: by Route or
  * Request-URI). */
 void stw_request_forward_stateless(

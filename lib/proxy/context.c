@@ -115,6 +115,25 @@ static struct stw_proxy_action branch_action(
 	return action;
 }
 
+/* What would go upstream now. */
+static struct stw_proxy_action next_action(const struct stw_response_context *context)
+{
+	struct decision decision = context_decide(context);
+	struct stw_proxy_action action = { .kind = STW_PROXY_NEXT, .cause = decision.cause };
+	const struct branch *branch;
+
+	if (decision.kind == DECISION_RELAY) {
+		action.code = decision.best->code;
+		action.response = decision.best->msg;
+	} else if (decision.cause) {
+		action.code = decision.cause->code;
+	}
+	for (branch = context->started; branch; branch = branch->next)
+		if (branch_counts(context, branch) && branch->rang)
+			action.rang = true;
+	return action;
+}
+
 struct stw_proxy_action stw_response_context_next(struct stw_response_context *context)
 {
 	struct stw_proxy_action action = { .kind = STW_PROXY_NOTHING };
@@ -130,6 +149,10 @@ struct stw_proxy_action stw_response_context_next(struct stw_response_context *c
 			break;
 		case ENTRY_FINAL:
 			action = final_action(context);
+			break;
+		case ENTRY_NEXT:
+			if (!context->decided)
+				action = next_action(context);
 			break;
 		case ENTRY_FINISHED:
 			action.kind = STW_PROXY_FINISHED;
@@ -197,8 +220,21 @@ static void context_finish(struct stw_response_context *context)
 	context_push(context, ENTRY_FINISHED, 0);
 }
 
+/* FINAL stands in the place of NEXT. */
+static void queue_drop_next(struct stw_response_context *context)
+{
+	unsigned from, to = context->head;
+
+	for (from = context->head; from < context->tail; from++)
+		if (context->entries[from].kind != ENTRY_NEXT)
+			context->entries[to++] = context->entries[from];
+	context->tail = to;
+}
+
 static void context_conclude(struct stw_response_context *context)
 {
+	if (context->asked)
+		queue_drop_next(context);
 	context->decision = context_decide(context);
 	context->decided = true;
 	context_close(context);
@@ -212,12 +248,23 @@ static bool context_waits(const struct stw_response_context *context)
 	return !context->closed && !context->own.code && !context->started_count;
 }
 
+static void context_exhausted(struct stw_response_context *context)
+{
+	if (!context->asks || context->closed) {
+		context_conclude(context);
+	} else if (!context->asked) {
+		context->asked = true;
+		context_push(context, ENTRY_NEXT, 0);
+	}
+}
+
 static void context_advance(struct stw_response_context *context)
 {
 	if (!context->closed)
 		context_start_targets(context);
-	if (!context->decided && !context->pending && !context->untried && !context_waits(context))
-		context_conclude(context);
+	if (!context->decided && !context_active(context) && !context->untried &&
+		!context_waits(context))
+		context_exhausted(context);
 	context_finish(context);
 }
 
@@ -227,6 +274,7 @@ static void branch_end(struct stw_response_context *context, struct branch *bran
 	context->breadth_used -= branch->breadth;
 	branch->breadth = 0;
 	context->pending--;
+	context->left -= branch->left;
 }
 
 /* Two slots of a branch, one of the context: none is ever used twice. */
@@ -265,6 +313,48 @@ int stw_response_context_add(
 			return err;
 	}
 	return 0;
+}
+
+void stw_response_context_ask(struct stw_response_context *context)
+{
+	context->asks = true;
+}
+
+/* What was said until now lies in the slots of its branches, which are not looked at any more. */
+static void context_freshen(struct stw_response_context *context)
+{
+	context->candidates = NULL;
+	context->candidates_end = &context->candidates;
+	context->own.code = 0;
+	context->fresh = context->started_count;
+	context->targets_before = context->targets;
+}
+
+int stw_response_context_more(struct stw_response_context *context,
+	const struct stw_proxy_target *targets, unsigned n, bool fresh)
+{
+	int err;
+
+	queue_begin(context, NULL);
+	if (context->closed)
+		return 0;
+	queue_drop_next(context);
+	context->asked = false;
+	if (fresh)
+		context_freshen(context);
+	err = stw_response_context_add(context, targets, n);
+	/* Nothing of it may be new: then the question comes again. */
+	context_advance(context);
+	return err;
+}
+
+void stw_response_context_settle(struct stw_response_context *context)
+{
+	queue_begin(context, NULL);
+	context->asks = false;
+	if (!context->asked)
+		return;
+	context_advance(context);
 }
 
 void stw_response_context_start(struct stw_response_context *context)
@@ -313,7 +403,7 @@ void stw_response_context_cancel(struct stw_response_context *context, struct st
 	if (reason_lines.len && stw_arena_copy(&context->arena, reason_lines, &lines) < 0)
 		lines = STW_STR_NONE;
 	context->cancelled = true;
-	if (!context->pending)
+	if (!context_active(context))
 		candidate_own(context, &context->own, &stw_cause_cancelled);
 	context_close(context);
 	context_cancel_pending(context, lines);
@@ -345,8 +435,9 @@ static void response_provisional(
 	if (branch->state != BRANCH_PENDING || !response_fits(context, response))
 		return;
 	branch->provisional = true;
+	branch->rang = branch->rang || response->code / 10 == 18;
 	/* RFC 4320 §4.1: no 1xx to a non-INVITE goes up; §16.7 step 2: 100 moves no Timer C. */
-	if (context->invite && response->code > 100) {
+	if (context->invite && response->code > 100 && !branch->left) {
 		if (!context->decided)
 			context_push(context, ENTRY_EVENT, branch->index);
 		queue_timer_c(context, branch->index);
@@ -471,7 +562,9 @@ static void response_final(
 	}
 	if (branch->state != BRANCH_PENDING)
 		return;
-	if (!fits) {
+	if (branch->left) {
+		branch_end(context, branch);
+	} else if (!fits) {
 		if (context->invite)
 			candidate_own(context, &branch->own, &stw_cause_bad_response_downstream);
 		branch_end(context, branch);
@@ -568,7 +661,7 @@ static void context_end_pending(struct stw_response_context *context, const stru
 {
 	struct branch *branch;
 
-	if (!context->pending)
+	if (!context_active(context))
 		candidate_own(context, &context->own, cause);
 	for (branch = context->started; branch; branch = branch->next) {
 		if (branch->state == BRANCH_PENDING) {
@@ -584,6 +677,26 @@ void stw_response_context_no_answer(struct stw_response_context *context)
 	if (context->decided || context->cancelled || !context->invite)
 		return;
 	context_end_pending(context, &stw_cause_no_answer);
+	context_advance(context);
+}
+
+void stw_response_context_leave(struct stw_response_context *context)
+{
+	static const char reason[] = "Reason: SIP;cause=408;text=\"Request Timeout\"\r\n";
+	struct branch *branch;
+
+	queue_begin(context, NULL);
+	if (context->closed || !context->invite || context->asked)
+		return;
+	context->untried = NULL;
+	for (branch = context->started; branch; branch = branch->next) {
+		if (branch->state != BRANCH_PENDING || branch->left)
+			continue;
+		candidate_own(context, &branch->own, &stw_cause_no_answer);
+		branch_cancel(context, branch, STW_STR(reason));
+		branch->left = true;
+		context->left++;
+	}
 	context_advance(context);
 }
 
@@ -605,6 +718,7 @@ void stw_response_context_stop(struct stw_response_context *context, const struc
 	context->decision = (struct decision){ .kind = DECISION_ANSWER, .cause = cause };
 	context->decided = true;
 	context_close(context);
+	queue_drop_next(context);
 	context_push(context, ENTRY_FINAL, 0);
 	context_cancel_pending(context, STW_STR_NONE);
 	context_finish(context);

@@ -29,6 +29,8 @@ struct branch {
 	uint32_t breadth; /* its share of Max-Breadth while it is pending */
 	bool chosen;      /* starts now; within context_start_targets() only */
 	bool provisional; /* a 1xx was seen: CANCEL is possible, §9.1 */
+	bool rang;        /* a 18x was seen */
+	bool left;        /* nobody waits for its end any more, only a 2xx would still count */
 	bool cancel_wanted, cancel_sent;
 	bool timed_out;   /* no final response came in time */
 	bool flow_failed; /* another flow of its instance may be tried, RFC 5626 §7 */
@@ -49,6 +51,7 @@ enum entry_kind {
 	ENTRY_TIMER_C,
 	ENTRY_CANCEL,
 	ENTRY_EVENT, /* relay the response that just came */
+	ENTRY_NEXT,  /* all was tried: what now? Never beside FINAL */
 	ENTRY_FINAL, /* what was decided */
 	ENTRY_FINISHED,
 };
@@ -58,7 +61,7 @@ struct entry {
 	unsigned branch;
 };
 
-/* START, TIMER_C and CANCEL once for a branch; EVENT, its TIMER_C, FINAL and FINISHED once. */
+/* START, TIMER_C and CANCEL once for a branch; EVENT, its TIMER_C, NEXT or FINAL, FINISHED once. */
 #define ENTRIES_FOR(targets) (3 * (targets) + 4)
 #define ENTRIES_EMBEDDED     ENTRIES_FOR(2)
 #define CONTEXT_BYTES_MAX    65536u
@@ -74,8 +77,12 @@ struct stw_response_context {
 	struct branch *untried;
 	struct branch *started, **started_end;
 	unsigned targets, groups, started_count, pending;
-	unsigned level_group, level_q; /* what is being tried */
+	unsigned left;                  /* of those that are pending */
+	unsigned fresh, targets_before; /* branches and targets before it count no more */
+	unsigned level_group, level_q;  /* what is being tried */
 
+	bool asks;      /* before the best response goes, it is asked what else to try */
+	bool asked;     /* … and the answer is not there yet */
 	bool closed;    /* no new branch ever */
 	bool cancelled; /* by the caller */
 	bool decided, finished;
@@ -112,6 +119,18 @@ int context_target_add(struct stw_response_context *context, const struct stw_pr
 /** Start what may start now: the current q, the next one when nothing is pending, as breadth
  * allows. */
 void context_start_targets(struct stw_response_context *context);
+
+/** Branches that somebody waits for. */
+static inline unsigned context_active(const struct stw_response_context *context)
+{
+	return context->pending - context->left;
+}
+/** Does what the branch said, or did not say, still count? */
+static inline bool branch_counts(
+	const struct stw_response_context *context, const struct branch *branch)
+{
+	return branch->index >= context->fresh;
+}
 
 /* ---- context_best.c: §16.7 steps 5 and 6 ------------------------ */
 

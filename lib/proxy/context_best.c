@@ -149,19 +149,25 @@ static bool all_busy(const struct stw_response_context *context)
 {
 	const struct branch *branch;
 
-	if (!context->options->all_busy_600 || !context->started)
+	bool any = false;
+
+	if (!context->options->all_busy_600)
 		return false;
-	for (branch = context->started; branch; branch = branch->next)
+	for (branch = context->started; branch; branch = branch->next) {
+		if (!branch_counts(context, branch))
+			continue;
 		if (branch->received.code != 486 || branch->own.code)
 			return false;
-	return true;
+		any = true;
+	}
+	return any;
 }
 
 static bool any_timed_out(const struct stw_response_context *context)
 {
 	const struct branch *branch = context->started;
 
-	while (branch && !branch->timed_out)
+	while (branch && !(branch->timed_out && branch_counts(context, branch)))
 		branch = branch->next;
 	return branch != NULL;
 }

@@ -39,10 +39,14 @@ static bool hops_differ(const struct stw_proxy_target *a, const struct stw_proxy
 		       !stw_addr_equal(&a->hop.remote, &b->hop.remote));
 }
 
-static bool list_holds(const struct branch *list, const struct stw_proxy_target *target)
+/* What was tried before all was begun afresh may be tried again. */
+static bool list_holds(const struct stw_response_context *context, const struct branch *list,
+	const struct stw_proxy_target *target)
 {
 	for (; list; list = list->next)
-		if (uri_same(list->target.uri, target->uri) && !hops_differ(&list->target, target))
+		if ((list->state == BRANCH_UNTRIED || branch_counts(context, list)) &&
+			uri_same(list->target.uri, target->uri) &&
+			!hops_differ(&list->target, target))
 			return true;
 	return false;
 }
@@ -84,9 +88,10 @@ int context_target_add(
 {
 	struct branch **at = &context->untried, *branch;
 
-	if (list_holds(context->untried, target) || list_holds(context->started, target))
+	if (list_holds(context, context->untried, target) ||
+		list_holds(context, context->started, target))
 		return 0;
-	if (context->targets >= branches_max(context->options))
+	if (context->targets - context->targets_before >= branches_max(context->options))
 		return -ENOBUFS;
 	if (context_reserve(context, context->targets + 1) < 0)
 		return -ENOMEM;
@@ -124,7 +129,7 @@ static enum instance_state instance_state(
 		if (other->chosen && same_instance(branch, other))
 			return INSTANCE_BUSY;
 	for (other = context->started; other; other = other->next) {
-		if (!same_instance(branch, other))
+		if (!same_instance(branch, other) || !branch_counts(context, other))
 			continue;
 		if (other->state == BRANCH_PENDING)
 			return INSTANCE_BUSY;
@@ -194,6 +199,9 @@ static void level_start(struct stw_response_context *context, unsigned n)
 	uint32_t share = (context->breadth_in - context->breadth_used) / n;
 	struct branch **at = &context->untried;
 
+	/* Another group may begin while this one has not ended. */
+	if (context->asks && share > 1)
+		share /= 2;
 	context->level_group = context->untried->group;
 	context->level_q = context->untried->target.q;
 	while (*at && same_level(*at, context->level_group, context->level_q)) {
@@ -232,14 +240,18 @@ void context_start_targets(struct stw_response_context *context)
 		uint32_t room = context->breadth_in - context->breadth_used;
 		unsigned n;
 
-		if (context->pending && !same_level(first, context->level_group, context->level_q))
+		if (context_active(context) &&
+			!same_level(first, context->level_group, context->level_q))
 			return;
+		if (room == 0 && context->left)
+			return; /* those that were left have not ended yet */
 		n = level_choose(context);
-		if (n == 0 && context->pending)
+		if (n == 0 && context_active(context))
 			return;
 		if (n == 0)
 			continue; /* all of this q were dropped */
-		if (n > room && !context->pending && (room == 0 || !may_serialise(context))) {
+		if (n > room && !context_active(context) &&
+			(room == 0 || !may_serialise(context))) {
 			breadth_exceeded(context);
 			return;
 		}

@@ -346,6 +346,10 @@ int stw_forward_build(
 	if (err < 0)
 		return err;
 	proxy_assertions_remove(&forward.edit);
+	if (options->diversion.len)
+		forward_insert(&forward, STW_HDR_DIVERSION, options->diversion);
+	if (options->history.len)
+		stw_edit_append_field(&forward.edit, options->history);
 	/* Where there is no field of the kind, the lines stand in this order before the old Via. */
 	forward_insert(&forward, STW_HDR_RECORD_ROUTE, options->record_route);
 	route_edit(&forward);

@@ -175,6 +175,10 @@ static int branch_build(struct branch *branch, struct stw_str branch_id)
 	err = branch_via(branch, sent_by, branch_id, &options.via);
 	if (err == 0)
 		err = branch_record_route(branch, sent_by, &options.record_route);
+	if (branch->box->service) {
+		options.diversion = branch->box->service->diversion;
+		options.history = branch->box->service->history;
+	}
 	if (err == 0)
 		err = stw_forward_build(&options, &request->arena, &branch->sent);
 	return err;

@@ -37,7 +37,9 @@ static void forward_answer(struct box *box, const struct stw_proxy_action *actio
 {
 	struct stw_refusal refusal = { .cause = action->cause, .headers = action->lines };
 
-	if (action->cause == box->lost_cause)
+	if (box->service && box->service->end.cause == action->cause)
+		refusal = box->service->end;
+	else if (action->cause == box->lost_cause)
 		stw_refusal_fact(&refusal, "name", box->lost_name);
 	reply_own(box, &refusal, action->cause->code);
 }
@@ -51,11 +53,14 @@ static void forward_abandon(struct box *box)
 		reply_tx_actions(box->request.tx, stw_tx_abandon(box->request.tx, stack->now));
 }
 
-/* call.ring_timeout runs for each group of targets anew. */
+/* call.ring_timeout runs for each group of targets anew; where something comes behind it, for all
+ * of them together. */
 static void forward_start_no_answer(struct box *box)
 {
 	struct stw_stack *stack = box->request.stack;
 
+	if (box->service && stw_timer_running(&box->no_answer))
+		return;
 	if (box->ring_timeout_ms && box->request.msg->method == STW_METHOD_INVITE)
 		stw_timer_start(
 			&stack->wheel, &box->no_answer, stack->now.mono_ms + box->ring_timeout_ms);
@@ -82,11 +87,15 @@ static void forward_action(struct box *box, const struct stw_proxy_action *actio
 	case STW_PROXY_ANSWER:
 		forward_answer(box, action);
 		break;
+	case STW_PROXY_NEXT:
+		service_next(box, action);
+		break;
 	case STW_PROXY_ABANDON:
 		forward_abandon(box);
 		break;
 	case STW_PROXY_FINISHED:
 		box->finished = true;
+		service_end(box);
 		stw_timer_stop(wheel, &box->no_answer);
 		stw_timer_stop(wheel, &box->expires);
 		stack_dirty(box);
@@ -111,6 +120,7 @@ void forward_run(struct box *box)
 	} while (action.kind != STW_PROXY_NOTHING);
 	box->running = false;
 	if (box->request.answered) {
+		service_end(box);
 		stw_timer_stop(&box->request.stack->wheel, &box->no_answer);
 		stw_timer_stop(&box->request.stack->wheel, &box->expires);
 	}
@@ -156,6 +166,8 @@ void forward_timer(struct box *box, struct stw_timer *timer)
 	branch_unwant_all(box);
 	if (timer->kind == TIMER_EXPIRES)
 		stw_response_context_expired(box->context);
+	else if (box->service)
+		stw_response_context_leave(box->context);
 	else
 		stw_response_context_no_answer(box->context);
 	forward_run(box);
@@ -192,7 +204,9 @@ static int forward_open(struct box *box, const struct stw_proxy_job *job)
 	/* §16.5: a 3xx is followed only for a Request-URI that we are responsible for. */
 	err = stw_response_context_new(ours ? &stack->options.proxy : &stack->proxy_foreign,
 		box->request.msg, &box->context);
-	if (err < 0)
+	if (err == 0 && job->asks)
+		err = service_open(box, job);
+	if (err < 0 || job->hold)
 		return err;
 	err = stw_response_context_add(
 		box->context, job->n ? job->targets : &implied, job->n ? job->n : 1);

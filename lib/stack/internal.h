@@ -14,6 +14,7 @@
 #define TIMER_CANCEL_WAIT  304 /* branch: no final 64*T1 after CANCEL (§9.1) */
 #define TIMER_LOCATE       305 /* branch: enough asked, what is known has to do (RFC 3263) */
 #define TIMER_NEXT_PLACE   306 /* branch, non-INVITE: another address gets its turn */
+#define TIMER_WAKE         307 /* request: the core wants to look at it */
 
 #define TCP_FALLBACK_MS      1000
 #define NON_INVITE_MARGIN_MS 2000
@@ -79,6 +80,13 @@ struct retired {
 	struct stw_block *block;
 };
 
+/* Of a request that asks what comes when all has failed; lies in its arena. */
+struct service {
+	struct stw_timer wake; /* TIMER_WAKE, owner: the box */
+	struct stw_str diversion, history;
+	struct stw_refusal end; /* in the place of the best response; cause NULL: none */
+};
+
 /* A request with the stack's part of it. */
 struct box {
 	struct stw_request request;
@@ -94,6 +102,7 @@ struct box {
 	struct stw_block *response;                 /* last response, kept for its retransmission */
 	struct stw_str response_text;
 	struct stw_response_context *context;
+	struct service *service; /* NULL: a plain call */
 	struct branch *branches;
 	struct stw_timer no_answer, expires;
 	uint32_t ring_timeout_ms;
@@ -284,6 +293,12 @@ void lookup_expire(struct lookup *lookup);
 void branch_place_failed(struct branch *branch, uint32_t for_ms);
 void branch_place_answered(struct branch *branch);
 void stack_resolved(struct stw_stack *stack, const struct stw_io_event *event);
+
+/* service.c: requests that ask what comes next */
+int service_open(struct box *box, const struct stw_proxy_job *job);
+void service_next(struct box *box, const struct stw_proxy_action *action);
+void service_wake(struct box *box);
+void service_end(struct box *box);
 
 /* forward.c: the context's actions */
 void forward_run(struct box *box);

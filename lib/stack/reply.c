@@ -256,8 +256,10 @@ void reply_own(struct box *box, const struct stw_refusal *refusal, unsigned code
 	if (refusal->cause && refusal->cause->code == code)
 		response.phrase = refusal->phrase.len ? refusal->phrase
 						      : stw_str_from(refusal->cause->phrase);
-	if (code > 100)
+	if (code > 100) {
 		response.to_tag = reply_tag(stack, msg, tag);
+		response.record_route = code < 200; /* §12.1.1: it makes an early dialog */
+	}
 	response.received = box->request.stamp.received;
 	response.rport = box->request.stamp.rport;
 	response.oc = stw_overload_params(&stack->overload, &msg->via, stack->now, oc);

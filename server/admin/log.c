@@ -284,6 +284,7 @@ void stw_log_note(void *context, const struct stw_note *note, struct stw_str pla
 		[STW_NOTE_FAILURE] = "send.failed",
 		[STW_NOTE_DROPPED] = "message.dropped",
 		[STW_NOTE_RETRANSMISSION] = "retransmission",
+		[STW_NOTE_DECISION] = "decision",
 	};
 	struct stw_log *log = context;
 
@@ -306,6 +307,7 @@ void stw_log_note(void *context, const struct stw_note *note, struct stw_str pla
 	case STW_NOTE_REQUEST_OUT:
 	case STW_NOTE_RESPONSE_IN:
 	case STW_NOTE_RETRANSMISSION:
+	case STW_NOTE_DECISION:
 		break;
 	}
 	if (log_wants(log, STW_LOG_DEBUG))

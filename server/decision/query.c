@@ -15,6 +15,7 @@ static const char *kind_name(unsigned kind)
 		[STW_NOTE_FAILURE] = "failure",
 		[STW_NOTE_DROPPED] = "dropped",
 		[STW_NOTE_RETRANSMISSION] = "retransmission",
+		[STW_NOTE_DECISION] = "decision",
 	};
 
 	return kind < STW_ARRAY_SIZE(names) ? names[kind] : "";

@@ -851,6 +851,8 @@ static int play_line(struct scenario *s, struct stw_str text)
 		return play_note(s, STW_NOTE_TIMEOUT, text);
 	if (head_of(&text, "server cannot send"))
 		return play_note(s, STW_NOTE_FAILURE, text);
+	if (head_of(&text, "server decides"))
+		return play_note(s, STW_NOTE_DECISION, text);
 	next_word(&rest, &word);
 	party = party_find(s, word);
 	text = rest;

@@ -127,6 +127,8 @@ static const char *note_title(enum stw_note_kind kind)
 		return "cannot send";
 	case STW_NOTE_DROPPED:
 		return "drops";
+	case STW_NOTE_DECISION:
+		return "decides";
 	default:
 		return "answers";
 	}

@@ -14,6 +14,8 @@ struct run {
 	bool cancelled[RANDOM_BRANCHES];
 	uint32_t breadth[RANDOM_BRANCHES];
 	unsigned finals, successes, finished, pending, added;
+	bool left[RANDOM_BRANCHES];
+	bool asks, asked;
 	bool invite, stopped; /* a 2xx, 6xx, CANCEL or final was there */
 };
 
@@ -80,6 +82,11 @@ static void run_take(struct run *run)
 			assert_int_equal(run->successes, 0);
 			run->finals++;
 			break;
+		case STW_PROXY_NEXT:
+			assert_false(run->stopped);
+			assert_true(run->asks);
+			run->asked = true;
+			break;
 		case STW_PROXY_ABANDON:
 			assert_false(run->invite);
 			run->finals++;
@@ -122,7 +129,7 @@ static void run_respond(struct run *run, unsigned branch)
 		contacts[stw_random_below(&run->random, STW_ARRAY_SIZE(contacts))]);
 	if (run->started[branch] && !run->ended[branch] && !misfit) {
 		run->provisional[branch] = run->provisional[branch] || code < 200;
-		run->stopped = run->stopped || code >= 600;
+		run->stopped = run->stopped || (code >= 600 && !run->left[branch]);
 	}
 	if (code >= 200)
 		run_end(run, branch);
@@ -142,7 +149,7 @@ static void run_add(struct run *run)
 {
 	char uri[40];
 
-	if (run->added >= 8)
+	if (run->added >= 8 || run->asked)
 		return;
 	snprintf(uri, sizeof(uri), "%s%u@x.test", run->added == 3 ? "tel:+1" : "sip:r", run->added);
 	run->added++;
@@ -152,10 +159,61 @@ static void run_add(struct run *run)
 		stw_response_context_start(bench.context);
 }
 
+static void run_more(struct run *run)
+{
+	struct stw_proxy_target targets[2] = { { .q = 1000 }, { .q = 1000 } };
+	char uris[2][40];
+	unsigned i, n = (unsigned)stw_random_below(&run->random, 3);
+
+	for (i = 0; i < n; i++) {
+		snprintf(uris[i], sizeof(uris[i]), "sip:m%u@x.test",
+			(unsigned)stw_random_below(&run->random, 8));
+		targets[i].uri = stw_str_from(uris[i]);
+	}
+	run->asked = false;
+	assert_int_equal(stw_response_context_more(
+				 bench.context, targets, n, stw_random_below(&run->random, 2)),
+		0);
+}
+
+static void run_leave(struct run *run)
+{
+	unsigned i;
+
+	if (run->asked || run->stopped || !run->invite)
+		return;
+	for (i = 0; i < RANDOM_BRANCHES; i++)
+		run->left[i] = run->left[i] || (run->started[i] && !run->ended[i]);
+	stw_response_context_leave(bench.context);
+}
+
+/* What only a context that asks is told. */
+static void run_service(struct run *run)
+{
+	unsigned what = (unsigned)stw_random_below(&run->random, 8);
+
+	if (!run->asks)
+		return;
+	if (run->asked && what < 2) {
+		run->asks = run->asked = false;
+		stw_response_context_settle(bench.context);
+	} else if (run->asked && run->added < 40) {
+		run->added++;
+		run_more(run);
+	} else {
+		run_leave(run);
+	}
+}
+
 static void run_step(struct run *run)
 {
 	unsigned branch = run_branch(run);
 
+	if (stw_random_below(&run->random, 12) == 0) {
+		run_service(run);
+		run_take(run);
+		return;
+	}
 	switch (stw_random_below(&run->random, 40)) {
 	case 0:
 		stw_response_context_cancel(bench.context, STW_STR("Reason: SIP;cause=1\r\n"));
@@ -196,6 +254,8 @@ static void run_finish(struct run *run)
 
 	stw_response_context_start(bench.context);
 	run_take(run);
+	stw_response_context_settle(bench.context);
+	run_take(run);
 	for (rounds = 0; run->pending && rounds < 100; rounds++) {
 		for (i = 0; i < RANDOM_BRANCHES; i++) {
 			if (!run->started[i] || run->ended[i])
@@ -224,6 +284,9 @@ static void random_runs(void **state)
 		run.invite = stw_random_below(&run.random, 4) != 0;
 		bench_open(&bench, run.invite ? "INVITE" : "MESSAGE", "sip:bob@example.test",
 			"Max-Breadth: 7\r\n");
+		run.asks = stw_random_below(&run.random, 2);
+		if (run.asks)
+			stw_response_context_ask(bench.context);
 		bench.options.recurse = stw_random_below(&run.random, 2);
 		bench.options.serial_fallback = stw_random_below(&run.random, 4) != 0;
 		do

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests that ask what comes when all that was tried has failed: forwarding, hunting, queues. No
+ * back-to-back user agent: the response context goes on with other targets, and what the server
+ * says meanwhile (181, 182) is an early dialog of its own.
+ */
+#include <strowger/stack.h>
+
+#include <errno.h>
+
+#include "internal.h"
+
+int service_open(struct box *box, const struct stw_proxy_job *job)
+{
+	struct service *service = stw_arena_zalloc(&box->request.arena, sizeof(*service));
+
+	if (!service)
+		return -ENOMEM;
+	service->wake = (struct stw_timer){ .kind = TIMER_WAKE, .owner = box };
+	service->diversion = job->diversion;
+	service->history = job->history;
+	box->service = service;
+	stw_response_context_ask(box->context);
+	return 0;
+}
+
+void service_end(struct box *box)
+{
+	if (box->service)
+		stw_timer_stop(&box->request.stack->wheel, &box->service->wake);
+}
+
+void service_next(struct box *box, const struct stw_proxy_action *action)
+{
+	struct stw_stack *stack = box->request.stack;
+	struct stw_outcome outcome = { .code = action->code,
+		.cause = action->cause,
+		.response = action->response,
+		.rang = action->rang };
+
+	stw_timer_stop(&stack->wheel, &box->no_answer);
+	stack->options.core->next(stack->options.core_user, &box->request, &outcome);
+}
+
+void service_wake(struct box *box)
+{
+	struct stw_stack *stack = box->request.stack;
+
+	if (!box->request.answered)
+		stack->options.core->wake(stack->options.core_user, &box->request);
+}
+
+/* ---- what the core may ask ----------------------------------------------------------- */
+
+void stw_request_more(struct stw_request *request, const struct stw_proxy_job *job)
+{
+	struct box *box = box_of(request);
+
+	if (!box->service || !box->context || request->answered)
+		return;
+	box->service->diversion = job->diversion;
+	box->service->history = job->history;
+	box->ring_timeout_ms = job->ring_timeout_ms;
+	stw_timer_stop(&request->stack->wheel, &box->no_answer);
+	/* More targets than branches are allowed, or than there is memory for: the first of them
+	 * are tried. */
+	(void)stw_response_context_more(box->context, job->targets, job->n, job->fresh);
+	forward_run(box);
+}
+
+void stw_request_settle(struct stw_request *request, const struct stw_refusal *refusal)
+{
+	struct box *box = box_of(request);
+
+	if (!box->service || !box->context || request->answered)
+		return;
+	if (!refusal) {
+		stw_response_context_settle(box->context);
+	} else {
+		box->service->end = *refusal;
+		branch_unwant_all(box);
+		stw_response_context_stop(box->context, refusal->cause);
+	}
+	forward_run(box);
+}
+
+void stw_request_leave(struct stw_request *request)
+{
+	struct box *box = box_of(request);
+
+	if (!box->service || !box->context || request->answered)
+		return;
+	branch_unwant_all(box);
+	stw_response_context_leave(box->context);
+	forward_run(box);
+}
+
+void stw_request_progress(struct stw_request *request, const struct stw_refusal *refusal)
+{
+	struct box *box = box_of(request);
+	struct stw_stack *stack = request->stack;
+	struct stw_refusal with_contact = *refusal;
+	char buffer[300];
+	struct stw_str sent_by;
+
+	if (request->answered || request->msg->method != STW_METHOD_INVITE ||
+		stw_msg_has_token(request->msg, STW_HDR_REQUIRE, STW_STR("100rel")))
+		return;
+	sent_by = stack_sent_by(stack, &request->source, buffer, sizeof(buffer));
+	if (stw_arena_printf(&stack->scratch, &with_contact.headers,
+		    "Contact: <sip:%.*s%s>\r\n%.*s", STW_STR_ARG(sent_by),
+		    request->source.transport == STW_TRANSPORT_TCP ? ";transport=tcp" : "",
+		    STW_STR_ARG(refusal->headers)) < 0)
+		return;
+	reply_own(box, &with_contact, refusal->cause->code);
+}
+
+void stw_request_wake(struct stw_request *request, uint64_t ms)
+{
+	struct box *box = box_of(request);
+	struct stw_wheel *wheel = &request->stack->wheel;
+
+	if (!box->service || request->answered)
+		return;
+	stw_timer_stop(wheel, &box->service->wake);
+	if (ms)
+		stw_timer_start(wheel, &box->service->wake, request->stack->now.mono_ms + ms);
+}
+
+void stw_request_note(struct stw_request *request, const struct stw_refusal *refusal)
+{
+	struct stw_note note = { .kind = STW_NOTE_DECISION,
+		.hop = &request->source,
+		.msg = request->msg,
+		.method = request->msg->method,
+		.method_name = stw_msg_method_name(request->msg),
+		.cause = refusal->cause,
+		.refusal = refusal };
+
+	stack_note(request->stack, &note);
+}
