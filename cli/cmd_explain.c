@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "server/cause.h"
+#include "server/directory/setting.h"
 #include "server/suggest.h"
 
 #define LABEL_COLUMNS 15
@@ -272,6 +273,34 @@ static int causes_explain(struct stw_cli *cli)
 	return stw_cli_json(cli, list);
 }
 
+/* ---- settings of a user ---- */
+
+static int settings_explain(struct stw_cli *cli)
+{
+	const struct stw_setting *setting;
+	json_t *list = json_array();
+
+	for (size_t i = 0; (setting = stw_setting_at(i)); i++) {
+		if (cli->json) {
+			json_array_append_new(
+				list, json_pack("{s:s, s:s, s:s, s:s}", "key", setting->key,
+					      "allowed", setting->allowed, "standard",
+					      setting->standard, "help", setting->help));
+			continue;
+		}
+		fprintf(cli->out, "%s%s%s\n      ", setting->key, *setting->standard ? "=" : "",
+			setting->standard);
+		stw_cli_wrap(cli->out, 6, 6, setting->help);
+		fputs("      ", cli->out);
+		stw_cli_wrap(cli->out, 6, 6, setting->allowed);
+	}
+	if (cli->json)
+		return stw_cli_json(cli, list);
+	json_decref(list);
+	fputs("\n`strowger user set AOR KEY=VALUE...` changes them.\n", cli->out);
+	return STW_EXIT_DONE;
+}
+
 int stw_cmd_explain(struct stw_cli *cli)
 {
 	int status = stw_cli_parse(cli, NULL, 0, 0, 1);
@@ -292,6 +321,8 @@ int stw_cmd_explain(struct stw_cli *cli)
 	}
 	if (strcmp(word, "causes") == 0)
 		return causes_explain(cli);
+	if (strcmp(word, "settings") == 0)
+		return settings_explain(cli);
 	cause = stw_cause_find(word);
 	return cause ? cause_explain(cli, cause) : cause_unknown(cli, word);
 }

@@ -9,9 +9,11 @@
 
 #include "server/admin/account.h"
 #include "server/decision/decision.h"
+#include "server/directory/setting.h"
 #include "server/suggest.h"
 
 #define LINE_MAX_BYTES 1024
+#define OPERANDS_MAX   66
 
 /* ---- passwords ----------------------------------------------------------------------------------
  */
@@ -88,7 +90,7 @@ static bool is_utf8(const char *text)
 /* ---- add, passwd --------------------------------------------------------------------------------
  */
 
-static int user_set(struct stw_client *client, const char *mode, bool from_stdin)
+static int user_store(struct stw_client *client, const char *mode, bool from_stdin)
 {
 	struct stw_cli *cli = client->cli;
 	const char *aor = cli->operands[1];
@@ -117,12 +119,12 @@ static int user_set(struct stw_client *client, const char *mode, bool from_stdin
 
 static int user_add(struct stw_client *client, bool from_stdin)
 {
-	return user_set(client, "add", from_stdin);
+	return user_store(client, "add", from_stdin);
 }
 
 static int user_passwd(struct stw_client *client, bool from_stdin)
 {
-	return user_set(client, "passwd", from_stdin);
+	return user_store(client, "passwd", from_stdin);
 }
 
 /* ---- list, show, remove
@@ -162,6 +164,19 @@ static int user_list(struct stw_client *client, bool from_stdin)
 	return STW_EXIT_DONE;
 }
 
+/* What differs from the standard; `-o json` has all. */
+static void user_show_settings(const struct stw_cli *cli, const json_t *user)
+{
+	const struct stw_setting *setting;
+
+	for (size_t i = 0; (setting = stw_setting_at(i)); i++) {
+		const char *value = json_string_value(json_object_get(user, setting->key));
+
+		if (value && strcmp(value, setting->standard) != 0)
+			fprintf(cli->out, "  %s=%s\n", setting->key, value);
+	}
+}
+
 static int user_show(struct stw_client *client, bool from_stdin)
 {
 	struct stw_cli *cli = client->cli;
@@ -181,6 +196,7 @@ static int user_show(struct stw_client *client, bool from_stdin)
 		json_string_value(json_object_get(answer, "aor")),
 		json_string_value(json_object_get(answer, "user")),
 		json_string_value(json_object_get(answer, "domain")));
+	user_show_settings(cli, answer);
 	json_array_foreach(json_object_get(answer, "bindings"), i, binding)
 		stw_cli_binding(cli->out, binding);
 	if (i == 0)
@@ -205,6 +221,49 @@ static int user_remove(struct stw_client *client, bool from_stdin)
 		return stw_cli_json(cli, answer);
 	fprintf(cli->out, "User %s removed.\n",
 		json_string_value(json_object_get(answer, "removed")));
+	json_decref(answer);
+	return STW_EXIT_DONE;
+}
+
+/* ---- set
+ * --------------------------------------------------------------------------------------------- */
+
+/* The settings from the command line as an object. @return -1, else the exit status */
+static int settings_read(struct stw_cli *cli, json_t *settings)
+{
+	for (int i = 2; i < cli->operand_count; i++) {
+		const char *text = cli->operands[i], *equals = strchr(text, '=');
+
+		if (!equals || equals == text)
+			return stw_cli_usage(cli,
+				"%s is no setting: KEY=VALUE is one, and KEY= clears it", text);
+		if (json_object_setn_new(
+			    settings, text, (size_t)(equals - text), json_string(equals + 1)) < 0)
+			return stw_cli_fail(cli, "%s is not UTF-8", text);
+	}
+	return -1;
+}
+
+static int user_settings(struct stw_client *client, bool from_stdin)
+{
+	struct stw_cli *cli = client->cli;
+	json_t *settings = json_object(), *answer;
+	int status = settings_read(cli, settings);
+	char *path = stw_client_path("/v1/users/", cli->operands[1]);
+
+	if (status < 0 && !path)
+		status = stw_cli_fail(cli, "no memory is left");
+	if (status < 0)
+		status = stw_client_ask_or_store(client, "PATCH", path, settings, &answer);
+	else
+		json_decref(settings);
+	free(path);
+	if (status >= 0)
+		return status;
+	if (cli->json)
+		return stw_cli_json(cli, answer);
+	fprintf(cli->out, "%s\n", json_string_value(json_object_get(answer, "aor")));
+	user_show_settings(cli, answer);
 	json_decref(answer);
 	return STW_EXIT_DONE;
 }
@@ -295,15 +354,17 @@ static int user_import(struct stw_client *client, bool from_stdin)
  * ----------------------------------------------------------------------------------------- */
 
 static const struct {
-	const char *name, *operand; /* NULL: takes none */
+	const char *name, *operands; /* NULL: takes none */
+	int min, max;                /* with the name */
 	int (*run)(struct stw_client *client, bool from_stdin);
 } actions[] = {
-	{ "add", "AOR", user_add },
-	{ "passwd", "AOR", user_passwd },
-	{ "list", NULL, user_list },
-	{ "show", "AOR", user_show },
-	{ "remove", "AOR", user_remove },
-	{ "import", "FILE", user_import },
+	{ "add", "AOR", 2, 2, user_add },
+	{ "passwd", "AOR", 2, 2, user_passwd },
+	{ "list", NULL, 1, 1, user_list },
+	{ "show", "AOR", 2, 2, user_show },
+	{ "set", "AOR KEY=VALUE...", 3, OPERANDS_MAX, user_settings },
+	{ "remove", "AOR", 2, 2, user_remove },
+	{ "import", "FILE", 2, 2, user_import },
 };
 
 static int unknown_action(struct stw_cli *cli, const char *word)
@@ -315,7 +376,7 @@ static int unknown_action(struct stw_cli *cli, const char *word)
 		stw_suggest_try(&suggestion, actions[i].name);
 	return stw_cli_usage(cli, "user %s is not known%s%s%s", word,
 		suggestion.best ? "; did you mean " : "", suggestion.best ? suggestion.best : "",
-		suggestion.best ? "?" : "; there are add, passwd, list, show, remove, import");
+		suggestion.best ? "?" : "; there are add, passwd, list, show, set, remove, import");
 }
 
 int stw_cmd_user(struct stw_cli *cli)
@@ -326,7 +387,7 @@ int stw_cmd_user(struct stw_cli *cli)
 			"read the password from standard input, one line (add, passwd)", NULL,
 			&from_stdin },
 	};
-	int status = stw_cli_parse(cli, options, STW_ARRAY_SIZE(options), 1, 2);
+	int status = stw_cli_parse(cli, options, STW_ARRAY_SIZE(options), 1, OPERANDS_MAX);
 	struct stw_client client;
 	size_t i;
 
@@ -338,11 +399,11 @@ int stw_cmd_user(struct stw_cli *cli)
 	}
 	if (i == STW_ARRAY_SIZE(actions))
 		return unknown_action(cli, cli->operands[0]);
-	if (actions[i].operand && cli->operand_count < 2)
+	if (cli->operand_count < actions[i].min)
 		return stw_cli_usage(cli, "an argument is missing: strowger user %s %s",
-			actions[i].name, actions[i].operand);
-	if (!actions[i].operand && cli->operand_count > 1)
-		return stw_cli_usage(cli, "unexpected argument %s", cli->operands[1]);
+			actions[i].name, actions[i].operands);
+	if (cli->operand_count > actions[i].max)
+		return stw_cli_usage(cli, "unexpected argument %s", cli->operands[actions[i].max]);
 	status = stw_client_open(cli, &client);
 	if (status >= 0)
 		return status;

@@ -13,6 +13,7 @@
 #define ARENA_BYTES   16384u
 #define CALLS_DEFAULT 20
 #define CALLS_MAX     10000
+#define SETTINGS_MAX  64
 
 /* One request in hand. */
 struct turn {
@@ -185,11 +186,32 @@ static bool user_list(void *context, const struct stw_user *user)
 	return json_array_append_new(context, stw_json_text(user->aor)) == 0;
 }
 
+/* Each setting that has a value, or a standard one. Without such a user nothing is added. */
+static void add_settings(const struct turn *turn, struct stw_str aor, json_t *json)
+{
+	const struct stw_setting *setting;
+	const struct stw_user *user;
+
+	if (turn->api->read_rcu)
+		stw_rcu_register_thread();
+	user = stw_directory_find(turn->api->directory, aor);
+	for (size_t i = 0; user && (setting = stw_setting_at(i)); i++) {
+		struct stw_str value = stw_settings_value(user->settings, setting->key);
+
+		if (!value.len)
+			value = stw_str_from(setting->standard);
+		if (value.len)
+			json_object_set_new(json, setting->key, stw_json_text(value));
+	}
+	if (turn->api->read_rcu)
+		stw_rcu_unregister_thread();
+}
+
 static void get_user(struct turn *turn)
 {
 	struct stw_ask ask = { .question.kind = STW_QUESTION_BINDINGS };
 	struct stw_account account;
-	json_t *first;
+	json_t *first, *json;
 
 	if (turn_account(turn, stw_str_from(turn->rest), &account) < 0)
 		return;
@@ -201,9 +223,12 @@ static void get_user(struct turn *turn)
 	if (turn_ask(turn, &ask) < 0)
 		return;
 	first = json_object_get(json_array_get(ask.question.answer, 0), "bindings");
-	turn_ok(turn, json_pack("{s:o, s:o, s:o, s:o}", "aor", stw_json_text(account.aor), "user",
-			      stw_json_text(account.user), "domain", stw_json_text(account.domain),
-			      "bindings", first ? json_incref(first) : json_array()));
+	json = json_pack("{s:o, s:o, s:o, s:o}", "aor", stw_json_text(account.aor), "user",
+		stw_json_text(account.user), "domain", stw_json_text(account.domain), "bindings",
+		first ? json_incref(first) : json_array());
+	if (json)
+		add_settings(turn, account.aor, json);
+	turn_ok(turn, json);
 	json_decref(ask.question.answer);
 }
 
@@ -258,6 +283,70 @@ static int user_row(struct turn *turn, size_t index, const char *mode, struct st
 		return -EINVAL;
 	}
 	return 0;
+}
+
+/* Queues and groups are in the configuration, which the store does not know. */
+static int setting_check(struct turn *turn, const char *key, const char *value)
+{
+	struct stw_forward_target target;
+
+	if (strncmp(key, "forward.", 8) != 0 ||
+		stw_forward_target_parse(stw_str_from(value), &target) < 0 ||
+		(target.kind != STW_FORWARD_TO_QUEUE && target.kind != STW_FORWARD_TO_GROUP))
+		return 0;
+	stw_api_error(turn->reply, 400, "%s: there is no %s %.*s in the configuration", key,
+		target.kind == STW_FORWARD_TO_QUEUE ? "queue" : "group", STW_STR_ARG(target.text));
+	return -EINVAL;
+}
+
+/* "KEY=VALUE" of each member. @return how many; -EINVAL: replied */
+static int settings_read(struct turn *turn, struct stw_str changes[SETTINGS_MAX])
+{
+	const char *key;
+	json_t *value;
+	int n = 0;
+
+	json_object_foreach((json_t *)(uintptr_t)turn->request->body, key, value)
+	{
+		if (n == SETTINGS_MAX || !json_is_string(value) ||
+			stw_arena_printf(&turn->arena, &changes[n++], "%s=%s", key,
+				json_string_value(value)) < 0) {
+			stw_api_error(turn->reply, 400,
+				"the value of each setting is a string, and not all too long");
+			return -EINVAL;
+		}
+		if (setting_check(turn, key, json_string_value(value)) < 0)
+			return -EINVAL;
+	}
+	if (n == 0)
+		stw_api_error(turn->reply, 400,
+			"settings are needed: {\"KEY\": \"VALUE\", …}; an empty value clears");
+	return n ? n : -EINVAL;
+}
+
+static void patch_user(struct turn *turn)
+{
+	struct stw_ask ask = { .question.kind = STW_QUESTION_SETTINGS };
+	struct stw_setting_error error = { "the change is not possible" };
+	struct stw_str changes[SETTINGS_MAX];
+	struct stw_account account;
+	int n, err;
+
+	turn->arena.limit_bytes = ARENA_BYTES + 2 * STW_SETTING_TEXT_MAX;
+	n = settings_read(turn, changes);
+	if (n < 0 || turn_account(turn, stw_str_from(turn->rest), &account) < 0)
+		return;
+	ask.question.text = account.aor;
+	ask.question.job.settings = changes;
+	ask.question.job.setting_count = (unsigned)n;
+	ask.question.job.setting_error = &error;
+	err = turn_ask(turn, &ask);
+	if (err == -EBADMSG)
+		stw_api_error(turn->reply, 400, "%s", error.text);
+	if (err < 0)
+		return;
+	json_decref(ask.question.answer);
+	get_user(turn);
 }
 
 static void users_store(struct turn *turn, struct stw_user_row *rows, unsigned count)
@@ -407,6 +496,7 @@ static const struct endpoint endpoints[] = {
 	{ "GET", "/v1/why", true, false, get_why },
 	{ "GET", "/v1/users", true, false, get_users },
 	{ "POST", "/v1/users", false, true, post_users },
+	{ "PATCH", "/v1/users", true, true, patch_user },
 	{ "DELETE", "/v1/users", true, true, delete_user },
 	{ "GET", "/v1/bindings", true, false, get_bindings },
 	{ "DELETE", "/v1/bindings", true, true, delete_binding },

@@ -6,11 +6,13 @@
  *
  *	GET    /v1/status                 GET  /v1/calls?n=N        GET  /v1/why/CALL-ID
  *	GET    /v1/users[/AOR]            POST /v1/users            DELETE /v1/users/AOR
+ *	PATCH  /v1/users/AOR
  *	GET    /v1/bindings[/AOR]         DELETE /v1/bindings/AOR?contact=URI
  *	POST   /v1/reload  /v1/drain  /v1/stop
  *
  * POST /v1/users: {"mode": "add"|"passwd"|"set", "users": [{"aor": …, "password": …}]}; all or
- *nothing. An answer other than 200 is {"error": "a sentence"}.
+ *nothing. PATCH /v1/users/AOR: {"KEY": "VALUE", …}, settings of a user (server/directory/setting.h);
+ *an empty value clears; the answer is that of GET. An answer other than 200 is {"error": "a sentence"}.
  */
 #ifndef STW_API_H
 #define STW_API_H
@@ -42,7 +44,7 @@ struct stw_api_request {
 	const char *method, *path;
 	const char *contact; /* ?contact=, or NULL */
 	const char *number;  /* ?n=, or NULL */
-	const json_t *body;  /* POST; NULL: none */
+	const json_t *body;  /* POST, PATCH; NULL: none */
 	const struct stw_config *config;
 	bool read_only; /* changes are refused with 403 */
 };

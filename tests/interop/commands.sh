@@ -149,6 +149,22 @@ run 1 "no user good" "a bad file imports nothing" user show good
 printf 'good:x\nx@else.test:y\n' >"$home/bad.txt"
 run 1 "bad.txt:2: else.test is none of the domains" "user import checks domains" user import "$home/bad.txt"
 run 1 "No such file" "user import of a missing file" user import "$home/missing.txt"
+run 0 "dnd=on" "user set" user set bob dnd=on "number=42,+49 30 12" forward.busy=a1
+run 0 "  number=42,+49 30 12" "user show has the settings" user show bob
+run 0 '"forward.busy": "a1"' "user show -o json has the settings by their keys" user show bob -o json
+run 0 '"forward.no_answer_after": "20s"' "and what is standard" user show bob -o json
+run 1 "did you mean forward.busy" "user set names a slip" user set bob forward.bussy=a1
+run 1 "allowed: on, off" "user set names what is allowed" user set bob dnd=maybe
+run 1 "there is no user karl" "user set of a forwarding to nobody" user set bob forward.busy=karl
+run 1 "a ring: a1 always -> bob busy -> a1" "user set of a ring" user set a1 forward.always=bob
+run 1 "there is no queue support" "user set of a queue that is not there" user set a1 forward.always=queue:support
+run 1 "is a name of sip:bob@example.test" "user set of a number that is taken" user set a1 number=42
+run 0 "^forward.no_answer_after=20s" "explain settings" explain settings
+run 2 "KEY=VALUE" "user set without a value" user set bob dnd
+run 2 "argument is missing" "user set of nothing" user set bob
+run 1 "no user eve" "user set of nobody" user set eve dnd=on
+run 0 "sip:bob@example.test" "an empty value clears" user set bob dnd= number= forward.busy=
+run 0 '"dnd": "off"' "it is cleared" user show bob -o json
 run 0 "removed" "user remove" user remove a2@second.test
 run 0 "Nobody is registered" "binding list" binding list
 run 0 "bob is not registered" "binding list of a user" binding list bob
@@ -175,6 +191,8 @@ run 0 "sip:bob@example.test" "user list through the server" user list
 run_with 'pw\n' 0 "User carol added" "user add through the server" user add carol --password-stdin
 run_with 'pw\n' 1 "exists already" "user add twice through the server" user add carol --password-stdin
 run 0 "sip:carol@example.test" "user show through the server" user show carol
+run 0 "dnd=on" "user set through the server" user set carol dnd=on
+run 1 "allowed: on, off" "a wrong value through the server" user set carol dnd=perhaps
 run 0 "removed" "user remove through the server" user remove carol
 run 1 "no call is remembered" "why last before the first call" why last
 run 1 "no call with Call-ID x/y@z" "why of an unknown call" why x/y@z
