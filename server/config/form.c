@@ -121,8 +121,8 @@ const struct stw_option_form config_form_domains = {
 enum { LISTEN_ADDRESS, LISTEN_ADVERTISE };
 
 static const struct config_key listen_keys[] = {
-	[LISTEN_ADDRESS] = { "address", .required = true },
-	[LISTEN_ADVERTISE] = { "advertise" },
+	[LISTEN_ADDRESS] = { .name = "address", .required = true },
+	[LISTEN_ADVERTISE] = { .name = "advertise" },
 };
 
 /* The word before the first colon. @return the transport; NONE and an error when it cannot be used

@@ -149,11 +149,11 @@ const struct stw_option_form config_form_classes = {
 enum { RULE_MATCH, RULE_CLASS, RULE_STRIP, RULE_PREPEND, RULE_TO, RULE_KEYS };
 
 static const struct config_key rule_keys[RULE_KEYS] = {
-	[RULE_MATCH] = { "match", .required = true },
-	[RULE_CLASS] = { "class" },
-	[RULE_STRIP] = { "strip" },
-	[RULE_PREPEND] = { "prepend" },
-	[RULE_TO] = { "to", .required = true },
+	[RULE_MATCH] = { .name = "match", .required = true },
+	[RULE_CLASS] = { .name = "class" },
+	[RULE_STRIP] = { .name = "strip" },
+	[RULE_PREPEND] = { .name = "prepend" },
+	[RULE_TO] = { .name = "to", .required = true },
 };
 
 /* What `reject` may answer: codes that carry nothing and end the call. */
