@@ -66,11 +66,12 @@ struct stw_outages;
 
 /** @param max  remembered at a time; the oldest is forgotten first. @return 0, -ENOMEM */
 int stw_outages_new(unsigned max, struct stw_hash_key key, struct stw_outages **ret);
-/** The place failed: it comes last for so long. */
-void stw_outages_add(struct stw_outages *outages, enum stw_transport transport,
+/** The place failed: it comes last for so long; 0: not any more.
+ *  @return true: that is news, by a second at least */
+bool stw_outages_add(struct stw_outages *outages, enum stw_transport transport,
 	const struct stw_addr *addr, uint32_t for_ms, struct stw_now now);
-/** It has answered. */
-void stw_outages_remove(
+/** It has answered. @return true: it had failed before */
+bool stw_outages_remove(
 	struct stw_outages *outages, enum stw_transport transport, const struct stw_addr *addr);
 bool stw_outages_has(const struct stw_outages *outages, enum stw_transport transport,
 	const struct stw_addr *addr, struct stw_now now);

@@ -170,6 +170,42 @@ void stack_tell_closed(struct stw_stack *stack, struct stw_flow_id flow, uint64_
 	}
 }
 
+/* To all others, each in a parcel of its own. Lost where there is no room: then a timer does it. */
+static void tell_all(struct stw_stack *stack, const struct parcel *like)
+{
+	const struct stw_workers *workers = stack->options.workers;
+
+	for (unsigned to = 0; workers && to < stw_workers_count(workers); to++) {
+		struct parcel *parcel;
+
+		if (to == stack->options.worker)
+			continue;
+		parcel = parcel_new(like->kind, 0);
+		if (!parcel)
+			return;
+		parcel->hop = like->hop;
+		parcel->error = like->error;
+		parcel->for_ms = like->for_ms;
+		parcel_push(stack, to, parcel, OUTBOX_MAX);
+	}
+}
+
+/* The kernel tells an error of ICMP to the socket that the addresses lead to, which need not be the
+ * one that sent: whose request or response it was knows its owner. */
+void stack_tell_failed(struct stw_stack *stack, const struct stw_io_event *event)
+{
+	tell_all(stack, &(struct parcel){
+				.kind = PARCEL_FAILED, .hop = event->hop, .error = event->error });
+}
+
+/* One worker has learnt it: the others need not wait for a timer of their own. */
+void stack_tell_outage(struct stw_stack *stack, const struct stw_place *place, uint32_t for_ms)
+{
+	tell_all(stack, &(struct parcel){ .kind = PARCEL_OUTAGE,
+				.hop = { .transport = place->transport, .remote = place->addr },
+				.for_ms = for_ms });
+}
+
 /* The batch is over: who sleeps and has something new is woken, once. */
 void stack_hand_end(struct stw_stack *stack)
 {
@@ -240,6 +276,22 @@ static void taken_closed(struct stw_stack *stack, const struct parcel *parcel)
 	branch_flow_closed(stack, &event);
 }
 
+static void taken_failed(struct stw_stack *stack, const struct parcel *parcel)
+{
+	struct stw_io_event event = {
+		.kind = STW_IO_SEND_FAILED, .hop = parcel->hop, .error = parcel->error
+	};
+
+	branch_send_failed(stack, &event);
+	reply_send_failed(stack, &event);
+}
+
+static void taken_outage(struct stw_stack *stack, const struct parcel *parcel)
+{
+	stw_outages_add(stack->outages, parcel->hop.transport, &parcel->hop.remote, parcel->for_ms,
+		stack->now);
+}
+
 static void parcel_take(struct stw_stack *stack, struct parcel *parcel)
 {
 	switch (parcel->kind) {
@@ -251,6 +303,12 @@ static void parcel_take(struct stw_stack *stack, struct parcel *parcel)
 		break;
 	case PARCEL_CLOSED:
 		taken_closed(stack, parcel);
+		break;
+	case PARCEL_FAILED:
+		taken_failed(stack, parcel);
+		break;
+	case PARCEL_OUTAGE:
+		taken_outage(stack, parcel);
 		break;
 	}
 	parcel->next = stack->taken;

@@ -130,6 +130,8 @@ enum parcel_kind {
 	PARCEL_MESSAGE, /* hop, msg: parsed; its Call-ID belongs to the worker that gets it */
 	PARCEL_SEND,    /* hop, bytes: to leave on a flow of the worker that gets them */
 	PARCEL_CLOSED,  /* hop.flow of the sender of this is no more */
+	PARCEL_FAILED,  /* hop, error: ICMP refused a datagram, nobody knows whose */
+	PARCEL_OUTAGE,  /* hop: this place has failed for `for_ms`; 0: it has answered */
 };
 
 struct parcel {
@@ -140,6 +142,8 @@ struct parcel {
 	struct stw_hop hop;
 	struct stw_msg *msg;
 	struct stw_str bytes;
+	int error;
+	uint32_t for_ms;
 	uint64_t handed_ms; /* when it was handed over … */
 	uint32_t waited_us; /* … and how long it had waited until then */
 	bool queue_stands;
@@ -223,6 +227,8 @@ bool stack_is_elsewhere(const struct stw_stack *stack, unsigned *ret_owner);
 int stack_hand_message(struct stw_stack *stack, unsigned owner, const struct stw_hop *hop);
 int stack_hand_bytes(struct stw_stack *stack, const struct stw_hop *hop, struct stw_slices slices);
 void stack_tell_closed(struct stw_stack *stack, struct stw_flow_id flow, uint64_t users);
+void stack_tell_failed(struct stw_stack *stack, const struct stw_io_event *event);
+void stack_tell_outage(struct stw_stack *stack, const struct stw_place *place, uint32_t for_ms);
 void stack_hand_end(struct stw_stack *stack);
 void stack_hand_free(struct stw_stack *stack);
 /* admit.c: row F12. NULL, or why the request is refused (code 0: dropped), all of it in `ret`;

@@ -20,22 +20,24 @@ static const struct stw_place *branch_place(const struct branch *branch)
 							   : NULL;
 }
 
-/* RFC 3263 §4.3: others that are sent by this name meet it last for a while. */
+/* RFC 3263 §4.3: others that are sent by this name meet it last for a while, at any worker. */
 void branch_place_failed(struct branch *branch, uint32_t for_ms)
 {
 	struct stw_stack *stack = locate_stack(branch);
 	const struct stw_place *place = branch_place(branch);
 
-	if (place && for_ms)
-		stw_outages_add(stack->outages, place->transport, &place->addr, for_ms, stack->now);
+	if (place && for_ms &&
+		stw_outages_add(stack->outages, place->transport, &place->addr, for_ms, stack->now))
+		stack_tell_outage(stack, place, for_ms);
 }
 
 void branch_place_answered(struct branch *branch)
 {
+	struct stw_stack *stack = locate_stack(branch);
 	const struct stw_place *place = branch_place(branch);
 
-	if (place)
-		stw_outages_remove(locate_stack(branch)->outages, place->transport, &place->addr);
+	if (place && stw_outages_remove(stack->outages, place->transport, &place->addr))
+		stack_tell_outage(stack, place, 0);
 }
 
 /* ---- the look-up --------------------------------------------------------------------------------

@@ -227,6 +227,7 @@ void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event)
 		stack_closed(stack, event);
 		break;
 	case STW_IO_SEND_FAILED:
+		stack_tell_failed(stack, event);
 		branch_send_failed(stack, event);
 		reply_send_failed(stack, event);
 		break;

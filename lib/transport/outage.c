@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NEWS_MS 1000 /* a smaller difference is none */
+
 struct outage {
 	struct stw_node node;
 	TAILQ_ENTRY(outage) age;
 	enum stw_transport transport;
 	struct stw_addr addr;
-	uint64_t until_ms;
+	uint64_t until_ms, told_ms; /* told: what was news last */
 };
 TAILQ_HEAD(outage_list, outage);
 
@@ -71,38 +73,43 @@ static void outage_drop(struct stw_outages *outages, struct outage *outage)
 	free(outage);
 }
 
-void stw_outages_add(struct stw_outages *outages, enum stw_transport transport,
+bool stw_outages_add(struct stw_outages *outages, enum stw_transport transport,
 	const struct stw_addr *addr, uint32_t for_ms, struct stw_now now)
 {
 	struct outage *outage = outage_find(outages, transport, addr);
+	uint64_t until_ms = now.mono_ms + for_ms, told_ms = outage ? outage->told_ms : 0;
+	bool news = until_ms >= told_ms + NEWS_MS || until_ms + NEWS_MS <= told_ms;
 
 	if (outage)
 		outage_drop(outages, outage);
 	if (!for_ms || !outages->max)
-		return;
+		return told_ms != 0;
 	if (outages->table.count >= outages->max)
 		outage_drop(outages, TAILQ_FIRST(&outages->ages));
 	outage = calloc(1, sizeof(*outage));
 	if (!outage)
-		return;
+		return false;
 	outage->transport = transport;
 	outage->addr = *addr;
-	outage->until_ms = now.mono_ms + for_ms;
+	outage->until_ms = until_ms;
+	outage->told_ms = news ? until_ms : told_ms;
 	if (stw_table_insert(&outages->table, &outage->node, place_hash(outages, transport, addr)) <
 		0) {
 		free(outage);
-		return;
+		return false;
 	}
 	TAILQ_INSERT_TAIL(&outages->ages, outage, age);
+	return news;
 }
 
-void stw_outages_remove(
+bool stw_outages_remove(
 	struct stw_outages *outages, enum stw_transport transport, const struct stw_addr *addr)
 {
 	struct outage *outage = outages->table.count ? outage_find(outages, transport, addr) : NULL;
 
 	if (outage)
 		outage_drop(outages, outage);
+	return outage != NULL;
 }
 
 bool stw_outages_has(const struct stw_outages *outages, enum stw_transport transport,

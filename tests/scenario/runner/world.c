@@ -124,6 +124,16 @@ static struct sim_flow *flow_find(struct scenario *s, struct stw_flow_id id)
 	return id.generation && id.slot < FLOWS_MAX ? &s->flows[id.slot] : NULL;
 }
 
+/* As the kernel does with SO_REUSEPORT: an address of a peer always reaches the same worker. */
+static unsigned worker_of(const struct scenario *s, const struct stw_addr *remote)
+{
+	unsigned sum = remote->port;
+
+	for (size_t i = 0; i < sizeof(remote->ip); i++)
+		sum += remote->ip[i];
+	return sum % s->worker_count;
+}
+
 static int ops_send(void *io, const struct stw_hop *hop, struct stw_slices slices)
 {
 	const struct worker *worker = io;
@@ -147,7 +157,9 @@ static int ops_send(void *io, const struct stw_hop *hop, struct stw_slices slice
 	if (flow && flow->state == FLOW_OPENING && (party->connect_fails || party->connect_hangs))
 		return 0;
 	if (!flow && party->unreachable) {
-		struct happening *refused = happen(s, worker->index, 0, STW_IO_SEND_FAILED);
+		/* ICMP names the peer, not the socket that sent. */
+		struct happening *refused =
+			happen(s, worker_of(s, &hop->remote), 0, STW_IO_SEND_FAILED);
 
 		refused->event.hop = *hop;
 		refused->event.error = ECONNREFUSED;
@@ -255,16 +267,6 @@ static int listener_hop(
 		.listener = (uint16_t)index,
 		.local = s->listeners.v[index].bind };
 	return 0;
-}
-
-/* As the kernel does with SO_REUSEPORT: an address of a peer always reaches the same worker. */
-static unsigned worker_of(const struct scenario *s, const struct stw_addr *remote)
-{
-	unsigned sum = remote->port;
-
-	for (size_t i = 0; i < sizeof(remote->ip); i++)
-		sum += remote->ip[i];
-	return sum % s->worker_count;
 }
 
 static struct sim_flow *party_flow(struct scenario *s, struct party *party)

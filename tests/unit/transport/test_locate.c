@@ -654,6 +654,29 @@ static void test_outages(void **state)
 	assert_null(stw_outages_free(NULL));
 }
 
+/* What the other workers have to be told: each change by a second at least, since they were told.
+ */
+static void test_outages_news(void **state)
+{
+	struct stw_now now = { 1000000, 0 };
+	struct stw_addr addr = place(5060).addr;
+	struct stw_outages *outages;
+	unsigned i, news = 0;
+
+	assert_int_equal(stw_outages_new(2, (struct stw_hash_key){ 1, 2 }, &outages), 0);
+	assert_false(stw_outages_add(outages, STW_TRANSPORT_UDP, &addr, 0, now));
+	assert_false(stw_outages_remove(outages, STW_TRANSPORT_UDP, &addr));
+	assert_true(stw_outages_add(outages, STW_TRANSPORT_UDP, &addr, 60000, now));
+	for (i = 0; i < 1000; i++, now.mono_ms += 3)
+		news += stw_outages_add(outages, STW_TRANSPORT_UDP, &addr, 60000, now);
+	assert_int_equal(news, 2);
+	assert_true(stw_outages_add(outages, STW_TRANSPORT_UDP, &addr, 30000, now));
+	assert_true(stw_outages_add(outages, STW_TRANSPORT_UDP, &addr, 0, now));
+	assert_true(stw_outages_add(outages, STW_TRANSPORT_UDP, &addr, 60000, now));
+	assert_true(stw_outages_remove(outages, STW_TRANSPORT_UDP, &addr));
+	stw_outages_free(outages);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -666,6 +689,7 @@ int main(void)
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_rule),
 		cmocka_unit_test(test_outages),
+		cmocka_unit_test(test_outages_news),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
