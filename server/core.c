@@ -33,6 +33,13 @@ static const struct stw_cause *core_admit(
 	return &stw_cause_maintenance;
 }
 
+static bool core_emergency(void *user, const struct stw_msg *request)
+{
+	struct stw_str number;
+
+	return stw_route_is_emergency(user, request, &number);
+}
+
 static void core_note(void *user, const struct stw_note *note)
 {
 	struct stw_core *core = user;
@@ -50,6 +57,7 @@ static void core_note(void *user, const struct stw_note *note)
 static const struct stw_core_ops core_ops = {
 	.request = core_request,
 	.admit = core_admit,
+	.emergency = core_emergency,
 	.note = core_note,
 };
 
@@ -103,7 +111,7 @@ static void core_stack_options(const struct stw_core *core, struct stw_stack_opt
 			.message = config->limits.message },
 		.proxy = { .domains = config->domains,
 			.domain_count = config->domain_count,
-			.tel = config->rule_count > 0,
+			.tel = config->rule_count > 0 || config->emergency.number_count > 0,
 			.max_breadth = config->proxy.max_breadth,
 			.serial_fallback = config->proxy.serial_fallback,
 			.recurse = config->proxy.recurse,

@@ -391,6 +391,8 @@ int stw_msg_number(const struct stw_msg *msg, enum stw_header header, uint64_t m
 /* What these three write after an error is of no use. */
 /** @return 0; -EBADMSG. An unknown scheme is no error: `opaque` holds the rest. */
 int stw_uri_parse(struct stw_str text, struct stw_uri *ret);
+/** "urn:service:sos" or below it, RFC 5031 §4.2. */
+bool stw_uri_is_sos(const struct stw_uri *uri);
 /** §19.1.4 with RFC 5954; other schemes byte for byte, scheme without case. */
 bool stw_uri_equal(const struct stw_uri *a, const struct stw_uri *b);
 /** Parameter of a URI, name compared without case. */

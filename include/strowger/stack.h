@@ -40,7 +40,8 @@ struct stw_refusal {
 	const struct stw_cause *cause;
 	struct stw_str phrase;  /* empty: that of the cause */
 	struct stw_str headers; /* lines the response carries: challenges, Allow, Unsupported */
-	const char *option;     /* configuration option that decided, NULL: none */
+	struct stw_str content_type, body; /* empty: none */
+	const char *option;                /* configuration option that decided, NULL: none */
 	struct stw_fact facts[STW_FACTS_MAX];
 	unsigned fact_count;
 };
@@ -138,6 +139,8 @@ struct stw_core_ops {
 	void (*next)(void *core, struct stw_request *request, const struct stw_outcome *outcome);
 	/** The time of stw_request_wake() has come. */
 	void (*wake)(void *core, struct stw_request *request);
+	/** Is this an emergency call? Then row F12 lets it pass. May be NULL: urn:service:sos. */
+	bool (*emergency)(void *core, const struct stw_msg *request);
 	/** A request that waited ends (all its transactions are over); forget `request->user`. May
 	 * be NULL. */
 	void (*done)(void *core, struct stw_request *request);
@@ -270,6 +273,7 @@ struct stw_proxy_job {
 	bool fresh; /* of stw_request_more(): what was said so far counts no more */
 	struct stw_str diversion, history; /* header lines for the branches; must live as the
 					      request does */
+	bool no_recurse;          /* a 3xx is passed on, whatever the options say */
 };
 /** P14: make the server transaction, send 100 to an INVITE, open branches. Answers by itself from
  * here on. */

@@ -176,6 +176,15 @@ bool stw_uri_param(const struct stw_uri *uri, struct stw_str name, struct stw_st
 	return stw_param_find(uri->params, name, ret);
 }
 
+bool stw_uri_is_sos(const struct stw_uri *uri)
+{
+	const struct stw_str sos = STW_STR("service:sos");
+
+	return uri->scheme == STW_SCHEME_URN &&
+	       stw_str_equal_nocase(stw_str_cut(uri->opaque, 0, sos.len), sos) &&
+	       (uri->opaque.len == sos.len || uri->opaque.ptr[sos.len] == '.');
+}
+
 /* ---- comparison, §19.1.4 ------------------------------------------------------------ */
 
 /* The byte at *at, unescaped; an escaped reserved byte keeps a mark, as it does not equal itself.

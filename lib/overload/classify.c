@@ -4,11 +4,7 @@
 
 bool stw_overload_is_emergency(const struct stw_msg *request)
 {
-	const struct stw_str sos = STW_STR("urn:service:sos");
-	struct stw_str uri = request->uri.text;
-
-	return uri.len >= sos.len && stw_str_equal_nocase(stw_str_cut(uri, 0, sos.len), sos) &&
-	       (uri.len == sos.len || uri.ptr[sos.len] == '.');
+	return stw_uri_is_sos(&request->uri);
 }
 
 /* r-value = namespace "." r-priority; ETS and WPS: 0 is the highest. */

@@ -4,12 +4,14 @@
 
 #include <strowger/proxy.h>
 
-/* P2. sips passes: whether a listener can send it is decided with the next hop. */
+/* P2. sips passes: whether a listener can send it is decided with the next hop; likewise whether
+ * emergency calls are routed here. */
 static const struct stw_cause *scheme_check(
 	const struct stw_proxy_options *options, const struct stw_msg *request)
 {
 	if (request->uri.scheme == STW_SCHEME_SIP || request->uri.scheme == STW_SCHEME_SIPS ||
-		(options->tel && request->uri.scheme == STW_SCHEME_TEL))
+		(options->tel && request->uri.scheme == STW_SCHEME_TEL) ||
+		stw_uri_is_sos(&request->uri))
 		return NULL;
 	return &stw_cause_scheme_unsupported;
 }

@@ -7,10 +7,11 @@
 
 /* RFC 7339 §5.10.1: what belongs to running calls has room left when new work has none. A To tag
  * proves nothing, so this room has an end as well. */
-static uint32_t admit_room(const struct stw_stack *stack)
+static uint32_t admit_room(const struct stw_stack *stack, bool emergency)
 {
 	uint32_t max = stack->options.max_transactions;
-	bool running = stack->msg->to.tag.ptr || stack->msg->method == STW_METHOD_BYE ||
+	bool running = emergency || stack->msg->to.tag.ptr ||
+		       stack->msg->method == STW_METHOD_BYE ||
 		       stack->msg->method == STW_METHOD_PRACK;
 
 	return running ? max + max / 8 : max;
@@ -103,6 +104,14 @@ static const struct stw_cause *admit_waited(struct box *box, enum stw_overload_c
 	return &stw_cause_overload;
 }
 
+static bool is_emergency(const struct stw_stack *stack)
+{
+	const struct stw_core_ops *core = stack->options.core;
+
+	return core->emergency ? core->emergency(stack->options.core_user, stack->msg)
+			       : stw_overload_is_emergency(stack->msg);
+}
+
 static const struct stw_cause *admit_new(
 	struct box *box, struct stw_refusal *ret, struct stw_writer *writer)
 {
@@ -125,19 +134,22 @@ const struct stw_cause *admit_request(
 	struct stw_stack *stack = box->request.stack;
 	const struct stw_core_ops *core = stack->options.core;
 	struct stw_writer writer;
+	bool emergency;
 
 	if (stack->msg->method == STW_METHOD_ACK || stack->msg->method == STW_METHOD_CANCEL)
 		return NULL;
 	stw_writer_init(&writer, buffer, ADMIT_BYTES);
-	ret->cause = admit_new(box, ret, &writer);
+	emergency = is_emergency(stack);
+	if (!emergency)
+		ret->cause = admit_new(box, ret, &writer);
 	if (ret->cause)
 		return ret->cause;
 	if (stw_tx_count(stack->transactions) + stack->transactions_elsewhere >=
-		admit_room(stack)) {
+		admit_room(stack, emergency)) {
 		ret->option = "limits.max_transactions";
 		ret->headers = STW_STR("Retry-After: 5\r\n");
 		ret->cause = &stw_cause_transaction_limit;
-	} else if (core->admit) {
+	} else if (core->admit && !emergency) {
 		ret->cause = core->admit(stack->options.core_user, stack->msg, &ret->headers);
 	}
 	return ret->cause;

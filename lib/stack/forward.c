@@ -198,7 +198,7 @@ static int forward_open(struct box *box, const struct stw_proxy_job *job)
 {
 	struct stw_stack *stack = box->request.stack;
 	struct stw_proxy_target implied = { .uri = box->request.routing.uri_text, .q = 1000 };
-	bool ours = job->n && !box->request.routing.in_dialog;
+	bool ours = job->n && !box->request.routing.in_dialog && !job->no_recurse;
 	int err;
 
 	/* §16.5: a 3xx is followed only for a Request-URI that we are responsible for. */

@@ -222,7 +222,8 @@ static void reply_note(struct box *box, struct stw_note *note)
 static int reply_write(struct box *box, const struct stw_response *response, struct stw_str *ret)
 {
 	const struct stw_msg *msg = response->request;
-	size_t capacity = (msg->body_at ? msg->body_at : msg->len) + response->headers.len + 1024;
+	size_t capacity = (msg->body_at ? msg->body_at : msg->len) + response->headers.len +
+			  response->body.len + 1024;
 	struct stw_writer writer;
 	char *buffer;
 
@@ -247,9 +248,11 @@ void reply_own(struct box *box, const struct stw_refusal *refusal, unsigned code
 	struct stw_stack *stack = box->request.stack;
 	struct stw_msg *msg = box->request.msg;
 	struct stw_note note = { .code = code, .cause = refusal->cause, .refusal = refusal };
-	struct stw_response response = {
-		.request = msg, .code = code, .headers = refusal->headers
-	};
+	struct stw_response response = { .request = msg,
+		.code = code,
+		.headers = refusal->headers,
+		.content_type = refusal->content_type,
+		.body = refusal->body };
 	struct stw_str text;
 	char tag[TAG_BYTES], oc[STW_OVERLOAD_PARAMS_MAX];
 

@@ -16,12 +16,13 @@
 
 #include "server/dialplan/dialplan.h"
 
-#define STW_CONFIG_DOMAINS_MAX 64
-#define STW_CONFIG_EXEMPT_MAX  64
-#define STW_CONFIG_RULES_MAX   512 /* of the dial plan; also ranges */
-#define STW_CONFIG_TRUNKS_MAX  64
-#define STW_CONFIG_CLASSES_MAX 32
-#define STW_TRUNK_URIS_MAX     8
+#define STW_CONFIG_DOMAINS_MAX   64
+#define STW_CONFIG_EXEMPT_MAX    64
+#define STW_CONFIG_RULES_MAX     512 /* of the dial plan; also ranges */
+#define STW_CONFIG_TRUNKS_MAX    64
+#define STW_CONFIG_CLASSES_MAX   32
+#define STW_TRUNK_URIS_MAX       8
+#define STW_CONFIG_EMERGENCY_MAX 16
 
 enum stw_sandbox { STW_SANDBOX_ON, STW_SANDBOX_OFF };
 enum stw_store_sync { STW_STORE_SYNC_NORMAL, STW_STORE_SYNC_FULL };
@@ -107,6 +108,13 @@ struct stw_config {
 	unsigned range_count;
 	struct stw_trunk *trunks;
 	unsigned trunk_count;
+	struct {
+		struct stw_str numbers[STW_CONFIG_EMERGENCY_MAX]; /* without separators */
+		unsigned number_count;
+		struct stw_str route; /* as written; empty: none */
+		struct stw_str uri;   /* … of a server; empty: a trunk */
+		unsigned trunk;       /* index */
+	} emergency;
 	struct {
 		bool recurse, serial_fallback; /* serial_fallback: default true (RFC 5393 §5.3.3) */
 		bool all_busy_600;

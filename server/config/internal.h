@@ -72,7 +72,8 @@ struct stw_option_form {
 extern const struct stw_option_form config_form_domains, config_form_listen, config_form_algorithms,
 	config_form_store, config_form_advertise, config_form_admin_listen, config_form_path,
 	config_form_socket, config_form_servers, config_form_workers, config_form_exempt,
-	config_form_dialplan, config_form_ranges, config_form_trunks, config_form_classes;
+	config_form_dialplan, config_form_ranges, config_form_trunks, config_form_classes,
+	config_form_emergency_numbers, config_form_emergency_route;
 
 /* form.c */
 /** "[::1]:5060", "192.0.2.1:5060", "example.com": port 0 when none. @return 0, -EBADMSG */
@@ -113,6 +114,12 @@ int config_defaults(struct config_context *context);
 void *config_grow(struct config_context *context, void *v, unsigned n, size_t element_bytes);
 /* plan.c: patterns that contradict each other, rules that lead to nothing */
 void config_check_plan(struct config_context *context);
+
+/* emergency.c: a route that names a trunk */
+void config_check_emergency(struct config_context *context);
+/* plan.c: an error that there is no such trunk; else its index */
+bool config_trunk_find(struct config_context *context, const char *key, struct config_mark mark,
+	struct stw_str name, unsigned *ret);
 
 /* check.c: what only several options together can break */
 void config_check(struct config_context *context);

@@ -138,6 +138,17 @@
 		"cannot "                                                                          \
 		"be reached, is silent, or answers with a code in next_on (408, 500-599).",        \
 		"RFC 3261 §16.5")                                                                  \
+	OPTION("emergency.numbers", LIST, emergency.numbers, "", 0, STW_CONFIG_EMERGENCY_MAX,      \
+		"numbers", "[112, 911]", LIVE, FORM(emergency_numbers),                            \
+		"What people dial in an emergency, besides urn:service:sos.",                      \
+		"RFC 5031, RFC 6881")                                                              \
+	OPTION("emergency.route", TEXT, emergency.route, "", 0, 0, "SIP URI or trunk NAME", "",    \
+		LIVE, FORM(emergency_route),                                                       \
+		"Where emergency calls go, without authentication and whatever the load: a "       \
+		"server "                                                                          \
+		"that knows urn:service:sos, or a trunk that gets the number. Empty: they are "    \
+		"answered with 380, so that phones try another network.",                          \
+		"RFC 5031, RFC 6881")                                                              \
 	OPTION("proxy.recurse", BOOL, proxy.recurse, "", 0, 0, "", "false", LIVE, NO_FORM,         \
 		"Follow 3xx responses here instead of passing them to the caller.",                \
 		"RFC 3261 §16.5")                                                                  \

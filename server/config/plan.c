@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "server/suggest.h"
-
 #define PATTERN_ALLOWED "digits, x (any digit), [2-5], . (one or more digits), + * #"
 
 void *config_grow(struct config_context *context, void *v, unsigned n, size_t element_bytes)
@@ -317,25 +315,10 @@ const struct stw_option_form config_form_dialplan = {
 
 static void check_trunk(struct config_context *context, unsigned index)
 {
-	struct stw_config *config = context->config;
-	struct stw_dial_rule *rule = &config->rules[index];
-	struct stw_str name = stw_str_trim(stw_str_cut(rule->to, 5, rule->to.len));
-	struct stw_suggestion suggestion;
-	char names[STW_CONFIG_TRUNKS_MAX][64], quoted[96];
+	struct stw_dial_rule *rule = &context->config->rules[index];
 
-	stw_suggest_begin(&suggestion, name);
-	for (unsigned i = 0; i < config->trunk_count; i++) {
-		if (stw_str_equal(config->trunks[i].name, name)) {
-			rule->trunk = i;
-			return;
-		}
-		snprintf(names[i], sizeof(names[i]), "%.*s", STW_STR_ARG(config->trunks[i].name));
-		stw_suggest_try(&suggestion, names[i]);
-	}
-	config_error(context, context->rule_to_at[index], "dialplan: there is no trunk %s%s%s%s",
-		config_quote(name, quoted),
-		suggestion.best ? "; did you mean " : "; trunks are listed under trunks",
-		suggestion.best ? suggestion.best : "", suggestion.best ? "?" : "");
+	config_trunk_find(context, "dialplan", context->rule_to_at[index],
+		stw_str_trim(stw_str_cut(rule->to, 5, rule->to.len)), &rule->trunk);
 }
 
 static void check_user(struct config_context *context, unsigned index)

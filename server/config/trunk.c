@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "server/suggest.h"
+
 enum { TRUNK_NAME, TRUNK_URI, TRUNK_NEXT_ON, TRUNK_KEYS };
 
 #define NEXT_ON_STANDARD "408, 500-599"
@@ -127,6 +129,29 @@ static void trunks_add(struct config_context *context, const struct stw_option *
 		!next_on_read(context, &item->fields[TRUNK_NEXT_ON], &trunk))
 		return;
 	config->trunks[config->trunk_count++] = trunk;
+}
+
+bool config_trunk_find(struct config_context *context, const char *key, struct config_mark mark,
+	struct stw_str name, unsigned *ret)
+{
+	const struct stw_config *config = context->config;
+	struct stw_suggestion suggestion;
+	char names[STW_CONFIG_TRUNKS_MAX][64], quoted[96];
+
+	stw_suggest_begin(&suggestion, name);
+	for (unsigned i = 0; i < config->trunk_count; i++) {
+		if (stw_str_equal(config->trunks[i].name, name)) {
+			*ret = i;
+			return true;
+		}
+		snprintf(names[i], sizeof(names[i]), "%.*s", STW_STR_ARG(config->trunks[i].name));
+		stw_suggest_try(&suggestion, names[i]);
+	}
+	config_error(context, mark, "%s: there is no trunk %s%s%s%s", key,
+		config_quote(name, quoted),
+		suggestion.best ? "; did you mean " : "; trunks are listed under trunks",
+		suggestion.best ? suggestion.best : "", suggestion.best ? "?" : "");
+	return false;
 }
 
 static bool trunks_get(const struct stw_config *config, const struct stw_option *option,

@@ -123,8 +123,8 @@ static enum stw_verdict number_reject(
 /* ---- trunks ---- */
 
 /* "sip:NUMBER@gw.example.net:5060;transport=tcp;user=phone", §19.1.6. */
-static int trunk_uri(struct stw_check *check, const struct stw_uri *gateway, struct stw_str number,
-	struct stw_str *ret)
+int stw_route_trunk_uri(struct stw_check *check, const struct stw_uri *gateway,
+	struct stw_str number, struct stw_str *ret)
 {
 	size_t capacity = gateway->text.len + 3 * number.len + sizeof("@;user=phone");
 	char *buffer = stw_arena_bytes(&check->request->arena, capacity);
@@ -155,14 +155,23 @@ static enum stw_verdict call_trunk(
 	struct stw_check *check, const struct stw_trunk *trunk, struct stw_str number)
 {
 	struct stw_proxy_target targets[STW_TRUNK_URIS_MAX] = { 0 };
+	struct stw_proxy_job job = { .targets = targets,
+		.n = trunk->uri_count,
+		.ring_timeout_ms = check->config->call.ring_timeout_ms,
+		.no_recurse = true };
+	enum stw_method method = check->request->msg->method;
 
 	for (unsigned i = 0; i < trunk->uri_count; i++) {
-		if (trunk_uri(check, &trunk->parsed[i], number, &targets[i].uri) < 0)
+		if (stw_route_trunk_uri(check, &trunk->parsed[i], number, &targets[i].uri) < 0)
 			return stw_route_refuse(check, &stw_cause_out_of_memory);
 		targets[i].q = 1000 - i;
 		targets[i].next_on = &trunk->next_on;
 	}
-	return stw_route_forward(check, targets, trunk->uri_count);
+	if (method == STW_METHOD_ACK || method == STW_METHOD_CANCEL)
+		return stw_route_forward(check, targets, 1);
+	/* Where calls cost money nobody else says where they go. */
+	stw_request_proxy(check->request, &job);
+	return STW_DONE;
 }
 
 /* ---- rules ---- */

@@ -20,10 +20,14 @@ static enum stw_verdict check_assertions(struct stw_check *check)
 	return n > 2 ? stw_route_refuse(check, &stw_cause_header_repeated) : STW_PASS;
 }
 
-static enum stw_verdict check_validate(struct stw_check *check)
+enum stw_verdict stw_route_validate(struct stw_check *check)
 {
-	const struct stw_cause *cause = stw_request_validate(check->request, &check->refusal);
+	const struct stw_cause *cause;
 
+	if (check->request->msg->uri.scheme == STW_SCHEME_TEL && !check->emergency &&
+		check->config->rule_count == 0)
+		return stw_route_refuse(check, &stw_cause_scheme_unsupported);
+	cause = stw_request_validate(check->request, &check->refusal);
 	if (!cause)
 		return check_assertions(check);
 	/* §16.3 step 3: a proxy may answer an OPTIONS that may go no further as its final
@@ -102,7 +106,7 @@ static enum stw_verdict check_relay(struct stw_check *check)
 }
 
 const struct stw_check_row stw_route_proxy_rows[] = {
-	{ "P2-P5", check_validate },
+	{ "P2-P5", stw_route_validate },
 	{ "P7", check_caller },
 	{ "P8", check_route_mark },
 	{ "P9", check_relay },

@@ -81,6 +81,12 @@ void stw_route_request(struct stw_core *core, struct stw_request *request)
 		return;
 	}
 	check.called = &request->routing.uri;
+	check.emergency = !request->routing.in_dialog &&
+			  stw_route_is_emergency(core, request->msg, &check.emergency_number);
+	if (check.emergency) {
+		route_run(&check, stw_route_emergency_rows);
+		return;
+	}
 	check.domain = route_domain(&check);
 	check.caller_domain = stw_route_domain(core, &request->msg->from.uri);
 	if (method == STW_METHOD_ACK && !route_may_pass_unanswered(&check)) {

@@ -31,6 +31,8 @@ struct stw_check {
 	const struct stw_uri *called; /* the Request-URI, or the user that the dial plan names */
 	struct stw_str domain; /* the domain of ours that the Request-URI names; empty: foreign */
 	struct stw_str caller_domain; /* the domain of ours that From names; empty: a stranger */
+	bool emergency;
+	struct stw_str emergency_number; /* that was dialled; empty: a URN, or no emergency */
 	bool authenticated;
 	struct stw_str user_aor; /* whose credentials were right */
 	struct stw_credentials credentials;
@@ -82,6 +84,24 @@ enum stw_verdict stw_route_dialplan(struct stw_check *check);
 /** The domain of ours that a tel URI belongs to (RFC 3966 §5.1.5), or empty. */
 struct stw_str stw_route_tel_domain(const struct stw_config *config, const struct stw_uri *uri);
 
+/* proxy.c */
+/** P2 to P5. */
+enum stw_verdict stw_route_validate(struct stw_check *check);
+
+/* emergency.c */
+extern const struct stw_check_row stw_route_emergency_rows[];
+/**
+ * urn:service:sos and below (RFC 5031), or one of emergency.numbers as a tel URI or in a domain of
+ * ours. Never in ACK, CANCEL and REGISTER.
+ * @param ret_number  as it stands in emergency.numbers; empty for a URN
+ */
+bool stw_route_is_emergency(
+	const struct stw_core *core, const struct stw_msg *request, struct stw_str *ret_number);
+
+/* dialplan.c */
+/** "sip:NUMBER@gateway;user=phone" in the request's arena. @return 0, -ENOMEM */
+int stw_route_trunk_uri(struct stw_check *check, const struct stw_uri *gateway,
+	struct stw_str number, struct stw_str *ret);
 /* target_set.c */
 /** P14 to these targets. */
 enum stw_verdict stw_route_forward(

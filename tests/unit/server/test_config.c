@@ -224,6 +224,14 @@ static const struct {
 	{ "trunks: [{name: a, uri: sip:gw, next_on: [503, 600]}]\n",
 		"1:42: trunks: \"503, 600\" are no response codes; allowed: a list of codes and "
 		"ranges from 300 to 599, like [408, 500-599]\n" },
+	{ "emergency: {numbers: [help]}\n",
+		"1:23: emergency.numbers: \"help\" is no number; allowed: digits, + * #\n" },
+	{ "emergency: {route: psap}\n",
+		"1:20: emergency.route: \"psap\" leads nowhere; allowed: a SIP URI without user, "
+		"or trunk NAME\n" },
+	{ "emergency: {route: trunk psap}\n",
+		"1:20: emergency.route: there is no trunk \"psap\"; trunks are listed under "
+		"trunks\n" },
 	/* The YAML around it. */
 	{ "workers: &a 1\n", "1:10: anchors (&name) and aliases (*name) are not used here; write "
 			     "the value out\n" },
@@ -429,6 +437,8 @@ static const struct {
 	{ "ranges", "[+493012xx, 7xx]", "+493012xx" },
 	{ "trunks", "[{name: out, uri: [sip:gw1.example.net, sip:192.0.2.7]}]",
 		"{name: out, uri: sip:gw1.example.net, sip:192.0.2.7}" },
+	{ "emergency.numbers", "[110, 9-1-1]", "110" },
+	{ "emergency.route", "'sip:psap.example.net'", "sip:psap.example.net" },
 	{ "proxy.recurse", "true", "true" },
 	{ "proxy.serial_fallback", "false", "false" },
 	{ "proxy.all_busy_600", "true", "true" },
