@@ -116,8 +116,8 @@
 		"RFC 3261 §22.1")                                                                  \
 	OPTION("call.classes", LIST, call.classes, "", 0, STW_CONFIG_CLASSES_MAX, "words", "[]",   \
 		LIVE, FORM(classes),                                                               \
-		"Classes of service of our users: which rules of the dial plan that demand a "     \
-		"class they may use.",                                                             \
+		"Classes of service of our users that have none of their own (setting class): "    \
+		"which rules of the dial plan that demand a class they may use.",                  \
 		"")                                                                                \
 	OPTION("dialplan", LIST, rules, "", 0, STW_CONFIG_RULES_MAX,                               \
 		"{match, class, strip, prepend, to}", "[]", LIVE, FORM(dialplan),                  \

@@ -67,7 +67,8 @@ static enum stw_verdict call_user(
 {
 	struct stw_uri *called = stw_arena_zalloc(&check->request->arena, sizeof(*called));
 
-	if (!called || stw_arena_copy(&check->request->arena, user, &called->user) < 0)
+	if (!called || stw_arena_copy(&check->request->arena, user, &called->user) < 0 ||
+		stw_arena_copy(&check->request->arena, domain, &domain) < 0)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	called->scheme = check->request->routing.uri.scheme == STW_SCHEME_SIPS ? STW_SCHEME_SIPS
 									       : STW_SCHEME_SIP;
@@ -78,13 +79,20 @@ static enum stw_verdict call_user(
 	return STW_PASS;
 }
 
-/* Does a user of the called domain have this number? */
-static bool number_is_assigned(struct stw_check *check, struct stw_str number)
+/* Who has this number in the called domain, by his name or his settings; a global one in any. */
+static const struct stw_user *number_user(struct stw_check *check, struct stw_str number)
 {
-	struct stw_str aor;
+	const struct stw_directory *directory = check->core->options.directory;
+	struct stw_arena *arena = &check->request->arena;
+	const struct stw_user *user = NULL;
+	struct stw_str name;
 
-	return stw_aor_make(number, check->domain, &check->request->arena, &aor) == 0 &&
-	       stw_directory_find(check->core->options.directory, aor);
+	if (stw_aor_make(number, check->domain, arena, &name) == 0)
+		user = stw_directory_resolve(directory, name);
+	if (!user && number.ptr[0] == '+' &&
+		stw_arena_printf(arena, &name, "tel:%.*s", STW_STR_ARG(number)) == 0)
+		user = stw_directory_resolve(directory, name);
+	return user;
 }
 
 /* No user has the number, and no rule leads elsewhere. */
@@ -103,6 +111,15 @@ static enum stw_verdict number_of_nobody(
 	default:
 		return number_refuse(check, &stw_cause_number_unknown, number, rule);
 	}
+}
+
+static enum stw_verdict call_owner(
+	struct stw_check *check, struct stw_str number, const struct stw_dial_rule *rule)
+{
+	const struct stw_user *user = number_user(check, number);
+
+	return user ? call_user(check, user->user, user->domain)
+		    : number_of_nobody(check, number, rule);
 }
 
 static enum stw_verdict number_reject(
@@ -176,17 +193,41 @@ static enum stw_verdict call_trunk(
 
 /* ---- rules ---- */
 
-static bool class_is_held(const struct stw_check *check, struct stw_str class)
+static const struct stw_user *caller_of(struct stw_check *check)
 {
-	const struct stw_config *config = check->config;
+	const struct stw_directory *directory = check->core->options.directory;
+	struct stw_str from;
 
-	if (class.len == 0)
-		return true;
-	for (unsigned i = 0; check->caller_domain.len && i < config->call.class_count; i++) {
-		if (stw_str_equal(config->call.classes[i], class))
+	if (check->authenticated)
+		return stw_directory_find(directory, check->user_aor);
+	if (stw_route_aor(check, &check->request->msg->from.uri, check->caller_domain, &from) < 0)
+		return NULL;
+	return stw_directory_find(directory, from);
+}
+
+static bool list_has(const struct stw_str *list, unsigned n, struct stw_str word)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (stw_str_equal(list[i], word))
 			return true;
 	}
 	return false;
+}
+
+/* The classes that the caller was given, or those of all our users. */
+static bool class_is_held(struct stw_check *check, struct stw_str class)
+{
+	const struct stw_config *config = check->config;
+	const struct stw_user *caller;
+
+	if (class.len == 0)
+		return true;
+	if (!check->caller_domain.len)
+		return false;
+	caller = caller_of(check);
+	if (caller && caller->settings && caller->settings->classes.n)
+		return list_has(caller->settings->classes.v, caller->settings->classes.n, class);
+	return list_has(config->call.classes, config->call.class_count, class);
 }
 
 static bool number_rewrite(const struct stw_dial_rule *rule, struct stw_str number,
@@ -221,8 +262,7 @@ static enum stw_verdict rule_apply(
 	if (!number_rewrite(rule, dialled, buffer, &number))
 		return number_refuse(check, &stw_cause_number_too_long, dialled, rule);
 	if (rule->kind == STW_DIAL_USER)
-		return number_is_assigned(check, number) ? call_user(check, number, check->domain)
-							 : number_of_nobody(check, number, rule);
+		return call_owner(check, number, rule);
 	if (!check->caller_domain.len)
 		return number_refuse(check, &stw_cause_trunk_stranger, number, rule);
 	return call_trunk(check, &check->config->trunks[rule->trunk], number);
@@ -238,11 +278,9 @@ static enum stw_verdict number_route(struct stw_check *check, struct stw_str num
 	match = stw_dialplan_find(config->dialplan.v, config->dialplan.n, number, &entry, &missing);
 	if (match == STW_PATTERN_YES)
 		return rule_apply(check, &config->rules[entry->value], number);
-	if (number_is_assigned(check, number))
-		return call_user(check, number, check->domain);
-	if (match == STW_PATTERN_INCOMPLETE)
+	if (match == STW_PATTERN_INCOMPLETE && !number_user(check, number))
 		return number_incomplete(check, number, missing);
-	return number_of_nobody(check, number, NULL);
+	return call_owner(check, number, NULL);
 }
 
 enum stw_verdict stw_route_dialplan(struct stw_check *check)

@@ -536,6 +536,8 @@ static int play_party_event(struct scenario *s, struct party *party, struct stw_
 		party->silent = true;
 	else if (is_word(what, "uses tcp"))
 		party->uses_tcp = true;
+	else if (stw_str_starts(what, STW_STR("has ")))
+		return server_user_settings(s, party, stw_str_cut(what, 4, what.len));
 	else
 		return fail(s, "\"%.*s\" cannot be understood", STW_STR_ARG(what));
 	return world_settle(s);
@@ -709,7 +711,14 @@ static int play_server(struct scenario *s, struct stw_str text, bool bindings)
 				return -1;
 			continue;
 		}
-		if (!next_word(&rest, &verb) || !is_word(verb, "bound"))
+		if (!next_word(&rest, &verb))
+			verb = STW_STR_NONE;
+		if (is_word(verb, "has")) {
+			if (bindings && server_user_settings(s, party, rest) < 0)
+				return -1;
+			continue;
+		}
+		if (!is_word(verb, "bound"))
 			return fail(s, "\"%.*s\" cannot be understood", STW_STR_ARG(item));
 		if (bindings && play_bound(s, party, rest) < 0)
 			return -1;

@@ -219,6 +219,8 @@ struct message *message_new(struct scenario *s, struct party *party, struct stw_
 
 /* server.c */
 int server_setting(struct scenario *s, struct stw_str item);
+/** Settings of a user, "KEY=VALUE KEY=VALUE". */
+int server_user_settings(struct scenario *s, const struct party *party, struct stw_str text);
 int server_start(struct scenario *s);
 int server_reload(struct scenario *s, struct stw_str item);
 int server_restart(struct scenario *s);

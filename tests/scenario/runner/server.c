@@ -207,6 +207,28 @@ static int users_add(struct scenario *s)
 	return 0;
 }
 
+int server_user_settings(struct scenario *s, const struct party *party, struct stw_str text)
+{
+	struct stw_setting_error error = { "" };
+	struct stw_str changes[16], aor;
+	struct stw_job job = { .kind = STW_JOB_SETTINGS,
+		.now = s->now,
+		.settings = changes,
+		.setting_error = &error };
+
+	while (job.setting_count < STW_ARRAY_SIZE(changes) &&
+		next_word(&text, &changes[job.setting_count]))
+		job.setting_count++;
+	aor = print(s, "sip:%.*s@%.*s", STW_STR_ARG(party->name), STW_STR_ARG(s->domain));
+	job.aor = aor;
+	if (stw_store_submit(s->store, &job) < 0)
+		return fail(s, "the store takes no settings");
+	stw_store_run(s->store);
+	if (stw_store_result(s->store, 0) != &job || job.cause || job.refused)
+		return fail(s, "settings of %.*s: %s", STW_STR_ARG(party->name), error.text);
+	return 0;
+}
+
 static int store_start(struct scenario *s)
 {
 	struct stw_hash_key key = { 1, 2 };

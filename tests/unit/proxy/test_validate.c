@@ -27,7 +27,9 @@ static const struct {
 	{ "INVITE", "tel:+15551234", "", &stw_cause_scheme_unsupported, "" },
 	{ "OPTIONS", "nobodyKnowsThisScheme:totallyopaquecontent", "Max-Forwards: 0\r\n",
 		&stw_cause_scheme_unsupported, "" },
-	{ "INVITE", "urn:service:sos", "", &stw_cause_scheme_unsupported, "" },
+	{ "INVITE", "urn:service:counseling", "", &stw_cause_scheme_unsupported, "" },
+	{ "INVITE", "urn:service:sos.fire", "", NULL, "" },
+	{ "INVITE", "urn:service:sosx", "", &stw_cause_scheme_unsupported, "" },
 	/* P3 */
 	{ "INVITE", "sip:b@example.com", "Max-Forwards: 1\r\n", NULL, "" },
 	{ "INVITE", "sip:b@example.com", "Max-Forwards: 255\r\n", NULL, "" },
