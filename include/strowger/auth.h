@@ -91,6 +91,8 @@ struct stw_auth_check {
 	unsigned offered; /* set of 1 << algorithm that may be used */
 	bool uri_ours;    /* the Digest uri names this server: enough, clients differ in what they
 			     write */
+	bool *nonce_ages; /* NULL, or told when the verdict is OK: the nonce is past half its life,
+			     and stw_auth_info_write() has something to say */
 };
 
 /**

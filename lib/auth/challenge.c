@@ -38,7 +38,7 @@ void stw_auth_info_write(struct stw_writer *writer, struct stw_nonces *nonces,
 	realm = (struct stw_str){ realm_text, (size_t)len };
 	if (nonce_open(nonces, realm, credentials->nonce, &nonce) < 0)
 		return;
-	if (nonce_age_ms(&nonce, now) <= nonces->lifetime_ms / 2)
+	if (!nonce_is_aging(nonces, &nonce, now))
 		return;
 	next = stw_nonce_make(nonces, realm, random, now, buffer);
 	if (!next.len)

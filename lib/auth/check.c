@@ -119,5 +119,7 @@ enum stw_auth_verdict stw_auth_check(
 		return STW_AUTH_BAD;
 	if (genuine < 0)
 		return STW_AUTH_STALE;
+	if (check->nonce_ages)
+		*check->nonce_ages = nonce_is_aging(nonces, &nonce, now);
 	return nonce_spend(nonces, &nonce, credentials, now);
 }

@@ -20,26 +20,34 @@ enum part {
 	PARTS
 };
 
-static const char *const part_names[PARTS] = {
-	[PART_USERNAME] = "username",
-	[PART_USERNAME_EXT] = "username*",
-	[PART_REALM] = "realm",
-	[PART_NONCE] = "nonce",
-	[PART_URI] = "uri",
-	[PART_RESPONSE] = "response",
-	[PART_ALGORITHM] = "algorithm",
-	[PART_CNONCE] = "cnonce",
-	[PART_OPAQUE] = "opaque",
-	[PART_QOP] = "qop",
-	[PART_NC] = "nc",
+#define PART(text)                                                                                 \
+	{                                                                                          \
+		(text), sizeof(text) - 1                                                           \
+	}
+
+static const struct stw_str part_names[PARTS] = {
+	[PART_USERNAME] = PART("username"),
+	[PART_USERNAME_EXT] = PART("username*"),
+	[PART_REALM] = PART("realm"),
+	[PART_NONCE] = PART("nonce"),
+	[PART_URI] = PART("uri"),
+	[PART_RESPONSE] = PART("response"),
+	[PART_ALGORITHM] = PART("algorithm"),
+	[PART_CNONCE] = PART("cnonce"),
+	[PART_OPAQUE] = PART("opaque"),
+	[PART_QOP] = PART("qop"),
+	[PART_NC] = PART("nc"),
 };
 
 static enum part part_from(struct stw_str name)
 {
-	unsigned part = 0;
+	unsigned part;
 
-	while (part < PARTS && !stw_str_equal_nocase(name, stw_str_from(part_names[part])))
-		part++;
+	for (part = 0; part < PARTS; part++) {
+		if (name.len == part_names[part].len &&
+			stw_str_equal_nocase(name, part_names[part]))
+			break;
+	}
 	return (enum part)part;
 }
 

@@ -79,6 +79,8 @@ int nonce_open(const struct stw_nonces *nonces, struct stw_str realm, struct stw
 /** Milliseconds since a nonce was issued, never negative; a clock set back counts as its distance.
  */
 uint64_t nonce_age_ms(const struct nonce *nonce, struct stw_now now);
+/** Past half its life: the next one is due (RFC 7616 §3.5). */
+bool nonce_is_aging(const struct stw_nonces *nonces, const struct nonce *nonce, struct stw_now now);
 
 /* ---- count.c: which nc of which nonce has been seen ------------------------------------- */
 

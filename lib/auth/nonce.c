@@ -206,3 +206,8 @@ uint64_t nonce_age_ms(const struct nonce *nonce, struct stw_now now)
 		return nonce->issued_ms - wall_ms;
 	return wall_ms - nonce->issued_ms;
 }
+
+bool nonce_is_aging(const struct stw_nonces *nonces, const struct nonce *nonce, struct stw_now now)
+{
+	return nonce_age_ms(nonce, now) > nonces->lifetime_ms / 2;
+}

@@ -19,6 +19,19 @@ int auth_scheme(struct stw_str value, size_t *ret_at)
 	return 0;
 }
 
+/* Most often there is none, which needs no call. */
+static size_t lws_skip(struct stw_str value, size_t at)
+{
+	if (at >= value.len || (unsigned char)value.ptr[at] > ' ')
+		return at;
+	return at + stw_lws_length(value, at);
+}
+
+/* Within a quoted-string: what ends it, escapes the next byte, or must not stand there. */
+static const bool quoted_stops[256] = {
+	['"'] = true, ['\\'] = true, ['\r'] = true, ['\n'] = true, ['\0'] = true
+};
+
 static bool is_break(char byte)
 {
 	return byte == '\r' || byte == '\n' || byte == '\0';
@@ -29,14 +42,18 @@ static int read_quoted(struct stw_str value, size_t *at, struct auth_param *para
 {
 	size_t from = *at + 1, to = from;
 
-	while (to < value.len && value.ptr[to] != '"') {
-		if (value.ptr[to] == '\\')
+	for (;;) {
+		while (to < value.len && !quoted_stops[(unsigned char)value.ptr[to]])
 			to++;
+		if (to < value.len && value.ptr[to] == '\\')
+			to++;
+		else
+			break;
 		if (to >= value.len || is_break(value.ptr[to]))
 			return -EBADMSG;
 		to++;
 	}
-	if (to >= value.len)
+	if (to >= value.len || value.ptr[to] != '"')
 		return -EBADMSG;
 	param->value = stw_str_cut(value, from, to);
 	param->quoted = true;
@@ -64,11 +81,9 @@ static int read_bare(struct stw_str value, size_t *at, struct auth_param *param)
 
 static size_t skip_empty_elements(struct stw_str value, size_t at)
 {
-	at += stw_lws_length(value, at);
-	while (at < value.len && value.ptr[at] == ',') {
-		at++;
-		at += stw_lws_length(value, at);
-	}
+	at = lws_skip(value, at);
+	while (at < value.len && value.ptr[at] == ',')
+		at = lws_skip(value, at + 1);
 	return at;
 }
 
@@ -89,11 +104,10 @@ int auth_param_next(struct stw_str value, size_t *at, struct auth_param *ret)
 	if (!stw_is_token(param.name))
 		return -EBADMSG;
 
-	to += stw_lws_length(value, to);
+	to = lws_skip(value, to);
 	if (to >= value.len || value.ptr[to] != '=')
 		return -EBADMSG;
-	to++;
-	to += stw_lws_length(value, to);
+	to = lws_skip(value, to + 1);
 	if (to < value.len && value.ptr[to] == '"')
 		err = read_quoted(value, &to, &param);
 	else
@@ -101,7 +115,7 @@ int auth_param_next(struct stw_str value, size_t *at, struct auth_param *ret)
 	if (err < 0)
 		return err;
 
-	to += stw_lws_length(value, to);
+	to = lws_skip(value, to);
 	if (to < value.len && value.ptr[to] != ',')
 		return -EBADMSG;
 	*at = to;
@@ -138,12 +152,17 @@ int auth_unescape(struct stw_str quoted, char *buffer, size_t capacity)
 
 void auth_write_quoted(struct stw_writer *writer, struct stw_str text)
 {
+	size_t from = 0;
+
 	stw_write_char(writer, '"');
 	for (size_t i = 0; i < text.len; i++) {
-		if (text.ptr[i] == '"' || text.ptr[i] == '\\')
-			stw_write_char(writer, '\\');
-		stw_write_char(writer, text.ptr[i]);
+		if (text.ptr[i] != '"' && text.ptr[i] != '\\')
+			continue;
+		stw_write_str(writer, stw_str_cut(text, from, i));
+		stw_write_char(writer, '\\');
+		from = i;
 	}
+	stw_write_str(writer, stw_str_cut(text, from, text.len));
 	stw_write_char(writer, '"');
 }
 

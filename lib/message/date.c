@@ -2,7 +2,6 @@
 #include "internal.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 static const char days[7][4] = { "Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed" };
@@ -88,10 +87,26 @@ int stw_date_parse(struct stw_str value, int64_t *ret_s)
 	return 0;
 }
 
+/* Ends behind what it wrote. */
+static char *put_text(char *at, const char *text, size_t len)
+{
+	memcpy(at, text, len);
+	return at + len;
+}
+
+static char *put_digits(char *at, unsigned number, unsigned digits)
+{
+	for (unsigned i = digits; i--; number /= 10)
+		at[i] = (char)('0' + number % 10);
+	return at + digits;
+}
+
+/* Without printf(3): each 200 to a REGISTER has a Date. */
 void stw_date_write(int64_t seconds, char buffer[STW_DATE_BYTES])
 {
 	int64_t day, z, era, day_of_era, year_of_era, day_of_year, m;
 	unsigned month, rest;
+	char *at = buffer;
 
 	if (seconds < 0)
 		seconds = 0;
@@ -107,8 +122,19 @@ void stw_date_write(int64_t seconds, char buffer[STW_DATE_BYTES])
 	day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
 	m = (5 * day_of_year + 2) / 153;
 	month = (unsigned)(m < 10 ? m + 2 : m - 10);
-	snprintf(buffer, STW_DATE_BYTES, "%s, %02u %s %04u %02u:%02u:%02u GMT", days[day % 7],
-		(unsigned)(day_of_year - (153 * m + 2) / 5 + 1) % 100u, months[month % 12],
-		(unsigned)(year_of_era + era * 400 + (month < 2)) % 10000u, rest / 3600 % 100u,
-		rest / 60 % 60, rest % 60);
+
+	at = put_text(at, days[day % 7], 3);
+	at = put_text(at, ", ", 2);
+	at = put_digits(at, (unsigned)(day_of_year - (153 * m + 2) / 5 + 1), 2);
+	at = put_text(at, " ", 1);
+	at = put_text(at, months[month % 12], 3);
+	at = put_text(at, " ", 1);
+	at = put_digits(at, (unsigned)(year_of_era + era * 400 + (month < 2)), 4);
+	at = put_text(at, " ", 1);
+	at = put_digits(at, rest / 3600, 2);
+	at = put_text(at, ":", 1);
+	at = put_digits(at, rest / 60 % 60, 2);
+	at = put_text(at, ":", 1);
+	at = put_digits(at, rest % 60, 2);
+	memcpy(at, " GMT", sizeof(" GMT"));
 }

@@ -164,6 +164,8 @@ struct stw_str stw_config_place(
 		return STW_STR("default");
 	slash = strrchr(config->file, '/');
 	stw_writer_init(&writer, buffer, size);
-	stw_write_format(&writer, "%s:%u", slash ? slash + 1 : config->file, line);
-	return stw_writer_text(&writer);
+	stw_write_text(&writer, slash ? slash + 1 : config->file);
+	stw_write_char(&writer, ':');
+	stw_write_uint(&writer, line);
+	return writer.overflow ? STW_STR_NONE : stw_writer_text(&writer);
 }

@@ -317,7 +317,7 @@ const struct stw_option *stw_option_all(size_t *ret_count)
 const struct stw_option *stw_option_find(const char *key)
 {
 	for (size_t i = 0; i < STW_ARRAY_SIZE(options); i++) {
-		if (strcmp(options[i].key, key) == 0)
+		if (options[i].key[0] == key[0] && strcmp(options[i].key, key) == 0)
 			return &options[i];
 	}
 	return NULL;

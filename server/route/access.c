@@ -87,6 +87,14 @@ static bool access_uri_ours(struct stw_check *check)
 	       stw_str_equal(claimed, meant);
 }
 
+/* As most clients write it: nothing needs to be found out. */
+static bool access_uri_verbatim(const struct stw_check *check)
+{
+	const struct stw_msg *msg = check->request->msg;
+
+	return stw_str_equal(check->credentials.uri, stw_msg_text(msg, msg->uri_at, msg->uri_len));
+}
+
 void stw_route_proven(struct stw_core *core, const struct stw_request *request)
 {
 	if (core->options.sources)
@@ -100,7 +108,8 @@ enum stw_verdict stw_route_authenticate(
 	struct stw_auth_check verify = { .request = check->request->msg,
 		.credentials = &check->credentials,
 		.realm = realm,
-		.offered = access_offered(check->config) };
+		.offered = access_offered(check->config),
+		.nonce_ages = &check->nonce_ages };
 	enum stw_auth_verdict verdict = STW_AUTH_BAD;
 	const struct stw_user *user = NULL;
 	int err;
@@ -110,7 +119,7 @@ enum stw_verdict stw_route_authenticate(
 		return access_challenge(
 			check, header, realm, stw_credentials_cause(err, proxy), false);
 	if (verify.offered & (1u << check->credentials.algorithm)) {
-		verify.uri_ours = access_uri_ours(check);
+		verify.uri_ours = !access_uri_verbatim(check) && access_uri_ours(check);
 		user = access_user(check, realm, &verify.ha1);
 		stw_refusal_fact(&check->refusal, "user", check->credentials.username);
 		verdict = stw_auth_check(check->core->nonces, &verify, check->core->now);

@@ -11,6 +11,7 @@
 struct registration {
 	struct stw_job job;
 	struct stw_register want;
+	bool nonce_ages; /* the 200 names the next one */
 };
 
 static enum stw_verdict check_require(struct stw_check *check)
@@ -31,6 +32,7 @@ static enum stw_verdict check_aor(struct stw_check *check)
 {
 	const struct stw_uri *to = &check->request->msg->to.uri;
 	struct stw_str domain, aor;
+	bool own;
 
 	if (to->scheme != STW_SCHEME_SIP && to->scheme != STW_SCHEME_SIPS)
 		return stw_route_refuse(check, &stw_cause_bad_to_scheme);
@@ -40,11 +42,12 @@ static enum stw_verdict check_aor(struct stw_check *check)
 	if (stw_route_aor(check, to, domain, &aor) < 0)
 		return stw_route_refuse(check, &stw_cause_aor_unknown);
 	stw_refusal_fact(&check->refusal, "aor", aor);
+	own = stw_str_equal(aor, check->user_aor);
 	/* An address that is nobody's can be refused to nobody in particular: 404 also for a user
 	 * of ours. */
-	if (!stw_directory_find(check->core->options.directory, aor))
+	if (!own && !stw_directory_find(check->core->options.directory, aor))
 		return stw_route_refuse(check, &stw_cause_aor_unknown);
-	if (check->config->auth.required && !stw_str_equal(aor, check->user_aor)) {
+	if (check->config->auth.required && !own) {
 		stw_refusal_fact(&check->refusal, "user", check->user_aor);
 		return stw_route_refuse(check, &stw_cause_not_own_aor);
 	}
@@ -98,6 +101,7 @@ static enum stw_verdict submit(struct stw_check *check)
 		check->refusal.headers = STW_STR("Retry-After: 5\r\n");
 		return stw_route_refuse(check, &stw_cause_store_unavailable);
 	}
+	registration->nonce_ages = check->nonce_ages;
 	core->pending_jobs++;
 	check->registration = NULL;
 	return STW_DONE;
@@ -150,7 +154,7 @@ static void write_next_nonce(
 	struct stw_str realm = stw_route_domain(core, &request->routing.uri);
 	struct stw_credentials credentials;
 
-	if (core->config->auth.required && realm.len &&
+	if (realm.len &&
 		stw_credentials_find(request->msg, STW_HDR_AUTHORIZATION, realm, &credentials) == 0)
 		stw_auth_info_write(writer, core->nonces, &credentials,
 			stw_random_next(stw_request_random(request)), core->now);
@@ -182,7 +186,8 @@ static void answer_ok(
 	stw_write_text(&writer, "Date: ");
 	stw_write_text(&writer, date);
 	stw_write_text(&writer, "\r\n");
-	write_next_nonce(core, request, &writer);
+	if (registration->nonce_ages)
+		write_next_nonce(core, request, &writer);
 	stw_request_respond(request, 200, stw_writer_text(&writer), &stw_cause_registered);
 }
 

@@ -34,6 +34,7 @@ struct stw_check {
 	bool emergency;
 	struct stw_str emergency_number; /* that was dialled; empty: a URN, or no emergency */
 	bool authenticated;
+	bool nonce_ages;         /* the next one is due */
 	struct stw_str user_aor; /* whose credentials were right */
 	struct stw_credentials credentials;
 	struct stw_register *registration;

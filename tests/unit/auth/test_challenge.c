@@ -85,8 +85,9 @@ static void round_trip(
 		.nc = 1,
 	};
 	struct stw_credentials credentials;
+	bool ages = true;
 	struct stw_auth_check check = {
-		.credentials = &credentials, .realm = realm, .offered = ALL
+		.credentials = &credentials, .realm = realm, .offered = ALL, .nonce_ages = &ages
 	};
 	struct stw_writer writer;
 	struct request request;
@@ -107,6 +108,7 @@ static void round_trip(
 	check.request = &request.msg;
 	check.ha1 = &ha1;
 	assert_int_equal(stw_auth_check(nonces, &check, start), STW_AUTH_OK);
+	assert_false(ages);
 
 	stw_writer_init(&writer, lines, sizeof(lines));
 	stw_auth_info_write(&writer, nonces, &credentials, 9, later(LIFETIME * 1000 / 2));
