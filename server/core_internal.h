@@ -19,6 +19,7 @@ struct stw_core {
 	struct stw_job sweep;
 	bool sweeping;
 	unsigned pending_jobs;
+	bool queue_stands; /* more was waiting when this batch was read */
 };
 
 /* question.c: the store has committed (or refused) what a question asked for */

@@ -704,6 +704,37 @@ static void thread_mode(void **state)
 	fixture_close(fixture);
 }
 
+/* While the next batch is there already, jobs wait for it, but not for ever. */
+static void jobs_wait_for_the_next_batch(void **state)
+{
+	struct fixture *fixture = *state;
+	struct registration *registration = registration_new(0, 1, 1, 3600);
+	struct stw_job *job;
+	unsigned batches = 0;
+
+	assert_int_equal(fixture_open(fixture, true, start), 0);
+	usleep(20000); /* the thread sleeps */
+	stw_store_more(fixture->store, 0, true);
+	assert_int_equal(stw_store_submit(fixture->store, &registration->job), 0);
+	assert_null(stw_store_result(fixture->store, 0));
+	assert_true(stw_store_defers(fixture->store, 0));
+	usleep(20000);
+	assert_null(find(fixture, 0));
+	while (!(job = stw_store_result(fixture->store, 0)) && stw_store_defers(fixture->store, 0))
+		batches++;
+	assert_true(batches > 0 && batches < 10);
+	while (!job)
+		job = stw_store_result(fixture->store, 0);
+	assert_ptr_equal(job, &registration->job);
+	registration_free(registration);
+
+	/* Nor when no more is there: it begins at once. */
+	stw_store_more(fixture->store, 0, false);
+	assert_string_equal(run_register(fixture, 1, 1, 1, 3600), "good");
+	assert_false(stw_store_defers(fixture->store, 0));
+	fixture_close(fixture);
+}
+
 /* Closing commits what was submitted. */
 static void close_empties_the_queue(void **state)
 {
@@ -894,6 +925,7 @@ int main(void)
 		TEST(held_by_another),
 		TEST(lock),
 		TEST(thread_mode),
+		TEST(jobs_wait_for_the_next_batch),
 		TEST(close_empties_the_queue),
 		TEST(killed_at_any_moment),
 		TEST(many),
