@@ -125,19 +125,33 @@ size_t stw_slices_bytes(struct stw_slices slices);
 /** Copy all into `buffer` of at least stw_slices_bytes(). */
 void stw_slices_flatten(struct stw_slices slices, char *buffer);
 
+/* ---- memory of a thread ---------------------------------------------------- */
+
+/**
+ * Pieces for what lives as long as a transaction: each thread keeps a bounded number of those that
+ * it was given back (of each size to 4 KiB at most 128) and takes them first, so that the road of a
+ * message does not meet the allocator. Any thread may give what another took. @return NULL: none
+ */
+void *stw_memory_take(size_t bytes);
+void *stw_memory_take_zeros(size_t bytes);
+/** @param bytes as it was taken. Accepts NULL. */
+void stw_memory_give(void *ptr, size_t bytes);
+/** How many pieces of each size a thread keeps; 0: none. Before anything is given back. */
+void stw_memory_keep(unsigned pieces);
+
 /* ---- hash and table ------------------------------------------------------- */
 
-/** SipHash-2-4 key: secret, so that a peer can neither aim at one bucket nor forge a mark. */
+/** SipHash key: secret, so that a peer can neither aim at one bucket nor forge a mark. */
 struct stw_hash_key {
 	uint64_t k0, k1;
 };
 
-/** SipHash-2-4 of the bytes. */
+/** SipHash-1-3 of the bytes, for tables: what a peer must not forge takes a stw_hasher. */
 uint64_t stw_hash(struct stw_hash_key key, const void *bytes, size_t len);
 /** The same with ASCII letters folded to lower case. */
 uint64_t stw_hash_nocase(struct stw_hash_key key, const void *bytes, size_t len);
 
-/** One hash over several parts, so that ("ab", "c") and ("a", "bc") differ. Embedded. */
+/** One hash over several parts (SipHash-2-4), so that ("ab", "c") and ("a", "bc") differ. Embedded. */
 struct stw_hasher {
 	uint64_t v0, v1, v2, v3;
 };

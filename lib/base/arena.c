@@ -6,14 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* clang says it by a feature, gcc by a macro. */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ARENA_POISONED 1
-#endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define ARENA_POISONED 1
-#endif
+#include "sanitize.h"
 
 #ifdef ARENA_POISONED
 #include <sanitizer/asan_interface.h>
@@ -53,7 +46,7 @@ static struct stw_arena_chunk *chunk_add(struct stw_arena *arena, size_t bytes)
 		capacity = bytes;
 	if (capacity > SIZE_MAX - sizeof(*chunk))
 		return NULL;
-	chunk = malloc(sizeof(*chunk) + capacity);
+	chunk = stw_memory_take(sizeof(*chunk) + capacity);
 	if (!chunk)
 		return NULL;
 	chunk->older = arena->chunk;
@@ -69,7 +62,7 @@ static struct stw_arena_chunk *chunk_add(struct stw_arena *arena, size_t bytes)
 static void chunk_free(struct stw_arena_chunk *chunk)
 {
 	ARENA_UNPOISON(chunk->data, chunk->capacity);
-	free(chunk);
+	stw_memory_give(chunk, sizeof(*chunk) + chunk->capacity);
 }
 
 static void *arena_take(struct stw_arena *arena, size_t bytes, size_t alignment)

@@ -3,7 +3,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 
 int stw_block_new(size_t bytes, struct stw_block **ret)
 {
@@ -11,7 +10,7 @@ int stw_block_new(size_t bytes, struct stw_block **ret)
 
 	if (bytes > SIZE_MAX - sizeof(*block))
 		return -ENOMEM;
-	block = malloc(sizeof(*block) + bytes);
+	block = stw_memory_take(sizeof(*block) + bytes);
 	if (!block)
 		return -ENOMEM;
 	atomic_init(&block->refs, 1);
@@ -33,6 +32,6 @@ struct stw_block *stw_block_ref(struct stw_block *block)
 struct stw_block *stw_block_unref(struct stw_block *block)
 {
 	if (block && atomic_fetch_sub_explicit(&block->refs, 1, memory_order_acq_rel) == 1)
-		free(block);
+		stw_memory_give(block, sizeof(*block) + block->bytes);
 	return NULL;
 }

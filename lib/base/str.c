@@ -16,15 +16,24 @@ bool stw_str_equal(struct stw_str a, struct stw_str b)
 	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* Mostly the case is the same. */
+static inline bool words_equal_nocase(uint64_t x, uint64_t y)
+{
+	return x == y || word_fold(x) == word_fold(y);
+}
+
 bool stw_str_equal_nocase(struct stw_str a, struct stw_str b)
 {
+	const unsigned char *x = (const unsigned char *)a.ptr, *y = (const unsigned char *)b.ptr;
+	size_t left = a.len;
+
 	if (a.len != b.len)
 		return false;
-	for (size_t i = 0; i < a.len; i++) {
-		if (ascii_lower((unsigned char)a.ptr[i]) != ascii_lower((unsigned char)b.ptr[i]))
+	for (; left >= 8; left -= 8, x += 8, y += 8) {
+		if (!words_equal_nocase(word_load(x), word_load(y)))
 			return false;
 	}
-	return true;
+	return left == 0 || words_equal_nocase(word_load_rest(x, left), word_load_rest(y, left));
 }
 
 bool stw_str_starts(struct stw_str text, struct stw_str prefix)

@@ -12,7 +12,7 @@ void stw_writer_init(struct stw_writer *writer, char *buffer, size_t capacity)
 }
 
 /* Room for `len` more bytes, already counted as written; NULL when they do not fit. */
-static char *writer_extend(struct stw_writer *writer, size_t len)
+static inline char *writer_extend(struct stw_writer *writer, size_t len)
 {
 	char *at = writer->ptr;
 
@@ -20,8 +20,7 @@ static char *writer_extend(struct stw_writer *writer, size_t len)
 		writer->overflow = true;
 		return NULL;
 	}
-	if (writer->len)
-		at += writer->len;
+	at += writer->len;
 	writer->len += len;
 	return at;
 }
@@ -41,19 +40,27 @@ void stw_write_text(struct stw_writer *writer, const char *text)
 
 void stw_write_char(struct stw_writer *writer, char byte)
 {
-	stw_write_str(writer, (struct stw_str){ &byte, 1 });
+	char *at = writer_extend(writer, 1);
+
+	if (at)
+		*at = byte;
 }
 
 void stw_write_uint(struct stw_writer *writer, uint64_t number)
 {
-	char digits[20]; /* of UINT64_MAX */
-	size_t at = sizeof(digits);
+	uint64_t rest = number;
+	size_t len = 1;
+	char *at;
 
-	do {
-		digits[--at] = (char)('0' + number % 10);
+	while (rest >= 10) {
+		rest /= 10;
+		len++;
+	}
+	at = writer_extend(writer, len);
+	while (at && len--) {
+		at[len] = (char)('0' + number % 10);
 		number /= 10;
-	} while (number);
-	stw_write_str(writer, (struct stw_str){ digits + at, sizeof(digits) - at });
+	}
 }
 
 void stw_write_hex(struct stw_writer *writer, const void *bytes, size_t len)

@@ -8,7 +8,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- the queue of actions ------------------------ */
@@ -172,7 +171,7 @@ struct stw_proxy_action stw_response_context_next(struct stw_response_context *c
 int stw_response_context_new(const struct stw_proxy_options *options, const struct stw_msg *request,
 	struct stw_response_context **ret)
 {
-	struct stw_response_context *context = calloc(1, sizeof(*context));
+	struct stw_response_context *context = stw_memory_take_zeros(sizeof(*context));
 
 	if (!context)
 		return -ENOMEM;
@@ -200,7 +199,7 @@ struct stw_response_context *stw_response_context_free(struct stw_response_conte
 	stw_block_unref(context->lines_block);
 	stw_block_unref(context->merged_block);
 	stw_arena_done(&context->arena);
-	free(context);
+	stw_memory_give(context, sizeof(*context));
 	return NULL;
 }
 

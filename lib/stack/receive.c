@@ -3,7 +3,6 @@
 #include <strowger/stack.h>
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "internal.h"
@@ -12,7 +11,7 @@
  */
 static struct box *box_new(struct stw_stack *stack, const struct stw_hop *hop)
 {
-	struct box *box = calloc(1, sizeof(*box));
+	struct box *box = stw_memory_take_zeros(sizeof(*box));
 
 	if (!box)
 		return NULL;
@@ -32,7 +31,7 @@ static void box_release(struct box *box)
 		return;
 	stw_block_unref(box->kept);
 	stw_arena_done(&box->request.arena);
-	free(box);
+	stw_memory_give(box, sizeof(*box));
 }
 
 /* Where a response will go. A maddr that is a name is looked up when the first one is ready. */

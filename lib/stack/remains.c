@@ -7,7 +7,6 @@
  */
 #include <strowger/stack.h>
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "internal.h"
@@ -187,7 +186,7 @@ bool box_settle(struct box *box)
 	struct remains *remains;
 	struct branch *branch;
 
-	if (!box_is_settled(box) || !(remains = malloc(sizeof(*remains))))
+	if (!box_is_settled(box) || !(remains = stw_memory_take(sizeof(*remains))))
 		return false;
 	*remains = (struct remains){ .stack = box->request.stack,
 		.server = box->request.tx,
@@ -211,7 +210,7 @@ bool box_settle(struct box *box)
 	box->response = NULL;
 	if (!remains->transactions) {
 		stw_block_unref(remains->response);
-		free(remains);
+		stw_memory_give(remains, sizeof(*remains));
 	}
 	return true;
 }
@@ -292,5 +291,5 @@ void remains_tx_done(struct stw_tx *tx)
 	if (--remains->transactions)
 		return;
 	stw_block_unref(remains->response);
-	free(remains);
+	stw_memory_give(remains, sizeof(*remains));
 }

@@ -383,7 +383,7 @@ static void box_free(struct box *box)
 			box->live_next->live_link = box->live_link;
 		stack->live_count--;
 	}
-	free(box);
+	stw_memory_give(box, sizeof(*box));
 }
 
 void stw_stack_end(struct stw_stack *stack)

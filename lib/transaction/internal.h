@@ -100,6 +100,7 @@ struct tx {
 	struct stw_timer end;        /* all others */
 	uint32_t interval_ms;        /* of A, E or G */
 	uint32_t host_len, name_len; /* in `text`, behind the branch */
+	uint32_t bytes;              /* of all this */
 	uint16_t port;               /* sent-by, default filled in */
 	bool is_legacy;              /* `text` begins with a struct tx_legacy */
 	bool forgotten;              /* client: the TU wants to hear no more */

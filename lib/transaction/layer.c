@@ -73,17 +73,19 @@ void stw_tx_reap(struct stw_tx_layer *layer, void (*user_done)(void *context, st
 		if (user_done)
 			user_done(context, &tx->pub);
 		layer->count--;
-		free(tx);
+		stw_memory_give(tx, tx->bytes);
 	}
 }
 
 /* One right-sized allocation holds the transaction and the text of its key. */
 static struct tx *tx_alloc(struct stw_tx_layer *layer, size_t text_bytes, struct stw_now now)
 {
-	struct tx *tx = calloc(1, sizeof(*tx) + text_bytes);
+	size_t bytes = sizeof(struct tx) + text_bytes;
+	struct tx *tx = stw_memory_take_zeros(bytes);
 
 	if (!tx)
 		return NULL;
+	tx->bytes = (uint32_t)bytes;
 	tx->layer = layer;
 	tx->retransmit.owner = tx->end.owner = &tx->pub;
 	tx->end.kind = STW_TIMER_TX_END;
@@ -185,7 +187,7 @@ int stw_tx_server_new(struct stw_tx_layer *layer, const struct stw_msg *request,
 	tx->pub.kind = request->method == STW_METHOD_INVITE ? STW_TX_INVITE_SERVER
 							    : STW_TX_NON_INVITE_SERVER;
 	if (stw_table_insert(&layer->servers, &tx->node, hash) < 0) {
-		free(tx);
+		stw_memory_give(tx, tx->bytes);
 		return -ENOMEM;
 	}
 	layer->count++;
@@ -214,7 +216,7 @@ int stw_tx_client_new(struct stw_tx_layer *layer, const struct stw_tx_client_opt
 							    : STW_TX_NON_INVITE_CLIENT;
 	if (stw_table_insert(&layer->clients, &tx->node, tx_client_hash(layer, options->branch)) <
 		0) {
-		free(tx);
+		stw_memory_give(tx, tx->bytes);
 		return -ENOMEM;
 	}
 	layer->count++;

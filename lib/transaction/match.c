@@ -31,19 +31,12 @@ static uint64_t hash_nocase(const struct stw_tx_layer *layer, struct stw_str tex
 uint64_t tx_server_hash(const struct stw_tx_layer *layer, const struct stw_msg *request)
 {
 	const struct stw_via *via = &request->via;
-	struct stw_hasher hasher;
 
-	stw_hasher_init(&hasher, layer->key);
-	if (tx_has_cookie(via->branch)) {
-		stw_hasher_text_nocase(&hasher, via->branch);
-		stw_hasher_text_nocase(&hasher, via->host);
-		stw_hasher_number(&hasher, tx_sent_by_port(via));
-	} else {
-		stw_hasher_text(&hasher, request->call_id);
-		stw_hasher_text_nocase(&hasher, request->from.tag);
-		stw_hasher_number(&hasher, UINT64_C(1) << 32 | request->cseq.number);
-	}
-	return stw_hasher_value(&hasher);
+	if (tx_has_cookie(via->branch))
+		return hash_nocase(layer, via->branch) + 3 * hash_nocase(layer, via->host) +
+		       tx_sent_by_port(via);
+	return stw_hash(layer->key, request->call_id.ptr, request->call_id.len) +
+	       3 * hash_nocase(layer, request->from.tag) + request->cseq.number;
 }
 
 uint64_t tx_client_hash(const struct stw_tx_layer *layer, struct stw_str branch)

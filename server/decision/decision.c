@@ -24,7 +24,7 @@ int stw_decisions_new(size_t max_calls, struct stw_hash_key key, struct stw_deci
 static void call_free(struct call *call)
 {
 	stw_arena_done(&call->arena);
-	free(call);
+	stw_memory_give(call, sizeof(*call));
 }
 
 static void call_remove(struct stw_decisions *decisions, struct call *call)
@@ -142,7 +142,7 @@ static void call_move(struct stw_decisions *decisions, struct call *call, struct
 static struct call *call_new(
 	struct stw_decisions *decisions, const struct stw_note *note, uint64_t hash)
 {
-	struct call *call = calloc(1, sizeof(*call));
+	struct call *call = stw_memory_take_zeros(sizeof(*call));
 
 	if (!call)
 		return NULL;

@@ -16,6 +16,12 @@ void *__wrap_realloc(void *old, size_t bytes);
 
 static _Thread_local unsigned fail_in, counted;
 
+/* Each allocation of a unit shall be one that can fail. */
+__attribute__((constructor)) static void keep_no_memory(void)
+{
+	stw_memory_keep(0);
+}
+
 static bool allocation_fails(void)
 {
 	counted++;
