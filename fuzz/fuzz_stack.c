@@ -125,7 +125,9 @@ static int ops_resolve(void *io, struct stw_str name, unsigned type, uint64_t qu
 	return 0;
 }
 
-static const struct stw_io_ops ops = { ops_send, ops_open, ops_close, ops_resolve };
+static const struct stw_io_ops ops = {
+	.send = ops_send, .open = ops_open, .close = ops_close, .resolve = ops_resolve
+};
 
 /* ---- steps ------------------------------------------------------------------------------ */
 

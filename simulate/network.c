@@ -514,4 +514,6 @@ static int ops_resolve(void *io, struct stw_str name, unsigned type, uint64_t qu
 	return 0;
 }
 
-const struct stw_io_ops network_ops = { ops_send, ops_open, ops_close, ops_resolve };
+const struct stw_io_ops network_ops = {
+	.send = ops_send, .open = ops_open, .close = ops_close, .resolve = ops_resolve
+};

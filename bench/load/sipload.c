@@ -70,7 +70,7 @@ static int users = 1000, first_user, nsock = 16, forks = 1, uac_base = 20000, ua
 	   expires = 3600;
 static uint32_t nslots = 20000;
 static double hold_ms = 0, answer_ms = 0;
-static int strict;
+static int strict, cut;
 
 static struct sock *uac, *uas;
 static struct slot *slots;
@@ -81,11 +81,11 @@ static struct sockaddr_in *uas_from;
 static uint32_t *freelist, free_head, free_count, runid;
 static struct queue q[NQ];
 static const EVP_MD *md5, *sha256;
-static uint64_t now;
+static uint64_t now, begun;
 static struct {
 	long started, completed, failed, rejected, retrans, dup_req, stray, challenged, cancels,
 		acks_487, noslot, rx, tx, txerr, refused_within;
-	uint64_t maxlag, last_start; /* the second: ns since the first */
+	uint64_t maxlag, last_start, last_refused; /* the last two: ns since the first start */
 } st;
 static uint32_t hist[1024];
 
@@ -622,6 +622,7 @@ static void on_response(const struct msg *m)
 	}
 	if (m->status >= 300) {
 		st.rejected++;
+		st.last_refused = now - begun;
 		st.refused_within += *meth == 'B';
 		done(s, 0);
 		return;
@@ -711,7 +712,8 @@ static void usage(void)
 	      "  -m MAX      most in flight (20000)        -b PORT  caller ports from (20000), "
 	      "callee ports 1000 above\n"
 	      "  -e SECS     Expires of REGISTER (3600)        -x  stop at the first failure or "
-	      "retransmission\n",
+	      "retransmission\n"
+	      "  -w          end with the last start: what is under way then counts as nothing\n",
 		stderr);
 	exit(2);
 }
@@ -726,7 +728,7 @@ static void options(int argc, char **argv, const char **server_text)
 		;
 	if (scen > CALL)
 		usage();
-	for (int o; (o = getopt(argc - 1, argv + 1, "s:r:d:n:u:U:D:c:f:a:H:m:b:e:x")) != -1;)
+	for (int o; (o = getopt(argc - 1, argv + 1, "s:r:d:n:u:U:D:c:f:a:H:m:b:e:xw")) != -1;)
 		switch (o) {
 		case 's':
 			*server_text = optarg;
@@ -773,6 +775,9 @@ static void options(int argc, char **argv, const char **server_text)
 			break;
 		case 'x':
 			strict = 1;
+			break;
+		case 'w':
+			cut = 1;
 			break;
 		default:
 			usage();
@@ -890,7 +895,7 @@ static void wait_and_receive(int ep, uint64_t wait)
 /* Returns the seconds that it took. */
 static double run(int ep)
 {
-	uint64_t t0 = clock_ns(), last = 0, next, end;
+	uint64_t t0 = begun = clock_ns(), last = 0, next, end;
 
 	for (;;) {
 		now = clock_ns();
@@ -898,7 +903,8 @@ static double run(int ep)
 		next = st.started < total ? due_of(t0, st.started) : now + 1000000000u;
 		next = run_timers(next);
 		flush_all();
-		if (st.started >= total && (free_count == nslots || now - last > 12000000000u))
+		if (st.started >= total &&
+			(cut || free_count == nslots || now - last > 12000000000u))
 			break;
 		if (strict && st.retrans + st.failed + st.dup_req)
 			break;
@@ -924,11 +930,13 @@ static void report(double wall)
 	       "\"dup_requests\":%ld,\"stray\":%ld,\"challenged\":%ld,\"cancels\":%ld,\"acks_487\":"
 	       "%ld,\"no_slot\":%ld,\"rx\":%ld,\"tx\":%ld,\"tx_err\":%ld,"
 	       "\"wall\":%.3f,\"lag_ms\":%.1f,\"p50_us\":%.0f,\"p99_us\":%.0f,\"p999_us\":%.0f,"
-	       "\"refused_within\":%ld,\"sent_s\":%.3f,\"load_cpu\":%.2f}\n",
+	       "\"refused_within\":%ld,\"sent_s\":%.3f,\"last_refused_s\":%.3f,\"load_cpu\":%.2f}"
+	       "\n",
 		names[scen], rate, st.started, st.completed, st.failed, st.rejected, st.retrans,
 		st.dup_req, st.stray, st.challenged, st.cancels, st.acks_487, st.noslot, st.rx,
 		st.tx, st.txerr, wall, (double)st.maxlag / 1e6, quantile(.5), quantile(.99),
-		quantile(.999), st.refused_within, (double)st.last_start / 1e9, cpu);
+		quantile(.999), st.refused_within, (double)st.last_start / 1e9,
+		(double)st.last_refused / 1e9, cpu);
 }
 
 int main(int argc, char **argv)

@@ -20,14 +20,15 @@ struct stw_io_options {
 	uint32_t connect_timeout_ms; /* (4000) */
 	uint32_t dns_timeout_ms;     /* a name is answered within, whatever the servers do (4000) */
 	struct stw_str dns_servers;  /* "127.0.0.1:5353,[::1]:53"; empty: the system's */
-	bool reuse_port;             /* several workers listen on the same address: SO_REUSEPORT */
+	uint16_t workers;            /* that listen on the same addresses: SO_REUSEPORT (1) */
 };
 
 /** @return 0; -ENOMEM; -EINVAL dns_servers cannot be read or max_flows is too large; -errno */
 int stw_io_new(const struct stw_io_options *options, struct stw_io **ret);
 /**
- * Bind one listener; fills its real port. With `reuse_port` the workers share the address; worker 0
- * has to listen first, because it looks whether another process has the address already. IPv6
+ * Bind one listener; fills its real port. The workers share the address; worker 0 has to listen
+ * first and the others in their order, because the kernel is told by number whose queue is whose
+ * (enum stw_queue), and worker 0 looks whether another process has the address already. IPv6
  * listeners take no IPv4 (V6ONLY): the two families are two listeners.
  * @return index of the listener; -EADDRINUSE, -EADDRNOTAVAIL, -EACCES …; -ENOBUFS more than
  *         STW_LISTENERS_MAX; -EPROTONOSUPPORT neither UDP nor TCP

@@ -50,16 +50,19 @@ enum stw_overload_verdict {
 	STW_OVERLOAD_DROP,   /* even refusing costs too much */
 };
 
-/** One queue of the kernel: a listener, with the connections that it accepted. */
+/** One queue of the kernel; the first one of a listener has also what its connections bring. */
 struct stw_overload_queue {
 	uint8_t level;       /* what is refused now */
 	uint64_t above_ms;   /* since when it stands above the target; 0: it does not */
 	uint64_t refused_ms; /* the last refusal; 0: none */
+	uint32_t taken;      /* requests served in this interval */
+	uint32_t taken_mean; /* in one of the last; 0: not known yet */
 };
+#define STW_OVERLOAD_QUEUES (STW_LISTENERS_MAX * STW_QUEUES)
 
 /** How a request has come to be read. */
 struct stw_overload_arrival {
-	unsigned queue;     /* a listener */
+	unsigned queue;     /* number of the listener times STW_QUEUES, and which one of its */
 	uint32_t waited_us; /* in the queue */
 	bool standing;      /* the queue was not emptied by what was read with it */
 };
@@ -67,7 +70,7 @@ struct stw_overload_arrival {
 /** The state of one server. Members are read by its owner, written by the functions below. */
 struct stw_overload {
 	struct stw_overload_options options;
-	struct stw_overload_queue queues[STW_LISTENERS_MAX];
+	struct stw_overload_queue queues[STW_OVERLOAD_QUEUES];
 	uint64_t interval_end_ms; /* counts since the last one */
 	int64_t wall_ms;          /* of that end: the number of the feedback (oc-seq) */
 	uint32_t requests, offered, refused;
@@ -90,6 +93,13 @@ enum stw_overload_verdict stw_overload_admit(struct stw_overload *overload,
 	struct stw_now now);
 /** Requests have been refused within the last one and a half seconds. */
 bool stw_overload_active(struct stw_overload *overload, struct stw_now now);
+/**
+ * How many messages may wait in a queue: what is served in little more than the target. More would
+ * have to be read only to be refused, which takes the time of those that are served.
+ * @param queue  as in an arrival
+ * @return UINT32_MAX: no limit, nothing has been refused lately
+ */
+uint32_t stw_overload_room(const struct stw_overload *overload, unsigned queue, struct stw_now now);
 
 #define STW_OVERLOAD_PARAMS_MAX 96
 

@@ -188,6 +188,18 @@ enum stw_io_event_kind {
 
 struct stw_dns_answer;
 
+/**
+ * What arrives at a listener for datagrams waits in one of these queues of the kernel, so that new
+ * work that has to wait, or is too much, keeps nothing else back. In the order of
+ * enum stw_overload_class; bytes of streams are all in the first.
+ */
+enum stw_queue {
+	STW_QUEUE_NEW,
+	STW_QUEUE_REGISTER,
+	STW_QUEUE_URGENT, /* responses, and what is never to be refused */
+	STW_QUEUES,
+};
+
 /** Something that came from the network; members as its kind says. */
 struct stw_io_event {
 	enum stw_io_event_kind kind;
@@ -198,6 +210,7 @@ struct stw_io_event {
 	size_t len;
 	uint32_t waited_us; /* DATAGRAM, BYTES: since the kernel received it; 0: not known */
 	bool queue_stands;  /* the same: more was waiting than was read at once */
+	uint8_t queue;      /* DATAGRAM: which queue of its listener it waited in */
 	uint64_t query;
 	const struct stw_dns_answer *answer; /* dns.h */
 };
@@ -217,6 +230,9 @@ struct stw_io_ops {
 	 * stw_dns_type.
 	 * @return 0, -ENOBUFS */
 	int (*resolve)(void *io, struct stw_str name, unsigned type, uint64_t query);
+	/** Not more than about so many messages are to wait in this queue, the rest is lost there;
+	 * UINT32_MAX: as many as there is room for. May be NULL. */
+	void (*limit)(void *io, unsigned listener, enum stw_queue queue, uint32_t messages);
 };
 
 /* ---- flows: connections as the layers see them -------------------------------------------------

@@ -32,8 +32,8 @@
 #define ACCEPT_PAUSE_MS 100
 
 /* What the sockets can add in one poll, at most; what was pending before leaves them this room. */
-#define EVENTS_PER_POLL (STW_LISTENERS_MAX * (UDP_BATCH + UDP_ERRORS) + READY_MAX * 2)
-#define EVENTS_MAX      4096
+#define EVENTS_PER_POLL (STW_LISTENERS_MAX * STW_QUEUES * (UDP_BATCH + UDP_ERRORS) + READY_MAX * 2)
+#define EVENTS_MAX      8192
 _Static_assert(
 	EVENTS_PER_POLL + 2 * FAILURES_MAX < EVENTS_MAX, "room for all that one poll brings");
 
@@ -61,10 +61,18 @@ struct udp_batch {
 	unsigned count, iov_count;
 };
 
-struct udp {
+/* One queue of the kernel: a socket of its own with the address of the listener. */
+struct udp_queue {
+	int fd;
+	uint32_t limit, message_bytes; /* messages that may wait; what the kernel counts for one */
 	struct udp_received in;
-	struct udp_batch out;
 	char *slots; /* UDP_BATCH times UDP_STRIDE_BYTES */
+};
+
+struct udp {
+	struct udp_queue queues[STW_QUEUES];
+	unsigned queue_count; /* one, when the kernel cannot sort what arrives */
+	struct udp_batch out; /* sent by the socket of the first queue */
 };
 
 struct io_listener {
@@ -164,8 +172,10 @@ struct stw_io {
 	struct flow_slot *slots; /* options.max_flows */
 	uint32_t slots_used, free_slot;
 	struct flow_list opening, closing, dead; /* the first two in order of due_ms */
-	bool crowded; /* more descriptors may be ready than one poll serves */
-	char *bytes;  /* READY_MAX times FLOW_READ_BYTES */
+	bool crowded;       /* more descriptors may be ready than one poll serves */
+	bool urgent_stands; /* more than one batch of what is urgent waited */
+	unsigned turns;
+	char *bytes; /* READY_MAX times FLOW_READ_BYTES */
 	size_t bytes_used;
 
 	struct dns dns;
@@ -181,7 +191,7 @@ struct stw_io {
 /* What epoll hands back: which kind, and which one of it. */
 enum watch_kind {
 	WATCH_WAKE,
-	WATCH_LISTENER, /* index */
+	WATCH_LISTENER, /* index; datagrams: which queue */
 	WATCH_FLOW,     /* slot and generation */
 	WATCH_DNS,      /* channel and descriptor */
 };
@@ -191,6 +201,14 @@ uint64_t watch_key(enum watch_kind kind, uint32_t slot, uint32_t value);
 int watch_set(struct stw_io *io, int fd, uint32_t events, uint64_t key);
 /* A zeroed event at the end of the list; there is always room. */
 struct stw_io_event *event_add(struct stw_io *io, enum stw_io_event_kind kind);
+
+/* A socket with the address of the listener, which others of ours may share.
+ * @return descriptor, -errno */
+int listener_socket(const struct stw_listener *listener, bool share);
+
+/* sort.c */
+/* Which arriving datagram goes into which queue, told to the kernel. @return 0, -errno */
+int sort_attach(int fd, unsigned workers, uint8_t family);
 
 /* addr.c */
 socklen_t sockaddr_from_addr(const struct stw_addr *addr, union sockaddr_any *ret);
@@ -211,8 +229,10 @@ void wake_ready(struct stw_io *io);
 
 /* udp.c */
 int udp_open(struct stw_io *io, struct io_listener *listener);
+int udp_watch(struct stw_io *io, uint16_t index);
 void udp_close(struct io_listener *listener);
-void udp_ready(struct stw_io *io, uint16_t index, uint32_t ready);
+void udp_ready(struct stw_io *io, uint16_t index, enum stw_queue queue, uint32_t ready);
+void udp_limit(struct io_listener *listener, enum stw_queue queue, uint32_t messages);
 int udp_send(struct stw_io *io, const struct stw_hop *hop, struct stw_slices slices);
 void udp_flush(struct stw_io *io, uint16_t index);
 

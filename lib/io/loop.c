@@ -12,6 +12,7 @@
 /* ---- what is watched -------------------------------------------------------- */
 
 #define WATCH_SLOT_BITS 24
+#define URGENT_TURNS    8
 
 uint64_t watch_key(enum watch_kind kind, uint32_t slot, uint32_t value)
 {
@@ -41,9 +42,14 @@ struct stw_io_event *event_add(struct stw_io *io, enum stw_io_event_kind kind)
 	return event;
 }
 
+static uint32_t watch_slot(uint64_t key)
+{
+	return key >> 32 & ((1U << WATCH_SLOT_BITS) - 1);
+}
+
 static void watch_ready(struct stw_io *io, uint64_t key, uint32_t ready)
 {
-	uint32_t slot = key >> 32 & ((1U << WATCH_SLOT_BITS) - 1), value = (uint32_t)key;
+	uint32_t slot = watch_slot(key), value = (uint32_t)key;
 	struct flow *flow;
 
 	switch ((enum watch_kind)(key >> 56)) {
@@ -51,9 +57,7 @@ static void watch_ready(struct stw_io *io, uint64_t key, uint32_t ready)
 		wake_ready(io);
 		break;
 	case WATCH_LISTENER:
-		if (io->listeners[slot].udp)
-			udp_ready(io, (uint16_t)slot, ready);
-		else
+		if (!io->listeners[slot].udp)
 			tcp_accept(io, (uint16_t)slot);
 		break;
 	case WATCH_FLOW:
@@ -64,6 +68,25 @@ static void watch_ready(struct stw_io *io, uint64_t key, uint32_t ready)
 	case WATCH_DNS:
 		dns_ready(io, slot, (int)value, ready);
 		break;
+	}
+}
+
+/* What is urgent comes first; the others have their turn while it keeps coming, but not each. */
+static void datagrams_ready(struct stw_io *io, const struct epoll_event *ready, int n)
+{
+	io->urgent_stands = false;
+	io->turns++;
+	for (unsigned queue = STW_QUEUES; queue-- > 0;) {
+		if (io->urgent_stands && io->turns % URGENT_TURNS)
+			return;
+		for (int i = 0; i < n; i++) {
+			uint64_t key = ready[i].data.u64;
+			uint32_t slot = watch_slot(key);
+
+			if (key >> 56 == WATCH_LISTENER && (uint32_t)key == queue &&
+				io->listeners[slot].udp)
+				udp_ready(io, (uint16_t)slot, queue, ready[i].events);
+		}
 	}
 }
 
@@ -119,6 +142,7 @@ static int poll_once(struct stw_io *io, uint64_t deadline_ms)
 	io->crowded = n == READY_MAX;
 	for (int i = 0; i < n; i++)
 		watch_ready(io, ready[i].data.u64, ready[i].events);
+	datagrams_ready(io, ready, n);
 
 	now_ms = clock_mono_ms();
 	flows_expire(io, now_ms);
@@ -171,9 +195,9 @@ static int listener_bind(int fd, const struct stw_addr *addr)
 	return bind(fd, &name.sa, len) < 0 ? -errno : 0;
 }
 
-static int listener_socket(const struct stw_listener *listener)
+int listener_socket(const struct stw_listener *listener, bool share)
 {
-	int family = listener->bind.family == 4 ? AF_INET : AF_INET6, on = 1, fd;
+	int family = listener->bind.family == 4 ? AF_INET : AF_INET6, on = 1, fd, err;
 	bool datagrams = listener->transport == STW_TRANSPORT_UDP;
 
 	fd = socket(
@@ -186,6 +210,13 @@ static int listener_socket(const struct stw_listener *listener)
 	 * port. */
 	if (!datagrams)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (share)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	err = listener_bind(fd, &listener->bind);
+	if (err < 0) {
+		close(fd);
+		return err;
+	}
 	return fd;
 }
 
@@ -193,41 +224,35 @@ static int listener_socket(const struct stw_listener *listener)
  * user. */
 static int listener_probe(const struct stw_io *io, const struct stw_listener *listener)
 {
-	int fd, err;
+	int fd;
 
-	if (!io->options.reuse_port || io->options.worker != 0 || listener->bind.port == 0)
+	if (io->options.worker != 0 || listener->bind.port == 0)
 		return 0;
-	fd = listener_socket(listener);
+	fd = listener_socket(listener, false);
 	if (fd < 0)
 		return fd;
-	err = listener_bind(fd, &listener->bind);
 	close(fd);
-	return err;
+	return 0;
 }
 
 static int listener_open(struct stw_io *io, struct io_listener *listener)
 {
+	bool udp = listener->bound.transport == STW_TRANSPORT_UDP;
 	union sockaddr_any name;
 	socklen_t len = sizeof(name);
-	int on = 1, err;
+	int err;
 
 	err = listener_probe(io, &listener->bound);
 	if (err < 0)
 		return err;
-	listener->fd = listener_socket(&listener->bound);
+	listener->fd = listener_socket(&listener->bound, udp || io->options.workers > 1);
 	if (listener->fd < 0)
 		return listener->fd;
-	if (io->options.reuse_port)
-		setsockopt(listener->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-	err = listener_bind(listener->fd, &listener->bound.bind);
-	if (err < 0)
-		return err;
 	if (getsockname(listener->fd, &name.sa, &len) < 0)
 		return -errno;
 	addr_from_sockaddr(&name.sa, &listener->bound.bind);
 	listener->wildcard = stw_addr_is_any(&listener->bound.bind);
-	return listener->bound.transport == STW_TRANSPORT_UDP ? udp_open(io, listener)
-							      : tcp_listen(io, listener);
+	return udp ? udp_open(io, listener) : tcp_listen(io, listener);
 }
 
 static void listener_close(struct io_listener *listener)
@@ -249,7 +274,9 @@ int stw_io_listen(struct stw_io *io, struct stw_listener *listener)
 		return -EPROTONOSUPPORT;
 	*slot = (struct io_listener){ .bound = *listener, .fd = -1 };
 	err = listener_open(io, slot);
-	if (err == 0)
+	if (err == 0 && slot->udp)
+		err = udp_watch(io, (uint16_t)io->listener_count);
+	else if (err == 0)
 		err = watch_set(
 			io, slot->fd, EPOLLIN, watch_key(WATCH_LISTENER, io->listener_count, 0));
 	if (err < 0) {
@@ -306,6 +333,14 @@ static int op_resolve(void *user, struct stw_str name, unsigned type, uint64_t q
 	return dns_resolve(user, name, type, query);
 }
 
+static void op_limit(void *user, unsigned listener, enum stw_queue queue, uint32_t messages)
+{
+	struct stw_io *io = user;
+
+	if (listener < io->listener_count && io->listeners[listener].udp)
+		udp_limit(&io->listeners[listener], queue, messages);
+}
+
 const struct stw_io_ops *stw_io_ops(void)
 {
 	static const struct stw_io_ops ops = {
@@ -313,6 +348,7 @@ const struct stw_io_ops *stw_io_ops(void)
 		.open = op_open,
 		.close = op_close,
 		.resolve = op_resolve,
+		.limit = op_limit,
 	};
 
 	return &ops;

@@ -9,72 +9,151 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #define SEND_TRIES 4
 /* What fits behind the IP and UDP headers. */
 #define PAYLOAD_MAX_IPV4 65507
 #define PAYLOAD_MAX_IPV6 65527
+/* What the kernel adds to a datagram: headers and struct skb_shared_info; struct sk_buff. */
+#define UDP_MESSAGE_EXTRA 400
+#define UDP_MESSAGE_HEAD  256
 
 /* ---- socket ------------------------------------------------------------------- */
 
-static void buffer_raise(int fd, int force, int plain)
+static void buffer_raise(int fd, int force, int plain, int bytes)
 {
-	int bytes = UDP_SOCKET_BYTES;
-
 	if (setsockopt(fd, SOL_SOCKET, force, &bytes, sizeof(bytes)) < 0)
 		setsockopt(fd, SOL_SOCKET, plain, &bytes, sizeof(bytes));
 }
 
-static int udp_configure(const struct io_listener *listener)
+static int udp_configure(int fd, uint8_t family)
 {
-	bool ipv4 = listener->bound.bind.family == 4;
+	bool ipv4 = family == 4;
 	int level = ipv4 ? IPPROTO_IP : IPPROTO_IPV6, on = 1;
 
-	buffer_raise(listener->fd, SO_RCVBUFFORCE, SO_RCVBUF);
-	buffer_raise(listener->fd, SO_SNDBUFFORCE, SO_SNDBUF);
-	stamps_enable(listener->fd);
-	if (setsockopt(listener->fd, level, ipv4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &on, sizeof(on)) <
-		0)
+	buffer_raise(fd, SO_RCVBUFFORCE, SO_RCVBUF, UDP_SOCKET_BYTES);
+	buffer_raise(fd, SO_SNDBUFFORCE, SO_SNDBUF, UDP_SOCKET_BYTES);
+	stamps_enable(fd);
+	if (setsockopt(fd, level, ipv4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &on, sizeof(on)) < 0)
 		return -errno;
-	if (setsockopt(listener->fd, level, ipv4 ? IP_RECVERR : IPV6_RECVERR, &on, sizeof(on)) < 0)
+	if (setsockopt(fd, level, ipv4 ? IP_RECVERR : IPV6_RECVERR, &on, sizeof(on)) < 0)
 		return -errno;
 	return 0;
 }
 
-static void received_prepare(struct udp *udp)
+static void received_prepare(struct udp_queue *queue)
 {
 	for (unsigned i = 0; i < UDP_BATCH; i++) {
-		struct msghdr *header = &udp->in.messages[i].msg_hdr;
+		struct msghdr *header = &queue->in.messages[i].msg_hdr;
 
-		udp->in.iov[i].iov_base = udp->slots + (size_t)i * UDP_STRIDE_BYTES;
-		udp->in.iov[i].iov_len = UDP_SLOT_BYTES;
-		header->msg_iov = &udp->in.iov[i];
+		queue->in.iov[i].iov_base = queue->slots + (size_t)i * UDP_STRIDE_BYTES;
+		queue->in.iov[i].iov_len = UDP_SLOT_BYTES;
+		header->msg_iov = &queue->in.iov[i];
 		header->msg_iovlen = 1;
-		header->msg_name = &udp->in.names[i];
-		header->msg_namelen = sizeof(udp->in.names[i]);
-		header->msg_control = udp->in.control[i];
+		header->msg_name = &queue->in.names[i];
+		header->msg_namelen = sizeof(queue->in.names[i]);
+		header->msg_control = queue->in.control[i];
 		header->msg_controllen = UDP_CONTROL_BYTES;
 	}
 }
 
+static int queue_open(struct io_listener *listener, int fd)
+{
+	struct udp_queue *queue = &listener->udp->queues[listener->udp->queue_count];
+
+	queue->slots = malloc((size_t)UDP_BATCH * UDP_STRIDE_BYTES);
+	if (!queue->slots)
+		return -ENOMEM;
+	queue->fd = fd;
+	queue->limit = UINT32_MAX;
+	received_prepare(queue);
+	listener->udp->queue_count++;
+	return udp_configure(fd, listener->bound.bind.family);
+}
+
+/* The order in which they are bound is their number for the kernel. */
+static int queues_open(struct stw_io *io, struct io_listener *listener)
+{
+	int err = sort_attach(listener->fd, io->options.workers, listener->bound.bind.family);
+
+	if (err < 0)
+		return 0; /* all in one queue */
+	for (unsigned i = 1; i < STW_QUEUES; i++) {
+		int fd = listener_socket(&listener->bound, true);
+
+		if (fd < 0)
+			return fd;
+		err = queue_open(listener, fd);
+		if (err < 0) {
+			if (listener->udp->queue_count == i)
+				close(fd);
+			return err;
+		}
+	}
+	return 0;
+}
+
 int udp_open(struct stw_io *io, struct io_listener *listener)
 {
+	int err;
+
 	listener->udp = calloc(1, sizeof(*listener->udp));
 	if (!listener->udp)
 		return -ENOMEM;
-	listener->udp->slots = malloc((size_t)UDP_BATCH * UDP_STRIDE_BYTES);
-	if (!listener->udp->slots)
-		return -ENOMEM;
-	received_prepare(listener->udp);
-	return udp_configure(listener);
+	err = queue_open(listener, listener->fd);
+	return err < 0 ? err : queues_open(io, listener);
 }
 
+int udp_watch(struct stw_io *io, uint16_t index)
+{
+	struct udp *udp = io->listeners[index].udp;
+	int err = 0;
+
+	for (unsigned i = 0; err == 0 && i < udp->queue_count; i++)
+		err = watch_set(
+			io, udp->queues[i].fd, EPOLLIN, watch_key(WATCH_LISTENER, index, i));
+	return err;
+}
+
+/* The descriptor of the first queue is that of the listener. */
 void udp_close(struct io_listener *listener)
 {
-	if (listener->udp)
-		free(listener->udp->slots);
-	free(listener->udp);
+	struct udp *udp = listener->udp;
+
+	for (unsigned i = 0; udp && i < udp->queue_count; i++) {
+		free(udp->queues[i].slots);
+		if (i > 0)
+			close(udp->queues[i].fd);
+	}
+	free(udp);
 	listener->udp = NULL;
+}
+
+/* What a message takes from the room of its socket: the kernel allocates by powers of two. */
+static uint32_t message_bytes(size_t len)
+{
+	uint32_t bytes = 512;
+
+	while (bytes < len + UDP_MESSAGE_EXTRA)
+		bytes *= 2;
+	return bytes + UDP_MESSAGE_HEAD;
+}
+
+void udp_limit(struct io_listener *listener, enum stw_queue number, uint32_t messages)
+{
+	struct udp_queue *queue = &listener->udp->queues[number];
+	uint64_t bytes = UDP_SOCKET_BYTES;
+
+	if (number >= listener->udp->queue_count || messages == queue->limit)
+		return;
+	queue->limit = messages;
+	/* The kernel doubles the number it is given. */
+	if (messages != UINT32_MAX && queue->message_bytes)
+		bytes = (uint64_t)messages * queue->message_bytes / 2;
+	if (bytes > UDP_SOCKET_BYTES)
+		bytes = UDP_SOCKET_BYTES;
+	buffer_raise(queue->fd, SO_RCVBUFFORCE, SO_RCVBUF, (int)bytes);
 }
 
 /* ---- errors ----------------------------------------------------------------------- */
@@ -122,9 +201,9 @@ static bool error_take(struct msghdr *header, struct sock_extended_err *ret)
 	return false;
 }
 
-static void errors_receive(struct stw_io *io, uint16_t index)
+static void errors_receive(struct stw_io *io, uint16_t index, int fd)
 {
-	int fd = io->listeners[index].fd, ignored;
+	int ignored;
 	socklen_t len = sizeof(ignored);
 
 	for (unsigned i = 0; i < UDP_ERRORS; i++) {
@@ -171,10 +250,9 @@ static void local_from_control(struct msghdr *header, struct stw_addr *ret)
 }
 
 static struct stw_io_event *datagram_tell(
-	struct stw_io *io, uint16_t index, unsigned slot, int64_t now_ns)
+	struct stw_io *io, uint16_t index, struct udp_received *in, unsigned slot, int64_t now_ns)
 {
 	const struct io_listener *listener = &io->listeners[index];
-	struct udp_received *in = &listener->udp->in;
 	struct msghdr *header = &in->messages[slot].msg_hdr;
 	struct stw_io_event *event = event_add(io, STW_IO_DATAGRAM);
 
@@ -193,35 +271,42 @@ static struct stw_io_event *datagram_tell(
 	return event;
 }
 
-static void datagrams_receive(struct stw_io *io, uint16_t index)
+static void datagrams_receive(struct stw_io *io, uint16_t index, enum stw_queue number)
 {
-	const struct io_listener *listener = &io->listeners[index];
-	struct udp_received *in = &listener->udp->in;
+	struct udp_queue *queue = &io->listeners[index].udp->queues[number];
+	struct udp_received *in = &queue->in;
+	struct stw_io_event *event;
 	int64_t now_ns;
 	int n;
 
-	n = recvmmsg(listener->fd, in->messages, UDP_BATCH, MSG_DONTWAIT, NULL);
+	n = recvmmsg(queue->fd, in->messages, UDP_BATCH, MSG_DONTWAIT, NULL);
 	now_ns = clock_stamp_ns();
 	io->stats.receive_calls++;
 	for (int i = 0; i < n; i++) {
 		struct msghdr *header = &in->messages[i].msg_hdr;
 
 		/* An empty datagram carries no message, and port 0 cannot be answered. */
-		if (in->messages[i].msg_len && in->names[i].in.sin_port)
-			datagram_tell(io, index, (unsigned)i, now_ns)->queue_stands =
-				n == UDP_BATCH;
+		if (in->messages[i].msg_len && in->names[i].in.sin_port) {
+			event = datagram_tell(io, index, in, (unsigned)i, now_ns);
+			event->queue = (uint8_t)number;
+			event->queue_stands = n == UDP_BATCH;
+		}
 		io->stats.datagrams_in++;
 		header->msg_namelen = sizeof(in->names[i]);
 		header->msg_controllen = UDP_CONTROL_BYTES;
 	}
+	if (n == UDP_BATCH) {
+		queue->message_bytes = message_bytes(in->messages[n - 1].msg_len);
+		io->urgent_stands |= number == STW_QUEUE_URGENT;
+	}
 }
 
-void udp_ready(struct stw_io *io, uint16_t index, uint32_t ready)
+void udp_ready(struct stw_io *io, uint16_t index, enum stw_queue number, uint32_t ready)
 {
 	if (ready & EPOLLERR)
-		errors_receive(io, index);
+		errors_receive(io, index, io->listeners[index].udp->queues[number].fd);
 	if (ready & EPOLLIN)
-		datagrams_receive(io, index);
+		datagrams_receive(io, index, number);
 }
 
 /* ---- out ------------------------------------------------------------------------------- */

@@ -18,6 +18,11 @@
 /* From full restraint to none in 1.5 seconds. */
 #define LOSS_STEP_PERMILLE 67
 #define CALM_INTERVALS     15
+/* The room of a queue: a fourth more than the target, so that some are read and refused with a
+ * word; never less than a batch. */
+#define ROOM_PERCENT 125
+#define ROOM_MIN     64
+#define ROOM_MS      1500
 /* How fast the share refused here is passed upstream. */
 #define GAIN_PERMILLE 700
 
@@ -95,8 +100,22 @@ static void rate_update(struct stw_overload *overload)
 		overload->rate += overload->rate / 20 + 1;
 }
 
+static void taken_update(struct stw_overload *overload)
+{
+	for (unsigned i = 0; i < STW_OVERLOAD_QUEUES; i++) {
+		struct stw_overload_queue *queue = &overload->queues[i];
+
+		if (!queue->taken_mean)
+			queue->taken_mean = queue->taken;
+		else
+			queue->taken_mean = (3 * queue->taken_mean + queue->taken + 3) / 4;
+		queue->taken = 0;
+	}
+}
+
 static void interval_end(struct stw_overload *overload, struct stw_now now)
 {
+	taken_update(overload);
 	overload->calm = overload->refused ? 0 : overload->calm + (overload->calm < CALM_INTERVALS);
 	loss_update(overload);
 	rate_update(overload);
@@ -128,7 +147,7 @@ enum stw_overload_verdict stw_overload_admit(struct stw_overload *overload,
 	enum stw_overload_class class, const struct stw_overload_arrival *arrival,
 	struct stw_now now)
 {
-	unsigned index = arrival->queue < STW_LISTENERS_MAX ? arrival->queue : 0;
+	unsigned index = arrival->queue < STW_OVERLOAD_QUEUES ? arrival->queue : 0;
 	struct stw_overload_queue *queue = &overload->queues[index];
 
 	if (!overload->options.target_ms)
@@ -140,8 +159,10 @@ enum stw_overload_verdict stw_overload_admit(struct stw_overload *overload,
 		return STW_OVERLOAD_ADMIT;
 	overload->offered++;
 	if (queue->level == LEVEL_NONE ||
-		(class == STW_OVERLOAD_REGISTER && queue->level == LEVEL_NEW))
+		(class == STW_OVERLOAD_REGISTER && queue->level == LEVEL_NEW)) {
+		queue->taken++;
 		return STW_OVERLOAD_ADMIT;
+	}
 	overload->refused++;
 	queue->refused_ms = now.mono_ms;
 	if (queue->level == LEVEL_DROP) {
@@ -156,6 +177,19 @@ bool stw_overload_active(struct stw_overload *overload, struct stw_now now)
 {
 	overload_advance(overload, now);
 	return overload->refused || overload->calm < CALM_INTERVALS;
+}
+
+uint32_t stw_overload_room(const struct stw_overload *overload, unsigned index, struct stw_now now)
+{
+	const struct stw_overload_queue *queue = &overload->queues[index];
+	uint64_t room;
+
+	if (!overload->options.target_ms || !queue->refused_ms || !queue->taken_mean ||
+		now.mono_ms - queue->refused_ms >= ROOM_MS)
+		return UINT32_MAX;
+	room = (uint64_t)queue->taken_mean * overload->options.target_ms * ROOM_PERCENT / 100 /
+	       INTERVAL_MS;
+	return room < ROOM_MIN ? ROOM_MIN : (uint32_t)room;
 }
 
 /* ---- RFC 7339 §5.2 ------------------------------------------------------------------------- */

@@ -88,9 +88,11 @@ static const struct stw_cause *admit_waited(struct box *box, enum stw_overload_c
 	struct stw_refusal *ret, struct stw_writer *writer)
 {
 	struct stw_stack *stack = box->request.stack;
-	const struct stw_overload_arrival arrival = { .queue = box->request.source.listener,
+	const struct stw_overload_arrival arrival = {
+		.queue = box->request.source.listener * STW_QUEUES + stack->queue,
 		.waited_us = stack->waited_us,
-		.standing = stack->queue_stands };
+		.standing = stack->queue_stands
+	};
 	enum stw_overload_verdict verdict;
 
 	verdict = stw_overload_admit(&stack->overload, class, &arrival, stack->now);

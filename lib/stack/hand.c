@@ -130,6 +130,7 @@ int stack_hand_message(struct stw_stack *stack, unsigned owner, const struct stw
 	parcel->handed_ms = stack->now.mono_ms;
 	parcel->waited_us = stack->waited_us;
 	parcel->queue_stands = stack->queue_stands;
+	parcel->queue = stack->queue;
 	err = parcel_push(stack, owner, parcel, stream ? OUTBOX_MAX : 0);
 	if (err == 0)
 		stack->stats.handed_out++;
@@ -242,6 +243,7 @@ static void taken_message(struct stw_stack *stack, struct parcel *parcel)
 	stack->stats.handed_in++;
 	stack->waited_us = taken_waited_us(stack, parcel);
 	stack->queue_stands = parcel->queue_stands;
+	stack->queue = parcel->queue;
 	stack->msg = parcel->msg;
 	stack->handed = parcel->block;
 	stack->msg_of_flow = false; /* the block lives until the end of the batch */

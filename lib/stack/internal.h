@@ -147,6 +147,7 @@ struct parcel {
 	uint64_t handed_ms; /* when it was handed over … */
 	uint32_t waited_us; /* … and how long it had waited until then */
 	bool queue_stands;
+	uint8_t queue;
 };
 
 /* Parcels for which a ring had no room. */
@@ -178,9 +179,12 @@ struct stw_stack {
 	struct stw_dns_cache *names;
 	struct stw_outages *outages;
 	struct stw_overload overload;
-	struct stw_restraint *restraint; /* NULL: next hops are not obeyed */
-	uint32_t waited_us;              /* the message in hand, in the queue of the kernel */
-	bool queue_stands;               /* more was waiting when it was read */
+	struct stw_restraint *restraint;     /* NULL: next hops are not obeyed */
+	uint32_t waited_us;                  /* the message in hand, in the queue of the kernel */
+	bool queue_stands;                   /* more was waiting when it was read */
+	uint8_t queue;                       /* … and which one it was */
+	uint64_t rooms_due_ms;               /* when the queues are looked at again */
+	uint32_t rooms[STW_OVERLOAD_QUEUES]; /* what the kernel was told last */
 	struct stw_stack_stats stats;
 	unsigned live_count;
 	/* other workers */

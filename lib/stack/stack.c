@@ -8,6 +8,7 @@
 #include "internal.h"
 
 #define RESTRAINT_HOPS 64
+#define ROOMS_MS       100
 /* A stall may make the timers of thousands of calls due in one batch, each with a response. */
 #define SCRATCH_BYTES_MAX (256u * 1024u * 1024u)
 
@@ -64,6 +65,7 @@ int stw_stack_new(
 	stw_overload_init(&stack->overload, &options->overload);
 	stack_take_options(stack, options);
 	stack->now = now;
+	memset(stack->rooms, 0xff, sizeof(stack->rooms));
 	stw_wheel_init(&stack->wheel, now.mono_ms);
 	stw_random_seed(&stack->random, options->seed);
 	stw_arena_init(&stack->scratch, SCRATCH_BYTES_MAX);
@@ -213,6 +215,7 @@ void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event)
 {
 	stack->waited_us = event->waited_us;
 	stack->queue_stands = event->queue_stands;
+	stack->queue = event->queue < STW_QUEUES ? event->queue : 0;
 	switch (event->kind) {
 	case STW_IO_DATAGRAM:
 		stack_receive(stack, &event->hop, event->data, event->len);
@@ -386,11 +389,31 @@ static void box_free(struct box *box)
 	stw_memory_give(box, sizeof(*box));
 }
 
+/* What is too much is best lost by the kernel; it is told when that has changed. */
+static void stack_limit_queues(struct stw_stack *stack)
+{
+	const struct stw_io_ops *io = stack->options.io;
+	unsigned count = stack->options.listeners->n * STW_QUEUES;
+
+	if (!io->limit || stack->now.mono_ms < stack->rooms_due_ms)
+		return;
+	stack->rooms_due_ms = stack->now.mono_ms + ROOMS_MS;
+	for (unsigned i = 0; i < count; i++) {
+		uint32_t room = stw_overload_room(&stack->overload, i, stack->now);
+
+		if (room == stack->rooms[i])
+			continue;
+		stack->rooms[i] = room;
+		io->limit(stack->options.io_user, i / STW_QUEUES, i % STW_QUEUES, room);
+	}
+}
+
 void stw_stack_end(struct stw_stack *stack)
 {
 	struct box *box;
 
 	stack_hand_end(stack);
+	stack_limit_queues(stack);
 	for (; stack->retired; stack->retired = stack->retired->next)
 		stw_block_unref(stack->retired->block);
 	stw_tx_reap(stack->transactions, stack_tx_done, stack);

@@ -10,7 +10,7 @@ int serve_io_new(struct serve *serve, unsigned worker)
 	const struct stw_config *config = serve->config;
 	struct stw_io_options options = {
 		.worker = (uint16_t)worker,
-		.reuse_port = serve->worker_count > 1,
+		.workers = (uint16_t)serve->worker_count,
 		.max_flows = config->limits.max_connections,
 		.max_output_bytes = config->limits.max_output_bytes,
 		.dns_timeout_ms = config->dns.timeout_ms,

@@ -277,7 +277,7 @@ static void test_listen_errors(void **state)
 /* Workers share an address; a stranger who has it already is noticed. */
 static void test_reuse_port(void **state)
 {
-	struct stw_io_options options = { .reuse_port = true };
+	struct stw_io_options options = { .workers = 2 };
 	struct stw_io *first = test_io(&options), *second, *stranger;
 	struct stw_listener ours = test_listen(first, STW_TRANSPORT_UDP, "127.0.0.1"), same = ours;
 

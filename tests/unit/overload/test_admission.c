@@ -233,6 +233,31 @@ static void test_sequence_grows(void **state)
 	assert_true(overload.wall_ms > at_ms(5000).wall_ms);
 }
 
+/* The room of a queue follows from what is served, while there are refusals and a while after. */
+static void test_room(void **state)
+{
+	struct stw_overload overload = busy_of(STW_OVERLOAD_FEEDBACK_OFF);
+	const unsigned queue = 4;
+	uint64_t ms;
+
+	assert_int_equal(stw_overload_room(&overload, queue, at_ms(0)), UINT32_MAX);
+	/* Twenty are served each millisecond, and one is refused. */
+	overload.queues[queue].refused_ms = at_ms(0).mono_ms;
+	for (ms = 0; ms < 1000; ms++) {
+		for (unsigned i = 0; i < 20; i++)
+			assert_int_equal(admit(&overload, queue, NEW, 0, at_ms(ms)), ADMIT);
+		assert_int_equal(admit(&overload, queue, NEW, 20001, at_ms(ms)), REFUSE);
+	}
+	/* 20 ms of target, and a fourth more. */
+	assert_in_range(stw_overload_room(&overload, queue, at_ms(ms)), 495, 505);
+	assert_int_equal(stw_overload_room(&overload, queue + 1, at_ms(ms)), UINT32_MAX);
+	assert_int_not_equal(stw_overload_room(&overload, queue, at_ms(ms + 1400)), UINT32_MAX);
+	assert_int_equal(stw_overload_room(&overload, queue, at_ms(ms + 1600)), UINT32_MAX);
+	/* A slow server: what is read at once is always let in. */
+	overload.queues[queue].taken_mean = 10;
+	assert_int_equal(stw_overload_room(&overload, queue, at_ms(ms)), 64);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +268,7 @@ int main(void)
 		cmocka_unit_test(test_calm_server_says_so),
 		cmocka_unit_test(test_loss_rises_holds_and_ends),
 		cmocka_unit_test(test_loss_finds_its_place),
+		cmocka_unit_test(test_room),
 		cmocka_unit_test(test_rate_is_shared),
 		cmocka_unit_test(test_what_no_client_offers),
 		cmocka_unit_test(test_sequence_grows),

@@ -95,7 +95,9 @@ static inline int lab_resolve(void *io, struct stw_str name, unsigned type, uint
 	return 0;
 }
 
-static const struct stw_io_ops lab_io = { lab_send, lab_open, lab_close, lab_resolve };
+static const struct stw_io_ops lab_io = {
+	.send = lab_send, .open = lab_open, .close = lab_close, .resolve = lab_resolve
+};
 
 /* ---- the core -------------------------------------------------------------------------- */
 

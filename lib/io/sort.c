@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel sorts what arrives: each queue of a listener is a socket with the same address, and a
+ * program of the classic filter machine (SO_ATTACH_REUSEPORT_CBPF, socket(7)) says whose a datagram
+ * is. So what is urgent never stands behind new work, and when new work is more than can be done,
+ * the kernel loses it without a cost to us, and loses nothing else.
+ *
+ * The program has no loops. It knows a request within a dialog by our mark in its Route, and
+ * priority by the name of the header field, looking at each fourth byte for four bytes of text: a
+ * text of seven holds one such group wherever it begins. What it takes for urgent gets no more than
+ * a place in that queue; the layers look properly.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <linux/filter.h>
+
+#define WORD(a, b, c, d)                                                                           \
+	((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
+#define LOWER_CASE   0x20202020U
+#define STEP_BYTES   16   /* between looks at the length; behind what is sought there are more */
+#define SEARCH_BYTES 1312 /* what BPF_MAXINSNS holds; what is behind counts as new work */
+
+struct program {
+	struct sock_filter code[BPF_MAXINSNS];
+	unsigned n;
+};
+
+static void put(struct program *p, int code, uint8_t jt, uint8_t jf, uint32_t k)
+{
+	if (p->n < BPF_MAXINSNS)
+		p->code[p->n] = (struct sock_filter){ (uint16_t)code, jt, jf, k };
+	p->n++;
+}
+
+static void put_load(struct program *p, int size, uint32_t at)
+{
+	put(p, BPF_LD | size | BPF_ABS, 0, 0, at);
+}
+
+/* ---- the verdict ---------------------------------------------------------------- */
+
+/* The worker follows from the address of the sender, so that what he sends stays in order. */
+static void put_worker(struct program *p, unsigned workers, uint8_t family)
+{
+	uint32_t net = (uint32_t)SKF_NET_OFF;
+
+	put_load(p, BPF_H, net + (family == 4 ? 20 : 40)); /* his port */
+	put(p, BPF_ALU | BPF_MUL | BPF_K, 0, 0, 0x9e3779b1U);
+	put(p, BPF_MISC | BPF_TAX, 0, 0, 0);
+	put_load(p, BPF_W, net + (family == 4 ? 12 : 20)); /* his address, or its end */
+	put(p, BPF_ALU | BPF_XOR | BPF_X, 0, 0, 0);
+	put(p, BPF_ALU | BPF_MUL | BPF_K, 0, 0, 0x85ebca6bU);
+	put(p, BPF_ALU | BPF_RSH | BPF_K, 0, 0, 16);
+	put(p, BPF_ALU | BPF_MOD | BPF_K, 0, 0, workers);
+}
+
+static void put_verdict(struct program *p, unsigned workers, uint8_t family, enum stw_queue queue)
+{
+	if (workers <= 1) {
+		put(p, BPF_RET | BPF_K, 0, 0, queue);
+		return;
+	}
+	put_worker(p, workers, family);
+	put(p, BPF_ALU | BPF_MUL | BPF_K, 0, 0, STW_QUEUES);
+	put(p, BPF_ALU | BPF_ADD | BPF_K, 0, 0, queue);
+	put(p, BPF_RET | BPF_A, 0, 0, 0);
+}
+
+/* A jump over the next `skip` instructions; the verdict stands behind the comparisons. */
+static void put_if(struct program *p, uint32_t word, uint8_t skip)
+{
+	put(p, BPF_JMP | BPF_JEQ | BPF_K, skip, 0, word);
+}
+
+/* ---- what is looked at ------------------------------------------------------------ */
+
+static void put_methods(struct program *p, unsigned workers, uint8_t family)
+{
+	unsigned jump;
+
+	put_load(p, BPF_W, 0);
+	put_if(p, WORD('S', 'I', 'P', '/'), 5);
+	put_if(p, WORD('A', 'C', 'K', ' '), 4);
+	put_if(p, WORD('B', 'Y', 'E', ' '), 3);
+	put_if(p, WORD('C', 'A', 'N', 'C'), 2);
+	put_if(p, WORD('P', 'R', 'A', 'C'), 1);
+	jump = p->n;
+	put(p, BPF_JMP | BPF_JA, 0, 0, 0);
+	put_verdict(p, workers, family, STW_QUEUE_URGENT);
+	p->code[jump].k = p->n - jump - 1;
+
+	jump = p->n;
+	put(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 0, WORD('R', 'E', 'G', 'I'));
+	put_verdict(p, workers, family, STW_QUEUE_REGISTER);
+	p->code[jump].jf = (uint8_t)(p->n - jump - 1);
+}
+
+/* One group of four bytes. On a hit the jump lands on the last instruction of the step. */
+static void put_compare(struct program *p, uint32_t at, unsigned hit)
+{
+	/* "ce-Prio" of Resource-Priority and "lr;stw=" of our mark, sorted by their values. */
+	static const uint32_t low[] = { WORD('-', 'p', 'r', 'i'), WORD(';', 's', 't', 'w'),
+		WORD('c', 'e', '-', 'p'), WORD('e', '-', 'p', 'r') };
+	static const uint32_t high[] = { WORD('l', 'r', ';', 's'), WORD('p', 'r', 'i', 'o'),
+		WORD('r', ';', 's', 't'), WORD('s', 't', 'w', '=') };
+
+	put_load(p, BPF_W, at);
+	put(p, BPF_ALU | BPF_OR | BPF_K, 0, 0, LOWER_CASE);
+	put(p, BPF_JMP | BPF_JGE | BPF_K, 4, 0, high[0]);
+	for (unsigned i = 0; i < 4; i++)
+		put(p, BPF_JMP | BPF_JEQ | BPF_K, (uint8_t)(hit - p->n - 1), i < 3 ? 0 : 4, low[i]);
+	for (unsigned i = 0; i < 4; i++)
+		put(p, BPF_JMP | BPF_JEQ | BPF_K, (uint8_t)(hit - p->n - 1), 0, high[i]);
+}
+
+#define COMPARE_CODE 11
+#define STEP_CODE    (3 + STEP_BYTES / 4 * COMPARE_CODE + 2)
+
+/* `none` and `urgent` are the places of the verdicts. */
+static void put_search(struct program *p, unsigned none, unsigned urgent)
+{
+	for (uint32_t at = 0; at < SEARCH_BYTES; at += STEP_BYTES) {
+		unsigned hit = p->n + STEP_CODE - 1;
+
+		put(p, BPF_LD | BPF_W | BPF_LEN, 0, 0, 0);
+		put(p, BPF_JMP | BPF_JGE | BPF_K, 1, 0, at + STEP_BYTES);
+		put(p, BPF_JMP | BPF_JA, 0, 0, none - p->n - 1);
+		for (uint32_t i = 0; i < STEP_BYTES; i += 4)
+			put_compare(p, at + i, hit);
+		put(p, BPF_JMP | BPF_JA, 0, 0, 1);
+		put(p, BPF_JMP | BPF_JA, 0, 0, urgent - p->n - 1);
+	}
+}
+
+/* "INVITE urn:service:sos", "MESSAGE urn:service:sos" (RFC 5031). */
+static void put_emergency(struct program *p, unsigned urgent)
+{
+	for (uint32_t at = 7; at <= 8; at++) {
+		put_load(p, BPF_W, at);
+		put(p, BPF_ALU | BPF_OR | BPF_K, 0, 0, LOWER_CASE);
+		put(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, WORD('u', 'r', 'n', ':'));
+		put(p, BPF_JMP | BPF_JA, 0, 0, urgent - p->n - 1);
+	}
+}
+
+#define EMERGENCY_CODE 8
+
+int sort_attach(int fd, unsigned workers, uint8_t family)
+{
+	struct program p = { .n = 0 };
+	struct sock_fprog program = { .filter = p.code };
+	unsigned none, urgent;
+
+	put_methods(&p, workers, family);
+	none = p.n + EMERGENCY_CODE + SEARCH_BYTES / STEP_BYTES * STEP_CODE;
+	urgent = none + (workers <= 1 ? 1 : 11);
+	put_emergency(&p, urgent);
+	put_search(&p, none, urgent);
+	put_verdict(&p, workers, family, STW_QUEUE_NEW);
+	put_verdict(&p, workers, family, STW_QUEUE_URGENT);
+	if (p.n > BPF_MAXINSNS)
+		return -E2BIG;
+	program.len = (unsigned short)p.n;
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) < 0
+		       ? -errno
+		       : 0;
+}
