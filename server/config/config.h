@@ -21,6 +21,8 @@
 #define STW_CONFIG_RULES_MAX     512 /* of the dial plan; also ranges */
 #define STW_CONFIG_TRUNKS_MAX    64
 #define STW_CONFIG_CLASSES_MAX   32
+#define STW_CONFIG_NAMES_MAX     256
+#define STW_NAME_CHOICES_MAX     16
 #define STW_TRUNK_URIS_MAX       8
 #define STW_CONFIG_EMERGENCY_MAX 16
 
@@ -49,6 +51,22 @@ struct stw_dial_rule {
 struct stw_dial_table {
 	struct stw_dial_entry *v;
 	unsigned n;
+};
+
+enum stw_ambiguous { STW_AMBIGUOUS_485, STW_AMBIGUOUS_NOLIST, STW_AMBIGUOUS_404 };
+
+/** One of the users who go by a name. */
+struct stw_name_choice {
+	struct stw_str display;      /* without quotes; empty: none */
+	struct stw_str user, domain; /* domain empty: the one that was called */
+};
+
+/** A name that several users go by. */
+struct stw_shared_name {
+	struct stw_str name;
+	struct stw_str users_text; /* as written */
+	struct stw_name_choice choices[STW_NAME_CHOICES_MAX];
+	unsigned choice_count;
 };
 
 /** Another server that numbers are handed to. */
@@ -100,7 +118,10 @@ struct stw_config {
 		bool from_anyone;
 		struct stw_str classes[STW_CONFIG_CLASSES_MAX];
 		unsigned class_count;
+		enum stw_ambiguous ambiguous;
 	} call;
+	struct stw_shared_name *shared_names;
+	unsigned shared_name_count;
 	struct stw_dial_rule *rules; /* of the dial plan, in the order of the file */
 	unsigned rule_count;
 	struct stw_dial_table dialplan, ranges; /* ranges: value is the index of range_texts */

@@ -119,6 +119,16 @@
 		"Classes of service of our users that have none of their own (setting class): "    \
 		"which rules of the dial plan that demand a class they may use.",                  \
 		"")                                                                                \
+	OPTION("call.ambiguous", ENUM, call.ambiguous, "", 0, 0, "485|485-nolist|404", "485",      \
+		LIVE, NO_FORM,                                                                     \
+		"What a caller is told who calls a name of shared_names: the choices, only that "  \
+		"there are some, or nothing.",                                                     \
+		"RFC 3261 §21.4.23")                                                               \
+	OPTION("shared_names", LIST, shared_names, "", 0, STW_CONFIG_NAMES_MAX, "{name, users}",   \
+		"[]", LIVE, FORM(shared_names),                                                    \
+		"Names that several users go by, such as a surname. A user is written bob, "       \
+		"bob@example.com or Bob <bob>.",                                                   \
+		"RFC 3261 §21.4.23")                                                               \
 	OPTION("dialplan", LIST, rules, "", 0, STW_CONFIG_RULES_MAX,                               \
 		"{match, class, strip, prepend, to}", "[]", LIVE, FORM(dialplan),                  \
 		"What becomes of a number. In match, x is one digit, [2-5] a set, . one or more "  \

@@ -111,6 +111,7 @@ const struct stw_check_row stw_route_proxy_rows[] = {
 	{ "P8", check_route_mark },
 	{ "P9", check_relay },
 	{ "P12", stw_route_dialplan },
+	{ "P12", stw_route_ambiguous },
 	{ "P12-P14", stw_route_target_set },
 	{ NULL, NULL },
 };

@@ -85,6 +85,10 @@ enum stw_verdict stw_route_dialplan(struct stw_check *check);
 /** The domain of ours that a tel URI belongs to (RFC 3966 §5.1.5), or empty. */
 struct stw_str stw_route_tel_domain(const struct stw_config *config, const struct stw_uri *uri);
 
+/* ambiguous.c */
+/** P12: a name that several users go by: 485, or 404. */
+enum stw_verdict stw_route_ambiguous(struct stw_check *check);
+
 /* proxy.c */
 /** P2 to P5. */
 enum stw_verdict stw_route_validate(struct stw_check *check);

@@ -232,6 +232,11 @@ static const struct {
 	{ "emergency: {route: trunk psap}\n",
 		"1:20: emergency.route: there is no trunk \"psap\"; trunks are listed under "
 		"trunks\n" },
+	{ "shared_names: [{name: lee, users: lee.s}]\n",
+		"1:35: shared_names: one user is no choice; give him the name as an alias\n" },
+	{ "shared_names: [{name: lee, users: [a, 'Lee <b']}]\n",
+		"1:35: shared_names: \"Lee <b\" is no user; allowed: bob, bob@example.com, or Bob "
+		"<bob>\n" },
 	/* The YAML around it. */
 	{ "workers: &a 1\n", "1:10: anchors (&name) and aliases (*name) are not used here; write "
 			     "the value out\n" },
@@ -432,6 +437,9 @@ static const struct {
 	{ "call.ring_timeout", "1500ms", "1s500ms" },
 	{ "call.from_anyone", "false", "false" },
 	{ "call.classes", "[national, international]", "national" },
+	{ "call.ambiguous", "485-nolist", "485-nolist" },
+	{ "shared_names", "[{name: lee, users: [Lee S <lee.s>, lee.j@a.example]}]",
+		"{name: lee, users: Lee S <lee.s>, lee.j@a.example}" },
 	{ "dialplan", "[{match: 0., class: national, strip: 1, prepend: +49, to: user}]",
 		"{match: 0., class: national, strip: 1, prepend: +49, to: user}" },
 	{ "ranges", "[+493012xx, 7xx]", "+493012xx" },
