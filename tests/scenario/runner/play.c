@@ -742,6 +742,24 @@ static int play_users(struct scenario *s, struct stw_str text)
 	return 0;
 }
 
+/* The first YAML block of a page of the guide: what it shows must work. */
+static int play_guide(struct scenario *s, struct stw_str text)
+{
+	struct stw_str path = print(s, "%s/%.*s%c", STW_SOURCE_ROOT, STW_STR_ARG(text), '\0'), row;
+	bool inside = false;
+
+	text = read_file(s, path.ptr);
+	s->guide = STW_STR("");
+	while (take_row(&text, &row)) {
+		if (inside && stw_str_starts(row, STW_STR("```")))
+			return 0;
+		if (inside)
+			s->guide = print(s, "%.*s%.*s\n", STW_STR_ARG(s->guide), STW_STR_ARG(row));
+		inside = inside || is_word(row, "```yaml");
+	}
+	return fail(s, "%s shows no ```yaml", path.ptr);
+}
+
 static bool head_of(struct stw_str *text, const char *head)
 {
 	struct stw_str name = stw_str_from(head);
@@ -780,6 +798,7 @@ static int play_head(struct scenario *s)
 		s->at = line;
 		if ((head_of(&text, "server:") && play_server(s, text, false) < 0) ||
 			(head_of(&text, "users:") && play_users(s, text) < 0) ||
+			(head_of(&text, "config from ") && play_guide(s, text) < 0) ||
 			(head_of(&text, "party ") && play_party(s, text) < 0))
 			return -1;
 	}
@@ -846,7 +865,8 @@ static int play_line(struct scenario *s, struct stw_str text)
 	struct party *party;
 
 	if (head_of(&text, "server:") || head_of(&text, "users:") || head_of(&text, "covers:") ||
-		head_of(&text, "party ") || head_of(&text, "one worker:"))
+		head_of(&text, "party ") || head_of(&text, "one worker:") ||
+		head_of(&text, "config from "))
 		return 0;
 	if (head_of(&text, "repeat "))
 		return play_repeat(s, text);

@@ -156,6 +156,7 @@ struct scenario {
 	struct note *notes;
 	struct stw_random random;
 	/* server */
+	struct stw_str guide;    /* configuration that a guide shows, or empty */
 	struct stw_str settings; /* the option lines of "server:" as YAML */
 	struct stw_str domain;
 	unsigned worker_count;

@@ -47,13 +47,27 @@ static unsigned settings_split(struct stw_str items, struct setting *v, unsigned
 	return n;
 }
 
-static void settings_write(struct stw_writer *yaml, const struct setting *v, unsigned n)
+/* Does the guide say something of this option or group? Then its defaults here are left out. */
+static bool guide_says(struct stw_str guide, const struct setting *setting)
+{
+	struct stw_str name = setting->group.len ? setting->group : setting->key, row;
+
+	while (next_item(&guide, '\n', &row)) {
+		if (stw_str_starts(row, name) && row.len > name.len && row.ptr[name.len] == ':')
+			return true;
+	}
+	return false;
+}
+
+static void settings_write(
+	struct stw_writer *yaml, struct stw_str guide, const struct setting *v, unsigned n)
 {
 	bool done[128] = { false };
 	unsigned i, j;
 
+	stw_write_str(yaml, guide);
 	for (i = 0; i < n; i++) {
-		if (done[i])
+		if (done[i] || guide_says(guide, &v[i]))
 			continue;
 		if (!v[i].group.len) {
 			stw_write_format(yaml, "%.*s: %.*s\n", STW_STR_ARG(v[i].key),
@@ -83,7 +97,7 @@ static int config_make(struct scenario *s, struct stw_config **ret)
 		all = print(
 			s, "%.*s; store=\"sqlite:%s/strowger.db\"", STW_STR_ARG(all), s->store_dir);
 	stw_writer_init(&yaml, buffer, sizeof(buffer));
-	settings_write(&yaml, v, settings_split(all, v, STW_ARRAY_SIZE(v)));
+	settings_write(&yaml, s->guide, v, settings_split(all, v, STW_ARRAY_SIZE(v)));
 	if (stw_config_parse("server:", yaml.ptr, yaml.len, &errors, ret) < 0)
 		return fail(s, "configuration: %s", errors.n ? errors.v[0].text : "cannot be read");
 	return 0;
