@@ -308,7 +308,7 @@ int server_start(struct scenario *s)
 {
 	if (config_make(s, &s->config) < 0)
 		return -1;
-	s->domain = s->config->domains[0];
+	s->domain = keep(s, s->config->domains[0]);
 	if (store_start(s) < 0 || users_add(s) < 0)
 		return -1;
 	return core_start(s);
