@@ -54,8 +54,14 @@ static void core_note(void *user, const struct stw_note *note)
 		core->options.log(core->options.log_context, note, place);
 }
 
+static void core_next(void *user, struct stw_request *request, const struct stw_outcome *outcome)
+{
+	stw_route_next(user, request, outcome);
+}
+
 static const struct stw_core_ops core_ops = {
 	.request = core_request,
+	.next = core_next,
 	.admit = core_admit,
 	.emergency = core_emergency,
 	.note = core_note,

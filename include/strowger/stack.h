@@ -121,6 +121,7 @@ struct stw_outcome {
 	unsigned code;                  /* that would go upstream; 0: none */
 	const struct stw_cause *cause;  /* why the stack would give it; NULL: a phone said it */
 	const struct stw_msg *response; /* of the phone; may be NULL */
+	bool expired;                   /* ring_timeout_ms of all `together` was over */
 	bool rang;                      /* a phone of the group has sent a 18x */
 };
 
@@ -267,13 +268,14 @@ struct stw_proxy_job {
 		*targets; /* copied; n 0: by Route or Request-URI as they are */
 	unsigned n;
 	uint32_t ring_timeout_ms; /* 0: none; INVITE only */
-	bool asks;  /* what comes when all has failed is asked: next(). Then ring_timeout_ms is for
-		       all targets together, and nothing is waited for behind it */
-	bool hold;  /* with `asks`: nothing is tried yet, stw_request_more() will come */
-	bool fresh; /* of stw_request_more(): what was said so far counts no more */
+	bool asks;                /* what comes when all has failed is asked: next() */
+	bool together; /* with `asks`: ring_timeout_ms is for all targets together, and nothing is
+			  waited for behind it */
+	bool hold;     /* with `asks`: nothing is tried yet, stw_request_more() will come */
+	bool fresh;    /* of stw_request_more(): what was said so far counts no more */
 	struct stw_str diversion, history; /* header lines for the branches; must live as the
 					      request does */
-	bool no_recurse;          /* a 3xx is passed on, whatever the options say */
+	bool no_recurse;                   /* a 3xx is passed on, whatever the options say */
 };
 /** P14: make the server transaction, send 100 to an INVITE, open branches. Answers by itself from
  * here on. */
@@ -287,8 +289,8 @@ void stw_request_settle(struct stw_request *request, const struct stw_refusal *r
 void stw_request_leave(struct stw_request *request);
 /** A provisional response of our own to an INVITE that was given to stw_request_proxy() (181, 182):
  * an early dialog of its own, with Contact and Record-Route. Left out when the INVITE requires
- * 100rel, and when it has been answered. */
-void stw_request_progress(struct stw_request *request, const struct stw_refusal *refusal);
+ * 100rel, and when it has been answered. @return false: left out */
+bool stw_request_progress(struct stw_request *request, const struct stw_refusal *refusal);
 /** Call wake() after `ms`, in the place of an earlier time; 0: never. Only while it asks. */
 void stw_request_wake(struct stw_request *request, uint64_t ms);
 /** Tell the decision record where the request goes and why. */

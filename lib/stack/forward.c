@@ -59,7 +59,7 @@ static void forward_start_no_answer(struct box *box)
 {
 	struct stw_stack *stack = box->request.stack;
 
-	if (box->service && stw_timer_running(&box->no_answer))
+	if (box->service && box->service->together && stw_timer_running(&box->no_answer))
 		return;
 	if (box->ring_timeout_ms && box->request.msg->method == STW_METHOD_INVITE)
 		stw_timer_start(
@@ -166,8 +166,8 @@ void forward_timer(struct box *box, struct stw_timer *timer)
 	branch_unwant_all(box);
 	if (timer->kind == TIMER_EXPIRES)
 		stw_response_context_expired(box->context);
-	else if (box->service)
-		stw_response_context_leave(box->context);
+	else if (box->service && box->service->together)
+		service_expire(box);
 	else
 		stw_response_context_no_answer(box->context);
 	forward_run(box);

@@ -84,6 +84,8 @@ struct retired {
 struct service {
 	struct stw_timer wake; /* TIMER_WAKE, owner: the box */
 	struct stw_str diversion, history;
+	bool together;          /* the time of ringing is for all targets of the group */
+	bool expired;           /* and it was over */
 	struct stw_refusal end; /* in the place of the best response; cause NULL: none */
 };
 
@@ -308,6 +310,7 @@ void stack_resolved(struct stw_stack *stack, const struct stw_io_event *event);
 int service_open(struct box *box, const struct stw_proxy_job *job);
 void service_next(struct box *box, const struct stw_proxy_action *action);
 void service_wake(struct box *box);
+void service_expire(struct box *box);
 void service_end(struct box *box);
 
 /* forward.c: the context's actions */

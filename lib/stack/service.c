@@ -19,6 +19,7 @@ int service_open(struct box *box, const struct stw_proxy_job *job)
 	service->wake = (struct stw_timer){ .kind = TIMER_WAKE, .owner = box };
 	service->diversion = job->diversion;
 	service->history = job->history;
+	service->together = job->together;
 	box->service = service;
 	stw_response_context_ask(box->context);
 	return 0;
@@ -36,10 +37,17 @@ void service_next(struct box *box, const struct stw_proxy_action *action)
 	struct stw_outcome outcome = { .code = action->code,
 		.cause = action->cause,
 		.response = action->response,
+		.expired = box->service->expired,
 		.rang = action->rang };
 
 	stw_timer_stop(&stack->wheel, &box->no_answer);
 	stack->options.core->next(stack->options.core_user, &box->request, &outcome);
+}
+
+void service_expire(struct box *box)
+{
+	box->service->expired = true;
+	stw_response_context_leave(box->context);
 }
 
 void service_wake(struct box *box)
@@ -61,6 +69,8 @@ void stw_request_more(struct stw_request *request, const struct stw_proxy_job *j
 	box->service->diversion = job->diversion;
 	box->service->history = job->history;
 	box->ring_timeout_ms = job->ring_timeout_ms;
+	box->service->together = job->together;
+	box->service->expired = false;
 	stw_timer_stop(&request->stack->wheel, &box->no_answer);
 	/* More targets than branches are allowed, or than there is memory for: the first of them
 	 * are tried. */
@@ -95,7 +105,7 @@ void stw_request_leave(struct stw_request *request)
 	forward_run(box);
 }
 
-void stw_request_progress(struct stw_request *request, const struct stw_refusal *refusal)
+bool stw_request_progress(struct stw_request *request, const struct stw_refusal *refusal)
 {
 	struct box *box = box_of(request);
 	struct stw_stack *stack = request->stack;
@@ -105,14 +115,15 @@ void stw_request_progress(struct stw_request *request, const struct stw_refusal 
 
 	if (request->answered || request->msg->method != STW_METHOD_INVITE ||
 		stw_msg_has_token(request->msg, STW_HDR_REQUIRE, STW_STR("100rel")))
-		return;
+		return false;
 	sent_by = stack_sent_by(stack, &request->source, buffer, sizeof(buffer));
 	if (stw_arena_printf(&stack->scratch, &with_contact.headers,
 		    "Contact: <sip:%.*s%s>\r\n%.*s", STW_STR_ARG(sent_by),
 		    request->source.transport == STW_TRANSPORT_TCP ? ";transport=tcp" : "",
 		    STW_STR_ARG(refusal->headers)) < 0)
-		return;
+		return false;
 	reply_own(box, &with_contact, refusal->cause->code);
+	return true;
 }
 
 void stw_request_wake(struct stw_request *request, uint64_t ms)

@@ -115,6 +115,7 @@ struct stw_config {
 	} registration;
 	struct {
 		uint32_t ring_timeout_ms;
+		uint32_t max_forwards;
 		bool from_anyone;
 		struct stw_str classes[STW_CONFIG_CLASSES_MAX];
 		unsigned class_count;

@@ -109,6 +109,10 @@
 	OPTION("call.ring_timeout", DURATION, call.ring_timeout_ms, "ms", MS_PER_S,                \
 		3600 * MS_PER_S, "", "60s", LIVE, NO_FORM,                                         \
 		"How long a phone may ring before the call ends with 408.", "RFC 3261 §16.7")      \
+	OPTION("call.max_forwards", UINT, call.max_forwards, "", 1, 20, "", "5", LIVE, NO_FORM,    \
+		"How often a call may be forwarded by users, those of other servers that name "    \
+		"themselves in Diversion included; then 482.",                                     \
+		"RFC 5806 §5")                                                                     \
 	OPTION("call.from_anyone", BOOL, call.from_anyone, "", 0, 0, "", "true", LIVE, NO_FORM,    \
 		"Callers from other domains reach our users without a password. They never reach " \
 		"others "                                                                          \

@@ -294,16 +294,16 @@ enum stw_verdict stw_route_dialplan(struct stw_check *check)
 	if ((config->rule_count == 0 && config->ranges.n == 0) || !check->domain.len ||
 		routing->has_route || routing->in_dialog)
 		return STW_PASS;
-	err = stw_number_from_uri(&routing->uri, buffer, &number);
+	err = stw_number_from_uri(check->called, buffer, &number);
 	/* A name: "sip:alice@example.com". */
-	if (err == -EBADMSG && routing->uri.scheme != STW_SCHEME_TEL)
+	if (err == -EBADMSG && check->called->scheme != STW_SCHEME_TEL)
 		return STW_PASS;
 	if (err < 0)
 		return number_refuse(check,
 			err == -ENOBUFS ? &stw_cause_number_too_long : &stw_cause_number_unknown,
-			routing->uri.user, NULL);
+			check->called->user, NULL);
 	if (number.ptr[0] != '+' &&
-		stw_uri_param(&routing->uri, STW_STR("phone-context"), &context) &&
+		stw_uri_param(check->called, STW_STR("phone-context"), &context) &&
 		!stw_str_equal_nocase(context, check->domain) &&
 		!context_is_ours(config, context)) {
 		stw_refusal_fact(&check->refusal, "context", context);

@@ -22,6 +22,18 @@ enum stw_verdict {
 	STW_DONE,   /* answered, forwarded or waiting: nothing more to do here */
 };
 
+struct stw_diverter;
+
+/** What the server does for a call beside forwarding it once; lies in the request's arena. */
+struct stw_service {
+	struct stw_str aor;    /* whose phones are tried; empty: none whose settings would matter */
+	uint32_t no_answer_ms; /* for all of them together; 0: call.ring_timeout */
+	struct stw_diverter *diverters;    /* who has forwarded the call, oldest first */
+	struct stw_str diversion, history; /* lines of the forwarded request */
+	struct stw_refusal announcement;   /* to be told before the next group; cause NULL: none */
+	bool open;                         /* stw_request_proxy() was called */
+};
+
 /** A request on its way through a list. */
 struct stw_check {
 	struct stw_core *core;
@@ -38,6 +50,7 @@ struct stw_check {
 	struct stw_str user_aor; /* whose credentials were right */
 	struct stw_credentials credentials;
 	struct stw_register *registration;
+	struct stw_service *service; /* NULL: none so far */
 };
 
 typedef enum stw_verdict stw_check_fn(struct stw_check *check);
@@ -107,6 +120,19 @@ bool stw_route_is_emergency(
 /** "sip:NUMBER@gateway;user=phone" in the request's arena. @return 0, -ENOMEM */
 int stw_route_trunk_uri(struct stw_check *check, const struct stw_uri *gateway,
 	struct stw_str number, struct stw_str *ret);
+/* divert.c */
+/** Does the user have calls forwarded in this case? @return true: `ret` says what came of it */
+bool stw_route_divert(struct stw_check *check, const struct stw_user *user,
+	enum stw_forward_when when, enum stw_verdict *ret);
+/** The phones of the user are about to be tried: his rules are asked when they have ended. @return
+ * 0, -ENOMEM */
+int stw_route_divert_watch(struct stw_check *check, const struct stw_user *user);
+/** P14 for a call with a service: the first or a further group. */
+enum stw_verdict stw_route_serve(struct stw_check *check, struct stw_proxy_job *job);
+/** All that was tried has ended. */
+void stw_route_next(
+	struct stw_core *core, struct stw_request *request, const struct stw_outcome *outcome);
+
 /* target_set.c */
 /** P14 to these targets. */
 enum stw_verdict stw_route_forward(

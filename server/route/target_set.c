@@ -72,6 +72,8 @@ enum stw_verdict stw_route_forward(
 	}
 	if (!check->request->routing.in_dialog)
 		job.ring_timeout_ms = check->config->call.ring_timeout_ms;
+	if (check->service)
+		return stw_route_serve(check, &job);
 	stw_request_proxy(check->request, &job);
 	return STW_DONE;
 }
@@ -113,6 +115,7 @@ enum stw_verdict stw_route_target_set(struct stw_check *check)
 	struct stw_binding binding;
 	enum stw_scheme scheme;
 	unsigned n = 0, live = 0;
+	enum stw_verdict verdict;
 	struct stw_str aor;
 	size_t cursor = 0;
 
@@ -128,6 +131,10 @@ enum stw_verdict stw_route_target_set(struct stw_check *check)
 	user = stw_directory_resolve(check->core->options.directory, aor);
 	if (!user)
 		return stw_route_refuse(check, &stw_cause_user_unknown);
+	if (stw_route_divert(check, user, STW_FORWARD_ALWAYS, &verdict) ||
+		(user->settings && user->settings->dnd &&
+			stw_route_divert(check, user, STW_FORWARD_DND, &verdict)))
+		return verdict;
 	bindings = stw_location_find(check->core->options.location, user->aor);
 	while (bindings && n < TARGETS_MAX && stw_bindings_next(bindings, &cursor, &binding)) {
 		if (binding.expires_ms <= check->core->now.wall_ms ||
@@ -141,7 +148,11 @@ enum stw_verdict stw_route_target_set(struct stw_check *check)
 	}
 	if (live && !n)
 		return target_refuse_scheme(check);
+	if (!n && stw_route_divert(check, user, STW_FORWARD_UNREGISTERED, &verdict))
+		return verdict;
 	if (!n)
 		return stw_route_refuse(check, &stw_cause_not_registered);
+	if (user->settings && stw_route_divert_watch(check, user) < 0)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	return stw_route_forward(check, targets, n);
 }

@@ -435,6 +435,7 @@ static const struct {
 	{ "registration.max_bindings", "3", "3" },
 	{ "registration.use_source", "never", "never" },
 	{ "call.ring_timeout", "1500ms", "1s500ms" },
+	{ "call.max_forwards", "7", "7" },
 	{ "call.from_anyone", "false", "false" },
 	{ "call.classes", "[national, international]", "national" },
 	{ "call.ambiguous", "485-nolist", "485-nolist" },

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * P12 and later: a user has his calls forwarded. Always, in do-not-disturb and without a binding
+ * before a phone is tried; when busy, without an answer or not reached when all of them have ended
+ * (the best response of all devices decides, and a 6xx is never forwarded). The request goes on in
+ * the same response context; the caller gets 181 in an early dialog of ours.
+ */
+#include <errno.h>
+
+#include "server/dialplan/dialplan.h"
+#include "server/route/route.h"
+
+/* What each kind of forwarding is called where. */
+static const struct kind {
+	const char *setting;
+	const char *reason; /* RFC 5806 §4 */
+	unsigned code;      /* RFC 4458 §3, RFC 7044 §5 */
+	const struct stw_cause *cause;
+} kinds[STW_FORWARD_KINDS] = {
+	[STW_FORWARD_ALWAYS] = { "forward.always", "unconditional", 302,
+		&stw_cause_forwarded_always },
+	[STW_FORWARD_BUSY] = { "forward.busy", "user-busy", 486, &stw_cause_forwarded_busy },
+	[STW_FORWARD_NO_ANSWER] = { "forward.no_answer", "no-answer", 408,
+		&stw_cause_forwarded_no_answer },
+	[STW_FORWARD_UNREGISTERED] = { "forward.unregistered", "unavailable", 404,
+		&stw_cause_forwarded_unregistered },
+	[STW_FORWARD_DND] = { "forward.dnd", "do-not-disturb", 480, &stw_cause_forwarded_dnd },
+};
+
+/* One act of forwarding in this call, the oldest first. */
+struct stw_diverter {
+	struct stw_diverter *next;
+	enum stw_forward_when when;
+	struct stw_str aor;    /* who forwards */
+	struct stw_str target; /* to whom, a URI */
+};
+
+/* ---- the service of a call ---- */
+
+static bool method_may_divert(const struct stw_check *check)
+{
+	enum stw_method method = check->request->msg->method;
+
+	/* OPTIONS asks what an INVITE would meet (RFC 3261 §11). */
+	return (method == STW_METHOD_INVITE || method == STW_METHOD_MESSAGE ||
+		       method == STW_METHOD_OPTIONS) &&
+	       !check->request->routing.in_dialog;
+}
+
+static struct stw_service *service_get(struct stw_check *check)
+{
+	if (!check->service)
+		check->service = stw_arena_zalloc(&check->request->arena, sizeof(*check->service));
+	return check->service;
+}
+
+static bool has_rule(const struct stw_user *user, enum stw_forward_when when)
+{
+	return user->settings && user->settings->forward[when].len > 0;
+}
+
+int stw_route_divert_watch(struct stw_check *check, const struct stw_user *user)
+{
+	struct stw_service *service = check->service;
+
+	if (!method_may_divert(check) ||
+		(!has_rule(user, STW_FORWARD_BUSY) && !has_rule(user, STW_FORWARD_NO_ANSWER) &&
+			!has_rule(user, STW_FORWARD_UNREGISTERED)))
+		return 0;
+	service = service_get(check);
+	if (!service)
+		return -ENOMEM;
+	if (has_rule(user, STW_FORWARD_NO_ANSWER))
+		service->no_answer_ms = user->settings->no_answer_ms;
+	return stw_arena_copy(&check->request->arena, user->aor, &service->aor);
+}
+
+enum stw_verdict stw_route_serve(struct stw_check *check, struct stw_proxy_job *job)
+{
+	struct stw_service *service = check->service;
+
+	job->asks = job->fresh = true;
+	job->diversion = service->diversion;
+	job->history = service->history;
+	if (service->no_answer_ms) {
+		job->ring_timeout_ms = service->no_answer_ms;
+		job->together = true;
+	}
+	check->request->user = service;
+	if (!service->open) {
+		service->open = true;
+		job->hold = service->announcement.cause != NULL;
+		stw_request_proxy(check->request, job);
+		if (!job->hold)
+			return STW_DONE;
+	}
+	if (service->announcement.cause &&
+		!stw_request_progress(check->request, &service->announcement))
+		stw_request_note(check->request, &service->announcement);
+	service->announcement.cause = NULL;
+	stw_request_more(check->request, job);
+	return STW_DONE;
+}
+
+/* ---- what the forwarded request carries ---- */
+
+/* RFC 5806 §5: the newest on top. */
+static int diversion_write(struct stw_check *check, const struct stw_diverter *newest)
+{
+	struct stw_service *service = check->service;
+
+	return stw_arena_printf(&check->request->arena, &service->diversion,
+		"Diversion: <%.*s>;reason=%s;counter=1\r\n%.*s", STW_STR_ARG(newest->aor),
+		kinds[newest->when].reason, STW_STR_ARG(service->diversion));
+}
+
+/* The index of the last entry that the request has brought; empty: none. */
+static struct stw_str history_brought(const struct stw_msg *request)
+{
+	struct stw_values values = stw_msg_values(request, STW_HDR_HISTORY_INFO);
+	struct stw_str value, index = STW_STR_NONE;
+	struct stw_address address;
+
+	while (stw_values_next(&values, &value)) {
+		if (stw_address_parse(value, &address) == 0)
+			stw_param_find(address.params, STW_STR("index"), &index);
+	}
+	return index;
+}
+
+static bool has_headers(struct stw_str uri)
+{
+	return stw_str_find(uri, '?', 0) < uri.len;
+}
+
+/* An entry that a response made history has its code as Reason, §10.2. */
+static void history_reason(
+	struct stw_writer *writer, struct stw_str uri, const struct stw_diverter *next)
+{
+	bool answered =
+		next && (next->when == STW_FORWARD_BUSY || next->when == STW_FORWARD_NO_ANSWER);
+
+	if (answered && !has_headers(uri) && !stw_str_starts(uri, STW_STR("tel:")))
+		stw_write_format(writer, "?Reason=SIP%%3Bcause%%3D%u", kinds[next->when].code);
+}
+
+static void history_entries(struct stw_writer *writer, struct stw_str asked, struct stw_str brought,
+	const struct stw_diverter *diverter)
+{
+	struct stw_str base = brought.len ? brought : STW_STR("1");
+	unsigned n;
+
+	if (!brought.len) {
+		stw_write_format(writer, "History-Info: <%.*s", STW_STR_ARG(asked));
+		history_reason(writer, asked, diverter);
+		stw_write_text(writer, ">;index=1\r\n");
+	}
+	for (n = 1; diverter; n++, diverter = diverter->next) {
+		stw_write_format(writer, "History-Info: <%.*s", STW_STR_ARG(diverter->target));
+		if (!has_headers(diverter->target))
+			stw_write_format(writer, ";cause=%u", kinds[diverter->when].code);
+		history_reason(writer, diverter->target, diverter->next);
+		stw_write_format(
+			writer, ">;index=%.*s.%u;mp=%.*s", STW_STR_ARG(base), n, STW_STR_ARG(base));
+		if (n > 1)
+			stw_write_format(writer, ".%u", n - 1);
+		stw_write_text(writer, "\r\n");
+	}
+}
+
+/* RFC 7044 §9.2, §10.3: who was called, why he was not the last, and who is called now. */
+static int history_write(struct stw_check *check)
+{
+	struct stw_service *service = check->service;
+	const struct stw_msg *request = check->request->msg;
+	struct stw_str asked = check->request->routing.uri_text;
+	struct stw_str brought = history_brought(request);
+	size_t bytes = asked.len + 100;
+	struct stw_writer writer;
+	char *buffer;
+
+	if (stw_msg_has_token(request, STW_HDR_PRIVACY, STW_STR("history")))
+		return 0;
+	for (const struct stw_diverter *d = service->diverters; d; d = d->next)
+		bytes += d->target.len + 2 * brought.len + 120;
+	buffer = stw_arena_bytes(&check->request->arena, bytes);
+	if (!buffer)
+		return -ENOMEM;
+	stw_writer_init(&writer, buffer, bytes);
+	history_entries(&writer, asked, brought, service->diverters);
+	service->history = writer.overflow ? STW_STR_NONE : stw_writer_text(&writer);
+	return 0;
+}
+
+/* ---- where to ---- */
+
+/* "bob", "+49 30 123", "*97#" of the user's domain, "bob@example.net", or a URI. */
+static int target_uri(struct stw_check *check, const struct stw_user *user, struct stw_str text,
+	struct stw_str *ret)
+{
+	struct stw_arena *arena = &check->request->arena;
+	char buffer[STW_NUMBER_MAX];
+	struct stw_str number, aor;
+	int err;
+
+	if (stw_str_find(text, ':', 0) < text.len)
+		return stw_arena_copy(arena, text, ret);
+	if (stw_str_find(text, '@', 0) < text.len)
+		return stw_arena_printf(arena, ret, "sip:%.*s", STW_STR_ARG(text));
+	err = stw_number_from_text(text, buffer, &number);
+	err = stw_aor_make(err == 0 ? number : text, user->domain, arena, &aor);
+	if (err == 0)
+		*ret = aor;
+	return err;
+}
+
+/* RFC 4458 §2: a server elsewhere (voicemail) reads from the Request-URI why it gets the call. */
+static enum stw_verdict forward_elsewhere(
+	struct stw_check *check, const struct stw_diverter *newest)
+{
+	struct stw_proxy_target target = { .uri = newest->target, .q = 1000 };
+	struct stw_str cause;
+
+	if ((check->called->scheme == STW_SCHEME_SIP || check->called->scheme == STW_SCHEME_SIPS) &&
+		!has_headers(newest->target) &&
+		!stw_uri_param(check->called, STW_STR("cause"), &cause) &&
+		stw_arena_printf(&check->request->arena, &target.uri, "%.*s;cause=%u",
+			STW_STR_ARG(newest->target), kinds[newest->when].code) < 0)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	return stw_route_forward(check, &target, 1);
+}
+
+/* The target is one of our users, a number, or somebody elsewhere. */
+static enum stw_verdict forward_to(struct stw_check *check, const struct stw_diverter *newest)
+{
+	struct stw_uri *called = stw_arena_zalloc(&check->request->arena, sizeof(*called));
+	enum stw_verdict verdict;
+
+	if (!called)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	if (stw_uri_parse(newest->target, called) < 0)
+		return stw_route_refuse(check, &stw_cause_forward_target);
+	check->called = called;
+	check->domain = called->scheme == STW_SCHEME_TEL
+				? stw_route_tel_domain(check->config, called)
+				: stw_route_domain(check->core, called);
+	if (!check->domain.len)
+		return forward_elsewhere(check, newest);
+	if (!called->user.ptr && called->scheme != STW_SCHEME_TEL)
+		return stw_route_refuse(check, &stw_cause_forward_target);
+	verdict = stw_route_dialplan(check);
+	return verdict == STW_PASS ? stw_route_target_set(check) : verdict;
+}
+
+/* ---- whether ---- */
+
+/* "sip:bob@example.com > sip:carol@example.com > …" */
+static void chain_fact(struct stw_check *check, struct stw_str last)
+{
+	const struct stw_diverter *diverter = check->service->diverters;
+	struct stw_arena *arena = &check->request->arena;
+	struct stw_str chain = STW_STR("");
+
+	for (; diverter; diverter = diverter->next) {
+		if (stw_arena_printf(arena, &chain, "%.*s%.*s > ", STW_STR_ARG(chain),
+			    STW_STR_ARG(diverter->aor)) < 0)
+			return;
+	}
+	if (stw_arena_printf(arena, &chain, "%.*s%.*s", STW_STR_ARG(chain), STW_STR_ARG(last)) == 0)
+		stw_refusal_fact(&check->refusal, "chain", chain);
+}
+
+/* Did another server bring the call here after this user had forwarded it there? */
+static bool request_was_diverted_by(
+	struct stw_check *check, struct stw_str aor, unsigned *ret_count)
+{
+	struct stw_values values = stw_msg_values(check->request->msg, STW_HDR_DIVERSION);
+	struct stw_address address;
+	struct stw_str value, domain, other;
+
+	for (*ret_count = 0; stw_values_next(&values, &value); (*ret_count)++) {
+		if (stw_address_parse(value, &address) < 0 || address.wildcard)
+			continue;
+		domain = stw_route_domain(check->core, &address.uri);
+		if (domain.len && stw_route_aor(check, &address.uri, domain, &other) == 0 &&
+			stw_str_equal(other, aor))
+			return true;
+	}
+	return false;
+}
+
+/* NULL, or why the call may not be forwarded by this user. */
+static const struct stw_cause *divert_refused(struct stw_check *check, struct stw_str aor)
+{
+	const struct stw_diverter *diverter = check->service->diverters;
+	unsigned count;
+
+	if (request_was_diverted_by(check, aor, &count))
+		return &stw_cause_forwarding_loop;
+	for (; diverter; diverter = diverter->next, count++) {
+		if (stw_str_equal(diverter->aor, aor))
+			return &stw_cause_forwarding_loop;
+	}
+	if (count < check->config->call.max_forwards)
+		return NULL;
+	check->refusal.option = "call.max_forwards";
+	return &stw_cause_forwarded_too_often;
+}
+
+/* The caller is told where to go and goes there himself. */
+static enum stw_verdict redirect(struct stw_check *check, const struct stw_diverter *newest)
+{
+	if (stw_arena_printf(&check->request->arena, &check->refusal.headers,
+		    "Contact: <%.*s>\r\nDiversion: <%.*s>;reason=%s;counter=1\r\n",
+		    STW_STR_ARG(newest->target), STW_STR_ARG(newest->aor),
+		    kinds[newest->when].reason) < 0)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	return stw_route_refuse(check, &stw_cause_forward_redirected);
+}
+
+static struct stw_diverter *diverter_new(
+	struct stw_check *check, const struct stw_user *user, enum stw_forward_when when)
+{
+	struct stw_arena *arena = &check->request->arena;
+	struct stw_diverter *diverter = stw_arena_zalloc(arena, sizeof(*diverter));
+
+	if (!diverter || !service_get(check) ||
+		stw_arena_copy(arena, user->aor, &diverter->aor) < 0 ||
+		target_uri(check, user, user->settings->forward[when], &diverter->target) < 0)
+		return NULL;
+	diverter->when = when;
+	return diverter;
+}
+
+static enum stw_verdict divert(
+	struct stw_check *check, const struct stw_user *user, enum stw_forward_when when)
+{
+	struct stw_diverter *newest = diverter_new(check, user, when), **end;
+	struct stw_refusal *announcement;
+	const struct stw_cause *cause;
+	bool redirects = user->settings->mode == STW_MODE_REDIRECT;
+
+	if (!newest)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	check->refusal = (struct stw_refusal){ .cause = NULL };
+	cause = divert_refused(check, newest->aor);
+	if (cause) {
+		stw_refusal_fact(&check->refusal, "user", newest->aor);
+		stw_refusal_fact(&check->refusal, "setting", stw_str_from(kinds[when].setting));
+		chain_fact(check, newest->aor);
+		return stw_route_refuse(check, cause);
+	}
+	for (end = &check->service->diverters; *end; end = &(*end)->next)
+		;
+	*end = newest;
+	check->service->aor = STW_STR_NONE;
+	check->service->no_answer_ms = 0;
+	announcement = redirects ? &check->refusal : &check->service->announcement;
+	*announcement = (struct stw_refusal){ .cause = kinds[when].cause };
+	stw_refusal_fact(announcement, "user", newest->aor);
+	stw_refusal_fact(announcement, "to", newest->target);
+	stw_refusal_fact(announcement, "setting", stw_str_from(kinds[when].setting));
+	if (redirects)
+		return redirect(check, newest);
+	if (diversion_write(check, newest) < 0 || history_write(check) < 0)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	/* On behalf of the user who forwards. */
+	check->caller_domain =
+		stw_arena_copy(&check->request->arena, user->domain, &check->caller_domain) == 0
+			? check->caller_domain
+			: STW_STR_NONE;
+	return forward_to(check, newest);
+}
+
+bool stw_route_divert(struct stw_check *check, const struct stw_user *user,
+	enum stw_forward_when when, enum stw_verdict *ret)
+{
+	if (!has_rule(user, when) || !method_may_divert(check))
+		return false;
+	*ret = divert(check, user, when);
+	return true;
+}
+
+/* ---- all phones of a user have ended ---- */
+
+static bool outcome_kind(const struct stw_outcome *outcome, enum stw_forward_when *ret)
+{
+	if (outcome->expired || outcome->code == 408)
+		*ret = STW_FORWARD_NO_ANSWER;
+	else if (outcome->code == 486)
+		*ret = STW_FORWARD_BUSY;
+	else if (outcome->code == 480 && (!outcome->rang || outcome->cause))
+		*ret = STW_FORWARD_UNREGISTERED;
+	else
+		return false;
+	return true;
+}
+
+void stw_route_next(
+	struct stw_core *core, struct stw_request *request, const struct stw_outcome *outcome)
+{
+	struct stw_check check = {
+		.core = core, .request = request, .config = core->config, .service = request->user
+	};
+	const struct stw_user *user = NULL;
+	enum stw_forward_when when;
+	enum stw_verdict verdict;
+
+	check.called = &request->routing.uri;
+	check.caller_domain = stw_route_domain(core, &request->msg->from.uri);
+	if (check.service->aor.len)
+		user = stw_directory_find(core->options.directory, check.service->aor);
+	if (!user || !outcome_kind(outcome, &when) ||
+		!stw_route_divert(&check, user, when, &verdict))
+		stw_request_settle(request, NULL);
+	else if (verdict == STW_REFUSE)
+		stw_request_settle(request, &check.refusal);
+}
