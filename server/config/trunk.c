@@ -11,9 +11,9 @@ enum { TRUNK_NAME, TRUNK_URI, TRUNK_NEXT_ON, TRUNK_KEYS };
 #define NEXT_ON_STANDARD "408, 500-599"
 
 static const struct config_key trunk_keys[TRUNK_KEYS] = {
-	[TRUNK_NAME] = { "name", .required = true },
-	[TRUNK_URI] = { "uri", .required = true },
-	[TRUNK_NEXT_ON] = { "next_on" },
+	[TRUNK_NAME] = { .name = "name", .required = true },
+	[TRUNK_URI] = { .name = "uri", .required = true },
+	[TRUNK_NEXT_ON] = { .name = "next_on" },
 };
 
 static bool uri_read(struct config_context *context, struct config_mark mark, struct stw_str text,
