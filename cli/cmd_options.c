@@ -335,6 +335,7 @@ static void probe_event(struct probe *probe, const struct stw_io_event *event)
 		if (!event->incoming && !probe->tx)
 			request_send(probe);
 		break;
+	case STW_IO_ENDED:
 	case STW_IO_CLOSED:
 	case STW_IO_SEND_FAILED:
 		transport_failed(probe, event->error);

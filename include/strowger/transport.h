@@ -177,10 +177,11 @@ int stw_target_from_uri(const struct stw_uri *uri, struct stw_target *ret);
  */
 
 enum stw_io_event_kind {
-	STW_IO_DATAGRAM,    /* hop, data, len */
-	STW_IO_OPENED,      /* hop: accepted (incoming) or connected */
-	STW_IO_BYTES,       /* hop (flow set), data, len */
-	STW_IO_CLOSED,      /* hop; error: 0 orderly, else errno of connect, read or write */
+	STW_IO_DATAGRAM, /* hop, data, len */
+	STW_IO_OPENED,   /* hop: accepted (incoming) or connected */
+	STW_IO_BYTES,    /* hop (flow set), data, len */
+	STW_IO_ENDED,  /* hop: the peer sends no more, but still gets what is sent until close() */
+	STW_IO_CLOSED, /* hop; error: 0 orderly, else errno of connect, read or write */
 	STW_IO_SEND_FAILED, /* hop without flow; error: a datagram was refused (ICMP) */
 	STW_IO_RESOLVED,    /* query, answer */
 	STW_IO_WOKEN,       /* another thread called stw_io_wake */
@@ -300,6 +301,17 @@ int stw_flows_bytes(struct stw_flows *flows, struct stw_flow_id id, const char *
  *  BROKEN comes once; the caller answers, closes, and calls stw_flows_closed(). */
 struct stw_frame stw_flows_next(
 	struct stw_flows *flows, struct stw_flow_id id, const char **ret_data, struct stw_now now);
+/** A request of this flow was handed to another worker. */
+void stw_flows_handed(struct stw_flows *flows, struct stw_flow_id id, unsigned worker);
+/**
+ * The flow is to be closed as soon as the workers that have requests of it have answered: nothing
+ * is read from it any more, and no new request leaves on it.
+ * @param ret_ask  false: the workers to ask, a bit each; stw_flows_left() for each of them follows
+ * @return true: close it now
+ */
+bool stw_flows_leave(struct stw_flows *flows, struct stw_flow_id id, uint64_t *ret_ask);
+/** One of them has said all that it had to say at once. @return true: that was the last one */
+bool stw_flows_left(struct stw_flows *flows, struct stw_flow_id id);
 /** Another worker sends on a flow of ours: it has to hear of its end. */
 void stw_flows_used_by(struct stw_flows *flows, struct stw_flow_id id, unsigned worker);
 /** CLOSED, or closed by us. @return the workers that have sent on it, a bit each */

@@ -149,7 +149,7 @@ static void flow_watch(struct stw_io *io, struct flow *flow)
 	if (flow->state == FLOW_OPENING || flow->first)
 		events |= EPOLLOUT;
 	/* When we close, what the peer sends is read only to see its end. */
-	if (flow->state == FLOW_OPEN && (!flow->closing || flow->shut))
+	if (flow->state == FLOW_OPEN && !flow->ended && (!flow->closing || flow->shut))
 		events |= EPOLLIN;
 	if (events == flow->watched)
 		return;
@@ -167,7 +167,7 @@ static void flow_close_step(struct stw_io *io, struct flow *flow)
 {
 	if (!flow->first && !flow->shut) {
 		flow->shut = true;
-		if (shutdown(flow->fd, SHUT_WR) < 0) {
+		if (flow->ended || shutdown(flow->fd, SHUT_WR) < 0) {
 			flow_release(io, flow);
 			return;
 		}
@@ -260,16 +260,19 @@ static void bytes_tell(struct stw_io *io, const struct flow *flow, size_t len, u
 	io->bytes_used += len;
 }
 
-/* The peer has shut down its side: told as CLOSED; what is queued for it still goes out. */
+/* The peer has shut down its side: what it asked for may still be answered. */
 static void flow_ended(struct stw_io *io, struct flow *flow)
 {
-	if (flow->closing || !flow->first) {
+	struct stw_io_event *event;
+
+	if (flow->closing) {
 		flow_drop(io, flow, 0);
 		return;
 	}
-	closed_tell(io, flow, 0);
-	flow_linger(io, flow);
+	flow->ended = true;
 	flow_watch(io, flow);
+	event = event_add(io, STW_IO_ENDED);
+	event->hop = flow->hop;
 }
 
 static void flow_read(struct stw_io *io, struct flow *flow)
@@ -283,7 +286,8 @@ static void flow_read(struct stw_io *io, struct flow *flow)
 	ssize_t n = recvmsg(flow->fd, &header, MSG_DONTWAIT);
 
 	if (n == 0) {
-		flow_ended(io, flow);
+		if (!flow->ended || flow->closing)
+			flow_ended(io, flow);
 	} else if (n < 0) {
 		if (errno != EAGAIN && errno != EINTR)
 			flow_drop(io, flow, errno);

@@ -102,6 +102,7 @@ struct flow {
 	enum flow_state state;
 	bool closing; /* gone for the layers; no event follows */
 	bool shut;    /* our side has been shut down */
+	bool ended;   /* the peer has shut down its side */
 	int fd, error;
 	uint32_t watched; /* epoll events asked for */
 	struct stw_hop hop;

@@ -132,9 +132,12 @@ int stack_hand_message(struct stw_stack *stack, unsigned owner, const struct stw
 	parcel->queue_stands = stack->queue_stands;
 	parcel->queue = stack->queue;
 	err = parcel_push(stack, owner, parcel, stream ? OUTBOX_MAX : 0);
-	if (err == 0)
-		stack->stats.handed_out++;
-	return err;
+	if (err < 0)
+		return err;
+	stack->stats.handed_out++;
+	if (stream && stack->msg->is_request)
+		stw_flows_handed(stack->flows, hop->flow, owner);
+	return 0;
 }
 
 int stack_hand_bytes(struct stw_stack *stack, const struct stw_hop *hop, struct stw_slices slices)
@@ -169,6 +172,27 @@ void stack_tell_closed(struct stw_stack *stack, struct stw_flow_id flow, uint64_
 		if (users & 1)
 			hand_closed(stack, to, &hop);
 	}
+}
+
+/* Asks those who have requests of this flow for a word behind their answers. @return true: none can
+ * be asked, the flow may be closed */
+bool stack_tell_leaves(struct stw_stack *stack, struct stw_flow_id flow, uint64_t handed)
+{
+	bool left = false;
+
+	for (unsigned to = 0; handed; to++, handed >>= 1) {
+		struct parcel *parcel = handed & 1 ? parcel_new(PARCEL_LEAVES, 0) : NULL;
+
+		if (!(handed & 1))
+			continue;
+		if (!parcel) {
+			left = stw_flows_left(stack->flows, flow);
+			continue;
+		}
+		parcel->hop.flow = flow;
+		parcel_push(stack, to, parcel, UINT32_MAX);
+	}
+	return left;
 }
 
 /* To all others, each in a parcel of its own. Lost where there is no room: then a timer does it. */
@@ -294,6 +318,12 @@ static void taken_outage(struct stw_stack *stack, const struct parcel *parcel)
 		stack->now);
 }
 
+static void taken_left(struct stw_stack *stack, const struct parcel *parcel)
+{
+	if (stw_flows_left(stack->flows, parcel->hop.flow))
+		stack_close_flow(stack, parcel->hop.flow);
+}
+
 static void parcel_take(struct stw_stack *stack, struct parcel *parcel)
 {
 	switch (parcel->kind) {
@@ -305,6 +335,13 @@ static void parcel_take(struct stw_stack *stack, struct parcel *parcel)
 		break;
 	case PARCEL_CLOSED:
 		taken_closed(stack, parcel);
+		break;
+	case PARCEL_LEAVES: /* behind all that we have said on this flow */
+		parcel->kind = PARCEL_LEFT;
+		parcel_push(stack, parcel->from, parcel, UINT32_MAX);
+		return;
+	case PARCEL_LEFT:
+		taken_left(stack, parcel);
 		break;
 	case PARCEL_FAILED:
 		taken_failed(stack, parcel);

@@ -132,6 +132,9 @@ enum parcel_kind {
 	PARCEL_MESSAGE, /* hop, msg: parsed; its Call-ID belongs to the worker that gets it */
 	PARCEL_SEND,    /* hop, bytes: to leave on a flow of the worker that gets them */
 	PARCEL_CLOSED,  /* hop.flow of the sender of this is no more */
+	PARCEL_LEAVES,  /* hop.flow of the sender of this is to be closed; goes back behind the
+			   answers */
+	PARCEL_LEFT,    /* that way back */
 	PARCEL_FAILED,  /* hop, error: ICMP refused a datagram, nobody knows whose */
 	PARCEL_OUTAGE,  /* hop: this place has failed for `for_ms`; 0: it has answered */
 };
@@ -207,6 +210,7 @@ void stack_note(struct stw_stack *stack, const struct stw_note *note);
 void stack_drop(struct stw_stack *stack, const struct stw_hop *hop, const struct stw_msg *msg,
 	const struct stw_cause *cause);
 void stack_dirty(struct box *box);
+void stack_close_flow(struct stw_stack *stack, struct stw_flow_id flow);
 
 /* receive.c */
 bool stack_receive(
@@ -233,6 +237,7 @@ bool stack_is_elsewhere(const struct stw_stack *stack, unsigned *ret_owner);
 int stack_hand_message(struct stw_stack *stack, unsigned owner, const struct stw_hop *hop);
 int stack_hand_bytes(struct stw_stack *stack, const struct stw_hop *hop, struct stw_slices slices);
 void stack_tell_closed(struct stw_stack *stack, struct stw_flow_id flow, uint64_t users);
+bool stack_tell_leaves(struct stw_stack *stack, struct stw_flow_id flow, uint64_t handed);
 void stack_tell_failed(struct stw_stack *stack, const struct stw_io_event *event);
 void stack_tell_outage(struct stw_stack *stack, const struct stw_place *place, uint32_t for_ms);
 void stack_hand_end(struct stw_stack *stack);

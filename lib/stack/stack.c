@@ -134,7 +134,7 @@ void stack_drop(struct stw_stack *stack, const struct stw_hop *hop, const struct
 
 /* ---- events -------------------------------------------------------------------- */
 
-static void stack_close_flow(struct stw_stack *stack, struct stw_flow_id flow)
+void stack_close_flow(struct stw_stack *stack, struct stw_flow_id flow)
 {
 	struct stw_io_event event = { .kind = STW_IO_CLOSED };
 
@@ -145,12 +145,25 @@ static void stack_close_flow(struct stw_stack *stack, struct stw_flow_id flow)
 	reply_flow_closed(stack, flow);
 }
 
+/* What other workers answer to requests of this flow still leaves on it. */
+static void stack_leave_flow(struct stw_stack *stack, struct stw_flow_id flow)
+{
+	uint64_t ask;
+
+	if (stw_flows_leave(stack->flows, flow, &ask) || stack_tell_leaves(stack, flow, ask))
+		stack_close_flow(stack, flow);
+}
+
 static void stack_opened(struct stw_stack *stack, const struct stw_io_event *event)
 {
 	const struct stw_cause *cause;
+	int err;
 
-	if (stw_flows_opened(stack->flows, &event->hop, event->incoming, stack->now) < 0) {
+	err = stw_flows_opened(stack->flows, &event->hop, event->incoming, stack->now);
+	if (err < 0) {
 		cause = stw_flows_refusal(stack->flows, &event->hop.remote, event->incoming);
+		if (!cause && err == -ENOBUFS) /* another worker has just taken or given the last */
+			cause = &stw_cause_flow_limit_source;
 		stack_drop(stack, &event->hop, NULL, cause ? cause : &stw_cause_out_of_memory);
 		stack->options.io->close(stack->options.io_user, event->hop.flow);
 		return;
@@ -192,11 +205,11 @@ static void stack_bytes(struct stw_stack *stack, const struct stw_io_event *even
 		case STW_FRAME_MESSAGE:
 			if (stack_receive(stack, &hop, data, frame.bytes))
 				break;
-			stack_close_flow(stack, hop.flow);
+			stack_leave_flow(stack, hop.flow);
 			return;
 		case STW_FRAME_BROKEN:
 			stack_receive_broken(stack, &hop, data, frame.bytes, frame.cause);
-			stack_close_flow(stack, hop.flow);
+			stack_leave_flow(stack, hop.flow);
 			return;
 		}
 	}
@@ -225,6 +238,9 @@ void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event)
 		break;
 	case STW_IO_BYTES:
 		stack_bytes(stack, event);
+		break;
+	case STW_IO_ENDED:
+		stack_leave_flow(stack, event->hop.flow);
 		break;
 	case STW_IO_CLOSED:
 		stack_closed(stack, event);

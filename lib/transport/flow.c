@@ -19,12 +19,15 @@ struct flow {
 	struct stw_hop hop;       /* hop.flow is its name */
 	_Atomic uint64_t *source; /* where its address is counted; NULL: we opened it */
 	uint64_t users;           /* other workers that have sent on it */
+	uint64_t handed;          /* other workers that got requests of it */
 	struct flow_input input;
 	struct stw_framing framing;
 	uint32_t taken;     /* bytes of the frame given out last, dropped at the next call */
 	uint64_t active_ms; /* when something was received or sent last */
 	uint64_t begun_ms;  /* when the waiting half of a message was seen first */
 	bool open, begun, broken;
+	bool leaving; /* it is closed when `left_count` workers have answered */
+	unsigned left_count;
 };
 
 struct stw_flows {
@@ -156,7 +159,7 @@ static int flow_admit(
 	if (err < 0)
 		return err;
 	if (incoming)
-		source = registry_hold(flows->registry, &hop->remote);
+		source = registry_hold(flows->registry, &hop->remote, flows->limits.max_per_source);
 	err = incoming && !source ? -ENOBUFS : flow_new(flows, hop, ret);
 	if (err < 0) {
 		registry_release(source);
@@ -211,7 +214,7 @@ int stw_flows_find(const struct stw_flows *flows, enum stw_transport transport,
 	for (; node; node = stw_table_next_same(node)) {
 		struct flow *flow = STW_CONTAINER_OF(node, struct flow, by_remote);
 
-		if (flow->broken || flow->hop.transport != transport ||
+		if (flow->broken || flow->leaving || flow->hop.transport != transport ||
 			!stw_addr_equal(&flow->hop.remote, remote))
 			continue;
 		if (!found || (flow->open && !found->open))
@@ -243,6 +246,37 @@ void stw_flows_sent(struct stw_flows *flows, struct stw_flow_id id, struct stw_n
 
 	if (flow)
 		flow->active_ms = now.mono_ms;
+}
+
+void stw_flows_handed(struct stw_flows *flows, struct stw_flow_id id, unsigned worker)
+{
+	struct flow *flow = flow_find(flows, id);
+
+	if (flow)
+		flow->handed |= UINT64_C(1) << worker;
+}
+
+bool stw_flows_leave(struct stw_flows *flows, struct stw_flow_id id, uint64_t *ret_ask)
+{
+	struct flow *flow = flow_find(flows, id);
+
+	*ret_ask = 0;
+	if (!flow || !flow->handed)
+		return true;
+	if (flow->leaving)
+		return false;
+	registry_remove(flows->registry, flow->by_remote.hash, flow->hop.flow);
+	flow->leaving = true;
+	flow->left_count = (unsigned)__builtin_popcountll(flow->handed);
+	*ret_ask = flow->handed;
+	return false;
+}
+
+bool stw_flows_left(struct stw_flows *flows, struct stw_flow_id id)
+{
+	struct flow *flow = flow_find(flows, id);
+
+	return flow && flow->leaving && --flow->left_count == 0;
 }
 
 void stw_flows_used_by(struct stw_flows *flows, struct stw_flow_id id, unsigned worker)
@@ -279,7 +313,7 @@ int stw_flows_bytes(struct stw_flows *flows, struct stw_flow_id id, const char *
 
 	if (!flow)
 		return -ENOENT;
-	if (flow->broken) /* where a message begins is not known any more */
+	if (flow->broken || flow->leaving) /* where a message begins is not known any more */
 		return 0;
 	flow_drop_taken(flow);
 	/* What waits is less than a message when every frame was taken before. */
@@ -319,7 +353,7 @@ struct stw_frame stw_flows_next(
 	if (!flow)
 		return frame;
 	flow_drop_taken(flow);
-	if (flow->broken || flow_input_len(&flow->input) == 0)
+	if (flow->broken || flow->leaving || flow_input_len(&flow->input) == 0)
 		return frame;
 	*ret_data = flow->input.bytes + flow->input.start;
 	frame = stw_framing_next(

@@ -32,8 +32,9 @@ int registry_take(struct stw_flow_registry *registry, unsigned max);
 void registry_give(struct stw_flow_registry *registry);
 /** Flows that this IP address has opened to us. */
 unsigned registry_source(const struct stw_flow_registry *registry, const struct stw_addr *addr);
-/** One more of this address. NULL: there is no room to count it. */
-_Atomic uint64_t *registry_hold(struct stw_flow_registry *registry, const struct stw_addr *addr);
+/** One more of this address. NULL: it has `max`, or there is no room to count it. */
+_Atomic uint64_t *registry_hold(
+	struct stw_flow_registry *registry, const struct stw_addr *addr, unsigned max);
 /** Accepts NULL. */
 void registry_release(_Atomic uint64_t *way);
 void registry_set_living(struct stw_flow_registry *registry, struct stw_flow_id id, bool lives);

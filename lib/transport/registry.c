@@ -138,7 +138,25 @@ static _Atomic uint64_t *source_way(_Atomic uint64_t *set, uint64_t tag, uint64_
 	return way;
 }
 
-_Atomic uint64_t *registry_hold(struct stw_flow_registry *registry, const struct stw_addr *addr)
+/* How often the address is counted in other ways of its set. */
+static unsigned source_elsewhere(
+	const _Atomic uint64_t *set, const _Atomic uint64_t *but, uint64_t tag)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < WAYS; i++) {
+		uint64_t word = atomic_load_explicit(&set[i], memory_order_relaxed);
+
+		if (&set[i] != but && (word & ~COUNT_MASK) == tag)
+			count += (unsigned)(word & COUNT_MASK);
+	}
+	return count;
+}
+
+/* Counts first and looks then at what the count became: of two workers with a connection each, one
+ * sees that it is the last that has room. */
+_Atomic uint64_t *registry_hold(
+	struct stw_flow_registry *registry, const struct stw_addr *addr, unsigned max)
 {
 	uint64_t tag, word = 0, next;
 	_Atomic uint64_t *set = source_set(registry, addr, &tag), *way;
@@ -150,7 +168,10 @@ _Atomic uint64_t *registry_hold(struct stw_flow_registry *registry, const struct
 		next = tag | ((word & COUNT_MASK) + 1);
 	} while (!atomic_compare_exchange_weak_explicit(
 		way, &word, next, memory_order_relaxed, memory_order_relaxed));
-	return way;
+	if ((next & COUNT_MASK) + source_elsewhere(set, way, tag) <= max)
+		return way;
+	registry_release(way);
+	return NULL;
 }
 
 /* Who holds a way keeps its tag: the count is at least 1 until then. */

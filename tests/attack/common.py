@@ -14,17 +14,17 @@ import urllib.parse
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "interop"))
-from interop import (DOMAIN, PASSWORD, ROOT, STROWGER, Failure, Server, options_request,  # noqa: E402
+from interop import (DOMAIN, PASSWORD, ROOT, STROWGER, WORKERS, Failure, Server, options_request,  # noqa: E402
                      require, run_tests, tail)
 from wire import Datagrams, Health, Reply, Stream, authorization, mark, request  # noqa: E402
 
 FULL = bool(os.environ.get("ATTACK_FULL"))
 SANITIZED = b"AddressSanitizer" in STROWGER.read_bytes() if STROWGER.exists() else False
+SEVERAL = int(WORKERS or 1) > 1
 LIMITS = """limits: {message_timeout: 1s, connection_idle: 10s, max_connections: 60,
   max_connections_per_source: 20}
 decisions: {keep_calls: 1000}
 """
-ONE = "workers: 1\n"  # so that answers come in the order of the requests
 OPEN = "auth: {required: false}\n" + LIMITS
 ELSEWHERE = "sip:stranger@elsewhere.invalid"
 QUIET_S = 0.3
@@ -230,17 +230,25 @@ def refused(server, client, data, code, cause, what):
     return reply
 
 
+def behind(message, method="OPTIONS", **fields):
+    """A request that is answered behind this message, and what its answer has. With the same Call-ID it goes to
+    the same worker; what has none that could be read is not handed over to another one."""
+    message = message if isinstance(message, bytes) else message.encode("utf-8", "surrogateescape")
+    call_id = re.search(rb"\r\nCall-ID: *([!-~]+)\r\n", message)
+    unique = mark()
+    fence = request(method, call_id=call_id[1].decode() if call_id else unique,
+                    from_=f"<sip:probe@example.invalid>;tag={unique}", **fields)
+    return fence, unique.encode()
+
+
 def nothing(client, data, what):
     """No answer to this: what comes first is the answer to the request behind it."""
-    fence = request()
-    call_id = re.search(r"Call-ID: (\S+)", fence)[1].encode()
+    fence, unique = behind(data)
     client.send(data)
     client.send(fence)
     got = client.receive(1)
     require(got is not None, f"{what}: the request behind it is not answered")
-    require(call_id in got, f"{what}: {got!r}, expected nothing")
-    got = client.receive(0.01)  # another worker may have had it
-    require(got is None, f"{what}: {got!r}, expected nothing")
+    require(unique in got, f"{what}: {got!r}, expected nothing")
 
 
 def closes(stream, data, what, seconds=0.5):

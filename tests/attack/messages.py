@@ -6,7 +6,7 @@ import random
 import re
 import time
 
-from common import (ANSWER_S, DOMAIN, LIMITS, ONE, OPEN, QUIET_S, SDP, Datagrams, Stream, aor, attack, attacks, causes, closes,
+from common import (ANSWER_S, DOMAIN, LIMITS, OPEN, QUIET_S, SDP, SEVERAL, Datagrams, Stream, aor, attack, attacks, causes, closes,
                     expect, full, log_causes, mark, nothing, over_tcp, over_udp, recorded, refused, register,
                     request, require)
 
@@ -219,17 +219,26 @@ def nul(server):
 # ---- streams and other protocols -------------------------------------------------------
 
 
-@attack("a stream that loses its framing", ONE + LIMITS)
+def in_order(got, expected):
+    """Several workers may answer requests of different Call-IDs in another order than they came."""
+    return got == expected or (SEVERAL and got == expected[::-1])
+
+
+@attack("a stream that loses its framing", LIMITS)
 def lost_framing(server):
     lost = request(length="")
     over_tcp(server, lost, 400, "no Content-Length", True)
-    over_tcp(server, request() + lost, 200, "no Content-Length in the second message", True)
+    with Stream(server.port) as client:
+        client.send(request() + lost)
+        got = [reply and reply.code for reply in (client.final(), client.final())]
+        require(in_order(got, [200, 400]), f"no Content-Length in the second message: {got}")
+        require(client.wait_closed(0.5), "no Content-Length in the second message: the connection stays")
     over_tcp(server, lost + "A" * 200000, 400, "200,000 bytes behind the lost framing", True)
     with Stream(server.port) as client:
         closes(client, "garbage\r\n\r\n", "garbage")
 
 
-@attack("pipelined requests", ONE + LIMITS)
+@attack("pipelined requests", LIMITS)
 def pipelined(server):
     one, two = mark(), mark()
     both = request(call_id=one, body="one", extra=SDP) + "\r\n\r\n" + request(call_id=two)
@@ -240,7 +249,7 @@ def pipelined(server):
             client.send(both[cut:])
             got = [expect(client.final(), 200, f"pipelined, cut at {cut}").get("call-id")]
             got.append(expect(client.final(), 200, f"the second, cut at {cut}").get("call-id"))
-            require(got == [one, two], f"answers to {got}")
+            require(in_order(got, [one, two]), f"answers to {got}")
 
 
 @attack("HTTP, TLS, STUN and garbage")

@@ -19,6 +19,7 @@ STROWGER = pathlib.Path(os.environ.get("STROWGER", ROOT / "build/release/strowge
 DOMAIN = "strowger.test"
 PASSWORD = {"alice": "wonderland", "bob": "builder", "carol": "singer"}
 WAIT_S = 8
+WORKERS = os.environ.get("TEST_WORKERS", "")  # of each server, where a test does not say it itself
 
 
 class Failure(Exception):
@@ -123,6 +124,8 @@ class Server:
         self.config = self.folder / "strowger.yaml"
         self.log = self.folder / "server.log"
         self.process = None
+        if WORKERS and "workers:" not in options:
+            options += f"\nworkers: {WORKERS}\n"
         self.config.write_text(f"""domains: [{DOMAIN}]
 listen:
   - udp:127.0.0.1:{self.port}

@@ -77,9 +77,9 @@ static void test_accept(void **state)
 		assert_int_equal(test_send(io, &hop, "answer"), 0);
 		test_expect(fd, "answer");
 		close(fd);
-		event = test_next(io, STW_IO_CLOSED);
-		assert_int_equal(event->error, 0);
+		event = test_next(io, STW_IO_ENDED);
 		assert_true(stw_flow_id_equal(event->hop.flow, hop.flow));
+		stw_io_ops()->close(io, hop.flow);
 		assert_int_equal(test_send(io, &hop, "late"), -ENOTCONN);
 		stw_io_free(io);
 	}
@@ -203,7 +203,8 @@ static void test_generation(void **state)
 	int fd = test_incoming(io, &ours, &first);
 
 	close(fd);
-	test_next(io, STW_IO_CLOSED);
+	test_next(io, STW_IO_ENDED);
+	stw_io_ops()->close(io, first.flow);
 	fd = test_incoming(io, &ours, &second);
 	assert_int_equal(second.flow.slot, first.flow.slot);
 	assert_int_not_equal(second.flow.generation, first.flow.generation);
@@ -322,7 +323,8 @@ static void test_slow_reader(void **state)
 	stw_io_free(io);
 }
 
-/* Bytes first, then the end; what was queued for a peer that has ended still goes out. */
+/* Bytes first, then the end, told once. What a peer that has ended is still sent reaches it, also
+ * when we have closed before it was read. */
 static void test_half_close(void **state)
 {
 	static char part[32 << 20];
@@ -339,16 +341,36 @@ static void test_half_close(void **state)
 	assert_int_equal(send(fd, "last", 4, 0), 4);
 	shutdown(fd, SHUT_WR);
 	assert_int_equal(test_next(io, STW_IO_BYTES)->len, 4);
-	assert_int_equal(test_next(io, STW_IO_CLOSED)->error, 0);
+	test_next(io, STW_IO_ENDED);
+	test_nothing(io, 10);
+	assert_int_equal(test_send(io, &hop, "x"), 0);
+	stw_io_ops()->close(io, hop.flow);
 	assert_int_equal(test_send(io, &hop, "x"), -ENOTCONN);
 	while ((n = recv(fd, part, sizeof(part), MSG_DONTWAIT)) != 0) {
 		assert_true(n > 0 || errno == EAGAIN);
 		got += n > 0 ? (size_t)n : 0;
 		closed += test_poll(io, 1, &events);
 	}
-	assert_int_equal(got, sizeof(part));
+	assert_int_equal(got, sizeof(part) + 1);
 	assert_int_equal(closed, 0);
 	close(fd);
+	stw_io_free(io);
+}
+
+/* A peer that has ended and is gone altogether: noticed by what is sent, told once. */
+static void test_half_close_then_reset(void **state)
+{
+	struct stw_io *io = test_io(&(struct stw_io_options){ 0 });
+	struct stw_listener ours = test_listen(io, STW_TRANSPORT_TCP, "127.0.0.1");
+	struct stw_hop hop;
+	int fd = test_incoming(io, &ours, &hop);
+
+	close(fd);
+	test_next(io, STW_IO_ENDED);
+	assert_int_equal(test_send(io, &hop, "first: answered by a reset"), 0);
+	assert_int_equal(test_send(io, &hop, "second"), -ENOTCONN);
+	assert_int_equal(test_next(io, STW_IO_CLOSED)->error, EPIPE);
+	test_nothing(io, 10);
 	stw_io_free(io);
 }
 
@@ -553,6 +575,7 @@ int main(void)
 		cmocka_unit_test(test_small_messages_queue),
 		cmocka_unit_test(test_slow_reader),
 		cmocka_unit_test(test_half_close),
+		cmocka_unit_test(test_half_close_then_reset),
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_close_while_peer_sends),
 		cmocka_unit_test(test_many_accepts),

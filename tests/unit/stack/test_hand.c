@@ -262,8 +262,104 @@ static void test_full_ring_closes_streams(void **state)
 	assert_int_equal(pair.labs[0]->closed, 0);
 	lab_receive(
 		pair.labs[0], stream_hop(0, 3), request_of("MESSAGE", "TCP", call_of(&pair, 1)));
-	assert_int_equal(pair.labs[0]->closed, 1);
 	assert_int_equal(pair.labs[0]->dropped, 1);
+	assert_int_equal(stats_of(&pair, 0).handed_lost, 1);
+	for (i = 0; i < 4 + 1024 && !pair.labs[0]->closed; i++) {
+		pair_take(&pair, 1);
+		pair_take(&pair, 0);
+	}
+	assert_int_equal(pair.labs[0]->closed, 1);
+	assert_int_equal(stats_of(&pair, 1).handed_in, 10 + 4 + 1024);
+	pair_done(&pair);
+}
+
+static void ask_both(struct pair *pair)
+{
+	flow_opens(pair->labs[0], stream_hop(0, 3));
+	for (unsigned owner = 0; owner < 2; owner++) {
+		pair->labs[owner]->answers_options = true;
+		lab_receive(pair->labs[0], stream_hop(0, 3),
+			request_of("OPTIONS", "TCP", call_of(pair, owner)));
+	}
+	assert_int_equal(pair->labs[0]->sent_count, 1);
+}
+
+/* Who ends his side behind his requests gets the answers of all workers before we close ours. */
+static void test_end_waits_for_answers(void **state)
+{
+	struct stw_io_event ended = { .kind = STW_IO_ENDED, .hop = stream_hop(0, 3) };
+	struct pair pair;
+
+	pair_init(&pair, 0);
+	ask_both(&pair);
+	lab_event(pair.labs[0], &ended);
+	lab_event(pair.labs[0], &ended);
+	assert_int_equal(pair.labs[0]->closed, 0);
+	pair_take(&pair, 1);
+	pair_take(&pair, 0);
+	assert_int_equal(pair.labs[0]->sent_count, 2);
+	sent_begins(pair.labs[0], 1, "SIP/2.0 200");
+	assert_int_equal(pair.labs[0]->closed, 1);
+	assert_int_equal(stats_of(&pair, 0).flows, 0);
+	pair_done(&pair);
+}
+
+/* Likewise when we end it: what was understood before is answered. Nothing is read any more. */
+static void test_broken_stream_waits_for_answers(void **state)
+{
+	struct pair pair;
+
+	pair_init(&pair, 0);
+	ask_both(&pair);
+	lab_receive(pair.labs[0], stream_hop(0, 3), "garbage\r\n\r\n");
+	assert_int_equal(pair.labs[0]->closed, 0);
+	lab_receive(
+		pair.labs[0], stream_hop(0, 3), request_of("OPTIONS", "TCP", call_of(&pair, 0)));
+	pair_take(&pair, 1);
+	pair_take(&pair, 0);
+	assert_int_equal(pair.labs[0]->sent_count, 2);
+	assert_int_equal(pair.labs[0]->closed, 1);
+	pair_done(&pair);
+}
+
+/* The connection breaks while it is waited for answers. */
+static void test_closed_while_it_waits(void **state)
+{
+	struct stw_io_event event = { .kind = STW_IO_ENDED, .hop = stream_hop(0, 3) };
+	struct pair pair;
+
+	pair_init(&pair, 0);
+	ask_both(&pair);
+	lab_event(pair.labs[0], &event);
+	event.kind = STW_IO_CLOSED;
+	event.error = ECONNRESET;
+	lab_event(pair.labs[0], &event);
+	pair_take(&pair, 1);
+	pair_take(&pair, 0);
+	assert_int_equal(pair.labs[0]->sent_count, 1);
+	assert_int_equal(pair.labs[0]->closed, 0);
+	assert_int_equal(stats_of(&pair, 0).flows, 0);
+	pair_done(&pair);
+}
+
+/* The word that is waited for finds room also where messages do not. */
+static void test_end_behind_a_full_ring(void **state)
+{
+	struct stw_io_event ended = { .kind = STW_IO_ENDED, .hop = stream_hop(0, 3) };
+	struct pair pair;
+
+	pair_init(&pair, 4);
+	ask_both(&pair);
+	for (unsigned i = 0; i < 9; i++)
+		lab_receive(pair.labs[0], stream_hop(0, 3),
+			request_of("OPTIONS", "TCP", call_of(&pair, 1)));
+	lab_event(pair.labs[0], &ended);
+	for (unsigned i = 0; i < 10 && !pair.labs[0]->closed; i++) {
+		pair_take(&pair, 1);
+		pair_take(&pair, 0);
+	}
+	assert_int_equal(pair.labs[0]->closed, 1);
+	assert_int_equal(pair.labs[0]->sent_count, 11);
 	pair_done(&pair);
 }
 
@@ -326,6 +422,10 @@ int main(void)
 		cmocka_unit_test(test_flow_ends_on_the_way),
 		cmocka_unit_test(test_full_ring_drops_datagrams),
 		cmocka_unit_test(test_full_ring_closes_streams),
+		cmocka_unit_test(test_end_waits_for_answers),
+		cmocka_unit_test(test_broken_stream_waits_for_answers),
+		cmocka_unit_test(test_closed_while_it_waits),
+		cmocka_unit_test(test_end_behind_a_full_ring),
 		cmocka_unit_test(test_wakes_who_sleeps),
 		cmocka_unit_test(test_transactions_of_all),
 		cmocka_unit_test(test_workers_new),

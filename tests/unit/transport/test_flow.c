@@ -5,6 +5,9 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -533,6 +536,77 @@ static void test_cost_of_idle_flows(void **state)
 	fixture_done(&f);
 }
 
+/* ---- several workers --------------------------------------------------------------------- */
+
+#define ROUNDS 10000
+#define SPINS  2000 /* then the machine has another use for the CPU */
+
+/* Two workers that take a connection of the same address at the same moment. */
+struct racer {
+	pthread_t thread;
+	struct stw_flow_registry *registry;
+	uint16_t worker;
+	atomic_uint *ready;    /* both count up to where they meet */
+	atomic_uint *admitted; /* in this round */
+	unsigned wrong;        /* rounds that did not admit just one */
+};
+
+static void racers_meet(atomic_uint *ready, unsigned count)
+{
+	atomic_fetch_add(ready, 1);
+	for (unsigned spins = 0; atomic_load(ready) < count; spins++) {
+		if (spins > SPINS)
+			sched_yield();
+	}
+}
+
+static void *race(void *context)
+{
+	struct racer *racer = context;
+	struct stw_flow_limits limits = { .registry = racer->registry,
+		.worker = racer->worker,
+		.max_flows = 100,
+		.max_per_source = 1,
+		.message = stw_msg_limits_default };
+	struct stw_hop hop = { .transport = STW_TRANSPORT_TCP,
+		.flow = { .worker = racer->worker, .slot = 1, .generation = 1 },
+		.remote = { .family = 4, .ip = { 192, 0, 2, 1 }, .port = 5060 } };
+	struct stw_flows *flows;
+	struct stw_wheel wheel;
+
+	stw_wheel_init(&wheel, 0);
+	if (stw_flows_new(&limits, &wheel, key, &flows) < 0)
+		abort();
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		racers_meet(racer->ready, 6 * round + 2);
+		atomic_fetch_add(racer->admitted, stw_flows_opened(flows, &hop, true, at(0)) == 0);
+		racers_meet(racer->ready, 6 * round + 4);
+		racer->wrong += atomic_load(racer->admitted) != round + 1;
+		stw_flows_closed(flows, hop.flow);
+		racers_meet(racer->ready, 6 * round + 6);
+	}
+	stw_flows_free(flows);
+	return NULL;
+}
+
+static void test_limit_per_source_of_two_workers(void **state)
+{
+	atomic_uint ready = 0, admitted = 0;
+	struct stw_flow_registry *registry;
+	struct racer racers[2];
+
+	assert_int_equal(stw_flow_registry_new(2, 10, 100, key, &registry), 0);
+	for (uint16_t i = 0; i < 2; i++)
+		racers[i] = (struct racer){
+			.registry = registry, .worker = i, .ready = &ready, .admitted = &admitted
+		};
+	assert_int_equal(pthread_create(&racers[1].thread, NULL, race, &racers[1]), 0);
+	race(&racers[0]);
+	pthread_join(racers[1].thread, NULL);
+	assert_int_equal(racers[0].wrong, 0);
+	stw_flow_registry_free(registry);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -552,6 +626,7 @@ int main(void)
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_new_without_memory),
 		cmocka_unit_test(test_cost_of_idle_flows),
+		cmocka_unit_test(test_limit_per_source_of_two_workers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
