@@ -14,12 +14,11 @@ import urllib.parse
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "interop"))
-from interop import (DOMAIN, PASSWORD, ROOT, STROWGER, WORKERS, Failure, Server, options_request,  # noqa: E402
+from interop import (DOMAIN, PASSWORD, ROOT, SANITIZED, STROWGER, WORKERS, Failure, Server, options_request,  # noqa: E402
                      require, run_tests, tail)
 from wire import Datagrams, Health, Reply, Stream, authorization, mark, request  # noqa: E402
 
 FULL = bool(os.environ.get("ATTACK_FULL"))
-SANITIZED = b"AddressSanitizer" in STROWGER.read_bytes() if STROWGER.exists() else False
 SEVERAL = int(WORKERS or 1) > 1
 LIMITS = """limits: {message_timeout: 1s, connection_idle: 10s, max_connections: 60,
   max_connections_per_source: 20}

@@ -2,13 +2,12 @@
 """What the tests with broken and hostile input share: raw sockets, replies, health of the server."""
 import hashlib
 import os
-import pathlib
 import re
 import select
 import socket
 import time
 
-from interop import DOMAIN, PASSWORD, Failure, options_request, require
+from interop import DOMAIN, PASSWORD, SANITIZED, Failure, options_request, require
 
 SERVER = "127.0.0.1"
 
@@ -218,8 +217,7 @@ class Health:
         return self.resident() - self.base - max(self.base // 20, self.SLACK_KIB)
 
     def check_memory(self, what):
-        """Not with a sanitizer: it keeps what was freed, to catch who still uses it."""
-        if b"AddressSanitizer" in pathlib.Path(f"/proc/{self.server.process.pid}/exe").read_bytes():
+        if SANITIZED:
             return
         over = self.grown()
         require(over <= 0, f"{what}: {over} KiB more than allowed above {self.base} KiB")

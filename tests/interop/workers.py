@@ -4,10 +4,11 @@
 import json
 import time
 import os
+import socket
 import sys
 
 sys.dont_write_bytecode = True
-from interop import DOMAIN, require, run_tests, stop, tail, wait_until  # noqa: E402
+from interop import DOMAIN, SANITIZED, require, run_tests, stop, tail, wait_until  # noqa: E402
 from sipp import Sipp, bob_behind  # noqa: E402
 from wire import Datagrams, Stream  # noqa: E402
 
@@ -45,11 +46,11 @@ def call_ids(prefix):
     return [f"{prefix}{number}-{mark}" for number in range(MESSAGES)]
 
 
-def calls(bench, caller, callee, count):
+def calls(bench, caller, callee, count, rate=250):
     server = server_of(bench, "limits: {max_connections_per_source: 500}\n")
     bob_behind(bench, server, "callee", callee)
     bench.add(Sipp(server, "visitor", caller)).run(
-        "caller", count, 250, options=("-max_socket", 1000))
+        "caller", count, rate, options=("-max_socket", 1000))
     shared(server, count // 2)
 
 
@@ -76,6 +77,20 @@ def connections(bench):
                 require(reply and reply.code == 200, f"OPTIONS: {reply and reply.line}")
                 require(reply.get("call-id") == call_id, f"another one: {reply.data!r}")
     shared(server, MESSAGES)
+    wait_until(lambda: status_of(server)["connections"] == 0, "both forget the connections")
+
+
+def half_closed(bench):
+    """Many requests, then the end of what is sent: each is answered, by whichever worker, then comes our end."""
+    server = server_of(bench, OPEN)
+    for _ in range(4):
+        with Stream(server.port) as client:
+            ids = call_ids("half")
+            client.send("".join(request("OPTIONS", one, client, transport="TCP") for one in ids))
+            client.tcp.shutdown(socket.SHUT_WR)
+            got = [reply.get("call-id") for _ in ids if (reply := client.final(SECONDS))]
+            require(sorted(got) == sorted(ids), f"{len(got)} of {len(ids)} are answered")
+            require(client.wait_closed(SECONDS), "the connection stays")
     wait_until(lambda: status_of(server)["connections"] == 0, "both forget the connections")
 
 
@@ -145,10 +160,11 @@ def drain_and_stop(bench):
 if __name__ == "__main__":
     run_tests([
         ("two workers: 250 calls over UDP", lambda bench: calls(bench, "u1", "u1", 250)),
-        ("two workers: 150 calls over TCP", lambda bench: calls(bench, "t1", "t1", 150)),
+        ("two workers: 1000 calls over TCP", lambda bench: calls(bench, "t1", "t1", 150 if SANITIZED else 1000, 500)),
         ("two workers: 100 calls, a connection each, to UDP", lambda bench: calls(bench, "tn", "u1", 100)),
         ("two workers: registrations", registrations),
         ("two workers: connections", connections),
+        ("two workers: requests and the end of what is sent", half_closed),
         ("two workers: connections of one source", limit_per_source),
         ("two workers: why and status", questions),
         ("two workers: reload", reload),
