@@ -151,7 +151,8 @@ uint64_t stw_hash(struct stw_hash_key key, const void *bytes, size_t len);
 /** The same with ASCII letters folded to lower case. */
 uint64_t stw_hash_nocase(struct stw_hash_key key, const void *bytes, size_t len);
 
-/** One hash over several parts (SipHash-2-4), so that ("ab", "c") and ("a", "bc") differ. Embedded. */
+/** One hash over several parts (SipHash-2-4), so that ("ab", "c") and ("a", "bc") differ. Embedded.
+ */
 struct stw_hasher {
 	uint64_t v0, v1, v2, v3;
 };
@@ -170,18 +171,22 @@ struct stw_node {
 	uint64_t hash;
 };
 
-/** Chained hash table of embedded nodes. Grows by itself; never shrinks below its start. */
+struct stw_table_place;
+
+/** Hash table of embedded nodes. Grows by itself; never shrinks. */
 struct stw_table {
-	struct stw_node **buckets;
-	size_t mask; /* buckets - 1; 0 before the first insert */
-	size_t count;
+	struct stw_table_place *places;
+	size_t mask;               /* places - 1; 0 before the first insert */
+	size_t used;               /* places */
+	size_t count;              /* nodes */
+	struct stw_node *overflow; /* for which there was neither a place nor memory */
 };
 
 /** Allocates nothing. */
 void stw_table_init(struct stw_table *table);
-/** Frees the buckets, not the nodes. */
+/** Frees the array, not the nodes. */
 void stw_table_done(struct stw_table *table);
-/** @return 0; -ENOMEM when there was no bucket array and none could be made */
+/** @return 0; -ENOMEM when there was no array and none could be made */
 int stw_table_insert(struct stw_table *table, struct stw_node *node, uint64_t hash);
 /** The node must be in the table. */
 void stw_table_remove(struct stw_table *table, struct stw_node *node);

@@ -22,10 +22,12 @@ int stw_tx_layer_new(struct stw_wheel *wheel, struct stw_hash_key key, struct st
 
 static void table_end_all(struct stw_table *table)
 {
-	struct stw_node *node;
+	struct stw_node *node, *next;
 
-	while ((node = stw_table_walk(table, NULL)))
+	for (node = stw_table_walk(table, NULL); node; node = next) {
+		next = stw_table_walk(table, node);
 		tx_end(STW_CONTAINER_OF(node, struct tx, node));
+	}
 }
 
 void stw_tx_end_all(struct stw_tx_layer *layer)

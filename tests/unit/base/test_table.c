@@ -114,6 +114,35 @@ static void test_remove_while_walking(void **state)
 	stw_table_done(&table);
 }
 
+/* Others move when one is removed; each is still met once, at the end of the array too. */
+static void test_walk_past_removed(void **state)
+{
+	for (unsigned start = 0; start < 60; start++) {
+		struct stw_node *node, *next;
+		struct stw_table table;
+		unsigned met = 0;
+
+		stw_table_init(&table);
+		for (unsigned i = start; i < start + 44; i++)
+			entry_insert(&table, i);
+		for (unsigned i = 0; i < ENTRIES; i++)
+			entries[i].seen = false;
+		for (node = stw_table_walk(&table, NULL); node; node = next, met++) {
+			struct entry *entry = STW_CONTAINER_OF(node, struct entry, node);
+
+			assert_false(entry->seen);
+			entry->seen = true;
+			next = stw_table_walk(&table, node);
+			if ((met + start) % 3)
+				entry_remove(&table, (unsigned)(entry - entries));
+		}
+		assert_int_equal(met, 44);
+		check(&table);
+		stw_table_done(&table);
+		setup(NULL);
+	}
+}
+
 static void test_no_memory(void **state)
 {
 	struct stw_table table;
@@ -132,6 +161,16 @@ static void test_no_memory(void **state)
 	support_fail_allocation(0);
 	assert_true(table.mask < 400);
 	check(&table);
+	/* What found no place is found, walked and removed like the rest. */
+	for (unsigned i = 0; i < 400; i += 3)
+		entry_remove(&table, i);
+	check(&table);
+	for (unsigned i = 0; i < 400; i += 3) {
+		support_fail_allocation(1);
+		entry_insert(&table, i);
+	}
+	support_fail_allocation(0);
+	check(&table);
 	entry_insert(&table, 400);
 	assert_true(table.mask > 15);
 	check(&table);
@@ -143,6 +182,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_random_operations, setup),
 		cmocka_unit_test_setup(test_remove_while_walking, setup),
+		cmocka_unit_test_setup(test_walk_past_removed, setup),
 		cmocka_unit_test_setup(test_no_memory, setup),
 	};
 
