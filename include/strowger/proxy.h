@@ -207,6 +207,9 @@ int stw_response_context_add(
 /** What is to be done when all was tried is asked (NEXT) before the best response goes up. A 6xx,
  * the end of Expires and a CANCEL of the caller need no question. */
 void stw_response_context_ask(struct stw_response_context *context);
+/** Other options from here on, with the same limits. Borrowed as of stw_response_context_new(). */
+void stw_response_context_options(
+	struct stw_response_context *context, const struct stw_proxy_options *options);
 /** The answer to NEXT: another group, begun at once. `fresh`: what was said so far counts no more,
  * and what was tried may be tried again. @return as stw_response_context_add() */
 int stw_response_context_more(struct stw_response_context *context,

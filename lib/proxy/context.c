@@ -319,6 +319,12 @@ void stw_response_context_ask(struct stw_response_context *context)
 	context->asks = true;
 }
 
+void stw_response_context_options(
+	struct stw_response_context *context, const struct stw_proxy_options *options)
+{
+	context->options = options;
+}
+
 /* What was said until now lies in the slots of its branches, which are not looked at any more. */
 static void context_freshen(struct stw_response_context *context)
 {

@@ -72,6 +72,8 @@ void stw_request_more(struct stw_request *request, const struct stw_proxy_job *j
 	box->service->together = job->together;
 	box->service->expired = false;
 	stw_timer_stop(&request->stack->wheel, &box->no_answer);
+	stw_response_context_options(box->context,
+		job->no_recurse ? &request->stack->proxy_foreign : &request->stack->options.proxy);
 	/* More targets than branches are allowed, or than there is memory for: the first of them
 	 * are tried. */
 	(void)stw_response_context_more(box->context, job->targets, job->n, job->fresh);

@@ -292,7 +292,9 @@ static int setting_check(struct turn *turn, const char *key, const char *value)
 
 	if (strncmp(key, "forward.", 8) != 0 ||
 		stw_forward_target_parse(stw_str_from(value), &target) < 0 ||
-		(target.kind != STW_FORWARD_TO_QUEUE && target.kind != STW_FORWARD_TO_GROUP))
+		(target.kind != STW_FORWARD_TO_QUEUE && target.kind != STW_FORWARD_TO_GROUP) ||
+		(target.kind == STW_FORWARD_TO_GROUP &&
+			stw_config_group(turn->request->config, target.text)))
 		return 0;
 	stw_api_error(turn->reply, 400, "%s: there is no %s %.*s in the configuration", key,
 		target.kind == STW_FORWARD_TO_QUEUE ? "queue" : "group", STW_STR_ARG(target.text));

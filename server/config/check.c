@@ -90,6 +90,7 @@ void config_check(struct config_context *context)
 	check_order(context, "limits.max_connections_per_source", "limits.max_connections");
 	check_tls(context);
 	config_check_plan(context);
+	config_check_groups(context);
 	config_check_emergency(context);
 	advertise_apply(context);
 }

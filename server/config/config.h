@@ -19,6 +19,8 @@
 #define STW_CONFIG_DOMAINS_MAX   64
 #define STW_CONFIG_EXEMPT_MAX    64
 #define STW_CONFIG_RULES_MAX     512 /* of the dial plan; also ranges */
+#define STW_CONFIG_GROUPS_MAX    256
+#define STW_GROUP_MEMBERS_MAX    32
 #define STW_CONFIG_TRUNKS_MAX    64
 #define STW_CONFIG_CLASSES_MAX   32
 #define STW_CONFIG_NAMES_MAX     256
@@ -80,6 +82,27 @@ struct stw_trunk {
 	struct stw_code_set next_on; /* responses behind which the next URI is tried */
 };
 
+enum stw_group_ring {
+	STW_GROUP_ALL,   /* all members at once */
+	STW_GROUP_ORDER, /* one after the other, as they are listed */
+	STW_GROUP_Q,     /* as the phones say themselves: falling q, over all members */
+};
+
+struct stw_group_member {
+	struct stw_str user, domain; /* domain empty: the one that was called */
+};
+
+/** Several users behind one name. */
+struct stw_group {
+	struct stw_str name;
+	struct stw_str members_text, ring_text, timeout_text; /* as written */
+	struct stw_group_member members[STW_GROUP_MEMBERS_MAX];
+	unsigned member_count;
+	enum stw_group_ring ring;
+	uint32_t timeout_ms;     /* of a step: of all, or of each member */
+	struct stw_str overflow; /* who gets the call when no member takes it; empty: nobody */
+};
+
 /** One snapshot. Text belongs to its arena. Shared read-only; freed with the last reference. */
 struct stw_config {
 	struct stw_arena arena;
@@ -123,6 +146,8 @@ struct stw_config {
 	} call;
 	struct stw_shared_name *shared_names;
 	unsigned shared_name_count;
+	struct stw_group *groups;
+	unsigned group_count;
 	struct stw_dial_rule *rules; /* of the dial plan, in the order of the file */
 	unsigned rule_count;
 	struct stw_dial_table dialplan, ranges; /* ranges: value is the index of range_texts */
@@ -233,6 +258,9 @@ struct stw_config_errors {
 	struct stw_config_error v[64];
 	unsigned n;
 };
+
+/** NULL: there is none of this name. */
+const struct stw_group *stw_config_group(const struct stw_config *config, struct stw_str name);
 
 /** Read a file; every error is collected. @return 0; -ENOENT …; -EINVAL with `errors` */
 int stw_config_load(const char *path, struct stw_config_errors *errors, struct stw_config **ret);

@@ -73,8 +73,8 @@ extern const struct stw_option_form config_form_domains, config_form_listen, con
 	config_form_store, config_form_advertise, config_form_admin_listen, config_form_path,
 	config_form_socket, config_form_servers, config_form_workers, config_form_exempt,
 	config_form_dialplan, config_form_ranges, config_form_trunks, config_form_classes,
-	config_form_emergency_numbers, config_form_emergency_route,
-	config_form_shared_names;
+	config_form_emergency_numbers, config_form_emergency_route, config_form_shared_names,
+	config_form_groups;
 
 /* form.c */
 /** "[::1]:5060", "192.0.2.1:5060", "example.com": port 0 when none. @return 0, -EBADMSG */
@@ -95,6 +95,8 @@ void config_value_set(struct config_context *context, const struct stw_option *o
 	const struct config_item *item);
 struct stw_str config_value_get(const struct stw_config *config, const struct stw_option *option,
 	char *buffer, size_t size);
+/** "1m30s". @return 0; -ENOENT no unit; -EBADMSG; -ERANGE */
+int config_duration(struct stw_str text, uint64_t *ret_ms);
 /** A number of the option's unit as it is written in the file. */
 struct stw_str config_number_text(
 	const struct stw_option *option, uint64_t number, char *buffer, size_t size);
@@ -115,6 +117,9 @@ int config_defaults(struct config_context *context);
 void *config_grow(struct config_context *context, void *v, unsigned n, size_t element_bytes);
 /* plan.c: patterns that contradict each other, rules that lead to nothing */
 void config_check_plan(struct config_context *context);
+
+/* group.c: members and overflow that lead nowhere */
+void config_check_groups(struct config_context *context);
 
 /* emergency.c: a route that names a trunk */
 void config_check_emergency(struct config_context *context);

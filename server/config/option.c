@@ -133,6 +133,13 @@
 		"Names that several users go by, such as a surname. A user is written bob, "       \
 		"bob@example.com or Bob <bob>.",                                                   \
 		"RFC 3261 §21.4.23")                                                               \
+	OPTION("groups", LIST, groups, "", 0, STW_CONFIG_GROUPS_MAX,                               \
+		"{name, members, ring, timeout, overflow}", "[]", LIVE, FORM(groups),              \
+		"Several users behind one name. ring is all (at once), order (one after the "      \
+		"other) or q (as the phones ask in q); timeout is how long all of them, or each "  \
+		"in its turn, may ring (20s); overflow is who gets the call when nobody takes "    \
+		"it: a user, a number, a URI or group:NAME.",                                      \
+		"RFC 3261 §16.5")                                                                  \
 	OPTION("dialplan", LIST, rules, "", 0, STW_CONFIG_RULES_MAX,                               \
 		"{match, class, strip, prepend, to}", "[]", LIVE, FORM(dialplan),                  \
 		"What becomes of a number. In match, x is one digit, [2-5] a set, . one or more "  \

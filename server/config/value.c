@@ -56,7 +56,7 @@ static struct stw_str letters_take(struct stw_str *text)
 
 /* 1*( 1*DIGIT unit ), units in falling order: 3m1s. @return 0; -ENOENT no unit; -EBADMSG; -ERANGE
  */
-static int duration_parse(struct stw_str text, uint64_t *ret_ms)
+int config_duration(struct stw_str text, uint64_t *ret_ms)
 {
 	size_t next = 0, unit;
 	uint64_t number, sum = 0;
@@ -180,7 +180,7 @@ static void duration_set(struct config_context *context, const struct stw_option
 	char allowed[128], quoted[96];
 	struct stw_str range = stw_option_allowed(option, allowed, sizeof(allowed));
 	uint64_t number = 0;
-	int err = duration_parse(item->text, &number);
+	int err = config_duration(item->text, &number);
 
 	config_quote(item->text, quoted);
 	if (err == -ENOENT) {

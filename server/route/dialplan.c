@@ -187,8 +187,7 @@ static enum stw_verdict call_trunk(
 	if (method == STW_METHOD_ACK || method == STW_METHOD_CANCEL)
 		return stw_route_forward(check, targets, 1);
 	/* Where calls cost money nobody else says where they go. */
-	stw_request_proxy(check->request, &job);
-	return STW_DONE;
+	return stw_route_submit(check, &job);
 }
 
 /* ---- rules ---- */
@@ -198,6 +197,8 @@ static const struct stw_user *caller_of(struct stw_check *check)
 	const struct stw_directory *directory = check->core->options.directory;
 	struct stw_str from;
 
+	if (check->on_behalf.len)
+		return stw_directory_find(directory, check->on_behalf);
 	if (check->authenticated)
 		return stw_directory_find(directory, check->user_aor);
 	if (stw_route_aor(check, &check->request->msg->from.uri, check->caller_domain, &from) < 0)

@@ -47,7 +47,7 @@ static bool method_may_divert(const struct stw_check *check)
 	       !check->request->routing.in_dialog;
 }
 
-static struct stw_service *service_get(struct stw_check *check)
+struct stw_service *stw_route_service(struct stw_check *check)
 {
 	if (!check->service)
 		check->service = stw_arena_zalloc(&check->request->arena, sizeof(*check->service));
@@ -67,7 +67,7 @@ int stw_route_divert_watch(struct stw_check *check, const struct stw_user *user)
 		(!has_rule(user, STW_FORWARD_BUSY) && !has_rule(user, STW_FORWARD_NO_ANSWER) &&
 			!has_rule(user, STW_FORWARD_UNREGISTERED)))
 		return 0;
-	service = service_get(check);
+	service = stw_route_service(check);
 	if (!service)
 		return -ENOMEM;
 	if (has_rule(user, STW_FORWARD_NO_ANSWER))
@@ -75,11 +75,12 @@ int stw_route_divert_watch(struct stw_check *check, const struct stw_user *user)
 	return stw_arena_copy(&check->request->arena, user->aor, &service->aor);
 }
 
-enum stw_verdict stw_route_serve(struct stw_check *check, struct stw_proxy_job *job)
+static enum stw_verdict serve(struct stw_check *check, struct stw_proxy_job *job)
 {
 	struct stw_service *service = check->service;
 
-	job->asks = job->fresh = true;
+	job->asks = true;
+	job->fresh = !service->goes_on;
 	job->diversion = service->diversion;
 	job->history = service->history;
 	if (service->no_answer_ms) {
@@ -99,6 +100,14 @@ enum stw_verdict stw_route_serve(struct stw_check *check, struct stw_proxy_job *
 		stw_request_note(check->request, &service->announcement);
 	service->announcement.cause = NULL;
 	stw_request_more(check->request, job);
+	return STW_DONE;
+}
+
+enum stw_verdict stw_route_submit(struct stw_check *check, struct stw_proxy_job *job)
+{
+	if (check->service)
+		return serve(check, job);
+	stw_request_proxy(check->request, job);
 	return STW_DONE;
 }
 
@@ -195,20 +204,22 @@ static int history_write(struct stw_check *check)
 /* ---- where to ---- */
 
 /* "bob", "+49 30 123", "*97#" of the user's domain, "bob@example.net", or a URI. */
-static int target_uri(struct stw_check *check, const struct stw_user *user, struct stw_str text,
-	struct stw_str *ret)
+static int target_uri(
+	struct stw_check *check, struct stw_str text, struct stw_str domain, struct stw_str *ret)
 {
 	struct stw_arena *arena = &check->request->arena;
 	char buffer[STW_NUMBER_MAX];
 	struct stw_str number, aor;
 	int err;
 
-	if (stw_str_find(text, ':', 0) < text.len)
+	if (stw_str_starts(text, STW_STR("group:")))
+		text = stw_str_cut(text, 6, text.len);
+	else if (stw_str_find(text, ':', 0) < text.len)
 		return stw_arena_copy(arena, text, ret);
 	if (stw_str_find(text, '@', 0) < text.len)
 		return stw_arena_printf(arena, ret, "sip:%.*s", STW_STR_ARG(text));
 	err = stw_number_from_text(text, buffer, &number);
-	err = stw_aor_make(err == 0 ? number : text, user->domain, arena, &aor);
+	err = stw_aor_make(err == 0 ? number : text, domain, arena, &aor);
 	if (err == 0)
 		*ret = aor;
 	return err;
@@ -239,6 +250,9 @@ static enum stw_verdict forward_to(struct stw_check *check, const struct stw_div
 	if (!called)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	if (stw_uri_parse(newest->target, called) < 0)
+		return stw_route_refuse(check, &stw_cause_forward_target);
+	if (called->scheme != STW_SCHEME_SIP && called->scheme != STW_SCHEME_SIPS &&
+		called->scheme != STW_SCHEME_TEL)
 		return stw_route_refuse(check, &stw_cause_forward_target);
 	check->called = called;
 	check->domain = called->scheme == STW_SCHEME_TEL
@@ -319,26 +333,37 @@ static enum stw_verdict redirect(struct stw_check *check, const struct stw_diver
 }
 
 static struct stw_diverter *diverter_new(
-	struct stw_check *check, const struct stw_user *user, enum stw_forward_when when)
+	struct stw_check *check, const struct stw_diverting *diverting)
 {
 	struct stw_arena *arena = &check->request->arena;
 	struct stw_diverter *diverter = stw_arena_zalloc(arena, sizeof(*diverter));
 
-	if (!diverter || !service_get(check) ||
-		stw_arena_copy(arena, user->aor, &diverter->aor) < 0 ||
-		target_uri(check, user, user->settings->forward[when], &diverter->target) < 0)
+	if (!diverter || !stw_route_service(check) ||
+		stw_arena_copy(arena, diverting->aor, &diverter->aor) < 0 ||
+		target_uri(check, diverting->target, diverting->domain, &diverter->target) < 0)
 		return NULL;
-	diverter->when = when;
+	diverter->when = diverting->when;
 	return diverter;
 }
 
-static enum stw_verdict divert(
-	struct stw_check *check, const struct stw_user *user, enum stw_forward_when when)
+/* It is one of the chain now; nothing of what was before it counts. */
+static void diverter_append(struct stw_service *service, struct stw_diverter *newest)
 {
-	struct stw_diverter *newest = diverter_new(check, user, when), **end;
+	struct stw_diverter **end = &service->diverters;
+
+	while (*end)
+		end = &(*end)->next;
+	*end = newest;
+	service->aor = service->group = STW_STR_NONE;
+	service->no_answer_ms = 0;
+	service->goes_on = false;
+}
+
+enum stw_verdict stw_route_divert_to(struct stw_check *check, const struct stw_diverting *diverting)
+{
+	struct stw_diverter *newest = diverter_new(check, diverting);
 	struct stw_refusal *announcement;
 	const struct stw_cause *cause;
-	bool redirects = user->settings->mode == STW_MODE_REDIRECT;
 
 	if (!newest)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
@@ -346,38 +371,44 @@ static enum stw_verdict divert(
 	cause = divert_refused(check, newest->aor);
 	if (cause) {
 		stw_refusal_fact(&check->refusal, "user", newest->aor);
-		stw_refusal_fact(&check->refusal, "setting", stw_str_from(kinds[when].setting));
+		stw_refusal_fact(&check->refusal, "setting", stw_str_from(diverting->setting));
 		chain_fact(check, newest->aor);
 		return stw_route_refuse(check, cause);
 	}
-	for (end = &check->service->diverters; *end; end = &(*end)->next)
-		;
-	*end = newest;
-	check->service->aor = STW_STR_NONE;
-	check->service->no_answer_ms = 0;
-	announcement = redirects ? &check->refusal : &check->service->announcement;
-	*announcement = (struct stw_refusal){ .cause = kinds[when].cause };
+	/* It has led to nobody's phone: only the record hears of it. */
+	if (check->service->announcement.cause)
+		stw_request_note(check->request, &check->service->announcement);
+	diverter_append(check->service, newest);
+	announcement = diverting->redirects ? &check->refusal : &check->service->announcement;
+	*announcement = (struct stw_refusal){ .cause = diverting->cause };
 	stw_refusal_fact(announcement, "user", newest->aor);
 	stw_refusal_fact(announcement, "to", newest->target);
-	stw_refusal_fact(announcement, "setting", stw_str_from(kinds[when].setting));
-	if (redirects)
+	stw_refusal_fact(announcement, "setting", stw_str_from(diverting->setting));
+	if (diverting->redirects)
 		return redirect(check, newest);
-	if (diversion_write(check, newest) < 0 || history_write(check) < 0)
+	/* On behalf of the one who forwards. */
+	if (diversion_write(check, newest) < 0 || history_write(check) < 0 ||
+		stw_arena_copy(&check->request->arena, diverting->domain, &check->caller_domain) <
+			0)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
-	/* On behalf of the user who forwards. */
-	check->caller_domain =
-		stw_arena_copy(&check->request->arena, user->domain, &check->caller_domain) == 0
-			? check->caller_domain
-			: STW_STR_NONE;
+	check->on_behalf = newest->aor;
 	return forward_to(check, newest);
 }
 
 bool stw_route_divert(struct stw_check *check, const struct stw_user *user,
 	enum stw_forward_when when, enum stw_verdict *ret)
 {
+	struct stw_diverting diverting = { .aor = user->aor,
+		.domain = user->domain,
+		.when = when,
+		.setting = kinds[when].setting,
+		.cause = kinds[when].cause };
+
 	if (!has_rule(user, when) || !method_may_divert(check))
 		return false;
-	*ret = divert(check, user, when);
+	diverting.target = user->settings->forward[when];
+	diverting.redirects = user->settings->mode == STW_MODE_REDIRECT;
+	*ret = stw_route_divert_to(check, &diverting);
 	return true;
 }
 
@@ -408,6 +439,11 @@ void stw_route_next(
 
 	check.called = &request->routing.uri;
 	check.caller_domain = stw_route_domain(core, &request->msg->from.uri);
+	if (check.service->group.len) {
+		stw_route_group_next(
+			&check, outcome_kind(outcome, &when) ? when : STW_FORWARD_UNREGISTERED);
+		return;
+	}
 	if (check.service->aor.len)
 		user = stw_directory_find(core->options.directory, check.service->aor);
 	if (!user || !outcome_kind(outcome, &when) ||

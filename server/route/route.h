@@ -30,8 +30,11 @@ struct stw_service {
 	uint32_t no_answer_ms; /* for all of them together; 0: call.ring_timeout */
 	struct stw_diverter *diverters;    /* who has forwarded the call, oldest first */
 	struct stw_str diversion, history; /* lines of the forwarded request */
-	struct stw_refusal announcement;   /* to be told before the next group; cause NULL: none */
-	bool open;                         /* stw_request_proxy() was called */
+	struct stw_str group, group_domain, group_aor; /* whose members are tried; empty: none */
+	unsigned member;                               /* the next of them */
+	bool goes_on;                    /* what was said so far counts beside what comes */
+	struct stw_refusal announcement; /* to be told before the next group; cause NULL: none */
+	bool open;                       /* stw_request_proxy() was called */
 };
 
 /** A request on its way through a list. */
@@ -51,6 +54,8 @@ struct stw_check {
 	struct stw_credentials credentials;
 	struct stw_register *registration;
 	struct stw_service *service; /* NULL: none so far */
+	struct stw_str
+		on_behalf; /* of whom the call is made that was forwarded; empty: the caller */
 };
 
 typedef enum stw_verdict stw_check_fn(struct stw_check *check);
@@ -120,15 +125,38 @@ bool stw_route_is_emergency(
 /** "sip:NUMBER@gateway;user=phone" in the request's arena. @return 0, -ENOMEM */
 int stw_route_trunk_uri(struct stw_check *check, const struct stw_uri *gateway,
 	struct stw_str number, struct stw_str *ret);
+#define STW_ROUTE_TARGETS_MAX 32
+
+/** One act of forwarding, by a user or a group. Text lives as the request does. */
+struct stw_diverting {
+	struct stw_str aor, domain; /* who forwards */
+	struct stw_str target;      /* as it was written in the settings */
+	enum stw_forward_when when;
+	const char *setting; /* that says so */
+	const struct stw_cause *cause;
+	bool redirects; /* the caller is told instead */
+};
+
+/* group.c */
+/** A group is called, by this AOR. */
+enum stw_verdict stw_route_group(
+	struct stw_check *check, const struct stw_group *group, struct stw_str aor);
+/** What rang has ended: the next member, or somebody else. */
+void stw_route_group_next(struct stw_check *check, enum stw_forward_when when);
+
 /* divert.c */
+/** The service of the call, made when there is none. NULL: no memory */
+struct stw_service *stw_route_service(struct stw_check *check);
+enum stw_verdict stw_route_divert_to(
+	struct stw_check *check, const struct stw_diverting *diverting);
 /** Does the user have calls forwarded in this case? @return true: `ret` says what came of it */
 bool stw_route_divert(struct stw_check *check, const struct stw_user *user,
 	enum stw_forward_when when, enum stw_verdict *ret);
 /** The phones of the user are about to be tried: his rules are asked when they have ended. @return
  * 0, -ENOMEM */
 int stw_route_divert_watch(struct stw_check *check, const struct stw_user *user);
-/** P14 for a call with a service: the first or a further group. */
-enum stw_verdict stw_route_serve(struct stw_check *check, struct stw_proxy_job *job);
+/** P14: the targets of a request, or further ones of a call that was forwarded. */
+enum stw_verdict stw_route_submit(struct stw_check *check, struct stw_proxy_job *job);
 /** All that was tried has ended. */
 void stw_route_next(
 	struct stw_core *core, struct stw_request *request, const struct stw_outcome *outcome);
@@ -138,6 +166,10 @@ void stw_route_next(
 enum stw_verdict stw_route_forward(
 	struct stw_check *check, const struct stw_proxy_target *targets, unsigned n);
 enum stw_verdict stw_route_target_set(struct stw_check *check);
+/** The bindings of an AOR that the request may go to. `ret_live`: and those of another scheme.
+ * @return how many */
+unsigned stw_route_bindings(struct stw_check *check, struct stw_str aor,
+	struct stw_proxy_target *targets, unsigned max, unsigned *ret_live);
 /* In a dialog: the binding of the user whom To names that has the Request-URI as its Contact, and
  * how it is reached. */
 bool stw_route_binding_of_to(struct stw_check *check, struct stw_proxy_target *ret);

@@ -3,8 +3,6 @@
  * is. */
 #include "server/route/route.h"
 
-#define TARGETS_MAX 32
-
 /* A Contact at the host that the REGISTER came from can be reached as it is: only its port differs,
  * because the phone registers from another one. A connection is always worth using while it lasts.
  */
@@ -72,10 +70,7 @@ enum stw_verdict stw_route_forward(
 	}
 	if (!check->request->routing.in_dialog)
 		job.ring_timeout_ms = check->config->call.ring_timeout_ms;
-	if (check->service)
-		return stw_route_serve(check, &job);
-	stw_request_proxy(check->request, &job);
-	return STW_DONE;
+	return stw_route_submit(check, &job);
 }
 
 /* In a dialog the Request-URI is the Contact of the user whom To names. When he is registered with
@@ -106,18 +101,48 @@ bool stw_route_binding_of_to(struct stw_check *check, struct stw_proxy_target *r
 	return false;
 }
 
+unsigned stw_route_bindings(struct stw_check *check, struct stw_str aor,
+	struct stw_proxy_target *targets, unsigned max, unsigned *ret_live)
+{
+	const struct stw_bindings *bindings = stw_location_find(check->core->options.location, aor);
+	struct stw_binding binding;
+	enum stw_scheme scheme;
+	size_t cursor = 0;
+	unsigned n = 0;
+
+	*ret_live = 0;
+	while (bindings && n < max && stw_bindings_next(bindings, &cursor, &binding)) {
+		if (binding.expires_ms <= check->core->now.wall_ms ||
+			!target_is_sip(&binding, &scheme))
+			continue;
+		(*ret_live)++;
+		/* RFC 5630 §5.3: a request for sips goes to a sips Contact only; the other way
+		 * takes TLS, which is not served. */
+		if (scheme == check->called->scheme)
+			targets[n++] = target_of(check, &binding);
+	}
+	return n;
+}
+
+/* No user has the name. */
+static enum stw_verdict target_no_user(struct stw_check *check, struct stw_str aor)
+{
+	const struct stw_group *group = NULL;
+
+	if (check->config->group_count)
+		group = stw_config_group(check->config, check->called->user);
+	return group ? stw_route_group(check, group, aor)
+		     : stw_route_refuse(check, &stw_cause_user_unknown);
+}
+
 enum stw_verdict stw_route_target_set(struct stw_check *check)
 {
 	const struct stw_request *request = check->request;
-	struct stw_proxy_target targets[TARGETS_MAX];
-	const struct stw_bindings *bindings;
+	struct stw_proxy_target targets[STW_ROUTE_TARGETS_MAX];
 	const struct stw_user *user;
-	struct stw_binding binding;
-	enum stw_scheme scheme;
-	unsigned n = 0, live = 0;
 	enum stw_verdict verdict;
+	unsigned n, live;
 	struct stw_str aor;
-	size_t cursor = 0;
 
 	if (request->routing.has_route)
 		return stw_route_forward(check, NULL, 0);
@@ -130,22 +155,12 @@ enum stw_verdict stw_route_target_set(struct stw_check *check)
 	stw_refusal_fact(&check->refusal, "user", aor);
 	user = stw_directory_resolve(check->core->options.directory, aor);
 	if (!user)
-		return stw_route_refuse(check, &stw_cause_user_unknown);
+		return target_no_user(check, aor);
 	if (stw_route_divert(check, user, STW_FORWARD_ALWAYS, &verdict) ||
 		(user->settings && user->settings->dnd &&
 			stw_route_divert(check, user, STW_FORWARD_DND, &verdict)))
 		return verdict;
-	bindings = stw_location_find(check->core->options.location, user->aor);
-	while (bindings && n < TARGETS_MAX && stw_bindings_next(bindings, &cursor, &binding)) {
-		if (binding.expires_ms <= check->core->now.wall_ms ||
-			!target_is_sip(&binding, &scheme))
-			continue;
-		live++;
-		/* RFC 5630 §5.3: a request for sips goes to a sips Contact only; the other way
-		 * takes TLS, which is not served. */
-		if (scheme == check->called->scheme)
-			targets[n++] = target_of(check, &binding);
-	}
+	n = stw_route_bindings(check, user->aor, targets, STW_ROUTE_TARGETS_MAX, &live);
 	if (live && !n)
 		return target_refuse_scheme(check);
 	if (!n && stw_route_divert(check, user, STW_FORWARD_UNREGISTERED, &verdict))
