@@ -173,9 +173,11 @@ enum stw_proxy_action_kind {
 			    */
 	STW_PROXY_TIMER_C, /* (re)start Timer C of branch `branch` */
 	STW_PROXY_RELAY, /* send `response` upstream, `lines` added (merged challenges, contacts) */
-	STW_PROXY_NEXT,  /* all was tried, `code` would go upstream: stw_response_context_more() or
-			    …_settle(), now or later */
-	STW_PROXY_ANSWER,   /* answer with our own `cause`, `lines` added */
+	STW_PROXY_EARLY_END, /* 199 upstream: the early dialog `tag` has ended with `code` (RFC
+				6228) */
+	STW_PROXY_NEXT,   /* all was tried, `code` would go upstream: stw_response_context_more() or
+			     …_settle(), now or later */
+	STW_PROXY_ANSWER, /* answer with our own `cause`, `lines` added */
 	STW_PROXY_ABANDON,  /* non-INVITE: the server transaction ends without a response */
 	STW_PROXY_FINISHED, /* nothing will follow but late 2xx; free when the branches have ended
 			     */
@@ -190,8 +192,9 @@ struct stw_proxy_action {
 	const struct stw_msg *response;        /* RELAY: the event's, or one the context has kept */
 	const struct stw_cause *cause; /* ANSWER; RELAY: why this one was chosen, may be NULL */
 	struct stw_str lines;          /* whole header lines, or empty; the context's */
-	unsigned code; /* NEXT: with `response` or `cause`; 0: nobody has said anything */
-	bool rang;     /* NEXT: a phone had a 18x */
+	unsigned code;      /* NEXT: with `response` or `cause`; 0: nobody has said anything */
+	struct stw_str tag; /* EARLY_END: of To */
+	bool rang;          /* NEXT: a phone had a 18x */
 };
 
 struct stw_response_context;

@@ -133,6 +133,22 @@ static struct stw_proxy_action next_action(const struct stw_response_context *co
 	return action;
 }
 
+/* One dialog at a time: the entry stays until all are told. */
+static struct stw_proxy_action early_action(struct stw_response_context *context, unsigned index)
+{
+	struct branch *branch = branch_find(context, index);
+	struct stw_proxy_action action = { .branch = index };
+
+	if (!branch || !branch->early || context->decided)
+		return action;
+	action.kind = STW_PROXY_EARLY_END;
+	action.code = branch->early_code;
+	action.tag = branch->early->tag;
+	branch->early = branch->early->next;
+	context->head -= branch->early != NULL;
+	return action;
+}
+
 struct stw_proxy_action stw_response_context_next(struct stw_response_context *context)
 {
 	struct stw_proxy_action action = { .kind = STW_PROXY_NOTHING };
@@ -148,6 +164,9 @@ struct stw_proxy_action stw_response_context_next(struct stw_response_context *c
 			break;
 		case ENTRY_FINAL:
 			action = final_action(context);
+			break;
+		case ENTRY_EARLY:
+			action = early_action(context, entry->branch);
 			break;
 		case ENTRY_NEXT:
 			if (!context->decided)
@@ -434,6 +453,71 @@ static bool response_fits(
 	       tag_same(request->to.tag, response->to.tag);
 }
 
+static void early_add(
+	struct stw_response_context *context, struct branch *branch, struct stw_str tag)
+{
+	struct early *early;
+
+	for (early = branch->early; early; early = early->next)
+		if (stw_str_equal(early->tag, tag))
+			return;
+	early = stw_arena_zalloc(&context->arena, sizeof(*early));
+	if (!early || stw_arena_copy(&context->arena, tag, &early->tag) < 0)
+		return; /* no 199 then */
+	early->next = branch->early;
+	branch->early = early;
+}
+
+/* The branch has told of its end itself. */
+static void early_remove(struct branch *branch, struct stw_str tag)
+{
+	struct early **at = &branch->early;
+
+	while (*at && !stw_str_equal((*at)->tag, tag))
+		at = &(*at)->next;
+	if (*at)
+		*at = (*at)->next;
+}
+
+/* A lone branch ends with the call: nobody has to be told before. */
+static void early_note(
+	struct stw_response_context *context, struct branch *branch, const struct stw_msg *response)
+{
+	if ((context->targets < 2 && !context->asks) || !response->to.tag.len ||
+		context->request->to.tag.len)
+		return;
+	if (response->code == 199)
+		early_remove(branch, response->to.tag);
+	else
+		early_add(context, branch, response->to.tag);
+}
+
+/* RFC 6228 §6: for who understands it, and does not require that it be acknowledged. */
+static bool early_is_wanted(const struct stw_response_context *context)
+{
+	static const struct stw_str reliable = { "100rel", 6 };
+
+	return stw_msg_has_token(context->request, STW_HDR_SUPPORTED, STW_STR("199")) &&
+	       !stw_msg_has_token(context->request, STW_HDR_REQUIRE, reliable) &&
+	       !stw_msg_has_token(context->request, STW_HDR_PROXY_REQUIRE, reliable);
+}
+
+/* The branch has ended, and the caller will not hear of it yet. */
+static void early_end(struct stw_response_context *context, struct branch *branch, unsigned code)
+{
+	unsigned from, to = context->head;
+
+	if (!branch->early || context->decided || context->cancelled || !early_is_wanted(context))
+		return;
+	for (from = context->head; from < context->tail; from++)
+		if (context->entries[from].kind > ENTRY_CANCEL ||
+			context->entries[from].branch != branch->index)
+			context->entries[to++] = context->entries[from];
+	context->tail = to;
+	branch->early_code = code;
+	context_push(context, ENTRY_EARLY, branch->index);
+}
+
 static void response_provisional(
 	struct stw_response_context *context, struct branch *branch, const struct stw_msg *response)
 {
@@ -445,6 +529,7 @@ static void response_provisional(
 	if (context->invite && response->code > 100 && !branch->left) {
 		if (!context->decided)
 			context_push(context, ENTRY_EVENT, branch->index);
+		early_note(context, branch, response);
 		queue_timer_c(context, branch->index);
 	}
 	branch_cancel_now(context, branch);
@@ -579,6 +664,7 @@ static void response_final(
 		response_failure(context, branch, response);
 	}
 	context_advance(context);
+	early_end(context, branch, response->code);
 }
 
 void stw_response_context_response(

@@ -17,6 +17,12 @@ struct candidate {
 	struct stw_block *block;       /* holds `msg` */
 };
 
+/** An early dialog of a branch, RFC 6228. Kept only where a final response may have to wait. */
+struct early {
+	struct early *next;
+	struct stw_str tag; /* of To */
+};
+
 enum branch_state { BRANCH_UNTRIED, BRANCH_PENDING, BRANCH_ENDED };
 
 /** A member of the target set; a branch once it was started. */
@@ -35,6 +41,8 @@ struct branch {
 	bool timed_out;   /* no final response came in time */
 	bool flow_failed; /* another flow of its instance may be tried, RFC 5626 §7 */
 	struct stw_str cancel_lines;
+	struct early *early; /* that have not ended */
+	unsigned early_code; /* what has ended them */
 	struct candidate received, own;
 };
 
@@ -51,6 +59,7 @@ enum entry_kind {
 	ENTRY_TIMER_C,
 	ENTRY_CANCEL,
 	ENTRY_EVENT, /* relay the response that just came */
+	ENTRY_EARLY, /* the early dialogs of a branch have ended, in the place of all else of it */
 	ENTRY_NEXT,  /* all was tried: what now? Never beside FINAL */
 	ENTRY_FINAL, /* what was decided */
 	ENTRY_FINISHED,

@@ -87,6 +87,9 @@ static void forward_action(struct box *box, const struct stw_proxy_action *actio
 	case STW_PROXY_ANSWER:
 		forward_answer(box, action);
 		break;
+	case STW_PROXY_EARLY_END:
+		reply_early_end(box, action->tag, action->code);
+		break;
 	case STW_PROXY_NEXT:
 		service_next(box, action);
 		break;

@@ -260,6 +260,7 @@ void reply_own(struct box *box, const struct stw_refusal *refusal, unsigned code
 void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str lines,
 	const struct stw_cause *cause);
 void reply_trying(struct box *box);
+void reply_early_end(struct box *box, struct stw_str tag, unsigned code);
 void reply_tx_actions(struct stw_tx *tx, unsigned actions);
 void reply_again(struct box *box);
 int reply_settle(struct stw_stack *stack, struct stw_slices *slices);

@@ -277,6 +277,30 @@ void reply_own(struct box *box, const struct stw_refusal *refusal, unsigned code
 	reply_give(box, code, (struct stw_slices){ &text, 1 });
 }
 
+/* RFC 6228 §6: in the early dialog that has ended; no Contact, no Record-Route. */
+void reply_early_end(struct box *box, struct stw_str tag, unsigned code)
+{
+	struct stw_stack *stack = box->request.stack;
+	struct stw_refusal refusal = { .cause = &stw_cause_early_dialog_ended };
+	struct stw_note note = { .code = 199, .cause = refusal.cause, .refusal = &refusal };
+	struct stw_response response = { .request = box->request.msg,
+		.code = 199,
+		.phrase = stw_str_from(refusal.cause->phrase),
+		.to_tag = tag,
+		.received = box->request.stamp.received,
+		.rport = box->request.stamp.rport };
+	const char *phrase = stw_status_phrase(code);
+	struct stw_str text;
+
+	if (stw_arena_printf(&stack->scratch, &response.headers, "Reason: SIP;cause=%u%s%s%s\r\n",
+		    code, *phrase ? ";text=\"" : "", phrase, *phrase ? "\"" : "") < 0 ||
+		reply_write(box, &response, &text) < 0)
+		return;
+	note.phrase = response.phrase;
+	reply_note(box, &note);
+	reply_give(box, 199, (struct stw_slices){ &text, 1 });
+}
+
 void reply_trying(struct box *box)
 {
 	static const struct stw_refusal trying = { 0 };

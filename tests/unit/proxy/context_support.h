@@ -125,6 +125,9 @@ static inline void bench_take(struct bench *bench)
 			LOG("ANSWER %u %s; ", action.cause->code, action.cause->id);
 			text_copy(bench->lines, sizeof(bench->lines), action.lines);
 			break;
+		case STW_PROXY_EARLY_END:
+			LOG("199 %u %.*s; ", action.code, STW_STR_ARG(action.tag));
+			break;
 		case STW_PROXY_NEXT:
 			LOG("NEXT %u%s; ", action.code, action.rang ? " rang" : "");
 			break;

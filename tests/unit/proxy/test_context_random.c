@@ -82,6 +82,9 @@ static void run_take(struct run *run)
 			assert_int_equal(run->successes, 0);
 			run->finals++;
 			break;
+		case STW_PROXY_EARLY_END:
+			assert_true(run->invite && run->finals + run->successes == 0);
+			break;
 		case STW_PROXY_NEXT:
 			assert_false(run->stopped);
 			assert_true(run->asks);
@@ -283,7 +286,7 @@ static void random_runs(void **state)
 		stw_random_seed(&run.random, seed);
 		run.invite = stw_random_below(&run.random, 4) != 0;
 		bench_open(&bench, run.invite ? "INVITE" : "MESSAGE", "sip:bob@example.test",
-			"Max-Breadth: 7\r\n");
+			"Max-Breadth: 7\r\nSupported: 199\r\n");
 		run.asks = stw_random_below(&run.random, 2);
 		if (run.asks)
 			stw_response_context_ask(bench.context);
