@@ -28,10 +28,15 @@ struct stw_map_array {
 /* Stands where an item was. */
 static char removed;
 
-/* At most three of four places are used: probing stays short and always finds an end. */
+/* At most 13 of 16 places are used: probing stays short, and a contact has few bytes of them. */
+static size_t places_room(size_t places)
+{
+	return places / 16 * 13;
+}
+
 static size_t array_room(const struct stw_map_array *array)
 {
-	return (array->mask + 1) / 4 * 3;
+	return places_room(array->mask + 1);
 }
 
 static struct stw_map_array *array_new(size_t places)
@@ -172,13 +177,13 @@ static void map_retire(struct stw_map *map, void *item)
 	map->retired[map->retired_count++] = item;
 }
 
-/* Half full after it was made, so that the next one is far away. */
+/* With room for a quarter more after it was made, so that the next one is far away. */
 static int map_rebuild(struct stw_map *map, size_t items)
 {
 	struct stw_map_array *old = map->array, *array;
 	size_t places = ARRAY_PLACES_MIN, i;
 
-	while (places < 2 * items)
+	while (places_room(places) < items + items / 4)
 		places *= 2;
 	array = array_new(places);
 	if (!array)

@@ -137,13 +137,13 @@ static void no_memory(void **state)
 		support_fail_allocation(0);
 	}
 	assert_int_equal(stw_location_new(key, &location), 0);
-	for (i = 0; i < 48; i++)
+	for (i = 0; i < 52; i++)
 		assert_int_equal(stw_location_publish(location, snapshot(i, i)), 0);
-	more[0] = snapshot(48, 48);
+	more[0] = snapshot(52, 52);
 	support_fail_allocation(1);
 	assert_int_equal(stw_location_publish(location, more[0]), -ENOMEM);
 	support_fail_allocation(0);
-	assert_int_equal(stw_location_count(location), 48);
+	assert_int_equal(stw_location_count(location), 52);
 	/* Without memory for the list of what is to be freed, it is freed at once. */
 	more[0] = snapshot(3, 33);
 	support_fail_allocation(1);
@@ -161,7 +161,7 @@ static void no_memory(void **state)
 	for (i = 0; i < 60; i++)
 		assert_int_equal(stw_location_publish(location, more[i]), 0);
 	assert_int_equal(support_allocations(), 0);
-	assert_int_equal(stw_location_count(location), 108);
+	assert_int_equal(stw_location_count(location), 112);
 	stw_location_free(location);
 }
 
