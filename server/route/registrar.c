@@ -2,8 +2,6 @@
 /* List R: RFC 3261 §10.3 in its order. The store decides R15 and commits; then the 200 leaves. */
 #include "server/route/route.h"
 
-#include <stdlib.h>
-#include <string.h>
 
 #define ANSWER_FEW_BYTES 2048
 
@@ -115,7 +113,7 @@ static enum stw_verdict run_registration(struct stw_check *check)
 		{ "R15", submit },
 		{ NULL, NULL },
 	};
-	struct registration *registration = calloc(1, sizeof(*registration));
+	struct registration *registration = stw_memory_take_zeros(sizeof(*registration));
 	enum stw_verdict verdict = STW_PASS;
 	unsigned i;
 
@@ -126,7 +124,7 @@ static enum stw_verdict run_registration(struct stw_check *check)
 		verdict = rows[i].run(check);
 	if (check->registration) {
 		stw_register_done(&registration->want);
-		free(registration);
+		stw_memory_give(registration, sizeof(*registration));
 	}
 	return verdict;
 }
@@ -207,5 +205,5 @@ void stw_route_registered(struct stw_core *core, struct stw_request *request, st
 		answer_ok(core, request, registration);
 	}
 	stw_register_done(&registration->want);
-	free(registration);
+	stw_memory_give(registration, sizeof(*registration));
 }
