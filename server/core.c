@@ -150,8 +150,9 @@ int stw_core_new(const struct stw_core_options *options, struct stw_now now, str
 	core->config = stw_config_ref(options->config);
 	core->now = core->started = now;
 	core->sweep_due_ms = now.mono_ms + SWEEP_INTERVAL_MS;
-	err = stw_decisions_new(core_share(core, core->config->decisions.keep_calls), options->key,
-		&core->decisions);
+	err = stw_decisions_new(
+		options->trial ? 0 : core_share(core, core->config->decisions.keep_calls),
+		options->key, &core->decisions);
 	if (err == 0 && !options->nonces)
 		err = stw_core_nonces_new(
 			core->config, options->nonce_secret, now, &core->own_nonces);

@@ -39,6 +39,7 @@ struct stw_core_options {
 	/** Called once for each note, after it was recorded; may be NULL. */
 	void (*log)(void *context, const struct stw_note *note, struct stw_str place);
 	void *log_context;
+	struct stw_trial *trial; /* try.h: checks are told, nothing is stored; NULL: in earnest */
 };
 
 int stw_core_new(const struct stw_core_options *options, struct stw_now now, struct stw_core **ret);
@@ -86,6 +87,7 @@ enum stw_question_kind {
 	STW_QUESTION_DRAIN,
 	STW_QUESTION_RELOAD, /* config: the new snapshot */
 	STW_QUESTION_STOP,
+	STW_QUESTION_TRY, /* ask; answer as stw_try() gives it, or error -EINVAL with `refusal` */
 };
 
 #define STW_QUESTION_AOR_MAX 512
@@ -98,6 +100,8 @@ struct stw_question {
 	struct stw_user_row *users;
 	unsigned user_count;
 	struct stw_config *config; /* borrowed from the asker */
+	const json_t *ask;         /* TRY; borrowed */
+	char refusal[200];         /* TRY */
 	json_t *answer;            /* new reference, or NULL */
 	int error;                 /* 0; -ENOENT; -EINVAL; -EIO; -EBADMSG: job.setting_error */
 	void (*answered)(struct stw_question *question);

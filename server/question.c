@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "server/core_internal.h"
+#include "server/try.h"
 
 #define SOURCES_SHOWN 20
 
@@ -230,6 +231,10 @@ void stw_core_question(struct stw_core *core, struct stw_question *question)
 		break;
 	case STW_QUESTION_BINDINGS:
 		question_bindings(core, question);
+		break;
+	case STW_QUESTION_TRY:
+		question->error =
+			stw_try(core, question->ask, &question->answer, question->refusal);
 		break;
 	case STW_QUESTION_DRAIN:
 		stw_core_drain(core);

@@ -484,6 +484,38 @@ static void delete_binding(struct turn *turn)
 			      (int)ask.question.job.changed));
 }
 
+/* ---- try ---- */
+
+static void post_try(struct turn *turn)
+{
+	struct stw_ask ask = { .question = {
+				       .kind = STW_QUESTION_TRY, .ask = turn->request->body } };
+	const json_t *as = json_object_get(turn->request->body, "as");
+	struct stw_account account;
+	json_t *body = NULL;
+
+	if (!json_is_string(json_object_get(turn->request->body, "uri"))) {
+		stw_api_error(turn->reply, 400, "which URI?");
+		return;
+	}
+	if (json_is_string(as)) {
+		if (turn_account(turn, stw_str_from(json_string_value(as)), &account) < 0)
+			return;
+		body = json_copy((json_t *)(uintptr_t)turn->request->body);
+		json_object_set_new(body, "as", stw_json_text(account.aor));
+		ask.question.ask = body;
+	}
+	if (turn->api->ask(turn->api->context, &ask) < 0)
+		stw_api_error(turn->reply, 503, "the server is ending");
+	else if (ask.question.error == -EINVAL)
+		stw_api_error(turn->reply, 400, "%s", ask.question.refusal);
+	else if (ask.question.error < 0)
+		stw_api_error(turn->reply, 500, "no memory is left");
+	else
+		turn_ok(turn, ask.question.answer);
+	json_decref(body);
+}
+
 /* ---- the table ------------------------------------------------------------------------------- */
 
 struct endpoint {
@@ -502,6 +534,7 @@ static const struct endpoint endpoints[] = {
 	{ "DELETE", "/v1/users", true, true, delete_user },
 	{ "GET", "/v1/bindings", true, false, get_bindings },
 	{ "DELETE", "/v1/bindings", true, true, delete_binding },
+	{ "POST", "/v1/try", false, false, post_try },
 	{ "POST", "/v1/reload", false, true, post_reload },
 	{ "POST", "/v1/drain", false, true, post_drain },
 	{ "POST", "/v1/stop", false, true, post_stop },

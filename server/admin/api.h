@@ -8,12 +8,13 @@
  *	GET    /v1/users[/AOR]            POST /v1/users            DELETE /v1/users/AOR
  *	PATCH  /v1/users/AOR
  *	GET    /v1/bindings[/AOR]         DELETE /v1/bindings/AOR?contact=URI
+ *	POST   /v1/try                    (server/try.h)
  *	POST   /v1/reload  /v1/drain  /v1/stop
  *
  * POST /v1/users: {"mode": "add"|"passwd"|"set", "users": [{"aor": …, "password": …}]}; all or
- *nothing. PATCH /v1/users/AOR: {"KEY": "VALUE", …}, settings of a user
- *(server/directory/setting.h); an empty value clears; the answer is that of GET. An answer other
- *than 200 is {"error": "a sentence"}.
+ * nothing. PATCH /v1/users/AOR: {"KEY": "VALUE", …}, settings of a user
+ * (server/directory/setting.h); an empty value clears; the answer is that of GET. An answer other
+ * than 200 is {"error": "a sentence"}.
  */
 #ifndef STW_API_H
 #define STW_API_H

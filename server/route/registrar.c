@@ -87,6 +87,10 @@ static enum stw_verdict submit(struct stw_check *check)
 		STW_CONTAINER_OF(check->registration, struct registration, want);
 	struct stw_core *core = check->core;
 
+	if (core->options.trial) {
+		stw_request_respond(check->request, 200, STW_STR_NONE, &stw_cause_registered);
+		return STW_DONE;
+	}
 	if (stw_request_wait(check->request) < 0)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	registration->job.kind = STW_JOB_REGISTER;

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "server/try.h"
+
 enum stw_verdict stw_route_refuse(struct stw_check *check, const struct stw_cause *cause)
 {
 	check->refusal.cause = cause;
@@ -11,10 +13,15 @@ enum stw_verdict stw_route_refuse(struct stw_check *check, const struct stw_caus
 
 static void route_run(struct stw_check *check, const struct stw_check_row *rows)
 {
+	struct stw_trial *trial = check->core->options.trial;
 	const struct stw_check_row *row;
+	enum stw_verdict verdict;
 
 	for (row = rows; row->run; row++) {
-		switch (row->run(check)) {
+		verdict = row->run(check);
+		if (trial)
+			trial->row(trial, row->name, verdict == STW_REFUSE);
+		switch (verdict) {
 		case STW_PASS:
 			break;
 		case STW_REFUSE:

@@ -893,6 +893,8 @@ static int play_line(struct scenario *s, struct stw_str text)
 	}
 	if (is_word(word, "mark"))
 		return now_is_mark(s), 0;
+	if (is_word(word, "try"))
+		return server_try(s, text);
 	if (is_word(word, "nothing"))
 		return play_nothing(s, text);
 	if (word.ptr[0] == '+' || is_word(word, "after") || is_word(word, "at"))

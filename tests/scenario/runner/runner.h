@@ -220,6 +220,8 @@ struct message *message_new(struct scenario *s, struct party *party, struct stw_
 
 /* server.c */
 int server_setting(struct scenario *s, struct stw_str item);
+/** try.c: what would become of a request. */
+int server_try(struct scenario *s, struct stw_str text);
 /** Settings of a user, "KEY=VALUE KEY=VALUE". */
 int server_user_settings(struct scenario *s, const struct party *party, struct stw_str text);
 int server_start(struct scenario *s);
