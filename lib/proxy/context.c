@@ -441,7 +441,9 @@ static bool tag_same(struct stw_str ours, struct stw_str theirs)
 	return !ours.ptr || stw_str_equal_nocase(ours, theirs);
 }
 
-/* Via branch and CSeq have matched (§17.1.3); these must be those of the request, §8.2.6.2. */
+/* Via branch and the method of CSeq have matched (§17.1.3); these must be those of the request,
+ * §8.2.6.2: another Call-ID or From tag would speak for another dialog, and our mark in
+ * Record-Route hold there. */
 static bool response_fits(
 	const struct stw_response_context *context, const struct stw_msg *response)
 {
@@ -449,7 +451,8 @@ static bool response_fits(
 
 	return response->has_call_id && response->has_from && response->has_to &&
 	       stw_str_equal(request->call_id, response->call_id) &&
-	       tag_same(request->from.tag, response->from.tag) &&
+	       request->cseq.number == response->cseq.number &&
+	       stw_str_equal_nocase(request->from.tag, response->from.tag) &&
 	       tag_same(request->to.tag, response->to.tag);
 }
 

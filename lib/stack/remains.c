@@ -140,7 +140,7 @@ static bool box_is_settled(const struct box *box)
 	return true;
 }
 
-/* Call-ID and tags that a response to the request has. */
+/* Call-ID, CSeq and tags that a response to the request has. */
 static uint64_t identity_of(
 	const struct stw_stack *stack, const struct stw_msg *msg, bool in_dialog)
 {
@@ -149,6 +149,7 @@ static uint64_t identity_of(
 	stw_hasher_init(&hasher, stack->options.key);
 	stw_hasher_text(&hasher, msg->call_id);
 	stw_hasher_text(&hasher, msg->from.tag);
+	stw_hasher_number(&hasher, msg->cseq.number);
 	if (in_dialog)
 		stw_hasher_text(&hasher, msg->to.tag);
 	return stw_hasher_value(&hasher);
