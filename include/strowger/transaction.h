@@ -98,6 +98,12 @@ struct stw_tx *stw_tx_match_response(
  */
 int stw_tx_server_new(struct stw_tx_layer *layer, const struct stw_msg *request, bool reliable,
 	struct stw_now now, struct stw_tx **ret);
+/**
+ * §8.2.2.2, merged requests: another transaction that was asked about and has not ended has a
+ * request with the same From tag, Call-ID and CSeq, which came here another way. If not, that of
+ * `tx` (whose request is given) is what later ones are compared with; nothing when it has a To tag.
+ */
+bool stw_tx_is_merged(struct stw_tx *tx, const struct stw_msg *request);
 /** A retransmission or an ACK that matched `tx`. @return actions */
 unsigned stw_tx_receive_request(
 	struct stw_tx *tx, const struct stw_msg *request, struct stw_now now);

@@ -80,8 +80,9 @@ struct stw_tx_layer {
 	struct stw_wheel *wheel;
 	struct stw_hash_key key;
 	struct stw_table servers, clients;
-	struct stw_node *ended; /* Terminated, to be reaped */
-	size_t count;           /* all that are not freed yet */
+	struct stw_table requests; /* servers whose request is known by its own names, §8.2.2.2 */
+	struct stw_node *ended;    /* Terminated, to be reaped */
+	size_t count;              /* all that are not freed yet */
 };
 
 /* What RFC 3261 §17.2.3 compares when the branch of a request lacks the magic cookie. */
@@ -96,6 +97,7 @@ struct tx {
 	struct stw_tx pub; /* first */
 	struct stw_tx_layer *layer;
 	struct stw_node node;        /* in a table of the layer; Terminated: in its list `ended` */
+	struct stw_node *request;    /* of few: NULL unless stw_tx_is_merged() was asked */
 	struct stw_timer retransmit; /* A, E or G; before the first response: a 100 is due */
 	struct stw_timer end;        /* all others */
 	uint32_t interval_ms;        /* of A, E or G */

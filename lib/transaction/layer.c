@@ -16,6 +16,7 @@ int stw_tx_layer_new(struct stw_wheel *wheel, struct stw_hash_key key, struct st
 	layer->key = key;
 	stw_table_init(&layer->servers);
 	stw_table_init(&layer->clients);
+	stw_table_init(&layer->requests);
 	*ret = layer;
 	return 0;
 }
@@ -44,6 +45,7 @@ struct stw_tx_layer *stw_tx_layer_free(struct stw_tx_layer *layer)
 	stw_tx_reap(layer, NULL, NULL);
 	stw_table_done(&layer->servers);
 	stw_table_done(&layer->clients);
+	stw_table_done(&layer->requests);
 	free(layer);
 	return NULL;
 }
@@ -60,6 +62,11 @@ void tx_end(struct tx *tx)
 	stw_timer_stop(layer->wheel, &tx->retransmit);
 	stw_timer_stop(layer->wheel, &tx->end);
 	stw_table_remove(tx_is_server(tx) ? &layer->servers : &layer->clients, &tx->node);
+	if (tx->request) {
+		stw_table_remove(&layer->requests, tx->request);
+		stw_memory_give(tx->request, sizeof(*tx->request));
+		tx->request = NULL;
+	}
 	tx->pub.state = STW_TX_TERMINATED;
 	tx->node.next = layer->ended;
 	layer->ended = &tx->node;
@@ -196,6 +203,41 @@ int stw_tx_server_new(struct stw_tx_layer *layer, const struct stw_msg *request,
 	(void)tx_step(tx, EV_START, now);
 	*ret = &tx->pub;
 	return 0;
+}
+
+/* Without memory a copy of the request is not recognized. */
+static void request_know(struct tx *tx, uint64_t hash)
+{
+	struct stw_node *request = stw_memory_take_zeros(sizeof(*request));
+
+	if (request && stw_table_insert(&tx->layer->requests, request, hash) < 0) {
+		stw_memory_give(request, sizeof(*request));
+		request = NULL;
+	}
+	tx->request = request;
+}
+
+bool stw_tx_is_merged(struct stw_tx *pub, const struct stw_msg *request)
+{
+	struct tx *tx = tx_of(pub);
+	struct stw_tx_layer *layer = tx->layer;
+	struct stw_hasher hasher;
+	uint64_t hash;
+
+	if (request->to.tag.ptr)
+		return false;
+	stw_hasher_init(&hasher, layer->key);
+	stw_hasher_text(&hasher, request->call_id);
+	stw_hasher_text(&hasher, request->from.tag);
+	stw_hasher_number(&hasher, request->cseq.number);
+	stw_hasher_text(&hasher, request->cseq.name);
+	hash = stw_hasher_value(&hasher);
+	/* The hash is keyed: what is equal in it is the same. */
+	if (stw_table_first(&layer->requests, hash))
+		return true;
+	if (!tx->request)
+		request_know(tx, hash);
+	return false;
 }
 
 int stw_tx_client_new(struct stw_tx_layer *layer, const struct stw_tx_client_options *options,

@@ -93,6 +93,9 @@ static enum stw_verdict submit(struct stw_check *check)
 	}
 	if (stw_request_wait(check->request) < 0)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	/* U8: only here, since what is refused before has no transaction to be compared with. */
+	if (stw_tx_is_merged(check->request->tx, check->request->msg))
+		return stw_route_refuse(check, &stw_cause_register_merged);
 	registration->job.kind = STW_JOB_REGISTER;
 	registration->job.queue = core->options.worker;
 	registration->job.context = check->request;
