@@ -448,6 +448,7 @@ size_t stw_lws_length(struct stw_str text, size_t at);
 struct stw_part {
 	struct stw_str headers;                           /* as written, without the blank line */
 	struct stw_str content_type, content_disposition; /* values; empty: none */
+	struct stw_str content_encoding, content_language;
 	struct stw_str body;
 };
 /** A walk over the parts. `boundary` may point into the structure: do not copy it. */

@@ -71,10 +71,24 @@ int stw_multipart_begin(struct stw_str content_type, struct stw_str body, struct
 	return 0;
 }
 
-/* The lines of a part's header, of which two are picked. */
+/* Where the value of a field that is of use goes; NULL: of none. */
+static struct stw_str *part_value(struct stw_part *part, struct stw_str name)
+{
+	if (stw_str_equal_nocase(name, STW_STR("Content-Type")))
+		return &part->content_type;
+	if (stw_str_equal_nocase(name, STW_STR("Content-Disposition")))
+		return &part->content_disposition;
+	if (stw_str_equal_nocase(name, STW_STR("Content-Encoding")))
+		return &part->content_encoding;
+	if (stw_str_equal_nocase(name, STW_STR("Content-Language")))
+		return &part->content_language;
+	return NULL;
+}
+
+/* The lines of a part's header. */
 static void part_headers_read(struct stw_part *part)
 {
-	struct stw_str text = part->headers, name, value;
+	struct stw_str text = part->headers, *value;
 	size_t at = 0, end, colon;
 
 	while (at < text.len) {
@@ -86,12 +100,9 @@ static void part_headers_read(struct stw_part *part)
 			end = text.len;
 		colon = stw_str_find(text, ':', at);
 		if (colon < end) {
-			name = str_trim_lws(str_part(text, at, colon));
-			value = str_trim_lws(str_part(text, colon + 1, end));
-			if (stw_str_equal_nocase(name, STW_STR("Content-Type")))
-				part->content_type = value;
-			else if (stw_str_equal_nocase(name, STW_STR("Content-Disposition")))
-				part->content_disposition = value;
+			value = part_value(part, str_trim_lws(str_part(text, at, colon)));
+			if (value)
+				*value = str_trim_lws(str_part(text, colon + 1, end));
 		}
 		at = end;
 	}
@@ -110,6 +121,7 @@ static void part_read(struct stw_str text, struct stw_part *ret)
 	*ret = (struct stw_part){ .headers = str_part(text, 0, len) };
 	ret->body = str_part(text, len < text.len ? len + 2 : len, text.len);
 	ret->content_type = ret->content_disposition = str_part(text, 0, 0);
+	ret->content_encoding = ret->content_language = ret->content_type;
 	part_headers_read(ret);
 }
 

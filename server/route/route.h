@@ -10,7 +10,7 @@
 #include "server/core_internal.h"
 
 /* What the server says of itself in a 200 to OPTIONS, RFC 3261 §11.2, and in a 415. */
-#define ROUTE_ACCEPT          "Accept: application/sdp\r\n"
+#define ROUTE_ACCEPT          "Accept: application/sdp, multipart/mixed, multipart/alternative\r\n"
 #define ROUTE_ACCEPT_ENCODING "Accept-Encoding: identity\r\n"
 #define ROUTE_ACCEPT_LANGUAGE "Accept-Language: en\r\n"
 #define ROUTE_CAPABILITIES                                                                         \
@@ -91,6 +91,10 @@ enum stw_verdict stw_route_refuse(struct stw_check *check, const struct stw_caus
 
 /** The source of the request has proven an identity, or has a binding: its limit is the larger. */
 void stw_route_proven(struct stw_core *core, const struct stw_request *request);
+
+/* body.c */
+/** U10: refuse with 415, or 400 for a multipart that cannot be read, what has to be understood. */
+enum stw_verdict stw_route_body(struct stw_check *check);
 
 /* server.c */
 /** U9, R5: refuse with Unsupported when Require names a tag other than `supported`. */
