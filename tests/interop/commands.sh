@@ -63,7 +63,7 @@ run_with() {
 }
 
 free_port() {
-	python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])'
+	PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$root/tests/interop python3 -c 'import interop; print(interop.free_port())'
 }
 
 config() {

@@ -11,19 +11,12 @@ import threading
 import time
 
 sys.dont_write_bytecode = True
-from interop import (Failure, new_folder, port_is_taken, require, require_program, run_tests,  # noqa: E402
+from interop import (Failure, free_port, new_folder, require, require_program, run_tests,  # noqa: E402
                      start, stop, tail, wait_until)
 from wire import Datagrams, Health, Reply, request  # noqa: E402
 
 A, CNAME, SOA, AAAA, SRV, NAPTR = 1, 5, 6, 28, 33, 35
 QUICK_S = 3
-
-
-def free_port():
-    while True:
-        port = random.randrange(22000, 22990, 2)
-        if not any(port_is_taken(port, kind) for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)):
-            return port
 
 
 class Peer:

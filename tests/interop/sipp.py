@@ -13,6 +13,14 @@ SCENARIOS = ROOT / "tests/interop/sipp"
 CALLS = 1000
 
 
+def free_media_port():
+    """Far from the ports of servers; SIPp takes it and the next even one."""
+    while True:
+        port = free_port() + 20000
+        if not any(port_is_taken(port + more) for more in range(4)):
+            return port
+
+
 class Sipp:
     """One SIPp on a port of its own; user, password and domain are its fields 0 to 3."""
 
@@ -31,7 +39,7 @@ class Sipp:
     def command(self, scenario, *options):
         what = ("-sn", scenario[1:]) if scenario[0] == "-" else ("-sf", SCENARIOS / f"{scenario}.xml")
         return ["sipp", f"127.0.0.1:{self.server.port}", *what, "-i", "127.0.0.1", "-p", self.port,
-                "-mi", "127.0.0.1", "-mp", free_port() + 20000, "-t", self.transport,
+                "-mi", "127.0.0.1", "-mp", free_media_port(), "-t", self.transport,
                 "-inf", "fields.csv", "-nostdin", "-trace_err", "-error_file", "errors.log", "-auth_uri",
                 DOMAIN if scenario == "register" else f"bob@{DOMAIN}", *options]
 
