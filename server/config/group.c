@@ -9,9 +9,9 @@ enum { GROUP_NAME, GROUP_MEMBERS, GROUP_RING, GROUP_TIMEOUT, GROUP_OVERFLOW, GRO
 static const struct config_key group_keys[GROUP_KEYS] = {
 	[GROUP_NAME] = { "name", .required = true },
 	[GROUP_MEMBERS] = { "members", .required = true },
-	[GROUP_RING] = { "ring" },
-	[GROUP_TIMEOUT] = { "timeout" },
-	[GROUP_OVERFLOW] = { "overflow" },
+	[GROUP_RING] = { .name = "ring" },
+	[GROUP_TIMEOUT] = { .name = "timeout" },
+	[GROUP_OVERFLOW] = { .name = "overflow" },
 };
 
 #define TIMEOUT_STANDARD_MS 20000u
