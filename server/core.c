@@ -95,6 +95,8 @@ static void core_stack_options(const struct stw_core *core, struct stw_stack_opt
 		.workers = core->options.workers,
 		.worker = (uint16_t)core->options.worker,
 		.max_transactions = config->limits.max_transactions,
+		.urgent_users = config->emergency.numbers,
+		.urgent_user_count = config->emergency.number_count,
 		.dns = { .max_places = config->dns.max_addresses,
 			.max_srv = config->dns.max_srv,
 			.max_questions = config->dns.max_questions,

@@ -179,7 +179,10 @@ struct stw_stack_options {
 	struct stw_stack_dns dns; /* max_places 0: the default */
 	struct stw_overload_options overload;
 	uint32_t retry_after_s; /* Retry-After of a refusal: 1 to this, at random */
-	bool restrain;          /* put `oc` into requests to other servers and obey (RFC 7339) */
+	const struct stw_str
+		*urgent_users; /* of Request-URIs: emergency numbers; outlive the stack */
+	unsigned urgent_user_count;
+	bool restrain; /* put `oc` into requests to other servers and obey (RFC 7339) */
 	struct stw_sources *sources; /* shared by the stacks; NULL: no limits for each source */
 	struct stw_source_limits source_limits;
 	const struct stw_network *exempt; /* never limited as a source; outlives the stack */

@@ -234,6 +234,8 @@ struct stw_io_ops {
 	/** Not more than about so many messages are to wait in this queue, the rest is lost there;
 	 * UINT32_MAX: as many as there is room for. May be NULL. */
 	void (*limit)(void *io, unsigned listener, enum stw_queue queue, uint32_t messages);
+	/** Requests to these users (numbers of emergency services) are urgent, too. May be NULL. */
+	void (*urgent)(void *io, const struct stw_str *users, unsigned count);
 };
 
 /* ---- flows: connections as the layers see them -------------------------------------------------

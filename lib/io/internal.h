@@ -208,8 +208,11 @@ struct stw_io_event *event_add(struct stw_io *io, enum stw_io_event_kind kind);
 int listener_socket(const struct stw_listener *listener, bool share);
 
 /* sort.c */
-/* Which arriving datagram goes into which queue, told to the kernel. @return 0, -errno */
-int sort_attach(int fd, unsigned workers, uint8_t family);
+/* Which arriving datagram goes into which queue, told to the kernel. Requests to `users` are
+ * urgent.
+ * @return 0, -errno */
+int sort_attach(
+	int fd, unsigned workers, uint8_t family, const struct stw_str *users, unsigned count);
 
 /* addr.c */
 socklen_t sockaddr_from_addr(const struct stw_addr *addr, union sockaddr_any *ret);
@@ -233,6 +236,7 @@ int udp_open(struct stw_io *io, struct io_listener *listener);
 int udp_watch(struct stw_io *io, uint16_t index);
 void udp_close(struct io_listener *listener);
 void udp_ready(struct stw_io *io, uint16_t index, enum stw_queue queue, uint32_t ready);
+void udp_sort(struct stw_io *io, const struct stw_str *users, unsigned count);
 void udp_limit(struct io_listener *listener, enum stw_queue queue, uint32_t messages);
 int udp_send(struct stw_io *io, const struct stw_hop *hop, struct stw_slices slices);
 void udp_flush(struct stw_io *io, uint16_t index);

@@ -341,6 +341,11 @@ static void op_limit(void *user, unsigned listener, enum stw_queue queue, uint32
 		udp_limit(&io->listeners[listener], queue, messages);
 }
 
+static void op_urgent(void *user, const struct stw_str *users, unsigned count)
+{
+	udp_sort(user, users, count);
+}
+
 const struct stw_io_ops *stw_io_ops(void)
 {
 	static const struct stw_io_ops ops = {
@@ -349,6 +354,7 @@ const struct stw_io_ops *stw_io_ops(void)
 		.close = op_close,
 		.resolve = op_resolve,
 		.limit = op_limit,
+		.urgent = op_urgent,
 	};
 
 	return &ops;

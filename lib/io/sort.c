@@ -14,12 +14,12 @@
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <string.h>
 
 #define WORD(a, b, c, d)                                                                           \
 	((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
-#define LOWER_CASE   0x20202020U
-#define STEP_BYTES   16   /* between looks at the length; behind what is sought there are more */
-#define SEARCH_BYTES 1312 /* what BPF_MAXINSNS holds; what is behind counts as new work */
+#define LOWER_CASE 0x20202020U
+#define STEP_BYTES 16 /* between looks at the length; behind what is sought there are more */
 
 struct program {
 	struct sock_filter code[BPF_MAXINSNS];
@@ -120,7 +120,7 @@ static void put_compare(struct program *p, uint32_t at, unsigned hit)
 /* `none` and `urgent` are the places of the verdicts. */
 static void put_search(struct program *p, unsigned none, unsigned urgent)
 {
-	for (uint32_t at = 0; at < SEARCH_BYTES; at += STEP_BYTES) {
+	for (uint32_t at = 0; p->n < none; at += STEP_BYTES) {
 		unsigned hit = p->n + STEP_CODE - 1;
 
 		put(p, BPF_LD | BPF_W | BPF_LEN, 0, 0, 0);
@@ -133,35 +133,72 @@ static void put_search(struct program *p, unsigned none, unsigned urgent)
 	}
 }
 
-/* "INVITE urn:service:sos", "MESSAGE urn:service:sos" (RFC 5031). */
-static void put_emergency(struct program *p, unsigned urgent)
+/* A user part begins at `at`: is it this one? Of long ones the first four bytes are enough. */
+static void put_user(struct program *p, uint32_t at, struct stw_str user, unsigned urgent)
+{
+	static const char ends[] = { '@', ';', ' ', ':' };
+	unsigned count = user.len < 4 ? sizeof(ends) : 1;
+	uint32_t word = 0, mask = 0;
+
+	for (unsigned i = 0; i < 4; i++) {
+		word = word << 8 | (i < user.len ? (uint8_t)user.ptr[i] : 0);
+		mask = mask << 8 | (i <= user.len ? 0xff : 0);
+	}
+	put_load(p, BPF_W, at);
+	put(p, BPF_ALU | BPF_AND | BPF_K, 0, 0, mask);
+	for (unsigned i = 0; i < count; i++)
+		put(p, BPF_JMP | BPF_JEQ | BPF_K, (uint8_t)(count - i), 0,
+			user.len < 4 ? word | (uint32_t)ends[i] << (24 - 8 * user.len) : word);
+	put(p, BPF_JMP | BPF_JA, 0, 0, 1);
+	put(p, BPF_JMP | BPF_JA, 0, 0, urgent - p->n - 1);
+}
+
+/* "INVITE urn:service:sos", "MESSAGE sip:112@": RFC 5031, and numbers of the configuration. */
+static void put_emergency(
+	struct program *p, const struct stw_str *users, unsigned count, unsigned urgent)
 {
 	for (uint32_t at = 7; at <= 8; at++) {
+		unsigned jump;
+
 		put_load(p, BPF_W, at);
 		put(p, BPF_ALU | BPF_OR | BPF_K, 0, 0, LOWER_CASE);
 		put(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, WORD('u', 'r', 'n', ':'));
 		put(p, BPF_JMP | BPF_JA, 0, 0, urgent - p->n - 1);
+		put(p, BPF_JMP | BPF_JEQ | BPF_K, 2, 0, WORD('s', 'i', 'p', ':'));
+		put(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, WORD('t', 'e', 'l', ':'));
+		jump = p->n;
+		put(p, BPF_JMP | BPF_JA, 0, 0, 0);
+		for (unsigned i = 0; i < count; i++)
+			put_user(p, at + 4, users[i], urgent);
+		p->code[jump].k = p->n - jump - 1;
 	}
 }
 
-#define EMERGENCY_CODE 8
-
-int sort_attach(int fd, unsigned workers, uint8_t family)
+/* The verdicts stand at the end of what there is room for; the search fills what is left. */
+int sort_attach(
+	int fd, unsigned workers, uint8_t family, const struct stw_str *users, unsigned count)
 {
-	struct program p = { .n = 0 };
+	struct program p = { .n = 0 }, tail = { .n = 0 };
 	struct sock_fprog program = { .filter = p.code };
-	unsigned none, urgent;
+	unsigned none, urgent, steps, begin;
 
+	put_verdict(&tail, workers, family, STW_QUEUE_NEW);
+	urgent = tail.n;
+	put_verdict(&tail, workers, family, STW_QUEUE_URGENT);
 	put_methods(&p, workers, family);
-	none = p.n + EMERGENCY_CODE + SEARCH_BYTES / STEP_BYTES * STEP_CODE;
-	urgent = none + (workers <= 1 ? 1 : 11);
-	put_emergency(&p, urgent);
-	put_search(&p, none, urgent);
-	put_verdict(&p, workers, family, STW_QUEUE_NEW);
-	put_verdict(&p, workers, family, STW_QUEUE_URGENT);
-	if (p.n > BPF_MAXINSNS)
+	begin = p.n;
+	put_emergency(&p, users, count, 0);
+	if (p.n + tail.n + STEP_CODE > BPF_MAXINSNS)
 		return -E2BIG;
-	program.len = (unsigned short)p.n;
+	steps = (BPF_MAXINSNS - p.n - tail.n) / STEP_CODE;
+	none = p.n + steps * STEP_CODE;
+	urgent += none;
+
+	p.n = begin;
+	put_emergency(&p, users, count, urgent);
+	put_search(&p, none, urgent);
+	memcpy(&p.code[none], tail.code, tail.n * sizeof(tail.code[0]));
+	program.len = (unsigned short)(none + tail.n);
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) < 0
 		       ? -errno
 		       : 0;

@@ -75,7 +75,8 @@ static int queue_open(struct io_listener *listener, int fd)
 /* The order in which they are bound is their number for the kernel. */
 static int queues_open(struct stw_io *io, struct io_listener *listener)
 {
-	int err = sort_attach(listener->fd, io->options.workers, listener->bound.bind.family);
+	int err = sort_attach(
+		listener->fd, io->options.workers, listener->bound.bind.family, NULL, 0);
 
 	if (err < 0)
 		return 0; /* all in one queue */
@@ -128,6 +129,18 @@ void udp_close(struct io_listener *listener)
 	}
 	free(udp);
 	listener->udp = NULL;
+}
+
+/* On failure they are sorted as before. */
+void udp_sort(struct stw_io *io, const struct stw_str *users, unsigned count)
+{
+	for (unsigned i = 0; i < io->listener_count; i++) {
+		const struct io_listener *listener = &io->listeners[i];
+
+		if (listener->udp && listener->udp->queue_count > 1)
+			sort_attach(listener->fd, io->options.workers, listener->bound.bind.family,
+				users, count);
+	}
 }
 
 /* What a message takes from the room of its socket: the kernel allocates by powers of two. */

@@ -52,6 +52,9 @@ static void stack_take_options(struct stw_stack *stack, const struct stw_stack_o
 	stack->proxy_foreign.recurse = false;
 	stack->overload.options = options->overload;
 	stack->overload.options.workers = stack_worker_count(options);
+	if (options->io->urgent)
+		options->io->urgent(
+			options->io_user, options->urgent_users, options->urgent_user_count);
 }
 
 int stw_stack_new(

@@ -2,7 +2,7 @@
 /* What the kernel puts into which queue, and what it loses when a queue is limited. */
 #include "io_test.h"
 
-#define MARK_AT_MAX 1250 /* further back nothing is looked for */
+#define MARK_AT_MAX 1200 /* further back nothing is looked for */
 #define FLOOD       150  /* what also a process without privileges has room for */
 
 /* A message as `start` with something of `len` bytes before `middle`. */
@@ -73,6 +73,43 @@ static void test_queues(void **state)
 		close(fd);
 		stw_io_free(io);
 	}
+}
+
+/* Numbers of emergency services, as they are configured; whole ones, except that of long ones the
+ * first four bytes are enough. */
+static void test_emergency_numbers(void **state)
+{
+	static const struct {
+		const char *start;
+		bool urgent;
+	} calls[] = {
+		{ "INVITE sip:112@b.example", true },
+		{ "INVITE sip:112;phone-context=+49@b.example", true },
+		{ "INVITE SIP:112:x@b.example", true },
+		{ "INVITE tel:112", true },
+		{ "MESSAGE sip:112@b.example", true },
+		{ "INVITE sip:15@b.example", true },
+		{ "INVITE sip:+1911@b.example", true },
+		{ "INVITE sip:+1912@b.example", true },
+		{ "INVITE sip:1123@b.example", false },
+		{ "INVITE sip:111@b.example", false },
+		{ "INVITE sip:150@b.example", false },
+		{ "INVITE sip:b@b.example", false },
+	};
+	const struct stw_str numbers[] = { STW_STR("112"), STW_STR("15"), STW_STR("+1911") };
+	struct stw_io *io = test_io(&(struct stw_io_options){ 0 });
+	struct stw_listener ours = test_listen(io, STW_TRANSPORT_UDP, "127.0.0.1");
+	struct stw_addr peer;
+	int fd = test_socket(SOCK_DGRAM, "127.0.0.1", &peer);
+
+	stw_io_ops()->urgent(io, numbers, 3);
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		assert_int_equal(queue_of(io, fd, &ours.bind, calls[i].start, 0, ""),
+			calls[i].urgent ? STW_QUEUE_URGENT : STW_QUEUE_NEW);
+	stw_io_ops()->urgent(io, NULL, 0);
+	assert_int_equal(queue_of(io, fd, &ours.bind, calls[0].start, 0, ""), STW_QUEUE_NEW);
+	close(fd);
+	stw_io_free(io);
 }
 
 static void test_far_behind(void **state)
@@ -204,6 +241,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_queues),
+		cmocka_unit_test(test_emergency_numbers),
 		cmocka_unit_test(test_far_behind),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_limit),
