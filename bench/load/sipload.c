@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* sipload: a SIP load generator for benchmarks. It plays both ends (caller and
- * callee) over UDP, open loop at a fixed rate, and knows nothing about the
+ * callee) over UDP or TCP, open loop at a fixed rate, and knows nothing about the
  * server between them. One thread, recvmmsg/sendmmsg, thousands in flight.
  *
  *   sipload SCENARIO [options]     SCENARIO: register options message call
@@ -11,8 +11,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <openssl/evp.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,15 +22,19 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "digest.h"
+#include "hist.h"
 #include "sip.h"
+#include "stream.h"
 
-enum { BATCH = 32, MSG = 4096, MAXSOCK = 256, HDRS = 2048 };
+enum { BATCH = 32, MSG = 4096, MAXSOCK = 256, HDRS = 2048, HELD_BACK = 1 << 18 };
 enum scenario { REGISTER, OPTIONS, MESSAGE, CALL };
 enum state { FREE, TRYING, PROCEEDING, HOLDING, ENDING };
 enum { Q_R1, Q_R2, Q_R3, Q_R4, Q_HOLD, Q_ANSWER, NQ };
 
 struct sock {
-	int fd, n, port, uas;
+	int fd, n, port, uas; /* TCP: the callee's listening socket */
+	struct stream stream;
 	struct mmsghdr mm[BATCH];
 	struct iovec iov[BATCH];
 	struct sockaddr_in to[BATCH];
@@ -70,7 +72,7 @@ static int users = 1000, first_user, nsock = 16, forks = 1, uac_base = 20000, ua
 	   expires = 3600;
 static uint32_t nslots = 20000;
 static double hold_ms = 0, answer_ms = 0;
-static int strict, cut;
+static int strict, cut, tcp;
 
 static struct sock *uac, *uas;
 static struct slot *slots;
@@ -87,7 +89,6 @@ static struct {
 		acks_487, noslot, rx, tx, txerr, refused_within;
 	uint64_t maxlag, last_start, last_refused; /* the last two: ns since the first start */
 } st;
-static uint32_t hist[1024];
 
 static const char SDP[] =
 	"v=0\r\no=- 3896582211 3896582211 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 "
@@ -139,28 +140,6 @@ static uint32_t index_of(const struct slot *s)
 }
 
 /* ---- digest ---- */
-static void digest(const EVP_MD *md, char *out, const char *fmt, ...)
-{
-	static EVP_MD_CTX *ctx;
-	char in[1024];
-	unsigned char h[32];
-	unsigned n;
-	va_list ap;
-	if (!ctx)
-		ctx = EVP_MD_CTX_new();
-	va_start(ap, fmt);
-	int len = vsnprintf(in, sizeof in, fmt, ap);
-	va_end(ap);
-	EVP_DigestInit_ex2(ctx, md, NULL);
-	EVP_DigestUpdate(ctx, in, (size_t)len);
-	EVP_DigestFinal_ex(ctx, h, &n);
-	for (unsigned i = 0; i < n; i++) {
-		out[2 * i] = "0123456789abcdef"[h[i] >> 4];
-		out[2 * i + 1] = "0123456789abcdef"[h[i] & 15];
-	}
-	out[2 * n] = 0;
-}
-
 static char *put_auth(char *d, const struct slot *s, const char *method, const char *uri)
 {
 	const struct auth *a = &auths[index_of(s)];
@@ -189,6 +168,16 @@ static char *put_auth(char *d, const struct slot *s, const char *method, const c
 /* ---- messages out ---- */
 static void flush(struct sock *k)
 {
+	for (int i = 0; tcp && i < k->n; i++) {
+		int sent = stream_put(&k->stream, k->buf[i], k->iov[i].iov_len);
+		st.tx += sent;
+		st.txerr += !sent;
+	}
+	if (tcp) {
+		stream_push(&k->stream);
+		k->n = 0;
+		return;
+	}
 	for (int i = 0; i < k->n;) {
 		int r = sendmmsg(k->fd, k->mm + i, (unsigned)(k->n - i), 0);
 		if (r < 0) {
@@ -229,7 +218,7 @@ static char *put_contact(char *d, char kind, uint32_t user, int port)
 	d = str(d, ip);
 	*d++ = ':';
 	d = dec(d, (uint32_t)port, 1);
-	return str(d, ">\r\n");
+	return str(d, tcp ? ";transport=tcp>\r\n" : ">\r\n");
 }
 
 static char *put_contacts(char *d, const struct slot *s, const char *method)
@@ -279,7 +268,7 @@ static void send_request(struct slot *s, const char *method, uint32_t cseq, int 
 		*aor(uri, 'u', s->user) = 0;
 	*d++ = ' ';
 	d = str(d, uri);
-	d = str(d, " SIP/2.0\r\nVia: SIP/2.0/UDP ");
+	d = str(d, tcp ? " SIP/2.0\r\nVia: SIP/2.0/TCP " : " SIP/2.0\r\nVia: SIP/2.0/UDP ");
 	d = str(d, ip);
 	*d++ = ':';
 	d = dec(d, (uint32_t)k->port, 1);
@@ -374,7 +363,7 @@ static void respond(struct sock *k, const char *status, const char *hdrs, int n,
 		d = str(d, ip);
 		*d++ = ':';
 		d = dec(d, (uint32_t)k->port, 1);
-		d = str(d, ">\r\n");
+		d = str(d, tcp ? ";transport=tcp>\r\n" : ">\r\n");
 	}
 	if (sdp > 0) {
 		d = str(d, "Content-Type: application/sdp\r\nContent-Length: ");
@@ -423,29 +412,20 @@ static void done(struct slot *s, int ok)
 	freelist[(free_head + free_count++) % nslots] = index_of(s);
 }
 
-static void latency(struct slot *s)
+static void latency(const struct slot *s)
 {
-	uint64_t us = (now - s->t0) / 1000;
-	int e = us < 16 ? 0 : 59 - __builtin_clzll(us); /* 16 buckets per octave */
-	unsigned b = us < 16 ? (unsigned)us : (unsigned)(16 * (e + 1)) + (unsigned)(us >> e & 15);
-	hist[b < 1023 ? b : 1023]++;
+	hist_add((now - s->t0) / 1000);
 }
 
-static double quantile(double p)
+/* Does the server read so slowly that a caller would rather not begin? */
+static int held_back(uint32_t i)
 {
-	long n = 0, want;
-	for (int i = 0; i < 1024; i++)
-		n += hist[i];
-	want = (long)(p * (double)n);
-	for (int i = 0; i < 1024; i++)
-		if ((want -= hist[i]) < 0)
-			return i < 16 ? i : (double)((uint64_t)(16 + i % 16) << (i / 16 - 1));
-	return 0;
+	return tcp && stream_waiting(&uac[i % (uint32_t)nsock].stream) > HELD_BACK;
 }
 
 static void start_one(void)
 {
-	if (!free_count) {
+	if (!free_count || held_back(freelist[free_head])) {
 		st.noslot++;
 		st.failed++;
 		return;
@@ -491,9 +471,11 @@ static void expire(int which, const struct timer *t)
 		done(s, 0);
 		return;
 	}
-	st.retrans++;
 	s->tries++;
-	resend(s);
+	if (!tcp) {
+		st.retrans++;
+		resend(s);
+	}
 	arm(which + 1, s, s->token);
 }
 
@@ -643,6 +625,40 @@ static void on_response(const struct msg *m)
 	resend(s);
 }
 
+static void take(struct sock *k, const char *data, int len, const struct sockaddr_in *from)
+{
+	struct msg m;
+
+	st.rx++;
+	if (parse(&m, data, len))
+		st.stray += len > 8;
+	else if (!m.status)
+		on_request(k, &m, from);
+	else if (k->uas)
+		st.stray++;
+	else
+		on_response(&m);
+}
+
+static void receive_stream(struct sock *k)
+{
+	static const struct sockaddr_in nobody;
+	char *data;
+	int len;
+
+	if (!stream_read(&k->stream)) {
+		stream_end(&k->stream);
+		return;
+	}
+	while ((data = stream_next(&k->stream, &len))) {
+		char saved = data[len];
+
+		data[len] = 0;
+		take(k, data, len, &nobody);
+		data[len] = saved;
+	}
+}
+
 static void receive(struct sock *k)
 {
 	static struct mmsghdr mm[64];
@@ -658,21 +674,8 @@ static void receive(struct sock *k)
 	}
 	int n = recvmmsg(k->fd, mm, 64, MSG_DONTWAIT, NULL);
 	for (int i = 0; i < n; i++) {
-		struct msg m;
-		st.rx++;
 		buf[i][mm[i].msg_len] = 0;
-		if (parse(&m, buf[i], (int)mm[i].msg_len)) {
-			if (mm[i].msg_len > 8)
-				st.stray++;
-			continue;
-		}
-		if (m.status) {
-			if (!k->uas)
-				on_response(&m);
-			else
-				st.stray++;
-		} else
-			on_request(k, &m, &from[i]);
+		take(k, buf[i], (int)mm[i].msg_len, &from[i]);
 	}
 }
 
@@ -682,21 +685,30 @@ static void open_sock(struct sock *k, int ep, int port, int is_uas)
 		.sin_port = htons((uint16_t)port),
 		.sin_addr.s_addr = inet_addr(ip) };
 	int big = 8 << 20;
-	k->fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct epoll_event e = { .events = EPOLLIN, .data.ptr = k };
 	k->port = port;
 	k->uas = is_uas;
+	k->stream.fd = -1;
+	for (int i = 0; i < BATCH; i++)
+		k->iov[i].iov_base = k->buf[i];
+	if (tcp) {
+		k->fd = is_uas ? stream_listen(&a) : -1;
+		if (is_uas ? k->fd < 0 : stream_connect(&k->stream, &server, &k->port))
+			die("TCP");
+		epoll_ctl(ep, EPOLL_CTL_ADD, is_uas ? k->fd : k->stream.fd, &e);
+		return;
+	}
+	k->fd = socket(AF_INET, SOCK_DGRAM, 0);
 	if (setsockopt(k->fd, SOL_SOCKET, SO_RCVBUFFORCE, &big, sizeof big))
 		setsockopt(k->fd, SOL_SOCKET, SO_RCVBUF, &big, sizeof big);
 	if (bind(k->fd, (void *)&a, sizeof a))
 		die("bind");
 	for (int i = 0; i < BATCH; i++) {
-		k->iov[i].iov_base = k->buf[i];
 		k->mm[i].msg_hdr = (struct msghdr){ .msg_iov = &k->iov[i],
 			.msg_iovlen = 1,
 			.msg_name = &k->to[i],
 			.msg_namelen = sizeof k->to[i] };
 	}
-	struct epoll_event e = { .events = EPOLLIN, .data.ptr = k };
 	epoll_ctl(ep, EPOLL_CTL_ADD, k->fd, &e);
 }
 
@@ -713,6 +725,7 @@ static void usage(void)
 	      "callee ports 1000 above\n"
 	      "  -e SECS     Expires of REGISTER (3600)        -x  stop at the first failure or "
 	      "retransmission\n"
+	      "  -T          over TCP, one connection for each port\n"
 	      "  -w          end with the last start: what is under way then counts as nothing\n",
 		stderr);
 	exit(2);
@@ -728,7 +741,7 @@ static void options(int argc, char **argv, const char **server_text)
 		;
 	if (scen > CALL)
 		usage();
-	for (int o; (o = getopt(argc - 1, argv + 1, "s:r:d:n:u:U:D:c:f:a:H:m:b:e:xw")) != -1;)
+	for (int o; (o = getopt(argc - 1, argv + 1, "s:r:d:n:u:U:D:c:f:a:H:m:b:e:xwT")) != -1;)
 		switch (o) {
 		case 's':
 			*server_text = optarg;
@@ -775,6 +788,9 @@ static void options(int argc, char **argv, const char **server_text)
 			break;
 		case 'x':
 			strict = 1;
+			break;
+		case 'T':
+			tcp = 1;
 			break;
 		case 'w':
 			cut = 1;
@@ -831,10 +847,10 @@ static void set_up(int ep)
 static void flush_all(void)
 {
 	for (int i = 0; i < nsock; i++)
-		if (uac[i].n)
+		if (uac[i].n || stream_waiting(&uac[i].stream))
 			flush(&uac[i]);
 	for (int i = 0; i < nsock * forks; i++)
-		if (uas[i].n)
+		if (uas[i].n || stream_waiting(&uas[i].stream))
 			flush(&uas[i]);
 }
 
@@ -881,6 +897,19 @@ static uint64_t run_timers(uint64_t next)
 	return next;
 }
 
+/* The server has one connection to each callee: from now on only that is read. */
+static void accept_stream(int ep, struct sock *k)
+{
+	struct epoll_event e = { .events = EPOLLIN, .data.ptr = k };
+	int fd = accept(k->fd, NULL, NULL);
+
+	if (fd < 0)
+		return;
+	stream_begin(&k->stream, fd);
+	epoll_ctl(ep, EPOLL_CTL_DEL, k->fd, NULL);
+	epoll_ctl(ep, EPOLL_CTL_ADD, fd, &e);
+}
+
 static void wait_and_receive(int ep, uint64_t wait)
 {
 	struct timespec ts = { (time_t)(wait / 1000000000u), (long)(wait % 1000000000u) };
@@ -888,8 +917,16 @@ static void wait_and_receive(int ep, uint64_t wait)
 	int n = epoll_pwait2(ep, ev, MAXSOCK, &ts, NULL);
 
 	now = clock_ns();
-	for (int i = 0; i < n; i++)
-		receive(ev[i].data.ptr);
+	for (int i = 0; i < n; i++) {
+		struct sock *k = ev[i].data.ptr;
+
+		if (!tcp)
+			receive(k);
+		else if (k->stream.fd < 0)
+			accept_stream(ep, k);
+		else
+			receive_stream(k);
+	}
 }
 
 /* Returns the seconds that it took. */
@@ -908,6 +945,8 @@ static double run(int ep)
 			break;
 		if (strict && st.retrans + st.failed + st.dup_req)
 			break;
+		if (tcp && next > now + 1000000u)
+			next = now + 1000000u; /* what could not be written is tried again */
 		wait_and_receive(ep, next > now ? next - now : 0);
 	}
 	end = now;

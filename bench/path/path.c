@@ -4,7 +4,9 @@
  * memory. Under callgrind with --toggle-collect='path_*' only the core's instructions are counted,
  * and they are the same in each run (bench/path/run).
  *
- *   path options|register|message|call UNITS
+ *   path options|register|message|call|flood UNITS
+ *
+ * flood: INVITEs that have waited too long and are refused with 503.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,11 +18,12 @@
 
 #include <strowger/rcu.h>
 
-#define USERS   100
-#define BATCH   16 /* units that go on together: as many datagrams in one batch of the core */
-#define PACKET  2048
-#define STEP_MS 1000 /* between two batches of units: the timers of 32 s have a part in the cost   \
-		      */
+#define USERS  100
+#define BATCH  16 /* units that go on together: as many datagrams in one batch of the core */
+#define PACKET 2048
+#define STEP_MS                                                                                    \
+	1000 /* between two batches of units: the timers of 32 s have a part in the cost           \
+	      */
 
 static const char SDP[] =
 	"v=0\r\no=- 3896582211 3896582211 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 "
@@ -44,7 +47,8 @@ static struct stw_core *core;
 static struct stw_config *config;
 static struct stw_now now = { .mono_ms = 1000, .wall_ms = 1800000000000 };
 static struct stw_listeners listeners;
-static unsigned long finals;
+static unsigned long finals, refused;
+static uint32_t waited_us; /* by what is received now */
 
 static void die(const char *what)
 {
@@ -85,7 +89,9 @@ __attribute__((noinline)) static void path_batch(void)
 				.local = listeners.v[0].bind,
 				.remote = in[i].peer },
 			.data = in[i].text,
-			.len = in[i].len };
+			.len = in[i].len,
+			.waited_us = waited_us,
+			.queue_stands = waited_us > 0 };
 
 		stw_core_event(core, &event);
 	}
@@ -286,6 +292,17 @@ static void call_units(unsigned long unit, unsigned n)
 	final(unit);
 }
 
+/* Long enough for 503, too short to be dropped. */
+static void flood_units(unsigned long unit, unsigned n)
+{
+	struct msg msg;
+
+	waited_us = 60000;
+	requests("INVITE", unit, n, 1, false);
+	for (unsigned i = 0; i < out_count; i++)
+		refused += parse(&msg, out[i].text, (int)out[i].len) == 0 && msg.status == 503;
+}
+
 static void units(const char *what, unsigned long unit, unsigned n)
 {
 	now.mono_ms += STEP_MS, now.wall_ms += STEP_MS;
@@ -301,6 +318,9 @@ static void units(const char *what, unsigned long unit, unsigned n)
 		answer("200 OK", false, false);
 		batch();
 		break;
+	case 'f':
+		flood_units(unit, n);
+		return;
 	default:
 		call_units(unit, n);
 		return;
@@ -363,8 +383,8 @@ int main(int argc, char **argv)
 {
 	unsigned long n = argc == 3 ? strtoul(argv[2], NULL, 10) : 0, unit = 0;
 
-	if (!n || !strchr("ormc", *argv[1]))
-		die("usage: path options|register|message|call UNITS");
+	if (!n || !strchr("ormcf", *argv[1]))
+		die("usage: path options|register|message|call|flood UNITS");
 	stw_rcu_register_thread();
 	start();
 	for (; unit < USERS; unit += BATCH)
@@ -372,6 +392,6 @@ int main(int argc, char **argv)
 	finals = 0;
 	for (n = (n + BATCH - 1) / BATCH * BATCH; n; n -= BATCH, unit += BATCH)
 		units(argv[1], unit, BATCH);
-	printf("%lu final responses\n", finals);
+	printf("%lu final responses, %lu refusals\n", finals, refused);
 	return 0;
 }
