@@ -104,6 +104,10 @@ static void overload_print(FILE *out, const json_t *overload)
 		json_is_true(json_object_get(overload, "overloaded")) ? "yes, refusing new calls"
 								      : "no",
 		(long long)number(overload, "refused"), (long long)number(overload, "dropped"));
+	if (number(overload, "unrecorded"))
+		fprintf(out,
+			"  %-18s %lld of them without a record: in a flood only some have one\n",
+			"", (long long)number(overload, "unrecorded"));
 	if (number(overload, "asked_to_keep_back_percent"))
 		fprintf(out, "  %-18s servers that send here are asked to keep back %lld %%\n", "",
 			(long long)number(overload, "asked_to_keep_back_percent"));

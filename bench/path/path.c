@@ -4,9 +4,9 @@
  * memory. Under callgrind with --toggle-collect='path_*' only the core's instructions are counted,
  * and they are the same in each run (bench/path/run).
  *
- *   path options|register|message|call|flood UNITS
+ *   path options|register|message|call|flood|drown UNITS
  *
- * flood: INVITEs that have waited too long and are refused with 503.
+ * flood: INVITEs that have waited too long, as many as are answered with 503. drown: far more.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -305,7 +305,9 @@ static void flood_units(unsigned long unit, unsigned n)
 
 static void units(const char *what, unsigned long unit, unsigned n)
 {
-	now.mono_ms += STEP_MS, now.wall_ms += STEP_MS;
+	unsigned step_ms = *what == 'f' ? 25 : *what == 'd' ? 1 : STEP_MS;
+
+	now.mono_ms += step_ms, now.wall_ms += step_ms;
 	switch (*what) {
 	case 'o':
 		requests("OPTIONS", unit, n, 1, false);
@@ -319,6 +321,7 @@ static void units(const char *what, unsigned long unit, unsigned n)
 		batch();
 		break;
 	case 'f':
+	case 'd':
 		flood_units(unit, n);
 		return;
 	default:
@@ -383,8 +386,8 @@ int main(int argc, char **argv)
 {
 	unsigned long n = argc == 3 ? strtoul(argv[2], NULL, 10) : 0, unit = 0;
 
-	if (!n || !strchr("ormcf", *argv[1]))
-		die("usage: path options|register|message|call|flood UNITS");
+	if (!n || !strchr("ormcfd", *argv[1]))
+		die("usage: path options|register|message|call|flood|drown UNITS");
 	stw_rcu_register_thread();
 	start();
 	for (; unit < USERS; unit += BATCH)

@@ -322,6 +322,27 @@ int stw_msg_parse(struct stw_msg *msg, const char *data, size_t len,
  */
 int stw_msg_check(struct stw_msg *msg, struct stw_fault *fault);
 
+#define STW_PEEK_VIAS_MAX 8
+
+/** What a refusal without state needs of a request; borrowed from its bytes. */
+struct stw_msg_peek {
+	enum stw_method method;
+	struct stw_str method_name, uri;
+	struct stw_str vias[STW_PEEK_VIAS_MAX]; /* whole lines without CRLF */
+	unsigned via_count;
+	struct stw_str via, from, to, call_id, cseq; /* values; the topmost Via */
+};
+
+/**
+ * A short look at a request outside of a dialog, when there is no time to read it.
+ * @return true: it is one without a To tag and a Resource-Priority, and all members are there.
+ *         false: it may be anything else, or is not plain enough; stw_msg_parse() is to read it
+ */
+bool stw_msg_peek(const char *data, size_t len, struct stw_msg_peek *ret);
+/** The tag of a From value without quotes, when it is the first parameter.
+ * @return 0; -EBADMSG: stw_address_parse() may find it */
+int stw_msg_peek_tag(struct stw_str from, struct stw_str *ret);
+
 /** Copy message, index and bytes into one block with one allocation; `ret` points into the block
  * and lives as long. @return 0, -ENOMEM */
 int stw_msg_keep(const struct stw_msg *msg, struct stw_block **ret_block, struct stw_msg **ret);

@@ -74,6 +74,7 @@ struct stw_overload {
 	uint64_t interval_end_ms; /* counts since the last one */
 	int64_t wall_ms;          /* of that end: the number of the feedback (oc-seq) */
 	uint32_t requests, offered, refused;
+	uint32_t answers;       /* refusals that may still be answered */
 	uint64_t clients[2];    /* a bit for each client under rate control: now, and before */
 	uint32_t loss_permille; /* asked of upstream servers */
 	uint32_t rate;          /* requests a second for all upstream servers; 0: no limit */
@@ -91,6 +92,12 @@ void stw_overload_init(struct stw_overload *overload, const struct stw_overload_
 enum stw_overload_verdict stw_overload_admit(struct stw_overload *overload,
 	enum stw_overload_class class, const struct stw_overload_arrival *arrival,
 	struct stw_now now);
+/**
+ * So much is refused, and so soon again, that it pays to look before reading: a request from this
+ * queue would likely be refused.
+ */
+bool stw_overload_floods(
+	const struct stw_overload *overload, const struct stw_overload_arrival *arrival);
 /** Requests have been refused within the last one and a half seconds. */
 bool stw_overload_active(struct stw_overload *overload, struct stw_now now);
 /**

@@ -23,6 +23,11 @@
 #define ROOM_PERCENT 125
 #define ROOM_MIN     64
 #define ROOM_MS      1500
+/* Answered are as many refusals as requests are served, and so many in each interval. */
+#define ANSWERS_MIN 64
+#define ANSWERS_MAX 4096
+/* Refusals in an interval from which on it is a flood. */
+#define FLOOD_MIN 16
 /* How fast the share refused here is passed upstream. */
 #define GAIN_PERMILLE 700
 
@@ -120,6 +125,8 @@ static void interval_end(struct stw_overload *overload, struct stw_now now)
 	loss_update(overload);
 	rate_update(overload);
 	overload->requests = overload->offered = overload->refused = 0;
+	if (overload->answers < ANSWERS_MIN)
+		overload->answers = ANSWERS_MIN;
 	overload->clients[1] = overload->clients[0];
 	overload->clients[0] = 0;
 	if (now.wall_ms > overload->wall_ms)
@@ -161,16 +168,25 @@ enum stw_overload_verdict stw_overload_admit(struct stw_overload *overload,
 	if (queue->level == LEVEL_NONE ||
 		(class == STW_OVERLOAD_REGISTER && queue->level == LEVEL_NEW)) {
 		queue->taken++;
+		overload->answers += overload->answers < ANSWERS_MAX;
 		return STW_OVERLOAD_ADMIT;
 	}
 	overload->refused++;
 	queue->refused_ms = now.mono_ms;
-	if (queue->level == LEVEL_DROP) {
+	if (queue->level == LEVEL_DROP || !overload->answers) {
 		overload->dropped_total++;
 		return STW_OVERLOAD_DROP;
 	}
+	overload->answers--;
 	overload->refused_total++;
 	return STW_OVERLOAD_REFUSE;
+}
+
+bool stw_overload_floods(
+	const struct stw_overload *overload, const struct stw_overload_arrival *arrival)
+{
+	return overload->refused >= FLOOD_MIN && arrival->standing &&
+	       UINT64_C(2) * arrival->waited_us > (uint64_t)overload->options.target_ms * 1000;
 }
 
 bool stw_overload_active(struct stw_overload *overload, struct stw_now now)

@@ -45,6 +45,11 @@ static struct stw_str retry_after(struct box *box, struct stw_writer *writer)
 	return stw_str_cut(stw_writer_text(writer), from, writer->len);
 }
 
+bool source_limited(const struct stw_stack *stack, const struct stw_addr *addr)
+{
+	return stack->options.sources && !source_exempt(stack, addr);
+}
+
 static struct stw_str number_text(struct stw_writer *writer, uint32_t number)
 {
 	size_t from = writer->len;
@@ -119,7 +124,7 @@ static const struct stw_cause *admit_new(
 {
 	struct stw_stack *stack = box->request.stack;
 	const struct stw_addr *remote = &box->request.source.remote;
-	bool limited = stack->options.sources && !source_exempt(stack, remote);
+	bool limited = source_limited(stack, remote);
 	bool known = limited && stw_sources_known(stack->options.sources, remote, stack->now);
 	enum stw_overload_class class;
 	const struct stw_cause *cause = NULL;
@@ -142,7 +147,7 @@ const struct stw_cause *admit_request(
 		return NULL;
 	stw_writer_init(&writer, buffer, ADMIT_BYTES);
 	emergency = is_emergency(stack);
-	if (!emergency)
+	if (!emergency && !stack->admitted)
 		ret->cause = admit_new(box, ret, &writer);
 	if (ret->cause)
 		return ret->cause;

@@ -270,6 +270,7 @@ static void taken_message(struct stw_stack *stack, struct parcel *parcel)
 	stack->queue = parcel->queue;
 	stack->msg = parcel->msg;
 	stack->handed = parcel->block;
+	stack->admitted = false;
 	stack->msg_of_flow = false; /* the block lives until the end of the batch */
 	stack_receive_own(stack, &parcel->hop);
 	stack->msg = &stack->own_msg;

@@ -161,6 +161,9 @@ struct outbox {
 	unsigned count;
 };
 
+/* Sources of a flood that are told apart, by a hash, to give each a record now and then. */
+#define SHED_SOURCES 64
+
 struct stw_stack {
 	struct stw_stack_options options;
 	struct stw_proxy_options proxy_foreign; /* the same without recursion */
@@ -188,6 +191,9 @@ struct stw_stack {
 	uint32_t waited_us;                  /* the message in hand, in the queue of the kernel */
 	bool queue_stands;                   /* more was waiting when it was read */
 	uint8_t queue;                       /* … and which one it was */
+	bool admitted;                       /* the message in hand, by shed.c */
+	struct stw_msg shed_msg;             /* what it has found out of one */
+	uint32_t shed_noted[SHED_SOURCES];   /* by source: the second of its last note */
 	uint64_t rooms_due_ms;               /* when the queues are looked at again */
 	uint32_t rooms[STW_OVERLOAD_QUEUES]; /* what the kernel was told last */
 	struct stw_stack_stats stats;
@@ -244,7 +250,12 @@ void stack_hand_end(struct stw_stack *stack);
 void stack_hand_free(struct stw_stack *stack);
 /* admit.c: row F12. NULL, or why the request is refused (code 0: dropped), all of it in `ret`;
  * `buffer` holds its text. */
-#define ADMIT_BYTES 128
+#define ADMIT_BYTES  128
+/* shed.c: a flood is refused before it is read. @return true: that was it */
+bool stack_shed(struct stw_stack *stack, const struct stw_hop *hop, const char *data, size_t len);
+
+/* admit.c */
+bool source_limited(const struct stw_stack *stack, const struct stw_addr *addr);
 const struct stw_cause *admit_request(
 	struct box *box, struct stw_refusal *ret, char buffer[ADMIT_BYTES]);
 

@@ -266,6 +266,9 @@ bool stack_receive(struct stw_stack *stack, const struct stw_hop *hop, const cha
 	int err;
 
 	stack->msg_of_flow = stw_flow_id_set(hop->flow);
+	stack->admitted = false;
+	if (stack_shed(stack, hop, data, len))
+		return true;
 	err = stw_msg_parse(stack->msg, data, len, &stack->options.flows.message, &fault);
 	if (err == -EAGAIN) {
 		stack->stats.dropped++;

@@ -258,6 +258,36 @@ static void test_room(void **state)
 	assert_int_equal(stw_overload_room(&overload, queue, at_ms(ms)), 64);
 }
 
+/* As many refusals are answered as requests are served, and a few more. */
+static void test_answers(void **state)
+{
+	struct stw_overload overload = busy_of(STW_OVERLOAD_FEEDBACK_OFF);
+	const struct stw_overload_arrival arrival = { 0, 21000, true }, quick = { 0, 9000, true };
+	unsigned refused = 0, dropped = 0;
+
+	assert_int_equal(admit(&overload, 0, NEVER, 0, at_ms(1)), ADMIT);
+	assert_false(stw_overload_floods(&overload, &arrival));
+	for (unsigned i = 0; i < 200; i++) {
+		enum stw_overload_verdict verdict = admit(&overload, 0, NEW, 21000, at_ms(1));
+
+		refused += verdict == REFUSE;
+		dropped += verdict == DROP;
+	}
+	assert_int_equal(refused, 64);
+	assert_int_equal(dropped, 136);
+	assert_true(stw_overload_floods(&overload, &arrival));
+	assert_false(stw_overload_floods(&overload, &quick));
+	for (unsigned i = 0; i < 50; i++)
+		assert_int_equal(admit(&overload, 1, NEW, 0, at_ms(2)), ADMIT);
+	refused = 0;
+	for (unsigned i = 0; i < 200; i++)
+		refused += admit(&overload, 0, NEW, 21000, at_ms(3)) == REFUSE;
+	assert_int_equal(refused, 50);
+	/* In the next interval some are, whatever is served. */
+	assert_int_equal(admit(&overload, 0, NEW, 21000, at_ms(150)), REFUSE);
+	assert_false(stw_overload_floods(&overload, &arrival));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -269,6 +299,7 @@ int main(void)
 		cmocka_unit_test(test_loss_rises_holds_and_ends),
 		cmocka_unit_test(test_loss_finds_its_place),
 		cmocka_unit_test(test_room),
+		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_rate_is_shared),
 		cmocka_unit_test(test_what_no_client_offers),
 		cmocka_unit_test(test_sequence_grows),

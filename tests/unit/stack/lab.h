@@ -37,7 +37,7 @@ struct lab {
 	uint64_t query;
 	int open_error;
 	bool answers_options;
-	unsigned dropped;
+	unsigned dropped, overload_refused; /* noted */
 };
 
 /* ---- the network --------------------------------------------------------------------- */
@@ -123,6 +123,8 @@ static inline void lab_note(void *core, const struct stw_note *note)
 	struct lab *lab = core;
 
 	lab->dropped += note->kind == STW_NOTE_DROPPED;
+	lab->overload_refused +=
+		note->kind == STW_NOTE_RESPONSE_OUT && note->cause == &stw_cause_overload;
 }
 
 static const struct stw_core_ops lab_core = { .request = lab_request, .note = lab_note };
@@ -170,6 +172,7 @@ static inline void lab_target(struct lab *lab, const char *uri)
 static inline struct lab *lab_new_worker(
 	struct stw_workers *workers, unsigned worker, uint32_t max_transactions)
 {
+	static const struct stw_str emergency = { "112", 3 };
 	struct lab *lab = calloc(1, sizeof(*lab));
 	struct stw_stack_options options = {
 		.io = &lab_io,
@@ -180,6 +183,9 @@ static inline struct lab *lab_new_worker(
 		.worker = (uint16_t)worker,
 		.max_transactions = max_transactions,
 		.udp_oversize_tcp = true,
+		.overload = { .target_ms = 25 }, /* what comes without a delay is never refused */
+		.urgent_users = &emergency,
+		.urgent_user_count = 1,
 		.flows = { .max_flows = 16,
 			.max_per_source = 8,
 			.idle_ms = 3600000,

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Row F12 before all others: in a flood (stw_overload_floods()) a request that begins something is
+ * refused or dropped after a short look, because to read it and to tell of it costs more than
+ * there is. What may be urgent, what belongs to a transaction, and all that is not plain is read
+ * as ever; and so are one of each source a second, so that the records say what happens.
+ */
+#include <strowger/stack.h>
+
+#include <string.h>
+
+#include "internal.h"
+
+#define SHED_REPLY_BYTES 512 /* beside what is repeated */
+
+/* ---- what is left to the others -------------------------------------------------- */
+
+static bool method_may_be_shed(enum stw_method method)
+{
+	return method != STW_METHOD_ACK && method != STW_METHOD_BYE &&
+	       method != STW_METHOD_CANCEL && method != STW_METHOD_PRACK;
+}
+
+/* The digits of one are all the digits of the other? Separators say nothing (RFC 3966 §5.1.1). */
+static bool same_digits(struct stw_str user, struct stw_str number)
+{
+	size_t i = 0, j = 0;
+
+	for (;;) {
+		while (i < user.len && (user.ptr[i] < '0' || user.ptr[i] > '9'))
+			i++;
+		while (j < number.len && (number.ptr[j] < '0' || number.ptr[j] > '9'))
+			j++;
+		if (i == user.len || j == number.len)
+			return i == user.len && j == number.len;
+		if (user.ptr[i++] != number.ptr[j++])
+			return false;
+	}
+}
+
+/* An emergency call, or perhaps one: not a sip URI, or a number that is dialled then. */
+static bool uri_may_be_urgent(const struct stw_stack *stack, struct stw_str uri)
+{
+	const struct stw_str scheme = STW_STR("sip:");
+	struct stw_str user;
+
+	if (!stw_str_equal_nocase(stw_str_cut(uri, 0, scheme.len), scheme))
+		return true;
+	user = stw_str_cut(uri, scheme.len, stw_str_find(uri, '@', scheme.len));
+	if (!user.len || user.ptr[0] < '!' || user.ptr[0] > '9')
+		return false;
+	user = stw_str_cut(user, 0, stw_str_find(user, ';', 0));
+	if (memchr(user.ptr, '%', user.len))
+		return true;
+	for (unsigned i = 0; i < stack->options.urgent_user_count; i++) {
+		if (same_digits(user, stack->options.urgent_users[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool is_elsewhere(const struct stw_stack *stack, struct stw_str call_id)
+{
+	const struct stw_workers *workers = stack->options.workers;
+
+	return workers && stw_workers_owner(workers, call_id) != stack->options.flows.worker;
+}
+
+/* Is it the turn of this source to have a record? Sources share places: some have fewer. */
+static bool source_is_noted(struct stw_stack *stack, const struct stw_addr *addr)
+{
+	uint32_t second = (uint32_t)(stack->now.mono_ms / 1000) + 1, slot = 0;
+
+	for (unsigned i = 0; i < sizeof(addr->ip); i++)
+		slot = slot * 31 + addr->ip[i];
+	slot %= SHED_SOURCES;
+	if (stack->shed_noted[slot] == second)
+		return false;
+	stack->shed_noted[slot] = second;
+	return true;
+}
+
+/* ---- the answer ------------------------------------------------------------------------ */
+
+/* What a transaction would be found by, and the To tag follows from. */
+static bool answer_read(struct stw_msg *msg, const struct stw_msg_peek *peek)
+{
+	if (stw_via_parse(peek->via, &msg->via) < 0 || !msg->via.branch.ptr || msg->via.has_oc ||
+		msg->via.received.ptr || msg->via.maddr.ptr || msg->via.rport ||
+		stw_cseq_parse(peek->cseq, &msg->cseq) < 0 || msg->cseq.method != peek->method ||
+		stw_msg_peek_tag(peek->from, &msg->from.tag) < 0)
+		return false;
+	msg->is_request = msg->has_via = true;
+	msg->method = peek->method;
+	msg->call_id = peek->call_id;
+	return true;
+}
+
+/* Behind "rport" of the topmost Via; its end when there is none; 0: it is written in another way.
+ */
+static size_t stamp_place(const struct stw_via *via, struct stw_str value)
+{
+	const struct stw_str name = STW_STR(";rport");
+	size_t at = (size_t)(via->params.ptr - value.ptr);
+
+	if (!via->has_rport)
+		return value.len;
+	for (; at + name.len <= value.len; at++) {
+		if (memcmp(value.ptr + at, name.ptr, name.len) == 0 &&
+			(at + name.len == value.len || value.ptr[at + name.len] == ';'))
+			return at + name.len;
+	}
+	return 0;
+}
+
+/* §18.2.1, RFC 3581 §4. */
+static bool via_write(struct stw_writer *writer, const struct stw_via *via, struct stw_str value,
+	const struct stw_addr *source)
+{
+	size_t at = stamp_place(via, value);
+	struct stw_via_stamp stamp;
+
+	if (!at)
+		return false;
+	stw_via_stamp(via, source, &stamp);
+	stw_write_text(writer, "Via: ");
+	stw_write_str(writer, stw_str_cut(value, 0, at));
+	if (stamp.rport) {
+		stw_write_char(writer, '=');
+		stw_write_uint(writer, stamp.rport);
+	}
+	if (stamp.received.len) {
+		stw_write_text(writer, ";received=");
+		stw_write_str(writer, stamp.received);
+	}
+	stw_write_str(writer, stw_str_cut(value, at, value.len));
+	return true;
+}
+
+static void line_write(struct stw_writer *writer, const char *name, struct stw_str value)
+{
+	stw_write_text(writer, name);
+	stw_write_str(writer, value);
+}
+
+static bool answer_write(struct stw_stack *stack, const struct stw_hop *hop,
+	const struct stw_msg_peek *peek, const struct stw_cause *cause, struct stw_writer *writer)
+{
+	char tag[24];
+
+	stw_write_text(writer, "SIP/2.0 ");
+	stw_write_uint(writer, cause->code);
+	stw_write_char(writer, ' ');
+	stw_write_text(writer, cause->phrase);
+	stw_write_text(writer, "\r\n");
+	if (!via_write(writer, &stack->shed_msg.via, peek->via, &hop->remote))
+		return false;
+	for (unsigned i = 1; i < peek->via_count; i++)
+		line_write(writer, "\r\n", peek->vias[i]);
+	line_write(writer, "\r\nFrom: ", peek->from);
+	line_write(writer, "\r\nTo: ", peek->to);
+	line_write(writer, ";tag=", reply_tag(stack, &stack->shed_msg, tag));
+	line_write(writer, "\r\nCall-ID: ", peek->call_id);
+	line_write(writer, "\r\nCSeq: ", peek->cseq);
+	/* As retry_after(): not for a server, which would stop all of its users. */
+	if (stack->options.retry_after_s && peek->via_count == 1) {
+		stw_write_text(writer, "\r\nRetry-After: ");
+		stw_write_uint(
+			writer, 1 + stw_random_below(&stack->random, stack->options.retry_after_s));
+	}
+	stw_write_text(writer, "\r\nContent-Length: 0\r\n\r\n");
+	return !writer->overflow;
+}
+
+static size_t answer_bytes(const struct stw_msg_peek *peek)
+{
+	size_t bytes = SHED_REPLY_BYTES + peek->from.len + peek->to.len + peek->call_id.len +
+		       peek->cseq.len;
+
+	for (unsigned i = 0; i < peek->via_count; i++)
+		bytes += peek->vias[i].len;
+	return bytes;
+}
+
+/* @return false: it has to be read after all */
+static bool answer(struct stw_stack *stack, const struct stw_hop *hop,
+	const struct stw_msg_peek *peek, const struct stw_cause *cause)
+{
+	size_t capacity = answer_bytes(peek);
+	struct stw_writer writer;
+	struct stw_hop reply;
+	struct stw_str text;
+	char *buffer;
+
+	if (!answer_read(&stack->shed_msg, peek) ||
+		stw_tx_match_request(stack->transactions, &stack->shed_msg) ||
+		stw_response_target(&stack->shed_msg.via, hop, &reply) < 0)
+		return false;
+	buffer = stw_arena_bytes(&stack->scratch, capacity);
+	if (!buffer)
+		return false;
+	stw_writer_init(&writer, buffer, capacity);
+	if (!answer_write(stack, hop, peek, cause, &writer))
+		return false;
+	text = stw_writer_text(&writer);
+	stack->stats.stateless++;
+	stack->stats.responses_out++;
+	stack_send(stack, &reply, (struct stw_slices){ &text, 1 });
+	return true;
+}
+
+/* ---- the verdict -------------------------------------------------------------------------- */
+
+static const struct stw_cause *shed_source(struct stw_stack *stack, const struct stw_addr *source)
+{
+	enum stw_overload_verdict verdict;
+
+	if (!source_limited(stack, source))
+		return NULL;
+	verdict = stw_sources_admit(
+		stack->options.sources, &stack->options.source_limits, source, stack->now);
+	if (verdict == STW_OVERLOAD_ADMIT)
+		return NULL;
+	if (verdict == STW_OVERLOAD_DROP) {
+		stack->stats.source_dropped++;
+		return &stw_cause_source_flood;
+	}
+	stack->stats.source_refused++;
+	return &stw_cause_source_limit;
+}
+
+static const struct stw_cause *shed_waited(
+	struct stw_stack *stack, const struct stw_overload_arrival *arrival, enum stw_method method)
+{
+	enum stw_overload_class class =
+		method == STW_METHOD_REGISTER ? STW_OVERLOAD_REGISTER : STW_OVERLOAD_NEW;
+
+	switch (stw_overload_admit(&stack->overload, class, arrival, stack->now)) {
+	case STW_OVERLOAD_ADMIT:
+		return NULL;
+	case STW_OVERLOAD_REFUSE:
+		return &stw_cause_overload;
+	case STW_OVERLOAD_DROP:
+		break;
+	}
+	return &stw_cause_overload_dropped;
+}
+
+bool stack_shed(struct stw_stack *stack, const struct stw_hop *hop, const char *data, size_t len)
+{
+	const struct stw_overload_arrival arrival = { .queue = hop->listener * STW_QUEUES +
+							       stack->queue,
+		.waited_us = stack->waited_us,
+		.standing = stack->queue_stands };
+	const struct stw_cause *cause;
+	struct stw_msg_peek peek;
+
+	if (!stw_overload_floods(&stack->overload, &arrival) || !stw_msg_peek(data, len, &peek) ||
+		!method_may_be_shed(peek.method) || uri_may_be_urgent(stack, peek.uri) ||
+		is_elsewhere(stack, peek.call_id) || source_is_noted(stack, &hop->remote))
+		return false;
+	cause = shed_source(stack, &hop->remote);
+	if (!cause)
+		cause = shed_waited(stack, &arrival, peek.method);
+	stack->admitted = !cause; /* it is not counted again */
+	if (!cause || (cause->code && !answer(stack, hop, &peek, cause)))
+		return false;
+	stack->stats.requests_in++;
+	stack->stats.unrecorded++;
+	stack->stats.dropped += !cause->code;
+	return true;
+}

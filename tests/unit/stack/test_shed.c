@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A flood: what is refused before it is read gets the answer that it would get otherwise, and what
+ * must not be refused is read as ever. */
+#include "lab.h"
+
+#define WAITED_US 60000
+#define FLOOD     16 /* refusals, after which it is one */
+
+static void receive_late(struct lab *lab, struct stw_hop hop, const char *text)
+{
+	struct stw_io_event event = { .kind = STW_IO_DATAGRAM,
+		.hop = hop,
+		.len = strlen(text),
+		.waited_us = WAITED_US,
+		.queue_stands = true };
+	char *bytes = support_guarded(text, event.len);
+
+	event.data = bytes;
+	lab_event(lab, &event);
+	support_guarded_free(bytes, event.len);
+}
+
+static uint64_t unrecorded(struct lab *lab)
+{
+	struct stw_stack_stats stats;
+
+	stw_stack_stats(lab->stack, &stats);
+	return stats.unrecorded;
+}
+
+/* The queue stands, and so much has been refused in this tenth of a second. */
+static struct lab *lab_flooded(void)
+{
+	struct lab *lab = lab_new();
+
+	lab->answers_options = true;
+	receive_late(lab, caller(), request_text("OPTIONS", "o", 1, ""));
+	lab_expect(lab, "SIP/2.0 200 ");
+	lab_wait(lab, 200);
+	for (unsigned i = 0; i <= FLOOD; i++) {
+		receive_late(lab, caller(), request_text("OPTIONS", "o", 1, ""));
+		lab_expect(lab, "SIP/2.0 503 ");
+	}
+	assert_int_equal(lab->overload_refused, FLOOD + 1);
+	assert_int_equal(unrecorded(lab), 0);
+	return lab;
+}
+
+#define FORM(vias)                                                                                 \
+	"INVITE sip:bob@192.0.2.2 SIP/2.0\r\n" vias                                                \
+	"From: Alice <sip:alice@example.test>;tag=a\r\nTo: <sip:bob@example.test>\r\n"             \
+	"Call-ID: c1\r\nCSeq: 7 INVITE\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+
+/* With one of each source a second the reader sees the first copy and the short look the second. */
+static void test_same_answer(void **state)
+{
+	static const char *const requests[] = {
+		FORM("Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1\r\n"),
+		FORM("Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1;rport\r\n"),
+		FORM("Via: SIP/2.0/UDP phone.example;branch=z9hG4bK1\r\n"),
+		FORM("Via: SIP/2.0/UDP 192.0.2.77;branch=z9hG4bK1;rport\r\n"
+		     "Via: SIP/2.0/TCP h;branch=z9hG4bK2\r\n"),
+	};
+	struct lab *lab = lab_flooded();
+
+	for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		uint64_t before = unrecorded(lab);
+		struct stw_hop hop = caller();
+		const struct sent *read, *shed;
+
+		hop.remote.ip[3] = (uint8_t)(40 + i);
+		receive_late(lab, hop, requests[i]);
+		read = lab_expect(lab, "SIP/2.0 503 ");
+		assert_int_equal(unrecorded(lab), before);
+		receive_late(lab, hop, requests[i]);
+		shed = lab_expect(lab, "SIP/2.0 503 ");
+		assert_int_equal(unrecorded(lab), before + 1);
+		assert_string_equal(shed->text, read->text);
+		sent_to(shed, read->hop);
+	}
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+/* Its ACK ends here. */
+static void test_acknowledged(void **state)
+{
+	struct lab *lab = lab_flooded();
+	const struct sent *refusal;
+	const char *tag;
+	char ack[1024];
+
+	receive_late(lab, caller(), request_text("INVITE", "i1", 1, ""));
+	lab_wait(lab, 0);
+	refusal = lab_expect(lab, "SIP/2.0 503 ");
+	assert_int_equal(unrecorded(lab), 1);
+	tag = strstr(refusal->text, ";tag=stw");
+	assert_non_null(tag);
+	snprintf(ack, sizeof(ack),
+		"ACK sip:bob@192.0.2.2 SIP/2.0\r\nVia: SIP/2.0/UDP "
+		"192.0.2.1:5060;branch=z9hG4bKi1\r\nFrom: <sip:alice@example.test>;tag=a\r\n"
+		"To: <sip:bob@example.test>%.*s\r\nCall-ID: c1\r\nCSeq: 1 ACK\r\n\r\n",
+		(int)strcspn(tag, "\r"), tag);
+	receive_late(lab, caller(), ack);
+	lab_expect_nothing(lab);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+/* A retransmission is none; BYE and what may be an emergency is read. */
+static void test_not_shed(void **state)
+{
+	struct lab *lab = lab_new();
+	uint64_t before;
+
+	lab_receive(lab, caller(), request_text("INVITE", "i1", 1, ""));
+	lab_expect(lab, "SIP/2.0 100 ");
+	lab_expect(lab, "INVITE ");
+	lab_wait(lab, 400);
+	lab->answers_options = true;
+	receive_late(lab, caller(), request_text("OPTIONS", "o", 1, ""));
+	lab_expect(lab, "SIP/2.0 200 ");
+	lab_wait(lab, 99);
+	lab->now.mono_ms++;
+	for (unsigned i = 0; i < FLOOD + 2; i++) {
+		receive_late(lab, caller(), request_text("OPTIONS", "o", 1, ""));
+		lab_expect(lab, "SIP/2.0 503 ");
+	}
+	before = unrecorded(lab);
+	assert_true(before > 0);
+	receive_late(lab, caller(), request_text("INVITE", "i1", 1, ""));
+	lab_expect(lab, "SIP/2.0 100 ");
+	receive_late(lab, caller(), request_text("BYE", "b1", 2, ""));
+	lab_expect(lab, "BYE ");
+	receive_late(lab, caller(),
+		"INVITE sip:1-1-2@192.0.2.2 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;"
+		"branch=z9hG4bK1\r\nFrom: <sip:alice@example.test>;tag=a\r\n"
+		"To: <sip:112@example.test>\r\nCall-ID: c9\r\nCSeq: 7 INVITE\r\n\r\n");
+	lab_expect(lab, "SIP/2.0 503 "); /* here nobody says that it is one */
+	assert_int_equal(unrecorded(lab), before);
+	lab_free(lab);
+}
+
+/* Beyond what is answered all are dropped, until the next tenth of a second. */
+static void test_dropped(void **state)
+{
+	struct lab *lab = lab_flooded();
+	unsigned answered = FLOOD + 1;
+
+	for (unsigned i = 0; i < 200; i++) {
+		receive_late(lab, caller(), request_text("INVITE", "i1", 1, ""));
+		if (lab->sent_seen < lab->sent_count) {
+			lab_expect(lab, "SIP/2.0 503 ");
+			answered++;
+		}
+	}
+	assert_int_equal(answered, 64 + 1); /* and one for what was served */
+	lab_wait(lab, 100);
+	receive_late(lab, caller(), request_text("INVITE", "i1", 1, ""));
+	lab_expect(lab, "SIP/2.0 503 ");
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_same_answer),
+		cmocka_unit_test(test_acknowledged),
+		cmocka_unit_test(test_not_shed),
+		cmocka_unit_test(test_dropped),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
