@@ -163,6 +163,7 @@ struct outbox {
 
 /* Sources of a flood that are told apart, by a hash, to give each a record now and then. */
 #define SHED_SOURCES 64
+#define SHED_ANSWERS 32
 
 struct stw_stack {
 	struct stw_stack_options options;
@@ -187,11 +188,14 @@ struct stw_stack {
 	struct stw_dns_cache *names;
 	struct stw_outages *outages;
 	struct stw_overload overload;
-	struct stw_restraint *restraint;     /* NULL: next hops are not obeyed */
-	uint32_t waited_us;                  /* the message in hand, in the queue of the kernel */
-	bool queue_stands;                   /* more was waiting when it was read */
-	uint8_t queue;                       /* … and which one it was */
-	bool admitted;                       /* the message in hand, by shed.c */
+	struct stw_restraint *restraint; /* NULL: next hops are not obeyed */
+	uint32_t waited_us;              /* the message in hand, in the queue of the kernel */
+	bool queue_stands;               /* more was waiting when it was read */
+	uint8_t queue;                   /* … and which one it was */
+	bool admitted;                   /* the message in hand, by shed.c */
+	struct stw_str shed_answers[SHED_ANSWERS]; /* in the scratch memory, for one connection */
+	unsigned shed_count;
+	struct stw_hop shed_hop;
 	struct stw_msg shed_msg;             /* what it has found out of one */
 	uint32_t shed_noted[SHED_SOURCES];   /* by source: the second of its last note */
 	uint64_t rooms_due_ms;               /* when the queues are looked at again */
@@ -250,9 +254,11 @@ void stack_hand_end(struct stw_stack *stack);
 void stack_hand_free(struct stw_stack *stack);
 /* admit.c: row F12. NULL, or why the request is refused (code 0: dropped), all of it in `ret`;
  * `buffer` holds its text. */
-#define ADMIT_BYTES  128
+#define ADMIT_BYTES 128
 /* shed.c: a flood is refused before it is read. @return true: that was it */
 bool stack_shed(struct stw_stack *stack, const struct stw_hop *hop, const char *data, size_t len);
+/* What was answered on a connection goes out, before what came by it is forgotten. */
+void stack_shed_flush(struct stw_stack *stack);
 
 /* admit.c */
 bool source_limited(const struct stw_stack *stack, const struct stw_addr *addr);

@@ -172,6 +172,29 @@ static bool answer_write(struct stw_stack *stack, const struct stw_hop *hop,
 	return !writer->overflow;
 }
 
+/* Those for one connection go out together: each would be a system call. */
+static void answer_send(struct stw_stack *stack, struct stw_hop *reply, struct stw_str text)
+{
+	if (!stw_flow_id_set(reply->flow)) {
+		stack_send(stack, reply, (struct stw_slices){ &text, 1 });
+		return;
+	}
+	if (stack->shed_count == SHED_ANSWERS)
+		stack_shed_flush(stack);
+	stack->shed_hop = *reply;
+	stack->shed_answers[stack->shed_count++] = text;
+}
+
+void stack_shed_flush(struct stw_stack *stack)
+{
+	struct stw_slices answers = { stack->shed_answers, stack->shed_count };
+
+	if (!stack->shed_count)
+		return;
+	stack->shed_count = 0;
+	stack_send(stack, &stack->shed_hop, answers);
+}
+
 static size_t answer_bytes(const struct stw_msg_peek *peek)
 {
 	size_t bytes = SHED_REPLY_BYTES + peek->from.len + peek->to.len + peek->call_id.len +
@@ -205,7 +228,7 @@ static bool answer(struct stw_stack *stack, const struct stw_hop *hop,
 	text = stw_writer_text(&writer);
 	stack->stats.stateless++;
 	stack->stats.responses_out++;
-	stack_send(stack, &reply, (struct stw_slices){ &text, 1 });
+	answer_send(stack, &reply, text);
 	return true;
 }
 

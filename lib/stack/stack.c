@@ -241,6 +241,7 @@ void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event)
 		break;
 	case STW_IO_BYTES:
 		stack_bytes(stack, event);
+		stack_shed_flush(stack);
 		break;
 	case STW_IO_ENDED:
 		stack_leave_flow(stack, event->hop.flow);

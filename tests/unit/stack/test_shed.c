@@ -162,6 +162,35 @@ static void test_dropped(void **state)
 	lab_free(lab);
 }
 
+/* By a connection all answers to what came at once go out at once, each whole. */
+static void test_connection(void **state)
+{
+	struct lab *lab = lab_flooded();
+	struct stw_io_event event = { .kind = STW_IO_OPENED, .incoming = true };
+	const struct sent *sent;
+	unsigned answers = 0;
+	char text[8192] = "";
+
+	event.hop = hop_at(STW_TRANSPORT_TCP, "192.0.2.1", 40000);
+	event.hop.flow = (struct stw_flow_id){ .slot = 1, .generation = 1 };
+	lab_event(lab, &event);
+	/* Of the same listener: its queue stands. */
+	for (unsigned i = 0; i < 3; i++)
+		strcat(text, request_text("OPTIONS", "t1", 1, ""));
+	event.kind = STW_IO_BYTES;
+	event.data = text;
+	event.len = strlen(text);
+	event.waited_us = WAITED_US;
+	event.queue_stands = true;
+	lab_event(lab, &event);
+	sent = lab_expect(lab, "SIP/2.0 503 ");
+	for (const char *at = sent->text; (at = strstr(at, "SIP/2.0 503 ")); at++)
+		answers++;
+	assert_int_equal(answers, 3);
+	lab_expect_nothing(lab);
+	lab_free(lab);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +198,7 @@ int main(void)
 		cmocka_unit_test(test_acknowledged),
 		cmocka_unit_test(test_not_shed),
 		cmocka_unit_test(test_dropped),
+		cmocka_unit_test(test_connection),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
