@@ -82,6 +82,25 @@ static void advertise_apply(struct config_context *context)
 	}
 }
 
+static void check_redirect(struct config_context *context)
+{
+	const struct stw_config *config = context->config;
+	char quoted[96];
+
+	for (unsigned i = 0; i < config->call.redirect_count; i++) {
+		struct stw_str domain = config->call.redirect[i];
+		unsigned k = 0;
+
+		while (k < config->domain_count &&
+			!stw_str_equal_nocase(config->domains[k], domain))
+			k++;
+		if (k == config->domain_count)
+			config_error(context, config_option_mark(context, "call.redirect"),
+				"call.redirect: %s is none of domains",
+				config_quote(domain, quoted));
+	}
+}
+
 void config_check(struct config_context *context)
 {
 	check_open_listener(context);
@@ -89,6 +108,7 @@ void config_check(struct config_context *context)
 	check_order(context, "registration.default_expires", "registration.max_expires");
 	check_order(context, "limits.max_connections_per_source", "limits.max_connections");
 	check_tls(context);
+	check_redirect(context);
 	config_check_plan(context);
 	config_check_groups(context);
 	config_check_emergency(context);

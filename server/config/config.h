@@ -143,6 +143,8 @@ struct stw_config {
 		struct stw_str classes[STW_CONFIG_CLASSES_MAX];
 		unsigned class_count;
 		enum stw_ambiguous ambiguous;
+		struct stw_str redirect[STW_CONFIG_DOMAINS_MAX];
+		unsigned redirect_count;
 	} call;
 	struct stw_shared_name *shared_names;
 	unsigned shared_name_count;

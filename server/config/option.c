@@ -123,6 +123,11 @@
 		"Classes of service of our users that have none of their own (setting class): "    \
 		"which rules of the dial plan that demand a class they may use.",                  \
 		"")                                                                                \
+	OPTION("call.redirect", LIST, call.redirect, "", 0, STW_CONFIG_DOMAINS_MAX, "domains",     \
+		"[]", LIVE, FORM(redirect),                                                        \
+		"Domains whose users are not called: who asks for one is told the addresses of "   \
+		"his phones (300, 302). The setting mode of a user comes before it.",              \
+		"RFC 3261 §8.3, §21.3")                                                            \
 	OPTION("call.ambiguous", ENUM, call.ambiguous, "", 0, 0, "485|485-nolist|404", "485",      \
 		LIVE, NO_FORM,                                                                     \
 		"What a caller is told who calls a name of shared_names: the choices, only that "  \

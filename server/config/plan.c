@@ -142,6 +142,39 @@ const struct stw_option_form config_form_classes = {
 	.add = classes_add, .get = classes_get, .clear = classes_clear
 };
 
+/* ---- call.redirect ---- */
+
+static void redirect_add(struct config_context *context, const struct stw_option *option,
+	const struct config_item *item)
+{
+	struct stw_config *config = context->config;
+
+	if (config->call.redirect_count == STW_CONFIG_DOMAINS_MAX)
+		config_error(context, item->mark, "%s: more than %d", option->key,
+			STW_CONFIG_DOMAINS_MAX);
+	else
+		config_keep(
+			context, item->text, &config->call.redirect[config->call.redirect_count++]);
+}
+
+static bool redirect_get(const struct stw_config *config, const struct stw_option *option,
+	unsigned index, struct config_item *ret)
+{
+	if (index >= config->call.redirect_count)
+		return false;
+	ret->text = config->call.redirect[index];
+	return true;
+}
+
+static void redirect_clear(struct stw_config *config)
+{
+	config->call.redirect_count = 0;
+}
+
+const struct stw_option_form config_form_redirect = {
+	.add = redirect_add, .get = redirect_get, .clear = redirect_clear
+};
+
 /* ---- dialplan ---- */
 
 enum { RULE_MATCH, RULE_CLASS, RULE_STRIP, RULE_PREPEND, RULE_TO, RULE_KEYS };

@@ -223,11 +223,31 @@ static int check_names(const struct stw_directory *directory, const struct stw_u
 	return 0;
 }
 
+/* Callers would come back for ever. */
+static int check_moved(const struct stw_directory *directory, const struct stw_user *user,
+	struct stw_setting_error *error)
+{
+	const struct stw_user *next = NULL;
+	struct stw_arena arena;
+
+	if (!user->settings->moved_to.len)
+		return 0;
+	stw_arena_init(&arena, ARENA_BYTES);
+	next = find_uri(directory, user->domain, user->settings->moved_to, &arena);
+	stw_arena_done(&arena);
+	if (next && stw_str_equal(next->aor, user->aor))
+		return fail(error, "moved_to: %.*s is the user himself",
+			STW_STR_ARG(user->settings->moved_to));
+	return 0;
+}
+
 int stw_directory_check(const struct stw_directory *directory, const struct stw_user *user,
 	struct stw_setting_error *error)
 {
 	int err = check_names(directory, user, error);
 
+	if (err == 0 && user->settings)
+		err = check_moved(directory, user, error);
 	return err < 0 || !user->settings ? err : check_forwards(directory, user, error);
 }
 

@@ -311,8 +311,8 @@ static const struct row rows[] = {
 	ROW("credit", "units, a whole number", "", credit, credit,
 		"Prepaid: units left; without any, calls that cost are answered with 402."),
 	ROW("mode", "proxy, redirect", "", mode, mode,
-		"redirect tells callers the addresses instead of forwarding; empty: as the "
-		"domain."),
+		"redirect tells callers the addresses of the phones, or where calls are forwarded "
+		"to, instead of connecting them; empty: as the domain."),
 	ROW("forward.always", TARGET_WORDS, "", forward[STW_FORWARD_ALWAYS], target,
 		"Forward every call."),
 	ROW("forward.busy", TARGET_WORDS, "", forward[STW_FORWARD_BUSY], target,

@@ -136,6 +136,10 @@ enum stw_verdict stw_route_authenticate(
 		return access_challenge(check, header, realm,
 			stw_auth_cause(verdict, &verify, proxy), verdict == STW_AUTH_STALE);
 	check->refusal = (struct stw_refusal){ 0 };
+	if (user->settings && user->settings->state == STW_USER_CLOSED) {
+		stw_refusal_fact(&check->refusal, "user", user->aor);
+		return stw_route_refuse(check, &stw_cause_account_closed);
+	}
 	check->authenticated = true;
 	check->user_aor = user->aor;
 	stw_route_proven(check->core, check->request);

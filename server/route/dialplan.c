@@ -192,20 +192,6 @@ static enum stw_verdict call_trunk(
 
 /* ---- rules ---- */
 
-static const struct stw_user *caller_of(struct stw_check *check)
-{
-	const struct stw_directory *directory = check->core->options.directory;
-	struct stw_str from;
-
-	if (check->on_behalf.len)
-		return stw_directory_find(directory, check->on_behalf);
-	if (check->authenticated)
-		return stw_directory_find(directory, check->user_aor);
-	if (stw_route_aor(check, &check->request->msg->from.uri, check->caller_domain, &from) < 0)
-		return NULL;
-	return stw_directory_find(directory, from);
-}
-
 static bool list_has(const struct stw_str *list, unsigned n, struct stw_str word)
 {
 	for (unsigned i = 0; i < n; i++) {
@@ -225,7 +211,7 @@ static bool class_is_held(struct stw_check *check, struct stw_str class)
 		return true;
 	if (!check->caller_domain.len)
 		return false;
-	caller = caller_of(check);
+	caller = stw_route_payer(check);
 	if (caller && caller->settings && caller->settings->classes.n)
 		return list_has(caller->settings->classes.v, caller->settings->classes.n, class);
 	return list_has(config->call.classes, config->call.class_count, class);

@@ -110,6 +110,20 @@ struct stw_str stw_route_tel_domain(const struct stw_config *config, const struc
 /* ambiguous.c */
 /** P12: a name that several users go by: 485, or 404. */
 enum stw_verdict stw_route_ambiguous(struct stw_check *check);
+/* called.c */
+/** The user of ours who calls, as he has proven or as From says; NULL: a stranger. */
+const struct stw_user *stw_route_caller(struct stw_check *check);
+/** On whose behalf a call goes on: the user who has it forwarded, else the caller. */
+const struct stw_user *stw_route_payer(struct stw_check *check);
+/** P10, P12: what the called user's settings say of this caller: state, lists, anonymity. */
+enum stw_verdict stw_route_called(struct stw_check *check, const struct stw_user *user);
+/** Does the user not want to be disturbed by this call? */
+bool stw_route_dnd(struct stw_check *check, const struct stw_user *user);
+/** Are callers told the user's addresses instead of being connected? Not when a forwarding waits
+ * for what his phones say: then they are called, and what is told is where it goes. */
+bool stw_route_redirects(const struct stw_check *check, const struct stw_user *user);
+/** 300 or 302 with what is registered, 480 without. */
+enum stw_verdict stw_route_redirect(struct stw_check *check, const struct stw_bindings *registered);
 
 /* proxy.c */
 /** P2 to P5. */

@@ -156,10 +156,16 @@ enum stw_verdict stw_route_target_set(struct stw_check *check)
 	user = stw_directory_resolve(check->core->options.directory, aor);
 	if (!user)
 		return target_no_user(check, aor);
-	if (stw_route_divert(check, user, STW_FORWARD_ALWAYS, &verdict) ||
-		(user->settings && user->settings->dnd &&
-			stw_route_divert(check, user, STW_FORWARD_DND, &verdict)))
+	verdict = stw_route_called(check, user);
+	if (verdict != STW_PASS || stw_route_divert(check, user, STW_FORWARD_ALWAYS, &verdict))
 		return verdict;
+	if (stw_route_dnd(check, user))
+		return stw_route_divert(check, user, STW_FORWARD_DND, &verdict)
+			       ? verdict
+			       : stw_route_refuse(check, &stw_cause_do_not_disturb);
+	if (stw_route_redirects(check, user))
+		return stw_route_redirect(
+			check, stw_location_find(check->core->options.location, user->aor));
 	n = stw_route_bindings(check, user->aor, targets, STW_ROUTE_TARGETS_MAX, &live);
 	if (live && !n)
 		return target_refuse_scheme(check);

@@ -210,6 +210,8 @@ static const struct {
 		"which is more specific\n" },
 	{ "ranges: [+49.]\n", "1:10: ranges: \"+49.\" has no end; write one x for each digit "
 			      "that may follow\n" },
+	{ "call: {redirect: [example.org]}\n",
+		"1:18: call.redirect: \"example.org\" is none of domains\n" },
 	{ "call: {classes: ['a b']}\n", "1:18: call.classes: \"a b\" is no word\n" },
 	{ "trunks:\n  - {name: a, uri: sip:gw}\n  - {name: a, uri: sip:gw}\n",
 		"3:12: trunks: \"a\" stands twice\n" },
@@ -449,6 +451,7 @@ static const struct {
 	{ "call.ring_timeout", "1500ms", "1s500ms" },
 	{ "call.max_forwards", "7", "7" },
 	{ "call.from_anyone", "false", "false" },
+	{ "call.redirect", "[example.com]", "example.com" },
 	{ "call.classes", "[national, international]", "national" },
 	{ "call.ambiguous", "485-nolist", "485-nolist" },
 	{ "groups",
@@ -515,17 +518,19 @@ static void test_each_option_is_set_and_read(void **state)
 
 	option = stw_option_all(&count);
 	for (size_t i = 0; i < STW_ARRAY_SIZE(values); i++) {
-		const char *dot = strchr(values[i].key, '.'), *more = "";
+		const char *dot = strchr(values[i].key, '.'), *more = "", *behind = "";
 
 		if (strncmp(values[i].key, "tls.", 4) == 0)
 			more = strcmp(values[i].key, "tls.key") ? ", key: /etc/passwd"
 								: ", certificate: /etc/passwd";
 		if (strcmp(values[i].key, "auth.required") == 0)
 			more = ", insecure_listen: true";
+		if (strcmp(values[i].key, "call.redirect") == 0)
+			behind = "domains: [example.com]\n";
 		if (dot)
-			snprintf(yaml, sizeof(yaml), "%.*s: {%s: %s%s}\n",
+			snprintf(yaml, sizeof(yaml), "%.*s: {%s: %s%s}\n%s",
 				(int)(dot - values[i].key), values[i].key, dot + 1, values[i].yaml,
-				more);
+				more, behind);
 		else
 			snprintf(yaml, sizeof(yaml), "%s: %s\n", values[i].key, values[i].yaml);
 		config = good(yaml);

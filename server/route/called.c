@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* P10 and P12 for a user with settings: is he still here, does he want this caller, is he to be
+ * disturbed, and are callers told his addresses instead of being connected. */
+#include <errno.h>
+
+#include "server/dialplan/dialplan.h"
+#include "server/route/route.h"
+
+#define REDIRECTS_MAX 32
+
+/* ---- the caller ---- */
+
+const struct stw_user *stw_route_caller(struct stw_check *check)
+{
+	const struct stw_uri *from = &check->request->msg->from.uri;
+	struct stw_str aor = check->user_aor, domain;
+
+	if (!aor.len) {
+		domain = stw_route_domain(check->core, from);
+		if (!domain.len || stw_route_aor(check, from, domain, &aor) < 0)
+			return NULL;
+	}
+	return stw_directory_resolve(check->core->options.directory, aor);
+}
+
+const struct stw_user *stw_route_payer(struct stw_check *check)
+{
+	return check->on_behalf.len
+		       ? stw_directory_find(check->core->options.directory, check->on_behalf)
+		       : stw_route_caller(check);
+}
+
+/* RFC 3323 §4.2: values are separated by ";". */
+static bool privacy_asked(const struct stw_msg *msg)
+{
+	const struct stw_field *field = stw_msg_find(msg, STW_HDR_PRIVACY);
+
+	for (; field; field = stw_msg_find_next(msg, field)) {
+		struct stw_str all = stw_field_value(msg, field), value;
+		size_t from = 0, end;
+
+		for (; from <= all.len; from = end + 1) {
+			end = stw_str_find(all, ';', from);
+			value = stw_str_trim(stw_str_cut(all, from, end));
+			if (stw_str_equal_nocase(value, STW_STR("id")) ||
+				stw_str_equal_nocase(value, STW_STR("user")))
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool is_quoted_anonymous(struct stw_str display)
+{
+	if (display.len > 1 && display.ptr[0] == '"')
+		display = stw_str_cut(display, 1, display.len - 1);
+	return stw_str_equal_nocase(stw_str_trim(display), STW_STR("anonymous"));
+}
+
+/* RFC 5079 §3: who withholds his identity; not who has none that could be trusted. */
+static bool is_anonymous(const struct stw_msg *msg)
+{
+	return stw_str_equal_nocase(msg->from.uri.host, STW_STR("anonymous.invalid")) ||
+	       is_quoted_anonymous(msg->from.display) || privacy_asked(msg);
+}
+
+/* ---- lists of callers ---- */
+
+/* Who calls, by all that an entry of a list may name. */
+struct caller {
+	struct stw_check *check;
+	const struct stw_user *callee;
+	struct stw_str aor;          /* canonical; empty: none can be made */
+	const struct stw_user *user; /* NULL: none of ours */
+	struct stw_str number;       /* empty: From is no number */
+	char number_text[STW_NUMBER_MAX];
+	bool anonymous;
+};
+
+static void caller_read(struct stw_check *check, const struct stw_user *callee, struct caller *ret)
+{
+	const struct stw_uri *from = &check->request->msg->from.uri;
+
+	*ret = (struct caller){ .check = check, .callee = callee };
+	ret->anonymous = is_anonymous(check->request->msg);
+	ret->user = stw_route_caller(check);
+	if (stw_number_from_uri(from, ret->number_text, &ret->number) < 0)
+		ret->number = STW_STR_NONE;
+	if (ret->user)
+		ret->aor = ret->user->aor;
+	else if (from->scheme == STW_SCHEME_TEL ||
+		 stw_aor_canonical(from, &check->request->arena, &ret->aor) < 0)
+		ret->aor = STW_STR_NONE;
+}
+
+static bool aor_is(const struct caller *caller, struct stw_str entry)
+{
+	struct stw_arena *arena = &caller->check->request->arena;
+	struct stw_str text = entry, aor;
+	struct stw_uri uri;
+
+	if (stw_str_find(entry, ':', 0) == entry.len &&
+		stw_arena_printf(arena, &text, "sip:%.*s", STW_STR_ARG(entry)) < 0)
+		return false;
+	return stw_uri_parse(text, &uri) == 0 && stw_aor_canonical(&uri, arena, &aor) == 0 &&
+	       stw_str_equal(aor, caller->aor);
+}
+
+/* The number that he shows, or one of those that lead to him here. */
+static bool number_is(const struct caller *caller, struct stw_str entry)
+{
+	const struct stw_directory *directory = caller->check->core->options.directory;
+	struct stw_arena *arena = &caller->check->request->arena;
+	struct stw_pattern pattern;
+	char buffer[STW_NUMBER_MAX];
+	struct stw_str number, aor;
+	size_t at;
+
+	if (stw_number_from_text(entry, buffer, &number) == 0) {
+		if (caller->number.len && stw_str_equal(number, caller->number))
+			return true;
+		if (caller->user && stw_aor_make(number, caller->callee->domain, arena, &aor) == 0)
+			return stw_directory_resolve(directory, aor) == caller->user;
+	}
+	return caller->number.len && stw_pattern_parse(entry, &pattern, &at) == 0 &&
+	       stw_pattern_match(&pattern, caller->number, NULL) == STW_PATTERN_YES;
+}
+
+static bool entry_is(const struct caller *caller, struct stw_str entry)
+{
+	if (stw_str_equal(entry, STW_STR("anonymous")))
+		return caller->anonymous;
+	if (entry.ptr[0] == '@')
+		return stw_str_equal_nocase(stw_str_cut(entry, 1, entry.len),
+			caller->user ? caller->user->domain
+				     : caller->check->request->msg->from.uri.host);
+	if (stw_str_find(entry, '@', 0) < entry.len)
+		return caller->aor.len && aor_is(caller, entry);
+	return number_is(caller, entry);
+}
+
+static bool list_has(
+	const struct caller *caller, const struct stw_setting_list *list, struct stw_str *ret_entry)
+{
+	for (unsigned i = 0; i < list->n; i++) {
+		if (!entry_is(caller, list->v[i]))
+			continue;
+		*ret_entry = list->v[i];
+		return true;
+	}
+	return false;
+}
+
+/* ---- the checks ---- */
+
+static enum stw_verdict refuse_moved(struct stw_check *check, const struct stw_settings *settings)
+{
+	if (stw_arena_printf(&check->request->arena, &check->refusal.headers, "Contact: <%.*s>\r\n",
+		    STW_STR_ARG(settings->moved_to)) < 0)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	return stw_route_refuse(check, &stw_cause_user_moved);
+}
+
+static enum stw_verdict check_lists(
+	struct stw_check *check, const struct stw_settings *settings, const struct caller *caller)
+{
+	struct stw_str entry;
+
+	if (list_has(caller, &settings->block, &entry)) {
+		stw_refusal_fact(&check->refusal, "block", entry);
+		return stw_route_refuse(check, settings->block_code == 607
+						       ? &stw_cause_caller_unwanted
+						       : &stw_cause_caller_blocked);
+	}
+	if (settings->reject_anonymous && caller->anonymous)
+		return stw_route_refuse(check, settings->reject_anonymous == 433
+						       ? &stw_cause_anonymity_refused
+						       : &stw_cause_anonymity_refused_covertly);
+	return STW_PASS;
+}
+
+static bool is_allowed(const struct stw_settings *settings, const struct caller *caller)
+{
+	struct stw_str entry;
+
+	return list_has(caller, &settings->allow, &entry);
+}
+
+enum stw_verdict stw_route_called(struct stw_check *check, const struct stw_user *user)
+{
+	const struct stw_settings *settings = user->settings;
+	const struct stw_msg *msg = check->request->msg;
+	struct caller caller;
+
+	if (!settings || msg->to.tag.ptr || msg->method == STW_METHOD_ACK ||
+		msg->method == STW_METHOD_CANCEL)
+		return STW_PASS;
+	if (settings->state == STW_USER_CLOSED)
+		return stw_route_refuse(check, &stw_cause_user_closed);
+	if (settings->state == STW_USER_MOVED)
+		return refuse_moved(check, settings);
+	if (!settings->block.n && !settings->reject_anonymous)
+		return STW_PASS;
+	caller_read(check, user, &caller);
+	return is_allowed(settings, &caller) ? STW_PASS : check_lists(check, settings, &caller);
+}
+
+bool stw_route_dnd(struct stw_check *check, const struct stw_user *user)
+{
+	const struct stw_settings *settings = user->settings;
+	struct caller caller;
+
+	if (!settings || !settings->dnd || check->request->msg->to.tag.ptr ||
+		check->request->msg->method != STW_METHOD_INVITE)
+		return false;
+	if (!settings->allow.n)
+		return true;
+	caller_read(check, user, &caller);
+	return !is_allowed(settings, &caller);
+}
+
+/* ---- redirecting, §8.3, §21.3 ---- */
+
+static bool domain_redirects(const struct stw_config *config, struct stw_str domain)
+{
+	for (unsigned i = 0; i < config->call.redirect_count; i++) {
+		if (stw_str_equal_nocase(config->call.redirect[i], domain))
+			return true;
+	}
+	return false;
+}
+
+bool stw_route_redirects(const struct stw_check *check, const struct stw_user *user)
+{
+	const struct stw_msg *msg = check->request->msg;
+
+	if (msg->to.tag.ptr || msg->method == STW_METHOD_ACK || msg->method == STW_METHOD_CANCEL)
+		return false;
+	if (user->settings && (user->settings->forward[STW_FORWARD_BUSY].len ||
+				      user->settings->forward[STW_FORWARD_NO_ANSWER].len))
+		return false;
+	if (user->settings && user->settings->mode != STW_MODE_DEFAULT)
+		return user->settings->mode == STW_MODE_REDIRECT;
+	return check->config->call.redirect_count && domain_redirects(check->config, user->domain);
+}
+
+/* Never the Request-URI itself (§8.3), and from sips to sips only (RFC 5630 §5.3). */
+static bool may_redirect_to(const struct stw_check *check, const struct stw_binding *binding)
+{
+	struct stw_uri uri;
+
+	if (binding->expires_ms <= check->core->now.wall_ms)
+		return false;
+	if (stw_uri_parse(binding->uri, &uri) < 0)
+		return false;
+	return !stw_uri_equal(&uri, &check->request->routing.uri) &&
+	       (check->request->routing.uri.scheme != STW_SCHEME_SIPS ||
+		       uri.scheme == STW_SCHEME_SIPS);
+}
+
+static int by_q(const struct stw_binding *a, const struct stw_binding *b)
+{
+	return (a->q < b->q) - (a->q > b->q);
+}
+
+static int contacts_write(struct stw_check *check, const struct stw_binding *bindings, unsigned n)
+{
+	struct stw_str *headers = &check->refusal.headers;
+	int err = 0;
+
+	for (unsigned i = 0; err == 0 && i < n; i++) {
+		int64_t left_ms = bindings[i].expires_ms - check->core->now.wall_ms;
+
+		err = stw_arena_printf(&check->request->arena, headers,
+			"%.*sContact: <%.*s>;q=%u.%03u;expires=%lld\r\n", STW_STR_ARG(*headers),
+			STW_STR_ARG(bindings[i].uri), bindings[i].q / 1000u, bindings[i].q % 1000u,
+			(long long)((left_ms + 999) / 1000));
+	}
+	return err;
+}
+
+enum stw_verdict stw_route_redirect(struct stw_check *check, const struct stw_bindings *registered)
+{
+	struct stw_binding bindings[REDIRECTS_MAX], binding;
+	size_t cursor = 0;
+	unsigned n = 0;
+
+	while (registered && n < REDIRECTS_MAX &&
+		stw_bindings_next(registered, &cursor, &binding)) {
+		unsigned at = n;
+
+		if (!may_redirect_to(check, &binding))
+			continue;
+		for (; at && by_q(&bindings[at - 1], &binding) > 0; at--)
+			bindings[at] = bindings[at - 1];
+		bindings[at] = binding;
+		n++;
+	}
+	if (!n)
+		return stw_route_refuse(check, &stw_cause_not_registered);
+	if (contacts_write(check, bindings, n) < 0)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	return stw_route_refuse(
+		check, n == 1 ? &stw_cause_redirected : &stw_cause_redirected_to_several);
+}
