@@ -268,6 +268,31 @@ static int user_settings(struct stw_client *client, bool from_stdin)
 	return STW_EXIT_DONE;
 }
 
+/* Users whose settings were right once. */
+static int user_check(struct stw_client *client, bool from_stdin)
+{
+	struct stw_cli *cli = client->cli;
+	json_t *answer, *value;
+	int status;
+	size_t i;
+
+	status = stw_client_ask_or_store(client, "GET", "/v1/rules", NULL, &answer);
+	if (status >= 0)
+		return status;
+	status = json_array_size(answer) ? STW_EXIT_FAILED : STW_EXIT_DONE;
+	if (cli->json)
+		return stw_cli_json(cli, answer) != STW_EXIT_DONE ? STW_EXIT_FAILED : status;
+	json_array_foreach(answer, i, value)
+	{
+		fprintf(cli->out, "%s: %s\n", json_string_value(json_object_get(value, "aor")),
+			json_string_value(json_object_get(value, "error")));
+	}
+	if (i == 0)
+		fprintf(cli->out, "The settings of all users are right.\n");
+	json_decref(answer);
+	return status;
+}
+
 /* ---- import
  * ----------------------------------------------------------------------------------------- */
 
@@ -363,6 +388,7 @@ static const struct {
 	{ "list", NULL, 1, 1, user_list },
 	{ "show", "AOR", 2, 2, user_show },
 	{ "set", "AOR KEY=VALUE...", 3, OPERANDS_MAX, user_settings },
+	{ "check", NULL, 1, 1, user_check },
 	{ "remove", "AOR", 2, 2, user_remove },
 	{ "import", "FILE", 2, 2, user_import },
 };
@@ -376,7 +402,9 @@ static int unknown_action(struct stw_cli *cli, const char *word)
 		stw_suggest_try(&suggestion, actions[i].name);
 	return stw_cli_usage(cli, "user %s is not known%s%s%s", word,
 		suggestion.best ? "; did you mean " : "", suggestion.best ? suggestion.best : "",
-		suggestion.best ? "?" : "; there are add, passwd, list, show, set, remove, import");
+		suggestion.best
+			? "?"
+			: "; there are add, passwd, list, show, set, check, remove, import");
 }
 
 int stw_cmd_user(struct stw_cli *cli)

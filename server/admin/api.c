@@ -9,6 +9,7 @@
 #include <strowger/rcu.h>
 
 #include "server/admin/account.h"
+#include "server/directory/change.h"
 
 #define ARENA_BYTES   16384u
 #define CALLS_DEFAULT 20
@@ -249,6 +250,65 @@ static void get_users(struct turn *turn)
 	turn_ok(turn, list);
 }
 
+static int by_aor(const void *a, const void *b)
+{
+	const char *left = json_string_value(json_object_get(*(json_t *const *)a, "aor"));
+	const char *right = json_string_value(json_object_get(*(json_t *const *)b, "aor"));
+
+	return strcmp(left ? left : "", right ? right : "");
+}
+
+/* In the order of the hash table nobody finds a user. Takes the list and gives a new one. */
+static json_t *sorted(json_t *list)
+{
+	size_t count = json_array_size(list);
+	json_t **items = malloc((count + 1) * sizeof(json_t *)), *result = json_array();
+
+	if (!items || !result) {
+		free(items);
+		json_decref(result);
+		return list;
+	}
+	for (size_t i = 0; i < count; i++)
+		items[i] = json_array_get(list, i);
+	qsort(items, count, sizeof(json_t *), by_aor);
+	for (size_t i = 0; i < count; i++)
+		json_array_append(result, items[i]);
+	free(items);
+	json_decref(list);
+	return result;
+}
+
+struct rules_walk {
+	const struct stw_directory *directory;
+	json_t *list;
+};
+
+static bool rules_check(void *context, const struct stw_user *user)
+{
+	const struct rules_walk *walk = context;
+	struct stw_setting_error error = { "no memory is left" };
+
+	if (!user->settings || stw_directory_check(walk->directory, user, &error) == 0)
+		return true;
+	return json_array_append_new(
+		       walk->list, json_pack("{s:o, s:o}", "aor", stw_json_text(user->aor), "error",
+					   stw_json_text(stw_str_from(error.text)))) == 0;
+}
+
+/* What was right when it was set and is no longer: a target has gone. */
+static void get_rules(struct turn *turn)
+{
+	struct rules_walk walk = { turn->api->directory, json_array() };
+
+	if (turn->api->read_rcu)
+		stw_rcu_register_thread();
+	stw_directory_walk(turn->api->directory, rules_check, &walk);
+	if (turn->api->read_rcu)
+		stw_rcu_unregister_thread();
+	turn_ok(turn, sorted(walk.list));
+}
+
 /* One element of POST /v1/users. @return 0, else the error has been replied */
 static int user_row(struct turn *turn, size_t index, const char *mode, struct stw_user_row *ret)
 {
@@ -416,35 +476,6 @@ static void delete_user(struct turn *turn)
 
 /* ---- bindings ------------------------------------------------------------------------------ */
 
-static int by_aor(const void *a, const void *b)
-{
-	const char *left = json_string_value(json_object_get(*(json_t *const *)a, "aor"));
-	const char *right = json_string_value(json_object_get(*(json_t *const *)b, "aor"));
-
-	return strcmp(left ? left : "", right ? right : "");
-}
-
-/* In the order of the hash table nobody finds a user. Takes the list and gives a new one. */
-static json_t *sorted(json_t *list)
-{
-	size_t count = json_array_size(list);
-	json_t **items = malloc((count + 1) * sizeof(json_t *)), *result = json_array();
-
-	if (!items || !result) {
-		free(items);
-		json_decref(result);
-		return list;
-	}
-	for (size_t i = 0; i < count; i++)
-		items[i] = json_array_get(list, i);
-	qsort(items, count, sizeof(json_t *), by_aor);
-	for (size_t i = 0; i < count; i++)
-		json_array_append(result, items[i]);
-	free(items);
-	json_decref(list);
-	return result;
-}
-
 static void get_bindings(struct turn *turn)
 {
 	struct stw_ask ask = { .question.kind = STW_QUESTION_BINDINGS };
@@ -532,6 +563,7 @@ static const struct endpoint endpoints[] = {
 	{ "POST", "/v1/users", false, true, post_users },
 	{ "PATCH", "/v1/users", true, true, patch_user },
 	{ "DELETE", "/v1/users", true, true, delete_user },
+	{ "GET", "/v1/rules", false, false, get_rules },
 	{ "GET", "/v1/bindings", true, false, get_bindings },
 	{ "DELETE", "/v1/bindings", true, true, delete_binding },
 	{ "POST", "/v1/try", false, false, post_try },

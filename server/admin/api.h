@@ -6,7 +6,7 @@
  *
  *	GET    /v1/status                 GET  /v1/calls?n=N        GET  /v1/why/CALL-ID
  *	GET    /v1/users[/AOR]            POST /v1/users            DELETE /v1/users/AOR
- *	PATCH  /v1/users/AOR
+ *	PATCH  /v1/users/AOR              GET  /v1/rules
  *	GET    /v1/bindings[/AOR]         DELETE /v1/bindings/AOR?contact=URI
  *	POST   /v1/try                    (server/try.h)
  *	POST   /v1/reload  /v1/drain  /v1/stop
@@ -15,6 +15,7 @@
  * nothing. PATCH /v1/users/AOR: {"KEY": "VALUE", …}, settings of a user
  * (server/directory/setting.h); an empty value clears; the answer is that of GET. An answer other
  * than 200 is {"error": "a sentence"}.
+ * GET /v1/rules: [{"aor": …, "error": "a sentence"}], users whose settings have become wrong.
  */
 #ifndef STW_API_H
 #define STW_API_H

@@ -110,7 +110,7 @@ static int read_calls(struct draft *draft, struct stw_str value, void *member)
 {
 	uint64_t number;
 
-	if (stw_str_to_uint(value, 1000000, &number) < 0)
+	if (stw_str_to_uint(value, 0, &number) < 0)
 		return fail(draft, value);
 	*(unsigned *)member = (unsigned)number;
 	return 0;
@@ -304,12 +304,13 @@ static const struct row rows[] = {
 		"What a blocked caller gets; 607 says that the user does not want him."),
 	ROW("reject_anonymous", "off, 433, 403", "off", reject_anonymous, anonymous,
 		"Callers who hide who they are get 433, or 403 that does not tell the setting."),
-	ROW("max_calls", "a number; 0 for no limit", "0", max_calls, calls,
-		"Calls that the user may have at a time; one more to him is answered with 486."),
+	ROW("max_calls", "0, for no limit; this version does not count calls", "0", max_calls,
+		calls, "Calls that the user may have at a time."),
 	ROW("class", "names; several with commas", "", classes, names,
 		"Classes of service: what the dial plan lets this user call."),
 	ROW("credit", "units, a whole number", "", credit, credit,
-		"Prepaid: units left; without any, calls that cost are answered with 402."),
+		"Prepaid: units left; with 0, calls to trunks are answered with 402. They are not "
+		"counted down here."),
 	ROW("mode", "proxy, redirect", "", mode, mode,
 		"redirect tells callers the addresses of the phones, or where calls are forwarded "
 		"to, instead of connecting them; empty: as the domain."),

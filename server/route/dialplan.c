@@ -217,6 +217,20 @@ static bool class_is_held(struct stw_check *check, struct stw_str class)
 	return list_has(config->call.classes, config->call.class_count, class);
 }
 
+/* Every call to a trunk costs one who is prepaid something. */
+static const struct stw_user *payer_without_credit(struct stw_check *check)
+{
+	enum stw_method method = check->request->msg->method;
+	const struct stw_user *payer;
+
+	if (method != STW_METHOD_INVITE && method != STW_METHOD_MESSAGE)
+		return NULL;
+	payer = stw_route_payer(check);
+	return payer && payer->settings && payer->settings->has_credit && !payer->settings->credit
+		       ? payer
+		       : NULL;
+}
+
 static bool number_rewrite(const struct stw_dial_rule *rule, struct stw_str number,
 	char buffer[STW_NUMBER_MAX], struct stw_str *ret)
 {
@@ -234,6 +248,7 @@ static bool number_rewrite(const struct stw_dial_rule *rule, struct stw_str numb
 static enum stw_verdict rule_apply(
 	struct stw_check *check, const struct stw_dial_rule *rule, struct stw_str number)
 {
+	const struct stw_user *payer;
 	char buffer[STW_NUMBER_MAX];
 	struct stw_str dialled = number;
 
@@ -252,6 +267,11 @@ static enum stw_verdict rule_apply(
 		return call_owner(check, number, rule);
 	if (!check->caller_domain.len)
 		return number_refuse(check, &stw_cause_trunk_stranger, number, rule);
+	payer = payer_without_credit(check);
+	if (payer) {
+		stw_refusal_fact(&check->refusal, "user", payer->aor);
+		return number_refuse(check, &stw_cause_credit_used_up, number, rule);
+	}
 	return call_trunk(check, &check->config->trunks[rule->trunk], number);
 }
 

@@ -21,7 +21,8 @@ static unsigned member_targets(struct stw_check *check, const struct stw_group_m
 	if (stw_aor_make(member->user, domain, &check->request->arena, &aor) < 0)
 		return 0;
 	user = stw_directory_resolve(check->core->options.directory, aor);
-	if (!user || (user->settings && user->settings->dnd))
+	if (!user || (user->settings &&
+			     (user->settings->dnd || user->settings->state != STW_USER_ACTIVE)))
 		return 0;
 	return stw_route_bindings(check, user->aor, targets, max, &live);
 }

@@ -163,6 +163,10 @@ run 0 "^forward.no_answer_after=20s" "explain settings" explain settings
 run 2 "KEY=VALUE" "user set without a value" user set bob dnd
 run 2 "argument is missing" "user set of nothing" user set bob
 run 1 "no user eve" "user set of nobody" user set eve dnd=on
+run 0 "are right" "user check" user check
+run 0 "removed" "the target of a forwarding is removed" user remove a1
+run 1 "sip:bob@example.test: forward.busy: there is no user a1" "user check finds who has gone" user check
+run 1 '"error": "forward.busy' "user check as JSON" user check -o json
 run 0 "sip:bob@example.test" "an empty value clears" user set bob dnd= number= forward.busy=
 run 0 '"dnd": "off"' "it is cleared" user show bob -o json
 run 0 "removed" "user remove" user remove a2@second.test
