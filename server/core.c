@@ -37,7 +37,8 @@ static bool core_emergency(void *user, const struct stw_msg *request)
 {
 	struct stw_str number;
 
-	return stw_route_is_emergency(user, request, &number);
+	return stw_route_may_be_emergency(request) &&
+	       stw_route_is_emergency(user, request, &number);
 }
 
 static void core_note(void *user, const struct stw_note *note)

@@ -32,20 +32,13 @@ static bool number_is_emergency(
 	return false;
 }
 
-/* What every request pays: a name is no number, its first letter says so. */
-static bool may_be_number(const struct stw_uri *uri)
-{
-	return uri->user.len > 0 &&
-	       ((uri->user.ptr[0] >= '!' && uri->user.ptr[0] <= '9') || uri->user.ptr[0] == '%');
-}
-
 bool stw_route_is_emergency(
 	const struct stw_core *core, const struct stw_msg *request, struct stw_str *ret_number)
 {
 	const struct stw_uri *uri = &request->uri;
 
 	*ret_number = STW_STR_NONE;
-	if (uri->scheme == STW_SCHEME_URN ? !stw_uri_is_sos(uri) : !may_be_number(uri))
+	if (uri->scheme == STW_SCHEME_URN ? !stw_uri_is_sos(uri) : uri->user.len == 0)
 		return false;
 	if (request->method == STW_METHOD_ACK || request->method == STW_METHOD_CANCEL ||
 		request->method == STW_METHOD_REGISTER)

@@ -88,7 +88,7 @@ void stw_route_request(struct stw_core *core, struct stw_request *request)
 		return;
 	}
 	check.called = &request->routing.uri;
-	check.emergency = !request->routing.in_dialog &&
+	check.emergency = stw_route_may_be_emergency(request->msg) && !request->routing.in_dialog &&
 			  stw_route_is_emergency(core, request->msg, &check.emergency_number);
 	if (check.emergency) {
 		route_run(&check, stw_route_emergency_rows);

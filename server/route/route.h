@@ -138,6 +138,13 @@ extern const struct stw_check_row stw_route_emergency_rows[];
  */
 bool stw_route_is_emergency(
 	const struct stw_core *core, const struct stw_msg *request, struct stw_str *ret_number);
+/** What every request pays for that: a name is no number, its first letter says so. */
+static inline bool stw_route_may_be_emergency(const struct stw_msg *request)
+{
+	const struct stw_uri *uri = &request->uri;
+
+	return uri->scheme == STW_SCHEME_URN || (uri->user.len > 0 && uri->user.ptr[0] <= '9');
+}
 
 /* dialplan.c */
 /** "sip:NUMBER@gateway;user=phone" in the request's arena. @return 0, -ENOMEM */
