@@ -2,7 +2,6 @@
 /* List R: RFC 3261 §10.3 in its order. The store decides R15 and commits; then the 200 leaves. */
 #include "server/route/route.h"
 
-
 #define ANSWER_FEW_BYTES 2048
 
 /* A REGISTER that waits for the store. */
