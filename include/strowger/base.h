@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define STW_CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 #define STW_ARRAY_SIZE(array)               (sizeof(array) / sizeof((array)[0]))
@@ -39,9 +40,15 @@ struct stw_str {
 #define STW_STR_ARG(s)   (int)(s).len, (s).ptr /* for "%.*s" */
 
 /** Borrow a NUL-terminated string; NULL gives an empty one. */
-struct stw_str stw_str_from(const char *text);
+static inline struct stw_str stw_str_from(const char *text)
+{
+	return (struct stw_str){ text, text ? strlen(text) : 0 };
+}
 /** Equal byte for byte. */
-bool stw_str_equal(struct stw_str a, struct stw_str b);
+static inline bool stw_str_equal(struct stw_str a, struct stw_str b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
 /** Equal when ASCII letters are compared without case (RFC 3261 §7.3.1). */
 bool stw_str_equal_nocase(struct stw_str a, struct stw_str b);
 /** Byte for byte. An empty prefix: true. */
@@ -51,7 +58,15 @@ struct stw_str stw_str_trim(struct stw_str text);
 /** First `byte` at or after `from`; `text.len` when there is none. */
 size_t stw_str_find(struct stw_str text, char byte, size_t from);
 /** The part [from, to); both are clamped to the text. */
-struct stw_str stw_str_cut(struct stw_str text, size_t from, size_t to);
+static inline struct stw_str stw_str_cut(struct stw_str text, size_t from, size_t to)
+{
+	if (to > text.len)
+		to = text.len;
+	if (from > to)
+		from = to;
+	/* No arithmetic on the NULL of an empty text. */
+	return (struct stw_str){ from ? text.ptr + from : text.ptr, to - from };
+}
 /**
  * Decimal digits only, the whole text.
  * @return 0; -EBADMSG when empty or not digits; -ERANGE when above `max`
@@ -98,19 +113,42 @@ struct stw_writer {
 };
 
 /** The buffer stays the caller's and must outlive the writer. No NUL is ever appended. */
-void stw_writer_init(struct stw_writer *writer, char *buffer, size_t capacity);
+static inline void stw_writer_init(struct stw_writer *writer, char *buffer, size_t capacity)
+{
+	*writer = (struct stw_writer){ .ptr = buffer, .capacity = capacity };
+}
 /* Each call is one piece: it fits whole, or nothing of it is written and `overflow` is set. */
-void stw_write_str(struct stw_writer *writer, struct stw_str text);
+static inline void stw_write_str(struct stw_writer *writer, struct stw_str text)
+{
+	if (text.len > writer->capacity - writer->len) {
+		writer->overflow = true;
+	} else if (text.len) {
+		memcpy(writer->ptr + writer->len, text.ptr, text.len);
+		writer->len += text.len;
+	}
+}
 /** A NUL-terminated string. */
-void stw_write_text(struct stw_writer *writer, const char *text);
-void stw_write_char(struct stw_writer *writer, char byte);
+static inline void stw_write_text(struct stw_writer *writer, const char *text)
+{
+	stw_write_str(writer, stw_str_from(text));
+}
+static inline void stw_write_char(struct stw_writer *writer, char byte)
+{
+	if (writer->len == writer->capacity)
+		writer->overflow = true;
+	else
+		writer->ptr[writer->len++] = byte;
+}
 /** Decimal. */
 void stw_write_uint(struct stw_writer *writer, uint64_t number);
 /** Two lower-case digits a byte, in the order of memory. */
 void stw_write_hex(struct stw_writer *writer, const void *bytes, size_t len);
 void stw_write_format(struct stw_writer *writer, const char *format, ...) STW_PRINTF(2, 3);
 /** What has been written; borrowed from the buffer. */
-struct stw_str stw_writer_text(const struct stw_writer *writer);
+static inline struct stw_str stw_writer_text(const struct stw_writer *writer)
+{
+	return (struct stw_str){ writer->ptr, writer->len };
+}
 
 /* ---- slice lists: what is sent ------------------------------------------- */
 

@@ -6,16 +6,6 @@
 
 #include "internal.h"
 
-struct stw_str stw_str_from(const char *text)
-{
-	return text ? (struct stw_str){ text, strlen(text) } : STW_STR_NONE;
-}
-
-bool stw_str_equal(struct stw_str a, struct stw_str b)
-{
-	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
-}
-
 /* Mostly the case is the same. */
 static inline bool words_equal_nocase(uint64_t x, uint64_t y)
 {
@@ -65,16 +55,6 @@ size_t stw_str_find(struct stw_str text, char byte, size_t from)
 		return text.len;
 	found = memchr(text.ptr + from, byte, text.len - from);
 	return found ? (size_t)(found - text.ptr) : text.len;
-}
-
-struct stw_str stw_str_cut(struct stw_str text, size_t from, size_t to)
-{
-	if (to > text.len)
-		to = text.len;
-	if (from > to)
-		from = to;
-	/* No arithmetic on the NULL of an empty text. */
-	return (struct stw_str){ from ? text.ptr + from : text.ptr, to - from };
 }
 
 /* Numbers so long that they might not fit; most of them are zeros. */

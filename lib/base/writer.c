@@ -6,11 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void stw_writer_init(struct stw_writer *writer, char *buffer, size_t capacity)
-{
-	*writer = (struct stw_writer){ .ptr = buffer, .capacity = capacity };
-}
-
 /* Room for `len` more bytes, already counted as written; NULL when they do not fit. */
 static inline char *writer_extend(struct stw_writer *writer, size_t len)
 {
@@ -23,27 +18,6 @@ static inline char *writer_extend(struct stw_writer *writer, size_t len)
 	at += writer->len;
 	writer->len += len;
 	return at;
-}
-
-void stw_write_str(struct stw_writer *writer, struct stw_str text)
-{
-	char *at = text.len ? writer_extend(writer, text.len) : NULL;
-
-	if (at)
-		memcpy(at, text.ptr, text.len);
-}
-
-void stw_write_text(struct stw_writer *writer, const char *text)
-{
-	stw_write_str(writer, stw_str_from(text));
-}
-
-void stw_write_char(struct stw_writer *writer, char byte)
-{
-	char *at = writer_extend(writer, 1);
-
-	if (at)
-		*at = byte;
 }
 
 void stw_write_uint(struct stw_writer *writer, uint64_t number)
@@ -109,9 +83,4 @@ void stw_write_format(struct stw_writer *writer, const char *format, ...)
 		writer->overflow = true;
 	va_end(again);
 	va_end(args);
-}
-
-struct stw_str stw_writer_text(const struct stw_writer *writer)
-{
-	return (struct stw_str){ writer->ptr, writer->len };
 }
