@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 int stw_decisions_new(size_t max_calls, struct stw_hash_key key, struct stw_decisions **ret)
 {
@@ -70,6 +71,13 @@ static struct call *call_find(
 			return call;
 	}
 	return NULL;
+}
+
+struct stw_str decision_method(const struct record *record)
+{
+	if (record->method != STW_METHOD_UNKNOWN)
+		return stw_method_name(record->method);
+	return record->more ? record->more->method : STW_STR_NONE;
 }
 
 struct call *decision_find(const struct stw_decisions *decisions, struct stw_str call_id)
@@ -147,6 +155,7 @@ static struct call *call_new(
 	if (!call)
 		return NULL;
 	stw_arena_init(&call->arena, CALL_BYTES_MAX);
+	call->arena.next_chunk_bytes = CALL_BYTES_FIRST;
 	if (call_begin(call, note) < 0 ||
 		stw_table_insert(&decisions->table, &call->node, hash) < 0) {
 		call_free(call);
@@ -189,25 +198,23 @@ static struct call *call_of_note(struct stw_decisions *decisions, const struct s
 
 /* ---- one record ------------------------------------------------------------------- */
 
-static struct stw_str phrase_keep(struct call *call, const struct stw_note *note)
+static enum phrase phrase_of(const struct stw_note *note)
 {
-	struct stw_str standard;
-
 	if (!note->phrase.len)
-		return STW_STR_NONE;
-	standard = stw_str_from(stw_status_phrase(note->code));
-	if (stw_str_equal(note->phrase, standard))
-		return standard;
+		return PHRASE_NONE;
+	if (stw_str_equal(note->phrase, stw_str_from(stw_status_phrase(note->code))))
+		return PHRASE_STANDARD;
 	if (note->cause && stw_str_equal(note->phrase, stw_str_from(note->cause->phrase)))
-		return stw_str_from(note->cause->phrase);
-	return text_keep(call, note->phrase, TEXT_MAX);
+		return PHRASE_OF_CAUSE;
+	return PHRASE_OWN;
 }
 
-static void facts_keep(struct call *call, const struct stw_refusal *refusal, struct record *record)
+static void facts_keep(
+	struct call *call, const struct stw_refusal *refusal, struct record_more *more)
 {
 	struct stw_fact *facts;
 
-	if (!refusal || !refusal->fact_count)
+	if (!refusal->fact_count)
 		return;
 	facts = stw_arena_zalloc(&call->arena, refusal->fact_count * sizeof(*facts));
 	if (!facts)
@@ -216,14 +223,59 @@ static void facts_keep(struct call *call, const struct stw_refusal *refusal, str
 		facts[i].key = refusal->facts[i].key;
 		facts[i].value = text_keep(call, refusal->facts[i].value, TEXT_MAX);
 	}
-	record->facts = facts;
-	record->fact_count = (uint8_t)refusal->fact_count;
+	more->facts = facts;
+	more->fact_count = (uint8_t)refusal->fact_count;
+}
+
+static const struct record_more *more_keep(
+	struct call *call, const struct stw_note *note, struct stw_str place, enum phrase phrase)
+{
+	bool unknown = note->method == STW_METHOD_UNKNOWN && note->method_name.len;
+	struct record_more *more;
+
+	if (!note->refusal && !unknown && phrase != PHRASE_OWN && !place.len)
+		return NULL;
+	more = stw_arena_zalloc(&call->arena, sizeof(*more));
+	if (!more)
+		return NULL;
+	if (unknown)
+		more->method = text_keep(call, note->method_name, TEXT_MAX);
+	if (phrase == PHRASE_OWN)
+		more->phrase = text_keep(call, note->phrase, TEXT_MAX);
+	more->place = text_keep(call, place, TEXT_MAX);
+	if (note->refusal) {
+		more->option = note->refusal->option;
+		facts_keep(call, note->refusal, more);
+	}
+	return more;
+}
+
+static struct record *record_alloc(struct call *call, const struct stw_addr *peer)
+{
+	size_t ip_bytes = 0;
+	struct record *record;
+
+	if (peer && peer->family)
+		ip_bytes = peer->family == 4 ? 4 : sizeof(peer->ip) + sizeof(peer->scope);
+	record = stw_arena_alloc(&call->arena, sizeof(*record) + ip_bytes);
+	if (!record)
+		return NULL;
+	*record = (struct record){ 0 };
+	if (ip_bytes) {
+		record->family = (uint8_t)peer->family;
+		record->port = peer->port;
+		memcpy(record->ip, peer->ip, peer->family == 4 ? 4 : sizeof(peer->ip));
+	}
+	if (ip_bytes > sizeof(peer->ip))
+		memcpy(record->ip + sizeof(peer->ip), &peer->scope, sizeof(peer->scope));
+	return record;
 }
 
 static struct record *record_new(
 	struct call *call, const struct stw_note *note, struct stw_str place)
 {
-	struct record *record = stw_arena_zalloc(&call->arena, sizeof(*record));
+	struct record *record = record_alloc(call, note->hop ? &note->hop->remote : NULL);
+	struct stw_str uri;
 
 	if (!record)
 		return NULL;
@@ -232,20 +284,13 @@ static struct record *record_new(
 	record->at_ms = (uint32_t)(note->now.mono_ms - call->started.mono_ms);
 	record->relayed = note->relayed;
 	record->cause = note->cause;
-	record->option = note->refusal ? note->refusal->option : NULL;
-	if (note->hop) {
-		record->transport = (uint8_t)note->hop->transport;
-		record->peer = note->hop->remote;
-	}
-	if (note->method != STW_METHOD_UNKNOWN &&
-		stw_str_equal(note->method_name, stw_method_name(note->method)))
-		record->method = stw_method_name(note->method);
-	else
-		record->method = text_keep(call, note->method_name, TEXT_MAX);
-	record->phrase = phrase_keep(call, note);
-	record->uri = text_keep(call, note->uri, TEXT_MAX);
-	record->place = text_keep(call, place, TEXT_MAX);
-	facts_keep(call, note->refusal, record);
+	record->transport = note->hop ? (uint8_t)note->hop->transport : 0;
+	record->method = (uint8_t)note->method;
+	record->phrase = phrase_of(note);
+	record->more = more_keep(call, note, place, record->phrase);
+	uri = text_keep(call, note->uri, TEXT_MAX);
+	record->uri = uri.ptr;
+	record->uri_len = (uint16_t)uri.len;
 	return record;
 }
 

@@ -7,23 +7,37 @@
 
 #include <sys/queue.h>
 
-#define RECORDS_MAX     64          /* of one call */
-#define TEXT_MAX        256         /* bytes kept of one text of a peer */
-#define CALL_ID_MAX     512         /* longer ones are told apart by their first bytes */
-#define CALL_BYTES_MAX  (64u << 10) /* text and records of one call */
-#define CALL_BYTES_MEAN 4096u       /* times max_calls: bytes of all */
+#define RECORDS_MAX      64          /* of one call */
+#define TEXT_MAX         256         /* bytes kept of one text of a peer */
+#define CALL_ID_MAX      512         /* longer ones are told apart by their first bytes */
+#define CALL_BYTES_MAX   (64u << 10) /* text and records of one call */
+#define CALL_BYTES_FIRST 1256u       /* for a call that succeeds; with its head a round size */
+#define CALL_BYTES_MEAN  4096u       /* times max_calls: bytes of all */
 
+/** Where the phrase of a record stands. */
+enum phrase { PHRASE_NONE, PHRASE_STANDARD, PHRASE_OF_CAUSE, PHRASE_OWN };
+
+/** What few records have. */
+struct record_more {
+	const char *option;
+	const struct stw_fact *facts;
+	struct stw_str method, phrase, place; /* method: of one that is not known by number */
+	uint8_t fact_count;
+};
+
+/** There are thirteen for a call that succeeds: no byte more than needed. */
 struct record {
 	struct record *next;
 	const struct stw_cause *cause;
-	const char *option;
-	const struct stw_fact *facts;
-	struct stw_str method, phrase, uri, place;
-	struct stw_addr peer; /* family 0: unknown */
-	uint32_t at_ms;       /* since the call began */
-	uint16_t code;
-	uint8_t kind, transport, fact_count;
+	const struct record_more *more; /* NULL: nothing of that */
+	const char *uri;                /* `uri_len` bytes */
+	uint32_t at_ms;                 /* since the call began */
+	uint16_t code, port, uri_len;
+	uint8_t kind, transport, method; /* enum stw_method */
+	uint8_t family;                  /* of the peer; 0: unknown */
+	uint8_t phrase;                  /* enum phrase */
 	bool relayed;
+	uint8_t ip[]; /* 4 bytes, or 16 and the scope */
 };
 
 struct call {
@@ -50,6 +64,7 @@ struct stw_decisions {
 	uint64_t lost; /* notes for which no memory was left */
 };
 
+struct stw_str decision_method(const struct record *record);
 struct call *decision_find(const struct stw_decisions *decisions, struct stw_str call_id);
 
 #endif

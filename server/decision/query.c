@@ -31,12 +31,18 @@ static void set_peer(json_t *object, const struct record *record)
 {
 	struct stw_str transport = stw_transport_name(record->transport);
 	char address[STW_ADDR_TEXT_MAX], text[STW_ADDR_TEXT_MAX + 16];
+	struct stw_addr peer = { 0 };
 	struct stw_str addr;
 	size_t i;
 
-	if (!record->peer.family)
+	if (!record->family)
 		return;
-	addr = stw_addr_text(&record->peer, address);
+	peer.family = record->family;
+	peer.port = record->port;
+	memcpy(peer.ip, record->ip, peer.family == 4 ? 4 : sizeof(peer.ip));
+	if (peer.family != 4)
+		memcpy(&peer.scope, record->ip + sizeof(peer.ip), sizeof(peer.scope));
+	addr = stw_addr_text(&peer, address);
 	snprintf(text, sizeof(text), "%.*s %.*s", STW_STR_ARG(transport), STW_STR_ARG(addr));
 	for (i = 0; i < transport.len; i++)
 		text[i] = (char)(text[i] | 0x20);
@@ -54,40 +60,60 @@ static void set_cause(json_t *object, const struct stw_cause *cause)
 	json_object_set_new(object, "remedy", json_string(cause->remedy));
 }
 
+static struct stw_str phrase_of(const struct record *record)
+{
+	switch ((enum phrase)record->phrase) {
+	case PHRASE_STANDARD:
+		return stw_str_from(stw_status_phrase(record->code));
+	case PHRASE_OF_CAUSE:
+		return stw_str_from(record->cause->phrase);
+	case PHRASE_OWN:
+		return record->more ? record->more->phrase : STW_STR_NONE;
+	default:
+		return STW_STR_NONE;
+	}
+}
+
+static void set_more(json_t *object, const struct record_more *more)
+{
+	json_t *facts;
+
+	if (more->option)
+		json_object_set_new(object, "option", json_string(more->option));
+	set_text(object, "place", more->place);
+	if (!more->fact_count)
+		return;
+	facts = json_object();
+	for (unsigned i = 0; i < more->fact_count; i++)
+		json_object_set_new(facts, more->facts[i].key, stw_json_text(more->facts[i].value));
+	json_object_set_new(object, "facts", facts);
+}
+
 static json_t *record_json(const struct record *record)
 {
 	json_t *object = json_pack(
 		"{s:I, s:s}", "at_ms", (json_int_t)record->at_ms, "kind", kind_name(record->kind));
-	json_t *facts;
 
 	if (!object)
 		return NULL;
 	set_peer(object, record);
-	set_text(object, "method", record->method);
+	set_text(object, "method", decision_method(record));
 	if (record->code)
 		json_object_set_new(object, "code", json_integer(record->code));
-	set_text(object, "phrase", record->phrase);
+	set_text(object, "phrase", phrase_of(record));
 	set_cause(object, record->cause);
 	if (record->kind == STW_NOTE_RESPONSE_OUT)
 		json_object_set_new(object, "relayed", json_boolean(record->relayed));
-	set_text(object, "uri", record->uri);
-	if (record->option)
-		json_object_set_new(object, "option", json_string(record->option));
-	set_text(object, "place", record->place);
-	if (record->fact_count) {
-		facts = json_object();
-		for (unsigned i = 0; i < record->fact_count; i++)
-			json_object_set_new(
-				facts, record->facts[i].key, stw_json_text(record->facts[i].value));
-		json_object_set_new(object, "facts", facts);
-	}
+	set_text(object, "uri", (struct stw_str){ record->uri, record->uri_len });
+	if (record->more)
+		set_more(object, record->more);
 	return object;
 }
 
 static bool is_side_matter(const struct call *call)
 {
 	return !call->first || call->first->kind == STW_NOTE_DROPPED ||
-	       stw_str_equal(call->first->method, stw_method_name(STW_METHOD_OPTIONS));
+	       stw_str_equal(decision_method(call->first), stw_method_name(STW_METHOD_OPTIONS));
 }
 
 /* Phones and monitors send OPTIONS all the time, and anybody a stray response: who asks for the
@@ -138,7 +164,7 @@ json_t *stw_decisions_list(const struct stw_decisions *decisions, unsigned n)
 			"from", stw_json_text(call->from), "to", stw_json_text(call->to), "started",
 			stw_json_time(call->started.wall_ms));
 		if (object && call->first)
-			set_text(object, "method", call->first->method);
+			set_text(object, "method", decision_method(call->first));
 		if (object && call->outcome && call->outcome->code)
 			json_object_set_new(object, "code", json_integer(call->outcome->code));
 		if (object && call->outcome && call->outcome->cause)
