@@ -18,54 +18,77 @@ static const struct {
 };
 
 /* Filled from the list before main(), so that list and tables cannot differ. */
-struct known_name known_names[STW_HEADERS];
-uint8_t header_slots[HEADER_SLOTS];
-uint8_t header_compacts[256];
+struct name_tables name_tables;
 
 _Static_assert(STW_HEADERS < 256, "a slot holds a header in one byte");
 
 static void known_make(struct known_name *to, struct stw_str name)
 {
-	char word[NAME_BYTES_MAX] = { 0 }, mask[NAME_BYTES_MAX] = { 0 };
 	size_t at;
 
 	assert(name.len <= NAME_BYTES_MAX);
+	memset(to, 0xff, sizeof(*to));
 	for (at = 0; at < name.len; at++) {
-		word[at] = name.ptr[at];
-		mask[at] = char_is(name.ptr[at], CHAR_ALPHA) ? (char)~0x20 : (char)0xff;
+		to->fold[at] = char_is(name.ptr[at], CHAR_ALPHA) ? 0x20 : 0;
+		to->text[at] = (uint8_t)name.ptr[at] | to->fold[at];
 	}
-	memcpy(to->word, word, sizeof(word));
-	memcpy(to->mask, mask, sizeof(mask));
-	to->len = name.len;
+	to->fold[at] = 0;
+	to->text[at] = ':';
+}
+
+/* A name as it stands in a message: behind the end of a line, before its colon, and nothing that
+ * may not be read. */
+#define NAME_FRONT  2
+#define NAME_PADDED (NAME_FRONT + NAME_BYTES_MAX + 1)
+
+static void padded_make(char padded[NAME_PADDED], struct stw_str name)
+{
+	memset(padded, 0, NAME_PADDED);
+	memcpy(padded, "\r\n", NAME_FRONT);
+	memcpy(padded + NAME_FRONT, name.ptr, name.len);
+	padded[NAME_FRONT + name.len] = ':';
 }
 
 static __attribute__((constructor)) void header_slots_fill(void)
 {
-	unsigned header, slot;
-	char letter;
+	char padded[NAME_PADDED], letter;
+	unsigned header;
+	size_t slot;
 
 	for (header = 1; header < STW_HEADERS; header++) {
-		known_make(&known_names[header], headers[header].name);
-		slot = name_slot((const char *)known_names[header].word, known_names[header].len);
-		while (header_slots[slot])
+		known_make(&name_tables.known[header], headers[header].name);
+		padded_make(padded, headers[header].name);
+		slot = name_slot(padded + NAME_FRONT, headers[header].name.len);
+		while (name_tables.slots[slot])
 			slot = (slot + 1) % HEADER_SLOTS;
-		header_slots[slot] = (uint8_t)header;
+		name_tables.slots[slot] = (uint8_t)header;
 		letter = headers[header].compact;
 		if (letter)
-			header_compacts[(uint8_t)letter] =
-				header_compacts[(uint8_t)(letter - 0x20)] = (uint8_t)header;
+			name_tables.compacts[(uint8_t)letter] =
+				name_tables.compacts[(uint8_t)(letter - 0x20)] = (uint8_t)header;
 	}
 }
 
 /* §7.3.1, §7.3.3 */
 enum stw_header stw_header_from(struct stw_str name)
 {
-	char padded[NAME_BYTES_MAX] = { 0 };
+	char padded[NAME_PADDED], *start = padded + NAME_FRONT;
+	const struct known_name *known;
+	size_t slot, header;
 
+	if (name.len == 1)
+		return (enum stw_header)name_tables.compacts[(uint8_t)name.ptr[0]];
 	if (name.len == 0 || name.len > NAME_BYTES_MAX)
 		return STW_HDR_UNKNOWN;
-	memcpy(padded, name.ptr, name.len);
-	return header_of_name(padded, name.len);
+	padded_make(padded, name);
+	for (slot = name_slot(start, name.len); (header = name_tables.slots[slot]);
+		slot = (slot + 1) % HEADER_SLOTS) {
+		known = &name_tables.known[header];
+		if (name_bytes_are(start, known, 0) &&
+			(name.len <= NAME_BYTES_SHORT || name_bytes_are(start, known, 16)))
+			break;
+	}
+	return (enum stw_header)header;
 }
 
 struct stw_str stw_header_name(enum stw_header header)

@@ -24,7 +24,7 @@ struct scan {
 	const struct stw_msg_limits *limits;
 	struct stw_fault *fault;
 	const char *end; /* no byte behind is looked at but the body's */
-	uint16_t field_max;
+	unsigned field_max;
 	bool has_length; /* Content-Length seen */
 	uint64_t length; /* its value; UINT64_MAX: not a number */
 };
@@ -89,21 +89,26 @@ static bool stop_ends_line(struct scan *scan, const char *start, const char *at)
 	return *at == '\n';
 }
 
-/* The end of the line that starts at `at`; *ret_next is the start of the next one. Without an end
- * of line it is where the bytes end, and that is a fault. */
-static INLINE const char *line_end(
+static inline bool is_crlf(const char *at)
+{
+	return !memcmp(at, "\r\n", 2);
+}
+
+/* The end of the line that starts at `start`; *ret_next is the start of the next one. Without an
+ * end of line it is where the bytes end, and that is a fault. */
+static const char *line_end(
 	struct scan *scan, struct stops *stops, const char *start, const char **ret_next)
 {
 	const char *at;
 
 	for (;;) {
-		at = stops_next(stops);
+		at = scan->msg->data + stops_next(stops);
 		if (at < start) /* the LF of the line before */
 			continue;
 		if (at == scan->end)
 			break;
-		if (*at == '\r' && at + 1 < scan->end && at[1] == '\n') {
-			stops->bits &= stops->bits - 1; /* its LF, if it is in this block */
+		if (at + 1 < scan->end && is_crlf(at)) {
+			stops_skip(stops); /* its LF, if it is in this block */
 			*ret_next = at + 2;
 			return at;
 		}
@@ -121,8 +126,14 @@ static INLINE const char *line_end(
 
 static bool starts_sip(struct stw_str text)
 {
-	return text.len >= 4 && char_lower(text.ptr[0]) == 's' && char_lower(text.ptr[1]) == 'i' &&
-	       char_lower(text.ptr[2]) == 'p' && text.ptr[3] == '/';
+	return text.len >= 4 && (text.ptr[0] | 0x20) == 's' && (text.ptr[1] | 0x20) == 'i' &&
+	       (text.ptr[2] | 0x20) == 'p' && text.ptr[3] == '/';
+}
+
+/* What ends nearly every Request-Line and starts nearly every Status-Line. */
+static inline bool is_sip_2_0(const char *at)
+{
+	return !memcmp(at, "SIP/2.0", 7);
 }
 
 /* SIP-Version of `text`, which starts with "SIP/". @return its length; 0 when it is none */
@@ -142,8 +153,8 @@ static size_t version_length(struct stw_str text, bool *ret_is_2_0)
 static void status_line_read(struct scan *scan, struct stw_str line)
 {
 	struct stw_msg *msg = scan->msg;
-	bool is_2_0 = false;
-	size_t at = version_length(line, &is_2_0);
+	bool is_2_0 = line.len > 7 && is_sip_2_0(line.ptr) && line.ptr[7] == ' ';
+	size_t at = is_2_0 ? 7 : version_length(line, &is_2_0);
 	unsigned code;
 
 	if (at && !is_2_0)
@@ -169,6 +180,8 @@ static struct stw_str last_word(struct stw_str line)
 {
 	size_t end = line.len, start;
 
+	if (end >= 8 && line.ptr[end - 8] == ' ' && is_sip_2_0(line.ptr + end - 7))
+		return str_part(line, end - 7, end);
 	while (end && char_is(line.ptr[end - 1], CHAR_LWS))
 		end--;
 	for (start = end; start && line.ptr[start - 1] != ' '; start--)
@@ -177,9 +190,9 @@ static struct stw_str last_word(struct stw_str line)
 }
 
 /* No SIP-Version ends the line: only one that starts as a SIP request does is worth an answer. */
-static int not_sip(struct scan *scan, struct stw_str line, size_t method_len)
+static int not_sip(struct scan *scan, struct stw_str line, enum stw_method method)
 {
-	if (stw_method_from(str_part(line, 0, method_len)) == STW_METHOD_UNKNOWN) {
+	if (method == STW_METHOD_UNKNOWN) {
 		scan->fault->cause = NULL;
 		scan_fault(scan, line.ptr, &stw_cause_not_sip);
 		return -EAGAIN;
@@ -188,25 +201,39 @@ static int not_sip(struct scan *scan, struct stw_str line, size_t method_len)
 	return 0;
 }
 
+/* The token at the start; what is known is one. */
+static size_t method_length(struct stw_str line, enum stw_method *ret)
+{
+	size_t len = line.len < 16 ? 16 : find_in_16(line.ptr, ' ');
+
+	*ret = stw_method_from(str_part(line, 0, len < 16 ? len : 0));
+	if (*ret != STW_METHOD_UNKNOWN)
+		return len;
+	len = char_run(line, 0, CHAR_TOKEN);
+	*ret = stw_method_from(str_part(line, 0, len));
+	return len;
+}
+
 /* Request-Line = Method SP Request-URI SP SIP-Version; blanks within the URI are its own fault. */
 static int request_line_read(struct scan *scan, struct stw_str line)
 {
 	struct stw_msg *msg = scan->msg;
 	struct stw_str version = last_word(line), uri = str_none();
-	size_t method_len = char_run(line, 0, CHAR_TOKEN);
-	bool is_2_0 = false;
+	enum stw_method method;
+	size_t method_len = method_length(line, &method);
+	bool is_2_0 = version.len == 7 && is_sip_2_0(version.ptr);
 	size_t version_at = (size_t)(version.ptr - line.ptr);
 
 	if (!starts_sip(version) || version_at == 0)
-		return not_sip(scan, line, method_len);
+		return not_sip(scan, line, method);
 	if (method_len && char_at(line, method_len, ' ') && method_len + 1 < version_at)
 		uri = str_part(line, method_len + 1, version_at - 1);
 	msg->method_len = (uint32_t)method_len;
-	msg->method = stw_method_from(str_part(line, 0, method_len));
+	msg->method = method;
 	msg->uri_at = (uint32_t)(uri.ptr ? uri.ptr - line.ptr : 0);
 	msg->uri_len = (uint32_t)uri.len;
 
-	if (version_length(version, &is_2_0) != version.len)
+	if (!is_2_0 && version_length(version, &is_2_0) != version.len)
 		scan_fault(scan, version.ptr, &stw_cause_bad_request_line);
 	else if (!is_2_0)
 		scan_fault(scan, version.ptr, &stw_cause_version_not_supported);
@@ -291,7 +318,7 @@ static void field_judge(struct scan *scan, const struct stw_field *field)
 }
 
 /* A field joins the index if there is room. */
-static INLINE void field_add(struct scan *scan, const struct stw_field *field)
+static void field_add(struct scan *scan, const struct stw_field *field)
 {
 	struct stw_msg *msg = scan->msg;
 	uint16_t *first = &msg->first[field->header];
@@ -324,34 +351,17 @@ static const char *name_read(struct scan *scan, const char *start, struct stw_st
 	return at;
 }
 
-/* The length of a name that is known and has no LWS behind it; 0: none, or too near the end. */
-static INLINE size_t name_known(struct scan *scan, const char *start, uint16_t *ret_header)
-{
-	unsigned len;
-
-	if (scan->end - start < (ptrdiff_t)NAME_BYTES_MAX)
-		return 0;
-	len = find_in_16(start, ':');
-	if (len == 16)
-		len = NAME_BYTES_MAX - 16 + find_in_16(start + NAME_BYTES_MAX - 16, ':');
-	if (!len)
-		return 0;
-	*ret_header = (uint16_t)header_of_name(start, len);
-	return *ret_header ? len : 0;
-}
-
 /* message-header = field-name HCOLON field-value; its lines go on to the first that is followed by
  * no continuation (§7.3.1). @return the start of what follows */
-static INLINE const char *field_read(struct scan *scan, struct stops *stops, const char *start)
+static __attribute__((noinline)) const char *field_read(
+	struct scan *scan, struct stops *stops, const char *start)
 {
 	const char *data = scan->msg->data, *next, *end, *value, *at;
-	uint16_t header = STW_HDR_UNKNOWN;
-	struct stw_str name = { start, name_known(scan, start, &header) };
 	struct stw_field field;
+	struct stw_str name;
 
-	at = start + name.len;
-	if (!name.len)
-		at = name_read(scan, start, &name);
+	stops_init(stops, data, (size_t)(scan->end - data), (size_t)(start - data));
+	at = name_read(scan, start, &name);
 	end = line_end(scan, stops, start, &next);
 	while (next < scan->end && (*next == ' ' || *next == '\t'))
 		end = line_end(scan, stops, next, &next);
@@ -373,15 +383,122 @@ static INLINE const char *field_read(struct scan *scan, struct stops *stops, con
 		.value_len = (uint32_t)(end - value),
 		.end = (uint32_t)(next - data),
 		.name_len = (uint16_t)name.len,
-		.header = header ? header : (uint16_t)stw_header_from(name) };
+		.header = (uint16_t)stw_header_from(name) };
 	field_add(scan, &field);
 	return next;
+}
+
+/* The header field of a name with its colon in these 32 bytes. */
+static __attribute__((noinline)) size_t name_long(const char *start, size_t *ret_len)
+{
+	size_t len = 16 + find_in_16(start + 16, ':'), header;
+	const struct known_name *known;
+
+	*ret_len = len;
+	if (len > NAME_BYTES_MAX)
+		return STW_HDR_UNKNOWN;
+	header = name_tables.slots[name_slot(start, len)];
+	known = &name_tables.known[header];
+	if (!name_bytes_are(start, known, 0) || !name_bytes_are(start, known, 16))
+		return STW_HDR_UNKNOWN;
+	return header;
+}
+
+/* The header field whose name, with its colon right behind it, starts here, and the length of the
+ * name; STW_HDR_UNKNOWN: none that is found at once. `room`: bytes that may be read, 16 or more. */
+static INLINE size_t name_known(const char *start, size_t room, size_t *ret_len)
+{
+	size_t len = find_in_16(start, ':'), header;
+
+	*ret_len = len;
+	if (UNLIKELY(len - 2 >= 14)) {
+		if (len == 1)
+			return name_tables.compacts[(uint8_t)*start];
+		return len && room >= 32 ? name_long(start, ret_len) : STW_HDR_UNKNOWN;
+	}
+	header = name_tables.slots[name_slot(start, len)];
+	return name_bytes_are(start, &name_tables.known[header], 0) ? header : STW_HDR_UNKNOWN;
+}
+
+/* As field_read() for what nearly all fields are: a known name, its colon, at most one blank, a
+ * value, CRLF at `end`. @return the header field; STW_HDR_UNKNOWN: it is none of these */
+static INLINE size_t field_read_usual(
+	const char *data, size_t len, size_t start, size_t end, struct stw_field *ret)
+{
+	size_t name_len, value, header = name_known(data + start, len - start, &name_len);
+
+	if (!header || !is_crlf(data + end))
+		return STW_HDR_UNKNOWN;
+	value = start + name_len + 1;
+	if (LIKELY(data[value] == ' '))
+		value++;
+	if ((uint8_t)data[value] <= ' ' || (uint8_t)data[end - 1] <= ' ')
+		return STW_HDR_UNKNOWN;
+	ret->start = (uint32_t)start;
+	ret->value = (uint32_t)value;
+	ret->value_len = (uint32_t)(end - value);
+	ret->end = (uint32_t)end + 2;
+	ret->name_len = (uint16_t)name_len;
+	ret->header = (uint16_t)header;
+	return header;
+}
+
+/* How far the index may be filled without a look at the limits: no field may be too large. */
+static unsigned usual_max(const struct scan *scan)
+{
+	bool may_be_large = (size_t)(scan->end - scan->msg->data) > scan->limits->max_field;
+
+	return may_be_large ? 0 : scan->field_max;
+}
+
+/* The last of the index, whose size is known to be allowed, is not the first of its kind, or the
+ * Content-Length. */
+static __attribute__((noinline)) void field_again(
+	struct scan *scan, const struct stw_field *field, unsigned count)
+{
+	uint16_t *first = &scan->msg->first[field->header];
+
+	field_judge(scan, field);
+	*first = (uint16_t)(*first ? *first | STW_MSG_REPEATED : count);
+}
+
+/* All fields from `at` up to one that is not usual. @return where that starts, or what follows */
+static INLINE size_t fields_read_usual(struct scan *scan, struct stops stops, size_t at)
+{
+	struct stw_msg *const msg = scan->msg;
+	const char *const data = msg->data;
+	const size_t len = (size_t)(scan->end - data);
+	const size_t max = usual_max(scan);
+	size_t count = msg->field_count, stop, header;
+
+	while (count < max && at + 16 <= len) {
+		stop = stops_next(&stops);
+		if (UNLIKELY(stop < at)) /* the LF of the line before */
+			stop = stops_next(&stops);
+		if (stop + 2 >= len)
+			break;
+		header = field_read_usual(data, len, at, stop, &msg->fields[count]);
+		if (!header || data[stop + 2] == ' ' || data[stop + 2] == '\t')
+			break;
+		stops_skip(&stops); /* its LF, if it is in this block */
+		count++;
+		if (UNLIKELY(msg->first[header] || header == STW_HDR_CONTENT_LENGTH))
+			field_again(scan, &msg->fields[count - 1], (unsigned)count);
+		else
+			msg->first[header] = (uint16_t)count;
+		at = stop + 2;
+	}
+	msg->field_count = (uint16_t)count;
+	return at;
 }
 
 /* @return the first byte of the body; NULL when no blank line ends the header fields */
 static INLINE const char *fields_read(struct scan *scan, struct stops *stops, const char *at)
 {
+	const char *data = scan->msg->data;
+
 	while (at < scan->end) {
+		at = data + fields_read_usual(scan, *stops, (size_t)(at - data));
 		if (*at == '\r' && at + 1 < scan->end && at[1] == '\n')
 			return at + 2;
 		if (*at == '\n') {
@@ -428,12 +545,12 @@ static void msg_clear(struct stw_msg *msg, const char *data)
 }
 
 /* Room in the index: what the caller gave, what is allowed, and a number leaves the mark free. */
-static uint16_t field_max(const struct stw_msg *msg, const struct stw_msg_limits *limits)
+static unsigned field_max(const struct stw_msg *msg, const struct stw_msg_limits *limits)
 {
 	uint32_t max = msg->field_capacity < limits->max_headers ? msg->field_capacity
 								 : limits->max_headers;
 
-	return (uint16_t)(max < STW_MSG_REPEATED ? max : STW_MSG_REPEATED - 1);
+	return max < STW_MSG_REPEATED ? max : STW_MSG_REPEATED - 1;
 }
 
 int stw_msg_parse(struct stw_msg *msg, const char *data, size_t len,
@@ -460,7 +577,7 @@ int stw_msg_parse(struct stw_msg *msg, const char *data, size_t len,
 
 	scan.end = data + (len < scan.limits->max_message ? len : scan.limits->max_message);
 	scan.field_max = field_max(msg, scan.limits);
-	stops_init(&stops, data, scan.end);
+	stops_init(&stops, data, (size_t)(scan.end - data), 0);
 	line = line_end(&scan, &stops, data, &next);
 	err = start_line_read(&scan, line, next);
 	if (err < 0)

@@ -8,9 +8,14 @@
 
 #include "internal.h"
 
-#if defined(__SSE2__)
+#if defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__SSE2__)
 #include <emmintrin.h>
 #endif
+
+#define LIKELY(x)   __builtin_expect_with_probability(x, 1, 0.99)
+#define UNLIKELY(x) __builtin_expect_with_probability(x, 0, 0.99)
 
 /** Index of the lowest set bit; `bits` is not 0. */
 static inline unsigned bit_first(uint64_t bits)
@@ -18,16 +23,30 @@ static inline unsigned bit_first(uint64_t bits)
 	return (unsigned)__builtin_ctzll(bits);
 }
 
-#if defined(__SSE2__)
+#if defined(__AVX2__)
+static inline uint64_t stops_of_32(const char *at)
+{
+	__m256i v = _mm256_loadu_si256((const __m256i *)(const void *)at);
+
+	v = _mm256_cmpeq_epi8(_mm256_min_epu8(v, _mm256_set1_epi8('\r')), v);
+	return (uint32_t)_mm256_movemask_epi8(v);
+}
+
+/** A bit for each of 64 bytes: is it CR or below? Beside CR, LF and NUL a few other bytes are. */
+static inline uint64_t stops_of_64(const char *at)
+{
+	return stops_of_32(at) | stops_of_32(at + 32) << 32;
+}
+#elif defined(__SSE2__)
 static inline uint64_t stops_of_16(const char *at)
 {
 	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
 
-	v = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8('\r')), v);
+	v = _mm_cmpeq_epi8(_mm_subs_epu8(v, _mm_set1_epi8('\r')), _mm_setzero_si128());
 	return (unsigned)_mm_movemask_epi8(v);
 }
 
-/** A bit for each of 64 bytes: is it CR or below? Beside CR, LF and NUL a few other bytes are. */
+/** As above. */
 static inline uint64_t stops_of_64(const char *at)
 {
 	return stops_of_16(at) | stops_of_16(at + 16) << 16 | stops_of_16(at + 32) << 32 |
@@ -86,126 +105,116 @@ static inline const char *list_stop_find(const char *at, const char *end)
 
 /* ---- the ends of lines ------------------------------------------------------------- */
 
-/** A walk over the bytes of a message that are CR or below, 64 bytes a step. */
+/** A walk over the bytes of a message that are CR or below, 64 bytes a step; its end is one too. */
 struct stops {
-	const char *block, *next, *end; /* looked at; to be looked at; the end of all */
-	uint64_t bits;                  /* of `block`, those not yet given */
-	bool roomy;                     /* 64 bytes or more in all */
+	const char *data;
+	size_t len, block; /* bytes in all; where the 64 bytes looked at start */
+	uint64_t bits;     /* of these, what was not yet given */
 };
 
-static inline void stops_init(struct stops *stops, const char *at, const char *end)
-{
-	*stops = (struct stops){ at, at, end, 0, end - at >= 64 };
-}
-
 /** The last block is shorter: the 64 bytes that end with it, or byte by byte. */
-static inline uint64_t stops_of_tail(const struct stops *stops)
+static uint64_t __attribute__((noinline)) stops_of_tail(const char *data, size_t block, size_t len)
 {
-	size_t len = (size_t)(stops->end - stops->next), i;
-	uint64_t bits = 0;
+	uint64_t bits = UINT64_C(1) << (len - block);
+	size_t i;
 
-	if (stops->roomy)
-		return stops_of_64(stops->end - 64) >> (64 - len);
-	for (i = 0; i < len; i++)
-		bits |= (uint64_t)((uint8_t)stops->next[i] <= '\r') << i;
+	if (len >= 64 && len > block)
+		return bits | stops_of_64(data + len - 64) >> (64 - (len - block));
+	for (i = block; i < len; i++)
+		bits |= (uint64_t)((uint8_t)data[i] <= '\r') << (i - block);
 	return bits;
 }
 
-/** The next one; `end` when there is none. */
-static inline const char *stops_next(struct stops *stops)
+static inline uint64_t stops_of_block(const struct stops *stops)
 {
-	const char *at;
+	if (stops->len - stops->block >= 64)
+		return stops_of_64(stops->data + stops->block);
+	return stops_of_tail(stops->data, stops->block, stops->len);
+}
 
-	while (!stops->bits) {
-		if (stops->next == stops->end)
-			return stops->end;
-		stops->block = stops->next;
-		if (stops->end - stops->next >= 64) {
-			stops->bits = stops_of_64(stops->next);
-			stops->next += 64;
-		} else {
-			stops->bits = stops_of_tail(stops);
-			stops->next = stops->end;
-		}
-	}
+/** A walk from `at` on. */
+static inline void stops_init(struct stops *stops, const char *data, size_t len, size_t at)
+{
+	*stops = (struct stops){ data, len, at & ~(size_t)63, 0 };
+	stops->bits = stops_of_block(stops) & UINT64_MAX << (at & 63);
+}
+
+static inline __attribute__((always_inline)) void stops_fill(struct stops *stops)
+{
+	do {
+		stops->block += 64;
+		stops->bits = stops_of_block(stops);
+	} while (!stops->bits);
+}
+
+/** Where the next one is; not to be asked for behind the end. */
+static inline __attribute__((always_inline)) size_t stops_next(struct stops *stops)
+{
+	size_t at;
+
+	if (UNLIKELY(!stops->bits))
+		stops_fill(stops);
 	at = stops->block + bit_first(stops->bits);
 	stops->bits &= stops->bits - 1;
 	return at;
 }
 
+/** One that is known to follow in the same block is passed. */
+static inline void stops_skip(struct stops *stops)
+{
+	stops->bits &= stops->bits - 1;
+}
+
 /* ---- the names of header fields -------------------------------------------------------- */
 
-/** Eight bytes as a number, in the order of memory. */
-static inline uint64_t word_load(const char *at)
-{
-	uint64_t word;
+#define NAME_BYTES_MAX   31u /* of the header field names that are known; header.c checks it */
+#define NAME_BYTES_SHORT 15u /* these need 16 bytes, the longer ones 32 */
+#define HEADER_SLOTS     256u
 
-	memcpy(&word, at, sizeof(word));
-	return word;
-}
-
-/** The first `len` bytes of a word, 1 to 8; the others 0. */
-static inline uint64_t word_first(uint64_t word, size_t len)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	return word & UINT64_MAX >> (64 - 8 * len);
-#else
-	return word & UINT64_MAX << (64 - 8 * len);
-#endif
-}
-
-#define NAME_BYTES_MAX   24u /* of the header field names that are known; header.c checks it */
-#define HEADER_SLOT_BITS 9u
-#define HEADER_SLOTS     (1u << HEADER_SLOT_BITS)
-
-/** A name as three words, and the bits that count: not the case of letters (§7.3.1), nothing behind
- * the name. */
+/** A name and its colon. Where `fold` is 0x20 there is a letter, whose case does not count
+ * (§7.3.1); where it is 0xff, behind the colon, nothing counts. */
 struct known_name {
-	uint64_t word[NAME_BYTES_MAX / 8], mask[NAME_BYTES_MAX / 8];
-	size_t len, unused;
+	_Alignas(16) uint8_t fold[32];
+	_Alignas(16) uint8_t text[32];
 };
 
-extern struct known_name known_names[STW_HEADERS];
-extern uint8_t header_slots[HEADER_SLOTS]; /* index of `known_names`, open addressing; 0: free */
-extern uint8_t header_compacts[256];
+/** All that finds a header field by its name. */
+struct name_tables {
+	struct known_name known[STW_HEADERS];
+	uint8_t slots[HEADER_SLOTS]; /* index of `known`, open addressing; 0: free */
+	uint8_t compacts[256];       /* by letter */
+};
 
-/** Multipliers that bring all names of today's list into slots of their own. */
-static inline unsigned name_slot(const char *name, size_t len)
+extern struct name_tables name_tables;
+
+/** Length, first and last letters; the multiplier brings all names of today's list into slots of
+ * their own. Reads two bytes before a name of two bytes. */
+static inline size_t name_slot(const char *name, size_t len)
 {
-	const uint64_t fold = UINT64_C(0x2020202020202020);
-	uint64_t sum = len * UINT64_C(0x9892139600ddb74d);
+	uint32_t first = (uint8_t)name[0], last;
 
-	if (len <= 8)
-		return (unsigned)((sum + word_first(word_load(name) | fold, len) *
-						  UINT64_C(0xb52a43abad8d194b)) >>
-				  (64 - HEADER_SLOT_BITS));
-	sum += (word_load(name) | fold) * UINT64_C(0xb52a43abad8d194b);
-	sum += word_first(word_load(name + 8) | fold, len < 16 ? len - 8 : 8) *
-	       UINT64_C(0x10e6d8e6568068b9);
-	return (unsigned)(sum >> (64 - HEADER_SLOT_BITS));
+	memcpy(&last, name + len - 4, sizeof(last));
+	first = ((first | 0x20) << 8) ^ (uint32_t)len;
+	return ((last | UINT32_C(0x20202020)) ^ first) * UINT32_C(0xa48d992b) >> 24;
 }
 
-static inline bool name_is(const char *name, size_t len, const struct known_name *known)
+/** Are these 16 bytes those of the known name from `at` on? */
+static inline bool name_bytes_are(const char *bytes, const struct known_name *known, size_t at)
 {
-	if (len != known->len || ((word_load(name) ^ known->word[0]) & known->mask[0]))
-		return false;
-	if (len <= 8)
-		return true;
-	return !((word_load(name + 8) ^ known->word[1]) & known->mask[1]) &&
-	       !((word_load(name + 16) ^ known->word[2]) & known->mask[2]);
-}
+#if defined(__SSE2__)
+	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)(bytes + at));
 
-/** The header field of a name of `len` bytes, 1 to NAME_BYTES_MAX, all of which may be read. */
-static inline enum stw_header header_of_name(const char *name, size_t len)
-{
-	unsigned slot, header;
+	v = _mm_or_si128(v, _mm_load_si128((const __m128i *)(const void *)(known->fold + at)));
+	v = _mm_cmpeq_epi8(v, _mm_load_si128((const __m128i *)(const void *)(known->text + at)));
+	return _mm_movemask_epi8(v) == 0xffff;
+#else
+	size_t i;
 
-	if (len == 1)
-		return (enum stw_header)header_compacts[(uint8_t)name[0]];
-	slot = name_slot(name, len);
-	while ((header = header_slots[slot]) && !name_is(name, len, &known_names[header]))
-		slot = (slot + 1) % HEADER_SLOTS;
-	return (enum stw_header)header;
+	for (i = at; i < at + 16; i++)
+		if (((uint8_t)bytes[i] | known->fold[i]) != known->text[i])
+			return false;
+	return true;
+#endif
 }
 
 #endif
