@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "usual.h"
+
 /* *( SEMI generic-param ), of which `tag` is picked. */
 static int address_params_parse(struct stw_str text, struct stw_address *address)
 {
@@ -54,10 +56,90 @@ static size_t addr_spec_end(struct stw_str value)
 	return at;
 }
 
+/* The "<" behind a display-name without escapes, folds or UTF-8. @return NULL: not of this form */
+static INLINE const char *usual_bracket(
+	struct marks *marks, const char *at, struct stw_str *ret_display)
+{
+	const char *start = at;
+	bool quoted = *at == '"';
+
+	*ret_display = (struct stw_str){ start, 0 };
+	at = mark_next(marks);
+	if (LIKELY(at == start && *at == '<'))
+		return at;
+	if (quoted) {
+		do
+			at = mark_next(marks);
+		while (at != marks->end && *at != '"' && *at != '\\' && *at != '\r');
+		if (mark_byte(marks, at) != '"')
+			return NULL;
+		ret_display->len = (size_t)(at + 1 - start);
+		at = mark_next(marks);
+		if (mark_byte(marks, at) == ' ' && at[-1] == '"')
+			at = mark_next(marks);
+		if (at[-1] != '"' && at[-1] != ' ')
+			return NULL;
+	} else {
+		while (mark_byte(marks, at) == ' ')
+			at = mark_next(marks);
+		ret_display->len = (size_t)(at - start) - (at > start && at[-1] == ' ');
+		if (at > start + 1 && at[-1] == ' ' && at[-2] == ' ')
+			return NULL;
+	}
+	return mark_byte(marks, at) == '<' ? at : NULL;
+}
+
+static INLINE bool usual_params(struct marks *marks, const char *at, struct stw_str *ret_tag)
+{
+	struct stw_param param;
+	bool plain;
+
+	*ret_tag = str_none();
+	while (at != marks->end) {
+		at = usual_param(marks, at, &param, &plain);
+		if (!at)
+			return false;
+		if (param.name.len != 3 || ret_tag->ptr || !name_is_word(param.name, "tag", 3))
+			continue;
+		if (!plain || !param.value.ptr)
+			return false;
+		*ret_tag = param.value;
+	}
+	return true;
+}
+
+/* As stw_address_parse() for what nearly all are: a name-addr of a sip URI. @return false: it is
+ * none of these */
+static bool address_parse_usual(struct stw_str value, struct stw_address *ret)
+{
+	struct marks marks;
+	const char *at;
+
+	if (value.len < MARKS_BYTES_MIN || char_is(value.ptr[0], CHAR_LWS) ||
+		char_is(value.ptr[value.len - 1], CHAR_LWS))
+		return false;
+	marks = marks_of(value.ptr, value.ptr + value.len);
+	at = usual_bracket(&marks, value.ptr, &ret->display);
+	if (!at)
+		return false;
+	at = usual_uri(&marks, at + 1, &ret->uri);
+	if (!at || mark_byte(&marks, at) != '>')
+		return false;
+	ret->in_brackets = true;
+	ret->wildcard = false;
+	at = mark_next(&marks);
+	if (at[-1] != '>')
+		return false;
+	ret->params = (struct stw_str){ at, (size_t)(marks.end - at) };
+	return usual_params(&marks, at, &ret->tag);
+}
+
 int stw_address_parse(struct stw_str value, struct stw_address *ret)
 {
 	size_t at, end;
 
+	if (address_parse_usual(value, ret))
+		return 0;
 	value = str_trim_lws(value);
 	*ret = (struct stw_address){ .display = { value.ptr, 0 } };
 	if (value.len == 1 && value.ptr[0] == '*') {

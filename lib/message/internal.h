@@ -135,6 +135,11 @@ struct hostport {
 /** hostport of a URI or sent-by of a Via at `at`; with `lws`, LWS may surround the colon. @return
  * the byte behind, NULL when there is none */
 const char *hostport_read(const char *at, const char *end, bool lws, struct hostport *ret);
+/* Comparing two URIs looks at each pair of parameters: a peer may not make that costly. */
+#define URI_PARTS_MAX 64
+/** userinfo = ( user / telephone-subscriber ) [ ":" password ] "@", without the "@". @return 0,
+ * -EBADMSG */
+int userinfo_parse(struct stw_str text, struct stw_uri *uri);
 /** Record a fault unless a graver one, or an earlier one as grave, stands there (F4–F9). */
 void fault_note(const struct stw_msg *msg, struct stw_fault *fault, size_t offset,
 	enum stw_header header, const struct stw_cause *cause);

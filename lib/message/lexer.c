@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "marks.h"
+
 /* The rules of RFC 3261 §25.1 as expressions of a byte; the compiler makes a table of them. */
 #define IN(c, from, to) ((c) >= (from) && (c) <= (to))
 #define DIGIT(c)        IN(c, '0', '9')
@@ -63,6 +65,20 @@
 
 const uint16_t stw_char_class[256] = { EACH256(CLASS) };
 const uint8_t stw_char_lower[256] = { EACH256(LOWER) };
+
+void marks_more(struct marks *marks)
+{
+	do {
+		if (marks->end - marks->base <= 64) {
+			marks->base = marks->end;
+			marks->bits = 1;
+			marks->joints = 0;
+			return;
+		}
+		marks->base += 64;
+		marks_load(marks);
+	} while (!marks->bits);
+}
 
 size_t stw_lws_length(struct stw_str text, size_t at)
 {

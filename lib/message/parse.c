@@ -15,9 +15,6 @@ const struct stw_msg_limits stw_msg_limits_default = {
 	.max_field = 8192,
 };
 
-/* The few functions that run for each line: they share their state in registers. */
-#define INLINE inline __attribute__((always_inline))
-
 /* State of one pass. */
 struct scan {
 	struct stw_msg *msg;

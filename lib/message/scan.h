@@ -14,6 +14,9 @@
 #include <emmintrin.h>
 #endif
 
+/* The few functions that run for each line or mark: they share their state in registers. */
+#define INLINE inline __attribute__((always_inline))
+
 #define LIKELY(x)   __builtin_expect_with_probability(x, 1, 0.99)
 #define UNLIKELY(x) __builtin_expect_with_probability(x, 0, 0.99)
 

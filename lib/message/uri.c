@@ -4,10 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
-/* ---- reading, §19.1.1, §25.1, RFC 3966 §3 ---------------------------------------- */
+#include "usual.h"
 
-/* Comparing two URIs looks at each pair of parameters: a peer may not make that costly. */
-#define URI_PARTS_MAX 64
+/* ---- reading, §19.1.1, §25.1, RFC 3966 §3 ---------------------------------------- */
 
 /* *( ";" pname [ "=" pvalue ] ) without any blank. */
 static bool uri_params_valid(struct stw_str params)
@@ -49,8 +48,7 @@ static bool uri_headers_valid(struct stw_str headers)
 	return at == headers.len + 1;
 }
 
-/* userinfo = ( user / telephone-subscriber ) [ ":" password ] "@" */
-static int userinfo_parse(struct stw_str text, struct stw_uri *uri)
+int userinfo_parse(struct stw_str text, struct stw_uri *uri)
 {
 	size_t len = escaped_run(text, 0, CHAR_USER);
 
@@ -144,7 +142,18 @@ static enum stw_scheme scheme_from(struct stw_str name)
 	return STW_SCHEME_OTHER;
 }
 
-int stw_uri_parse(struct stw_str text, struct stw_uri *ret)
+/* As uri_parse() for what nearly all URIs are. @return false: it is none of these */
+static bool uri_parse_usual(struct stw_str text, struct stw_uri *ret)
+{
+	struct marks marks;
+
+	if (text.len < MARKS_BYTES_MIN)
+		return false;
+	marks = marks_of(text.ptr, text.ptr + text.len);
+	return usual_uri(&marks, text.ptr, ret) == marks.end;
+}
+
+static int uri_parse(struct stw_str text, struct stw_uri *ret)
 {
 	size_t len = char_run(text, 0, CHAR_SCHEME), at = len + 1;
 	int err = 0;
@@ -169,6 +178,11 @@ int stw_uri_parse(struct stw_str text, struct stw_uri *ret)
 		break;
 	}
 	return err;
+}
+
+int stw_uri_parse(struct stw_str text, struct stw_uri *ret)
+{
+	return uri_parse_usual(text, ret) ? 0 : uri_parse(text, ret);
 }
 
 bool stw_uri_param(const struct stw_uri *uri, struct stw_str name, struct stw_str *ret)

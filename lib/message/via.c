@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "usual.h"
+
 /* token SWS at `at`, moved behind both. @return the token; empty when there is none */
 static struct stw_str token_take(struct stw_str value, size_t *at)
 {
@@ -109,6 +111,42 @@ bool stw_via_param_is_oc(struct stw_str name)
 	       stw_str_equal_nocase(stw_str_cut(name, 0, 3), STW_STR("oc-"));
 }
 
+/* As stw_via_parse() for what nearly all are. @return false: it is none of these */
+static bool via_parse_usual(struct stw_str value, struct stw_via *ret)
+{
+	struct hostport hostport;
+	struct stw_param param;
+	struct marks marks;
+	const char *at, *start;
+	bool plain;
+
+	if (value.len < MARKS_BYTES_MIN + sizeof(usual_protocol) ||
+		memcmp(value.ptr, usual_protocol, sizeof(usual_protocol)) != 0 ||
+		char_is(value.ptr[value.len - 1], CHAR_LWS))
+		return false;
+	start = value.ptr + sizeof(usual_protocol);
+	marks = marks_of(start, value.ptr + value.len);
+	at = mark_next(&marks);
+	if (at == start || mark_byte(&marks, at) != ' ')
+		return false;
+	*ret = (struct stw_via){ .text = value, .transport = { start, (size_t)(at - start) } };
+	start = at + 1;
+	at = usual_hostport(&marks, start, &hostport);
+	if (!at)
+		return false;
+	ret->sent_by = (struct stw_str){ start, (size_t)(at - start) };
+	ret->host = hostport.host;
+	ret->host_kind = hostport.kind;
+	ret->port = hostport.port;
+	ret->params = (struct stw_str){ at, (size_t)(marks.end - at) };
+	while (at != marks.end) {
+		at = usual_param(&marks, at, &param, &plain);
+		if (!at || via_param_parse(&param, ret) < 0)
+			return false;
+	}
+	return true;
+}
+
 /* via-parm = sent-protocol LWS sent-by *( SEMI via-params ), RFC 3261 §20.42 */
 int stw_via_parse(struct stw_str value, struct stw_via *ret)
 {
@@ -118,6 +156,8 @@ int stw_via_parse(struct stw_str value, struct stw_via *ret)
 	size_t at = 0;
 	int more;
 
+	if (via_parse_usual(value, ret))
+		return 0;
 	value = str_trim_lws(value);
 	*ret = (struct stw_via){ .text = value };
 	if (sent_protocol_parse(value, &at, ret) < 0)
