@@ -382,13 +382,24 @@ static inline struct stw_str stw_field_value(
 }
 
 /** First field of a kind, NULL when absent. */
-const struct stw_field *stw_msg_find(const struct stw_msg *msg, enum stw_header header);
+static inline const struct stw_field *stw_msg_find(
+	const struct stw_msg *msg, enum stw_header header)
+{
+	if (header == STW_HDR_UNKNOWN || (unsigned)header >= STW_HEADERS || !msg->first[header])
+		return NULL;
+	return &msg->fields[(msg->first[header] & ~STW_MSG_REPEATED) - 1];
+}
 /** Next field of the same kind. */
 const struct stw_field *stw_msg_find_next(const struct stw_msg *msg, const struct stw_field *field);
 /** First field of this name when it is not in the list of known ones. */
 const struct stw_field *stw_msg_find_name(const struct stw_msg *msg, struct stw_str name);
 /** Value of the first field of a kind; ptr NULL when absent. */
-struct stw_str stw_msg_value(const struct stw_msg *msg, enum stw_header header);
+static inline struct stw_str stw_msg_value(const struct stw_msg *msg, enum stw_header header)
+{
+	const struct stw_field *field = stw_msg_find(msg, header);
+
+	return field ? stw_field_value(msg, field) : (struct stw_str){ NULL, 0 };
+}
 
 /** Walks over the values of a list header field, over commas and over lines. */
 struct stw_values {

@@ -8,19 +8,23 @@ int stw_cseq_parse(struct stw_str value, struct stw_cseq *ret)
 {
 	size_t at, name;
 	uint64_t number = 0;
+	enum stw_method method;
 	unsigned digit;
 
 	for (at = 0; at < value.len && (digit = (unsigned)(value.ptr[at] - '0')) <= 9; at++)
 		if (number <= INT32_MAX)
 			number = number * 10 + digit;
 	name = lws_skip(value, at);
-	if (!at || name == at || !stw_is_token(str_part(value, name, value.len)))
+	if (!at || name == at || name == value.len)
+		return -EBADMSG;
+	method = stw_method_from(str_part(value, name, value.len));
+	if (method == STW_METHOD_UNKNOWN && !stw_is_token(str_part(value, name, value.len)))
 		return -EBADMSG;
 	if (number > INT32_MAX)
 		return -ERANGE;
 
 	ret->number = (uint32_t)number;
 	ret->name = str_part(value, name, value.len);
-	ret->method = stw_method_from(ret->name);
+	ret->method = method;
 	return 0;
 }

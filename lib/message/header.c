@@ -9,10 +9,14 @@
 static const struct {
 	struct stw_str name;
 	char compact;
-	uint8_t flags;
 } headers[STW_HEADERS] = {
-#define X(id, name, compact, flags, rfc)                                                           \
-	[STW_HDR_##id] = { { name, sizeof(name) - 1 }, compact, flags },
+#define X(id, name, compact, flags, rfc) [STW_HDR_##id] = { { name, sizeof(name) - 1 }, compact },
+	STW_HEADER_LIST(X)
+#undef X
+};
+
+const uint8_t header_flags[STW_HEADERS] = {
+#define X(id, name, compact, flags, rfc) [STW_HDR_##id] = flags,
 	STW_HEADER_LIST(X)
 #undef X
 };
@@ -98,5 +102,5 @@ struct stw_str stw_header_name(enum stw_header header)
 
 unsigned stw_header_flags(enum stw_header header)
 {
-	return (unsigned)header < STW_HEADERS ? headers[header].flags : 0;
+	return (unsigned)header < STW_HEADERS ? header_flags[header] : 0;
 }

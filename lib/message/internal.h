@@ -3,6 +3,7 @@
 #ifndef STW_MESSAGE_INTERNAL_H
 #define STW_MESSAGE_INTERNAL_H
 
+#include <string.h>
 #include <strowger/message.h>
 
 /* Classes of stw_char_class[]; the rule of §25.1 each stands for. */
@@ -26,6 +27,8 @@ enum {
 	CHAR_ALPHANUM = CHAR_ALPHA | CHAR_DIGIT,
 };
 
+/** As stw_header_flags(). */
+extern const uint8_t header_flags[STW_HEADERS];
 extern const uint16_t stw_char_class[256];
 extern const uint8_t stw_char_lower[256];
 
@@ -65,17 +68,28 @@ static inline size_t char_run(struct stw_str text, size_t at, unsigned classes)
 	return (size_t)(run_end(text.ptr + at, text.ptr + text.len, classes) - text.ptr) - at;
 }
 
-/** Is `name` this word, which is in lower-case letters? Without case. */
-static inline bool name_is_word(struct stw_str name, const char *word, size_t len)
+/** Without the case of letters: a byte that becomes the letter or "-" of a word was one. */
+static inline uint64_t word_fold(const char *at, size_t len)
 {
-	size_t at;
+	uint64_t word = 0;
 
+	memcpy(&word, at, len);
+	return word | UINT64_C(0x2020202020202020);
+}
+
+/** Is `name`, a token, this word of up to 8 bytes, which is in lower-case letters? Without case. */
+static inline __attribute__((always_inline)) bool name_is_word(
+	struct stw_str name, const char *word, size_t len)
+{
 	if (name.len != len)
 		return false;
-	for (at = 0; at < len; at++)
-		if ((name.ptr[at] | 0x20) != word[at])
-			return false;
-	return true;
+	if (len <= 2)
+		return (name.ptr[0] | 0x20) == word[0] && (name.ptr[1] | 0x20) == word[1];
+	if (len <= 4)
+		return word_fold(name.ptr, 2) == word_fold(word, 2) &&
+		       word_fold(name.ptr + len - 2, 2) == word_fold(word + len - 2, 2);
+	return word_fold(name.ptr, 4) == word_fold(word, 4) &&
+	       word_fold(name.ptr + len - 4, 4) == word_fold(word + len - 4, 4);
 }
 
 static inline bool char_at(struct stw_str text, size_t at, char byte)
@@ -98,6 +112,8 @@ static inline struct stw_str str_none(void)
 /** `at`, moved over LWS. */
 static inline size_t lws_skip(struct stw_str text, size_t at)
 {
+	if (at + 1 < text.len && text.ptr[at] == ' ' && !char_is(text.ptr[at + 1], CHAR_LWS))
+		return at + 1;
 	if (at < text.len && char_is(text.ptr[at], CHAR_LWS))
 		at += stw_lws_length(text, at);
 	return at;

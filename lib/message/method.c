@@ -9,38 +9,34 @@ static const struct stw_str method_names[STW_METHODS] = {
 #undef X
 };
 
-static enum stw_method method_if(struct stw_str token, enum stw_method method)
-{
-	struct stw_str name = method_names[method];
-
-	return memcmp(token.ptr, name.ptr, name.len) ? STW_METHOD_UNKNOWN : method;
-}
-
 /* Length and first letter leave one candidate. Methods are case-sensitive (RFC 3261 §7.1). */
 enum stw_method stw_method_from(struct stw_str token)
 {
 #define KEY(len, letter) ((len) << 8 | (letter))
+#define IF(name)                                                                                   \
+	return memcmp(token.ptr, #name, sizeof(#name) - 1) ? STW_METHOD_UNKNOWN : STW_METHOD_##name
 	if (token.len < 3 || token.len > 9)
 		return STW_METHOD_UNKNOWN;
 	/* clang-format off */
 	switch (KEY(token.len, (size_t)(uint8_t)token.ptr[0])) {
-	case KEY(3, 'A'): return method_if(token, STW_METHOD_ACK);
-	case KEY(3, 'B'): return method_if(token, STW_METHOD_BYE);
-	case KEY(4, 'I'): return method_if(token, STW_METHOD_INFO);
-	case KEY(5, 'P'): return method_if(token, STW_METHOD_PRACK);
-	case KEY(5, 'R'): return method_if(token, STW_METHOD_REFER);
-	case KEY(6, 'I'): return method_if(token, STW_METHOD_INVITE);
-	case KEY(6, 'C'): return method_if(token, STW_METHOD_CANCEL);
-	case KEY(6, 'N'): return method_if(token, STW_METHOD_NOTIFY);
-	case KEY(6, 'U'): return method_if(token, STW_METHOD_UPDATE);
-	case KEY(7, 'O'): return method_if(token, STW_METHOD_OPTIONS);
-	case KEY(7, 'P'): return method_if(token, STW_METHOD_PUBLISH);
-	case KEY(7, 'M'): return method_if(token, STW_METHOD_MESSAGE);
-	case KEY(8, 'R'): return method_if(token, STW_METHOD_REGISTER);
-	case KEY(9, 'S'): return method_if(token, STW_METHOD_SUBSCRIBE);
+	case KEY(3, 'A'): IF(ACK);
+	case KEY(3, 'B'): IF(BYE);
+	case KEY(4, 'I'): IF(INFO);
+	case KEY(5, 'P'): IF(PRACK);
+	case KEY(5, 'R'): IF(REFER);
+	case KEY(6, 'I'): IF(INVITE);
+	case KEY(6, 'C'): IF(CANCEL);
+	case KEY(6, 'N'): IF(NOTIFY);
+	case KEY(6, 'U'): IF(UPDATE);
+	case KEY(7, 'O'): IF(OPTIONS);
+	case KEY(7, 'P'): IF(PUBLISH);
+	case KEY(7, 'M'): IF(MESSAGE);
+	case KEY(8, 'R'): IF(REGISTER);
+	case KEY(9, 'S'): IF(SUBSCRIBE);
 	default: return STW_METHOD_UNKNOWN;
 	}
 	/* clang-format on */
+#undef IF
 #undef KEY
 }
 

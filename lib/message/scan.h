@@ -84,6 +84,29 @@ static inline unsigned find_in_16(const char *at, char byte)
 #endif
 }
 
+/** Is there a comma in [at, end)? */
+static inline bool comma_is_in(const char *at, const char *end)
+{
+#if defined(__SSE2__)
+	const __m128i comma = _mm_set1_epi8(',');
+	__m128i hit = _mm_setzero_si128();
+
+	if (end - at >= 16) {
+		for (; end - at > 16; at += 16)
+			hit = _mm_or_si128(
+				hit, _mm_cmpeq_epi8(comma,
+					     _mm_loadu_si128((const __m128i *)(const void *)at)));
+		hit = _mm_or_si128(
+			hit, _mm_cmpeq_epi8(comma,
+				     _mm_loadu_si128((const __m128i *)(const void *)(end - 16))));
+		return _mm_movemask_epi8(hit);
+	}
+#endif
+	while (at < end && *at != ',')
+		at++;
+	return at < end;
+}
+
 /** First comma, quote or "<" in [at, end); `end` when there is none. */
 static inline const char *list_stop_find(const char *at, const char *end)
 {

@@ -5,19 +5,10 @@
 
 #include "scan.h"
 
-const struct stw_field *stw_msg_find(const struct stw_msg *msg, enum stw_header header)
-{
-	if (header == STW_HDR_UNKNOWN || (unsigned)header >= STW_HEADERS || !msg->first[header])
-		return NULL;
-	return &msg->fields[(msg->first[header] & ~STW_MSG_REPEATED) - 1];
-}
-
-const struct stw_field *stw_msg_find_next(const struct stw_msg *msg, const struct stw_field *field)
+static const struct stw_field *find_next(const struct stw_msg *msg, const struct stw_field *field)
 {
 	const struct stw_field *end = msg->fields + msg->field_count, *next;
 
-	if (field->header != STW_HDR_UNKNOWN && !(msg->first[field->header] & STW_MSG_REPEATED))
-		return NULL;
 	for (next = field + 1; next < end; next++) {
 		if (next->header != field->header)
 			continue;
@@ -26,6 +17,13 @@ const struct stw_field *stw_msg_find_next(const struct stw_msg *msg, const struc
 			return next;
 	}
 	return NULL;
+}
+
+const struct stw_field *stw_msg_find_next(const struct stw_msg *msg, const struct stw_field *field)
+{
+	if (field->header != STW_HDR_UNKNOWN && !(msg->first[field->header] & STW_MSG_REPEATED))
+		return NULL;
+	return find_next(msg, field);
 }
 
 const struct stw_field *stw_msg_find_name(const struct stw_msg *msg, struct stw_str name)
@@ -40,13 +38,6 @@ const struct stw_field *stw_msg_find_name(const struct stw_msg *msg, struct stw_
 			stw_str_equal_nocase(stw_field_name(msg, field), name))
 			return field;
 	return NULL;
-}
-
-struct stw_str stw_msg_value(const struct stw_msg *msg, enum stw_header header)
-{
-	const struct stw_field *field = stw_msg_find(msg, header);
-
-	return field ? stw_field_value(msg, field) : str_none();
 }
 
 struct stw_values stw_msg_values(const struct stw_msg *msg, enum stw_header header)
@@ -80,9 +71,9 @@ static size_t value_end(struct stw_str text, size_t at)
 	}
 }
 
-bool stw_values_next(struct stw_values *values, struct stw_str *ret)
+static __attribute__((noinline)) bool values_next(struct stw_values *values, struct stw_str *ret)
 {
-	bool is_list = stw_header_flags(values->header) & STW_HDR_LIST;
+	bool is_list = header_flags[values->header] & STW_HDR_LIST;
 	struct stw_str text, value;
 	size_t end;
 
@@ -101,6 +92,32 @@ bool stw_values_next(struct stw_values *values, struct stw_str *ret)
 		values->at = 0;
 	}
 	return false;
+}
+
+/* Most fields hold one value and no comma. */
+bool stw_values_next(struct stw_values *values, struct stw_str *ret)
+{
+	const struct stw_field *field = values->field;
+	const struct stw_msg *msg = values->msg;
+	const char *at;
+
+	if (field && values->at) {
+		if (values->at < field->value_len)
+			return values_next(values, ret);
+		field = values->field = stw_msg_find_next(msg, field);
+		values->at = 0;
+	}
+	if (!field)
+		return false;
+	at = msg->data + field->value;
+	if (!field->value_len || char_is(*at, CHAR_LWS) ||
+		char_is(at[field->value_len - 1], CHAR_LWS) ||
+		((header_flags[values->header] & STW_HDR_LIST) &&
+			comma_is_in(at, at + field->value_len)))
+		return values_next(values, ret);
+	*ret = (struct stw_str){ at, field->value_len };
+	values->at = field->value_len + 1;
+	return true;
 }
 
 bool stw_msg_has_token(const struct stw_msg *msg, enum stw_header header, struct stw_str token)

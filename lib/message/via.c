@@ -84,25 +84,42 @@ static void oc_take(struct stw_str value, struct stw_via *via)
 	via->has_oc = true;
 }
 
+/* Whoever receives a request writes this anew (§18.2.1): no address counts as none. */
+static void received_take(struct stw_str value, struct stw_via *via)
+{
+	if (!via->received.ptr)
+		via_host_parse(value, &via->received);
+}
+
 /* via-params. Of a repeated parameter the first counts. */
-static int via_param_parse(const struct stw_param *param, struct stw_via *via)
+static INLINE int via_param_parse(const struct stw_param *param, struct stw_via *via)
 {
 	struct stw_str name = param->name, value = param->value;
 
-	if (name_is_word(name, "branch", 6))
-		return branch_take(value, via);
-	if (name_is_word(name, "rport", 5))
-		return via->has_rport ? 0 : rport_parse(value, via);
-	/* Whoever receives a request writes this anew (§18.2.1): no address counts as none. */
-	if (name_is_word(name, "received", 8) && !via->received.ptr)
-		via_host_parse(value, &via->received);
-	else if (name_is_word(name, "maddr", 5))
-		return via->maddr.ptr ? 0 : via_host_parse(value, &via->maddr);
-	else if (name_is_word(name, "oc", 2))
-		oc_take(value, via);
-	else if (name_is_word(name, "oc-algo", 7) && !via->oc_algo.ptr)
-		via->oc_algo = without_quotes(value);
-	return 0;
+	switch (name.len) {
+	case 2:
+		if (name_is_word(name, "oc", 2))
+			oc_take(value, via);
+		return 0;
+	case 5:
+		if (name_is_word(name, "rport", 5))
+			return via->has_rport ? 0 : rport_parse(value, via);
+		if (name_is_word(name, "maddr", 5))
+			return via->maddr.ptr ? 0 : via_host_parse(value, &via->maddr);
+		return 0;
+	case 6:
+		return name_is_word(name, "branch", 6) ? branch_take(value, via) : 0;
+	case 7:
+		if (name_is_word(name, "oc-algo", 7) && !via->oc_algo.ptr)
+			via->oc_algo = without_quotes(value);
+		return 0;
+	case 8:
+		if (name_is_word(name, "received", 8))
+			received_take(value, via);
+		return 0;
+	default:
+		return 0;
+	}
 }
 
 bool stw_via_param_is_oc(struct stw_str name)
@@ -118,6 +135,7 @@ static bool via_parse_usual(struct stw_str value, struct stw_via *ret)
 	struct stw_param param;
 	struct marks marks;
 	const char *at, *start;
+	enum stw_host_kind kind;
 	bool plain;
 
 	if (value.len < MARKS_BYTES_MIN + sizeof(usual_protocol) ||
@@ -141,7 +159,13 @@ static bool via_parse_usual(struct stw_str value, struct stw_via *ret)
 	ret->params = (struct stw_str){ at, (size_t)(marks.end - at) };
 	while (at != marks.end) {
 		at = usual_param(&marks, at, &param, &plain);
-		if (!at || via_param_parse(&param, ret) < 0)
+		if (!at)
+			return false;
+		if (param.name.len == 8 && plain && !ret->received.ptr && param.value.ptr &&
+			name_is_word(param.name, "received", 8) &&
+			usual_host(&marks, param.value.ptr, at, &kind))
+			ret->received = param.value;
+		else if (via_param_parse(&param, ret) < 0)
 			return false;
 	}
 	return true;
