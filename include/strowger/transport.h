@@ -189,6 +189,11 @@ enum stw_io_event_kind {
 
 struct stw_dns_answer;
 
+/** With several workers the branches of the requests that a worker sends begin, behind the cookie,
+ * with its character of these, by which the kernel gives it the responses. All may stand in a
+ * token. */
+#define STW_WORKER_MARKS "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
+
 /**
  * What arrives at a listener for datagrams waits in one of these queues of the kernel, so that new
  * work that has to wait, or is too much, keeps nothing else back. In the order of

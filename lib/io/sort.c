@@ -8,7 +8,8 @@
  * The program has no loops. It knows a request within a dialog by our mark in its Route, and
  * priority by the name of the header field, looking at each fourth byte for four bytes of text: a
  * text of seven holds one such group wherever it begins. What it takes for urgent gets no more than
- * a place in that queue; the layers look properly.
+ * a place in that queue; the layers look properly. A response goes to the worker that its branch
+ * names, everything else to one that follows from the address of its sender.
  */
 #include "internal.h"
 
@@ -20,6 +21,9 @@
 	((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
 #define LOWER_CASE 0x20202020U
 #define STEP_BYTES 16 /* between looks at the length; behind what is sought there are more */
+/* Where a response may have the branch of its first Via. */
+#define BRANCH_FROM  24
+#define BRANCH_UNTIL 248
 
 struct program {
 	struct sock_filter code[BPF_MAXINSNS];
@@ -79,8 +83,6 @@ static void put_methods(struct program *p, unsigned workers, uint8_t family)
 {
 	unsigned jump;
 
-	put_load(p, BPF_W, 0);
-	put_if(p, WORD('S', 'I', 'P', '/'), 5);
 	put_if(p, WORD('A', 'C', 'K', ' '), 4);
 	put_if(p, WORD('B', 'Y', 'E', ' '), 3);
 	put_if(p, WORD('C', 'A', 'N', 'C'), 2);
@@ -174,17 +176,93 @@ static void put_emergency(
 	}
 }
 
+/* ---- responses go to the worker that their branch names ------------------------------ */
+
+/* The cookie has seven bytes: one group of four lies in it. X is where the byte behind it is. */
+static void put_cookie(struct program *p, uint32_t at, unsigned found)
+{
+	static const uint32_t parts[] = { WORD('z', '9', 'h', 'G'), WORD('9', 'h', 'G', '4'),
+		WORD('h', 'G', '4', 'b'), WORD('G', '4', 'b', 'K') };
+
+	put_load(p, BPF_W, at);
+	for (unsigned i = 0; i < 4; i++) {
+		put(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 2, parts[i]);
+		put(p, BPF_LDX | BPF_IMM, 0, 0, at + 7 - i);
+		put(p, BPF_JMP | BPF_JA, 0, 0, found - p->n - 1);
+	}
+}
+
+#define COOKIE_CODE 13
+#define RANGE_CODE  4
+
+/* A is a character from `first` on: of these `count`, the first one is worker `worker`. */
+static void put_mark(struct program *p, char first, uint8_t count, unsigned worker, unsigned go)
+{
+	put(p, BPF_JMP | BPF_JGE | BPF_K, 0, RANGE_CODE - 1, (uint32_t)first);
+	put(p, BPF_JMP | BPF_JGE | BPF_K, RANGE_CODE - 2, 0, (uint32_t)first + count);
+	put(p, BPF_ALU | BPF_SUB | BPF_K, 0, 0, (uint32_t)first - worker);
+	put(p, BPF_JMP | BPF_JA, 0, 0, go - p->n - 1);
+}
+
+/* STW_WORKER_MARKS. What is not ours gets the worker of its sender. */
+static void put_marks(struct program *p, unsigned workers, uint8_t family)
+{
+	static const struct {
+		char first;
+		uint8_t count, worker;
+	} ranges[] = { { '0', 10, 0 }, { 'a', 26, 10 }, { 'A', 26, 36 }, { '-', 1, 62 },
+		{ '_', 1, 63 } };
+	unsigned go = p->n + 1 + STW_ARRAY_SIZE(ranges) * RANGE_CODE + 11;
+
+	put(p, BPF_LD | BPF_B | BPF_IND, 0, 0, 0);
+	for (unsigned i = 0; i < STW_ARRAY_SIZE(ranges); i++)
+		put_mark(p, ranges[i].first, ranges[i].count, ranges[i].worker, go);
+	put_verdict(p, workers, family, STW_QUEUE_URGENT);
+	put(p, BPF_JMP | BPF_JGE | BPF_K, 0, 11, workers);
+	put_verdict(p, workers, family, STW_QUEUE_URGENT);
+	put(p, BPF_ALU | BPF_MUL | BPF_K, 0, 0, STW_QUEUES);
+	put(p, BPF_ALU | BPF_ADD | BPF_K, 0, 0, STW_QUEUE_URGENT);
+	put(p, BPF_RET | BPF_A, 0, 0, 0);
+}
+
+static void put_responses(struct program *p, unsigned workers, uint8_t family)
+{
+	unsigned steps = (BRANCH_UNTIL - BRANCH_FROM) / STEP_BYTES,
+		 none = p->n + steps * (3 + STEP_BYTES / 4 * COOKIE_CODE), found = none + 11;
+
+	for (uint32_t at = BRANCH_FROM; at < BRANCH_UNTIL; at += STEP_BYTES) {
+		put(p, BPF_LD | BPF_W | BPF_LEN, 0, 0, 0);
+		put(p, BPF_JMP | BPF_JGE | BPF_K, 1, 0, at + STEP_BYTES + 8);
+		put(p, BPF_JMP | BPF_JA, 0, 0, none - p->n - 1);
+		for (uint32_t i = 0; i < STEP_BYTES; i += 4)
+			put_cookie(p, at + i, found);
+	}
+	put_verdict(p, workers, family, STW_QUEUE_URGENT);
+	put_marks(p, workers, family);
+}
+
 /* The verdicts stand at the end of what there is room for; the search fills what is left. */
+#define TO_RESPONSES 3 /* the place of the jump to put_responses() */
+
 int sort_attach(
 	int fd, unsigned workers, uint8_t family, const struct stw_str *users, unsigned count)
 {
 	struct program p = { .n = 0 }, tail = { .n = 0 };
 	struct sock_fprog program = { .filter = p.code };
-	unsigned none, urgent, steps, begin;
+	unsigned none, urgent, replies, steps, begin;
 
 	put_verdict(&tail, workers, family, STW_QUEUE_NEW);
 	urgent = tail.n;
 	put_verdict(&tail, workers, family, STW_QUEUE_URGENT);
+	replies = tail.n;
+	if (workers > 1)
+		put_responses(&tail, workers, family);
+	else
+		put_verdict(&tail, workers, family, STW_QUEUE_URGENT);
+	put_load(&p, BPF_W, 0);
+	put_if(&p, WORD('S', 'I', 'P', '/'), 1);
+	put(&p, BPF_JMP | BPF_JA, 0, 0, 1);
+	put(&p, BPF_JMP | BPF_JA, 0, 0, 0);
 	put_methods(&p, workers, family);
 	begin = p.n;
 	put_emergency(&p, users, count, 0);
@@ -193,6 +271,7 @@ int sort_attach(
 	steps = (BPF_MAXINSNS - p.n - tail.n) / STEP_CODE;
 	none = p.n + steps * STEP_CODE;
 	urgent += none;
+	p.code[TO_RESPONSES].k = none + replies - TO_RESPONSES - 1;
 
 	p.n = begin;
 	put_emergency(&p, users, count, urgent);

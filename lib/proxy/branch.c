@@ -9,9 +9,7 @@ static const char cookie[] = "z9hG4bK";
 #define COOKIE_LEN (sizeof(cookie) - 1)
 #define LOOP_AT    (COOKIE_LEN + UNIQUE_LEN + 1)
 
-/* With several workers the unique part begins with one of these. All may stand in a token. */
-static const char worker_marks[] =
-	"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
+static const char worker_marks[] = STW_WORKER_MARKS;
 
 bool stw_proxy_branch_worker(struct stw_str branch, unsigned *ret)
 {

@@ -292,6 +292,69 @@ static void test_reuse_port(void **state)
 	stw_io_free(first);
 }
 
+#define WORKERS (sizeof(STW_WORKER_MARKS) - 1)
+
+static int respond(int fd, const struct stw_addr *to, unsigned shift, const char *branch)
+{
+	char text[600];
+	int len = snprintf(text, sizeof(text),
+		"SIP/2.0 200 %.*s\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=%s\r\n"
+		"From: <sip:a@example.com>;tag=1\r\nTo: <sip:b@example.com>;tag=2\r\n"
+		"Call-ID: 1@example.com\r\nCSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n",
+		(int)shift, "Okay and so on", branch);
+
+	test_send_to(fd, to, text, (size_t)len);
+	return len;
+}
+
+static unsigned who_gets(struct stw_io *workers[WORKERS], int len)
+{
+	const struct stw_io_event *events;
+	unsigned who = WORKERS, i;
+
+	for (i = 0; i < WORKERS; i++) {
+		if (test_poll(workers[i], 0, &events) != 1)
+			continue;
+		assert_int_equal(who, WORKERS);
+		assert_int_equal(events[0].len, len);
+		who = i;
+	}
+	return who;
+}
+
+/* A response comes to the worker that its branch names, wherever it begins; others to some worker.
+ */
+static void test_responses_to_their_worker(void **state)
+{
+	struct stw_io_options options = { .workers = WORKERS };
+	struct stw_io *workers[WORKERS];
+	struct stw_listener ours = { .transport = STW_TRANSPORT_UDP };
+	char branch[] = "z9hG4bK?abcdefghijklmno.0123456789abcdef";
+	struct stw_addr peer;
+	int fd = test_socket(SOCK_DGRAM, "127.0.0.1", &peer);
+	unsigned usual, i;
+
+	ours.bind = test_addr("127.0.0.1", 0);
+	for (i = 0; i < WORKERS; i++) {
+		options.worker = (uint16_t)i;
+		workers[i] = test_io(&options);
+		assert_int_equal(stw_io_listen(workers[i], &ours), 0);
+	}
+	for (i = 0; i < WORKERS; i++) {
+		branch[7] = STW_WORKER_MARKS[i];
+		assert_int_equal(who_gets(workers, respond(fd, &ours.bind, i % 9, branch)), i);
+	}
+	/* Those that name none come to the worker of their sender. */
+	usual = who_gets(workers, respond(fd, &ours.bind, 2, "z9hG4bK.abc"));
+	assert_in_range(usual, 0, WORKERS - 1);
+	assert_int_equal(who_gets(workers, respond(fd, &ours.bind, 2, "1")), usual);
+	test_send_to(fd, &ours.bind, "SIP/2.0 200 OK\r\n\r\n", 18);
+	assert_int_equal(who_gets(workers, 18), usual);
+	for (i = 0; i < WORKERS; i++)
+		stw_io_free(workers[i]);
+	close(fd);
+}
+
 /* Draining: datagrams go on, for the responses of what lives. */
 static void test_stop_listening(void **state)
 {
@@ -337,6 +400,7 @@ int main(void)
 		cmocka_unit_test(test_wrong_hop),
 		cmocka_unit_test(test_listen_errors),
 		cmocka_unit_test(test_reuse_port),
+		cmocka_unit_test(test_responses_to_their_worker),
 		cmocka_unit_test(test_stop_listening),
 		cmocka_unit_test(test_no_memory),
 	};
