@@ -92,6 +92,8 @@ static bool answer_read(struct stw_msg *msg, const struct stw_msg_peek *peek)
 		return false;
 	msg->is_request = msg->has_via = true;
 	msg->method = peek->method;
+	msg->data = peek->method_name.ptr;
+	msg->method_len = (uint32_t)peek->method_name.len;
 	msg->call_id = peek->call_id;
 	return true;
 }

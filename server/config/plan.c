@@ -315,10 +315,11 @@ static void dialplan_add(struct config_context *context, const struct stw_option
 static bool dialplan_get(const struct stw_config *config, const struct stw_option *option,
 	unsigned index, struct config_item *ret)
 {
-	const struct stw_dial_rule *rule = &config->rules[index];
+	const struct stw_dial_rule *rule;
 
 	if (index >= config->rule_count)
 		return false;
+	rule = &config->rules[index];
 	ret->entry = true;
 	ret->fields[RULE_MATCH].text = rule->match;
 	ret->fields[RULE_CLASS].text = rule->class;
