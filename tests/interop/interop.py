@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the black-box tests share: a real server, real phones, TAP. Standard library only."""
+import collections
 import json
 import os
 import pathlib
@@ -73,15 +74,21 @@ def tcp_listens(port):
     return False
 
 
+given_lately = collections.deque(maxlen=30)
+
+
 def free_port():
     """A port of loopback that is free for UDP and TCP. Below the ephemeral ones, so that no socket of
     another program takes it before it is used, and of four digits, since sipsak cuts off a fifth. Programs
-    that run at the same time get ranges of their own in TEST_PORTS."""
+    that run at the same time get ranges of their own in TEST_PORTS. What was given lately is not given
+    again: it may not be in use yet."""
     first, end = map(int, os.environ.get("TEST_PORTS", "6000-10000").split("-"))
     while True:
         port = random.randrange(first, end, 2)
-        if not any(port_is_taken(port + odd, kind) for odd in (0, 1)
-                   for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)):
+        if port not in given_lately and not any(
+                port_is_taken(port + odd, kind) for odd in (0, 1)
+                for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)):
+            given_lately.append(port)
             return port
 
 
