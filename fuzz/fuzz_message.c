@@ -88,6 +88,27 @@ static void keep(const struct stw_msg *msg)
 	stw_block_unref(block);
 }
 
+/* What the short look says of a request, the reader says too. */
+static void peek(const struct stw_msg *msg, bool is_right)
+{
+	struct stw_msg_peek peek;
+	struct stw_str tag;
+
+	if (!stw_msg_peek(msg->data, msg->len, &peek))
+		return;
+	require(is_within(msg, peek.from) && is_within(msg, peek.to) && is_within(msg, peek.uri));
+	for (unsigned i = 0; i < peek.via_count; i++)
+		require(is_within(msg, peek.vias[i]));
+	if (stw_msg_peek_tag(peek.from, &tag) == 0)
+		require(is_within(msg, tag));
+	if (!is_right)
+		return;
+	require(msg->is_request && msg->method == peek.method && !msg->to.tag.ptr);
+	require(stw_str_equal(msg->call_id, peek.call_id));
+	if (stw_msg_peek_tag(peek.from, &tag) == 0)
+		require(stw_str_equal(msg->from.tag, tag));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct stw_field fields[64];
@@ -95,6 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct stw_fault fault;
 	/* A buffer of its own, so that a read behind it is seen. */
 	char *bytes = malloc(size ? size : 1);
+	bool is_right;
 	int err;
 
 	if (!bytes)
@@ -102,7 +124,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(bytes, data, size);
 	err = stw_msg_parse(&msg, bytes, size, NULL, &fault);
 	require(err == 0 || (fault.cause && fault.offset <= size && fault.line >= 1));
-	if (stw_msg_check(&msg, &fault) < 0)
+	is_right = stw_msg_check(&msg, &fault) == 0 && err == 0;
+	if (!is_right)
 		require(fault.cause);
 	else
 		require(msg.has_via && msg.has_from && msg.has_to && msg.has_call_id &&
@@ -111,6 +134,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	values_walk(&msg);
 	body_walk(&msg);
 	keep(&msg);
+	peek(&msg, is_right);
 	free(bytes);
 	return 0;
 }

@@ -138,8 +138,6 @@ struct stw_core_ops {
 	/** A forwarded request that asks (stw_proxy_job): all that was tried has failed. Answered
 	 * with stw_request_more() or stw_request_settle(), now or later. */
 	void (*next)(void *core, struct stw_request *request, const struct stw_outcome *outcome);
-	/** The time of stw_request_wake() has come. */
-	void (*wake)(void *core, struct stw_request *request);
 	/** Is this an emergency call? Then row F12 lets it pass. May be NULL: urn:service:sos. */
 	bool (*emergency)(void *core, const struct stw_msg *request);
 	/** A request that waited ends (all its transactions are over); forget `request->user`. May
@@ -285,19 +283,15 @@ struct stw_proxy_job {
 /** P14: make the server transaction, send 100 to an INVITE, open branches. Answers by itself from
  * here on. */
 void stw_request_proxy(struct stw_request *request, const struct stw_proxy_job *job);
-/** From next(), from wake() while it is held: these targets now. Nothing happens when the call is
- * over. */
+/** From next(), or after stw_request_proxy() with `hold`: these targets now. Nothing happens when
+ * the call is over. */
 void stw_request_more(struct stw_request *request, const struct stw_proxy_job *job);
 /** The other answer: the best response goes up, or `refusal` in its place. What rings is ended. */
 void stw_request_settle(struct stw_request *request, const struct stw_refusal *refusal);
-/** What is being tried is given up: it is cancelled, and next() comes. */
-void stw_request_leave(struct stw_request *request);
 /** A provisional response of our own to an INVITE that was given to stw_request_proxy() (181, 182):
  * an early dialog of its own, with Contact and Record-Route. Left out when the INVITE requires
  * 100rel, and when it has been answered. @return false: left out */
 bool stw_request_progress(struct stw_request *request, const struct stw_refusal *refusal);
-/** Call wake() after `ms`, in the place of an earlier time; 0: never. Only while it asks. */
-void stw_request_wake(struct stw_request *request, uint64_t ms);
 /** Tell the decision record where the request goes and why. */
 void stw_request_note(struct stw_request *request, const struct stw_refusal *refusal);
 /** ACK and unmatched CANCEL: forward once without state to one target (NULL: by Route or

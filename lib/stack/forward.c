@@ -98,7 +98,6 @@ static void forward_action(struct box *box, const struct stw_proxy_action *actio
 		break;
 	case STW_PROXY_FINISHED:
 		box->finished = true;
-		service_end(box);
 		stw_timer_stop(wheel, &box->no_answer);
 		stw_timer_stop(wheel, &box->expires);
 		stack_dirty(box);
@@ -123,7 +122,6 @@ void forward_run(struct box *box)
 	} while (action.kind != STW_PROXY_NOTHING);
 	box->running = false;
 	if (box->request.answered) {
-		service_end(box);
 		stw_timer_stop(&box->request.stack->wheel, &box->no_answer);
 		stw_timer_stop(&box->request.stack->wheel, &box->expires);
 	}

@@ -14,7 +14,6 @@
 #define TIMER_CANCEL_WAIT  304 /* branch: no final 64*T1 after CANCEL (§9.1) */
 #define TIMER_LOCATE       305 /* branch: enough asked, what is known has to do (RFC 3263) */
 #define TIMER_NEXT_PLACE   306 /* branch, non-INVITE: another address gets its turn */
-#define TIMER_WAKE         307 /* request: the core wants to look at it */
 
 #define TCP_FALLBACK_MS      1000
 #define NON_INVITE_MARGIN_MS 2000
@@ -82,7 +81,6 @@ struct retired {
 
 /* Of a request that asks what comes when all has failed; lies in its arena. */
 struct service {
-	struct stw_timer wake; /* TIMER_WAKE, owner: the box */
 	struct stw_str diversion, history;
 	bool together;          /* the time of ringing is for all targets of the group */
 	bool expired;           /* and it was over */
@@ -332,9 +330,7 @@ void stack_resolved(struct stw_stack *stack, const struct stw_io_event *event);
 /* service.c: requests that ask what comes next */
 int service_open(struct box *box, const struct stw_proxy_job *job);
 void service_next(struct box *box, const struct stw_proxy_action *action);
-void service_wake(struct box *box);
 void service_expire(struct box *box);
-void service_end(struct box *box);
 
 /* forward.c: the context's actions */
 void forward_run(struct box *box);

@@ -16,19 +16,12 @@ int service_open(struct box *box, const struct stw_proxy_job *job)
 
 	if (!service)
 		return -ENOMEM;
-	service->wake = (struct stw_timer){ .kind = TIMER_WAKE, .owner = box };
 	service->diversion = job->diversion;
 	service->history = job->history;
 	service->together = job->together;
 	box->service = service;
 	stw_response_context_ask(box->context);
 	return 0;
-}
-
-void service_end(struct box *box)
-{
-	if (box->service)
-		stw_timer_stop(&box->request.stack->wheel, &box->service->wake);
 }
 
 void service_next(struct box *box, const struct stw_proxy_action *action)
@@ -48,14 +41,6 @@ void service_expire(struct box *box)
 {
 	box->service->expired = true;
 	stw_response_context_leave(box->context);
-}
-
-void service_wake(struct box *box)
-{
-	struct stw_stack *stack = box->request.stack;
-
-	if (!box->request.answered)
-		stack->options.core->wake(stack->options.core_user, &box->request);
 }
 
 /* ---- what the core may ask ----------------------------------------------------------- */
@@ -96,17 +81,6 @@ void stw_request_settle(struct stw_request *request, const struct stw_refusal *r
 	forward_run(box);
 }
 
-void stw_request_leave(struct stw_request *request)
-{
-	struct box *box = box_of(request);
-
-	if (!box->service || !box->context || request->answered)
-		return;
-	branch_unwant_all(box);
-	stw_response_context_leave(box->context);
-	forward_run(box);
-}
-
 bool stw_request_progress(struct stw_request *request, const struct stw_refusal *refusal)
 {
 	struct box *box = box_of(request);
@@ -126,18 +100,6 @@ bool stw_request_progress(struct stw_request *request, const struct stw_refusal 
 		return false;
 	reply_own(box, &with_contact, refusal->cause->code);
 	return true;
-}
-
-void stw_request_wake(struct stw_request *request, uint64_t ms)
-{
-	struct box *box = box_of(request);
-	struct stw_wheel *wheel = &request->stack->wheel;
-
-	if (!box->service || request->answered)
-		return;
-	stw_timer_stop(wheel, &box->service->wake);
-	if (ms)
-		stw_timer_start(wheel, &box->service->wake, request->stack->now.mono_ms + ms);
 }
 
 void stw_request_note(struct stw_request *request, const struct stw_refusal *refusal)

@@ -303,9 +303,6 @@ static void stack_timer(struct stw_stack *stack, struct stw_timer *timer)
 	case TIMER_EXPIRES:
 		forward_timer(timer->owner, timer);
 		break;
-	case TIMER_WAKE:
-		service_wake(timer->owner);
-		break;
 	case TIMER_LOCATE:
 		lookup_expire(timer->owner);
 		break;
@@ -388,7 +385,6 @@ static void box_free(struct box *box)
 		stack->options.core->done(stack->options.core_user, &box->request);
 	stw_timer_stop(&stack->wheel, &box->no_answer);
 	stw_timer_stop(&stack->wheel, &box->expires);
-	service_end(box);
 	reply_place_end(box);
 	stw_response_context_free(box->context);
 	while (box->branches) {

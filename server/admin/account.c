@@ -9,15 +9,6 @@ static bool has_scheme(struct stw_str text)
 	return stw_str_starts(text, STW_STR("sip:")) || stw_str_starts(text, STW_STR("sips:"));
 }
 
-static struct stw_str account_domain(const struct stw_config *config, struct stw_str host)
-{
-	for (unsigned i = 0; i < config->domain_count; i++) {
-		if (stw_str_equal_nocase(config->domains[i], host))
-			return config->domains[i];
-	}
-	return STW_STR_NONE;
-}
-
 static bool is_printable(struct stw_str text)
 {
 	for (size_t i = 0; i < text.len; i++) {
@@ -71,7 +62,7 @@ int stw_account_parse(const struct stw_config *config, struct stw_str text, stru
 			STW_STR_ARG(text));
 		return err;
 	}
-	account.domain = account_domain(config, uri.host);
+	account.domain = stw_config_domain(config, uri.host);
 	if (!account.domain.len) {
 		snprintf(ret_error, 200, "%.*s is none of the domains in the configuration",
 			STW_STR_ARG(uri.host));

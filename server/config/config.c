@@ -9,6 +9,15 @@
 
 #include "server/config/internal.h"
 
+struct stw_str stw_config_domain(const struct stw_config *config, struct stw_str name)
+{
+	for (unsigned i = 0; i < config->domain_count; i++) {
+		if (stw_str_equal_nocase(config->domains[i], name))
+			return config->domains[i];
+	}
+	return STW_STR_NONE;
+}
+
 struct stw_config *stw_config_ref(struct stw_config *config)
 {
 	atomic_fetch_add_explicit(&config->refs, 1, memory_order_relaxed);

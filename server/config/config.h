@@ -261,6 +261,8 @@ struct stw_config_errors {
 	unsigned n;
 };
 
+/** The domain of this name as it is kept, in lower case; empty: it is none of ours. */
+struct stw_str stw_config_domain(const struct stw_config *config, struct stw_str name);
 /** NULL: there is none of this name. */
 const struct stw_group *stw_config_group(const struct stw_config *config, struct stw_str name);
 

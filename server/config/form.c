@@ -53,9 +53,7 @@ static void domains_add(struct config_context *context, const struct stw_option 
 			quoted);
 		return;
 	}
-	for (unsigned i = 0; i < config->domain_count; i++) {
-		if (!stw_str_equal_nocase(config->domains[i], host))
-			continue;
+	if (stw_config_domain(config, host).len) {
 		config_error(context, item->mark, "domains: %s stands twice", quoted);
 		return;
 	}

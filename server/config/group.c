@@ -200,15 +200,6 @@ const struct stw_group *stw_config_group(const struct stw_config *config, struct
 	return NULL;
 }
 
-static bool domain_is_ours(const struct stw_config *config, struct stw_str domain)
-{
-	for (unsigned i = 0; i < config->domain_count; i++) {
-		if (stw_str_equal_nocase(config->domains[i], domain))
-			return true;
-	}
-	return domain.len == 0;
-}
-
 static void check_group(struct config_context *context, const struct stw_group *group)
 {
 	static const struct stw_str prefix = { "group:", 6 };
@@ -216,7 +207,9 @@ static void check_group(struct config_context *context, const struct stw_group *
 	struct stw_str other = stw_str_cut(group->overflow, prefix.len, group->overflow.len);
 
 	for (unsigned i = 0; i < group->member_count; i++) {
-		if (!domain_is_ours(context->config, group->members[i].domain))
+		struct stw_str domain = group->members[i].domain;
+
+		if (domain.len && !stw_config_domain(context->config, domain).len)
 			config_error(context, mark,
 				"groups: %.*s@%.*s of %.*s is of none of the domains of this "
 				"server",

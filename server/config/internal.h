@@ -123,7 +123,7 @@ void config_check_groups(struct config_context *context);
 
 /* emergency.c: a route that names a trunk */
 void config_check_emergency(struct config_context *context);
-/* plan.c: an error that there is no such trunk; else its index */
+/* trunk.c: an error that there is no such trunk; else its index */
 bool config_trunk_find(struct config_context *context, const char *key, struct config_mark mark,
 	struct stw_str name, unsigned *ret);
 

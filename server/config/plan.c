@@ -361,11 +361,7 @@ static void check_user(struct config_context *context, unsigned index)
 	const struct stw_dial_rule *rule = &config->rules[index];
 	char quoted[96];
 
-	for (unsigned i = 0; rule->domain.len > 0 && i < config->domain_count; i++) {
-		if (stw_str_equal_nocase(config->domains[i], rule->domain))
-			return;
-	}
-	if (rule->domain.len > 0)
+	if (rule->domain.len > 0 && !stw_config_domain(config, rule->domain).len)
 		config_error(context, context->rule_to_at[index],
 			"dialplan: %s is of none of the domains of this server",
 			config_quote(rule->to, quoted));

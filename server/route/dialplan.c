@@ -25,17 +25,13 @@ static bool context_is_ours(const struct stw_config *config, struct stw_str cont
 
 struct stw_str stw_route_tel_domain(const struct stw_config *config, const struct stw_uri *uri)
 {
-	struct stw_str context;
+	struct stw_str context, domain = STW_STR_NONE;
 
 	if (config->rule_count == 0)
 		return STW_STR_NONE;
-	if (stw_uri_param(uri, STW_STR("phone-context"), &context)) {
-		for (unsigned i = 0; i < config->domain_count; i++) {
-			if (stw_str_equal_nocase(context, config->domains[i]))
-				return config->domains[i];
-		}
-	}
-	return config->domains[0];
+	if (stw_uri_param(uri, STW_STR("phone-context"), &context))
+		domain = stw_config_domain(config, context);
+	return domain.len ? domain : config->domains[0];
 }
 
 /* ---- outcomes ---- */

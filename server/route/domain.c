@@ -6,14 +6,13 @@
 struct stw_str stw_route_domain(const struct stw_core *core, const struct stw_uri *uri)
 {
 	const struct stw_config *config = core->config;
-	unsigned i;
+	struct stw_str domain;
 
 	if (uri->scheme != STW_SCHEME_SIP && uri->scheme != STW_SCHEME_SIPS)
 		return STW_STR_NONE;
-	for (i = 0; i < config->domain_count; i++) {
-		if (stw_str_equal_nocase(uri->host, config->domains[i]))
-			return config->domains[i];
-	}
+	domain = stw_config_domain(config, uri->host);
+	if (domain.len)
+		return domain;
 	if (config->domain_count &&
 		stw_listeners_own(core->options.listeners, uri->host, uri->port))
 		return config->domains[0];

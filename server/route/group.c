@@ -9,7 +9,8 @@ static enum stw_verdict group_refuse(struct stw_check *check, const struct stw_g
 	return stw_route_refuse(check, &stw_cause_group_nobody);
 }
 
-/* The phones of a member, whose own forwarding does not count here. */
+/* The phones of a member. Whom he does not want, and when, counts here too; his own forwarding does
+ * not. */
 static unsigned member_targets(struct stw_check *check, const struct stw_group_member *member,
 	struct stw_proxy_target *targets, unsigned max)
 {
@@ -21,9 +22,10 @@ static unsigned member_targets(struct stw_check *check, const struct stw_group_m
 	if (stw_aor_make(member->user, domain, &check->request->arena, &aor) < 0)
 		return 0;
 	user = stw_directory_resolve(check->core->options.directory, aor);
-	if (!user || (user->settings &&
-			     (user->settings->dnd || user->settings->state != STW_USER_ACTIVE)))
+	if (!user || stw_route_dnd(check, user) || stw_route_called(check, user) != STW_PASS) {
+		check->refusal = (struct stw_refusal){ 0 };
 		return 0;
+	}
 	return stw_route_bindings(check, user->aor, targets, max, &live);
 }
 
