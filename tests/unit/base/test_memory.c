@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support.h"
 
+#include <malloc.h>
 #include <string.h>
 #include <threads.h>
 
@@ -25,6 +26,25 @@ static void test_sizes(void **state)
 		}
 	}
 	stw_memory_give(NULL, 64);
+}
+
+/* Whatever size a piece was given back with, one that is taken has room for what was asked. */
+static void test_room(void **state)
+{
+	for (unsigned round = 0; round < 2; round++) {
+		for (size_t bytes = 5000; bytes > 3; bytes -= 3) {
+			void *piece = stw_memory_take(bytes);
+
+			assert_true(malloc_usable_size(piece) >= bytes);
+			stw_memory_give(piece, bytes);
+		}
+		for (size_t bytes = 1; bytes < 5000; bytes += 3) {
+			void *piece = stw_memory_take(bytes);
+
+			assert_true(malloc_usable_size(piece) >= bytes);
+			stw_memory_give(piece, bytes);
+		}
+	}
 }
 
 static void test_zeros(void **state)
@@ -67,6 +87,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_room),
 		cmocka_unit_test(test_zeros),
 		cmocka_unit_test(test_threads),
 	};

@@ -38,6 +38,7 @@ static const struct {
 	/* What is not plain. */
 	{ START "Via: SIP/2.0/UDP h, SIP/2.0/UDP i\r\n" FROM TO REST END, false },
 	{ START VIA FROM TO " ;tag=1\r\n" REST END, false },
+	{ START VIA FROM TO REST "From : <sip:x@x.example>;tag=9\r\n" END, false },
 	{ START VIA FROM TO REST "no colon\r\n" END, true },
 	{ START VIA FROM TO REST "Call-IDs\r\n" END, false },
 	{ "INVITE sip:bob@b.example SIP/2.1\r\n" VIA FROM TO REST END, false },

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guarded.h"
 
+#include <stdio.h>
+#include <string.h>
+
 /* A NULL user or password means that the part is absent. */
 static const struct {
 	const char *in;
@@ -98,6 +101,8 @@ static const char *const bad[] = {
 	"sip:1.2.3.4.5",
 	"sip:256.1.1.1",
 	"sip:1.2.3.4444",
+	"sip:1.2.3.256",
+	"sip:1.2.3.",
 	"sip:2001:db8::1",
 	"sip:[2001:db8::1",
 	"sip:[2001:db8::1]5060",
@@ -130,6 +135,23 @@ static const char *const bad[] = {
 	"sip:\xc3\xbc@h",
 };
 
+static void assert_good(size_t i, const struct stw_uri *uri)
+{
+	assert_int_equal(uri->scheme, good[i].scheme);
+	assert_str(uri->text, good[i].in);
+	assert_int_equal(!uri->user.ptr, !good[i].user);
+	assert_int_equal(!uri->password.ptr, !good[i].password);
+	if (good[i].user)
+		assert_str(uri->user, good[i].user);
+	if (good[i].password)
+		assert_str(uri->password, good[i].password);
+	assert_str(uri->host, good[i].host);
+	assert_int_equal(uri->host_kind, good[i].kind);
+	assert_int_equal(uri->port, good[i].port);
+	assert_str(uri->params, good[i].params);
+	assert_str(uri->headers, good[i].headers);
+}
+
 static void test_good(void **state)
 {
 	struct stw_uri uri;
@@ -140,19 +162,7 @@ static void test_good(void **state)
 		text = guard(good[i].in);
 		if (stw_uri_parse(text, &uri) < 0)
 			fail_msg("%s", good[i].in);
-		assert_int_equal(uri.scheme, good[i].scheme);
-		assert_str(uri.text, good[i].in);
-		assert_int_equal(!uri.user.ptr, !good[i].user);
-		assert_int_equal(!uri.password.ptr, !good[i].password);
-		if (good[i].user)
-			assert_str(uri.user, good[i].user);
-		if (good[i].password)
-			assert_str(uri.password, good[i].password);
-		assert_str(uri.host, good[i].host);
-		assert_int_equal(uri.host_kind, good[i].kind);
-		assert_int_equal(uri.port, good[i].port);
-		assert_str(uri.params, good[i].params);
-		assert_str(uri.headers, good[i].headers);
+		assert_good(i, &uri);
 		unguard(text);
 	}
 }
@@ -167,6 +177,41 @@ static void test_bad(void **state)
 		text = guard(bad[i]);
 		if (stw_uri_parse(text, &uri) != -EBADMSG)
 			fail_msg("%s", bad[i]);
+		unguard(text);
+	}
+}
+
+/* Longer texts are read in another way: the same URIs in an address, and behind a longer user. */
+static void test_long(void **state)
+{
+	struct stw_address address;
+	struct stw_uri uri;
+	struct stw_str text;
+	char longer[256];
+	size_t i;
+
+	for (i = 0; i < STW_ARRAY_SIZE(good); i++) {
+		snprintf(
+			longer, sizeof(longer), "Alice in Atlanta <%s>;tag=1928301774", good[i].in);
+		text = guard(longer);
+		if (stw_address_parse(text, &address) < 0)
+			fail_msg("%s", longer);
+		assert_good(i, &address.uri);
+		assert_str(address.tag, "1928301774");
+		unguard(text);
+	}
+	for (i = 0; i < STW_ARRAY_SIZE(bad); i++) {
+		snprintf(longer, sizeof(longer), "Alice in Atlanta <%s>;tag=1928301774", bad[i]);
+		text = guard(longer);
+		if (stw_address_parse(text, &address) != -EBADMSG)
+			fail_msg("%s", longer);
+		unguard(text);
+		if (strncmp(bad[i], "sip:", 4) != 0 || strchr(bad[i], '@'))
+			continue;
+		snprintf(longer, sizeof(longer), "sip:somebody.with.a.long.name@%s", bad[i] + 4);
+		text = guard(longer);
+		if (stw_uri_parse(text, &uri) != -EBADMSG)
+			fail_msg("%s", longer);
 		unguard(text);
 	}
 }
@@ -329,6 +374,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_long),
 		cmocka_unit_test(test_other_schemes),
 		cmocka_unit_test(test_equal),
 		cmocka_unit_test(test_param),

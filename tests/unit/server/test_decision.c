@@ -175,6 +175,39 @@ static void test_a_challenge_is_no_failure(void **state)
 	stw_decisions_free(decisions);
 }
 
+/* What few records have: a method without a number, a phrase of its own, a peer by IPv6. */
+static void test_what_is_rare_is_told_too(void **state)
+{
+	const struct stw_hop far = { .transport = STW_TRANSPORT_TCP,
+		.remote = {
+			.family = 6, .ip = { 0x20, 0x01, 0x0d, 0xb8, [15] = 9 }, .port = 5061 } };
+	struct stw_note note = { .hop = &far };
+	struct stw_decisions *decisions;
+	struct request request;
+	json_t *call, *records;
+
+	assert_int_equal(stw_decisions_new(4, key, &decisions), 0);
+	note.msg = request_make(&request, "FROBNICATE", "rare@a", "");
+	note.kind = STW_NOTE_REQUEST_IN;
+	note.method_name = stw_msg_method_name(note.msg);
+	stw_decisions_note(decisions, &note, STW_STR_NONE);
+	note.kind = STW_NOTE_RESPONSE_IN;
+	note.code = 480;
+	note.phrase = STW_STR("Gone Fishing");
+	stw_decisions_note(decisions, &note, STW_STR_NONE);
+	note.phrase = STW_STR("Temporarily Unavailable");
+	stw_decisions_note(decisions, &note, STW_STR_NONE);
+	call = stw_decisions_call(decisions, STW_STR("rare@a"));
+	records = json_object_get(call, "records");
+	assert_string_equal(text(json_array_get(records, 0), "method"), "FROBNICATE");
+	assert_string_equal(text(json_array_get(records, 0), "peer"), "tcp [2001:db8::9]:5061");
+	assert_null(json_object_get(json_array_get(records, 0), "phrase"));
+	assert_string_equal(text(json_array_get(records, 1), "phrase"), "Gone Fishing");
+	assert_string_equal(text(json_array_get(records, 2), "phrase"), "Temporarily Unavailable");
+	json_decref(call);
+	stw_decisions_free(decisions);
+}
+
 static void test_records_of_a_call_are_bounded(void **state)
 {
 	struct stw_decisions *decisions;
@@ -318,6 +351,7 @@ int main(void)
 		cmocka_unit_test(test_a_call_is_told_as_it_went),
 		cmocka_unit_test(test_successes_go_first_refusals_last),
 		cmocka_unit_test(test_a_challenge_is_no_failure),
+		cmocka_unit_test(test_what_is_rare_is_told_too),
 		cmocka_unit_test(test_records_of_a_call_are_bounded),
 		cmocka_unit_test(test_a_registration_of_days_is_told_anew),
 		cmocka_unit_test(test_bytes_are_bounded),

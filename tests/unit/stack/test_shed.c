@@ -116,6 +116,8 @@ static void test_not_shed(void **state)
 	lab_receive(lab, caller(), request_text("INVITE", "i1", 1, ""));
 	lab_expect(lab, "SIP/2.0 100 ");
 	lab_expect(lab, "INVITE ");
+	lab_receive(lab, caller(), request_text("FROBNICATE", "f1", 3, ""));
+	lab_expect(lab, "FROBNICATE ");
 	lab_wait(lab, 400);
 	lab->answers_options = true;
 	receive_late(lab, caller(), request_text("OPTIONS", "o", 1, ""));
@@ -130,6 +132,8 @@ static void test_not_shed(void **state)
 	assert_true(before > 0);
 	receive_late(lab, caller(), request_text("INVITE", "i1", 1, ""));
 	lab_expect(lab, "SIP/2.0 100 ");
+	receive_late(lab, caller(), request_text("FROBNICATE", "f1", 3, ""));
+	lab_expect_nothing(lab);
 	receive_late(lab, caller(), request_text("BYE", "b1", 2, ""));
 	lab_expect(lab, "BYE ");
 	receive_late(lab, caller(),
