@@ -693,7 +693,9 @@ static void last_look_in(struct world *world, const struct record *record)
 static void last_look_out(struct world *world, const struct record *record)
 {
 	struct stw_str call_id = stw_str_from(record->call_id);
-	bool silent = !record->got_1xx && !record->got_final && !record->broken;
+	/* Who stood still beyond Timer F has had no time to send again. */
+	bool silent = !record->got_1xx && !record->got_final && !record->broken &&
+		      record->stalls == record->node->stalls;
 
 	if (record->invite && record->got_final && !record->broken &&
 		record->acks < record->failures)
