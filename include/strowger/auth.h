@@ -142,6 +142,49 @@ struct stw_digest_answer {
  * -EBADMSG */
 int stw_digest_answer_write(struct stw_writer *writer, const struct stw_digest_answer *answer);
 
+/**
+ * Who we are at another server, and what it has asked last: its challenges are kept, so that
+ * further requests carry credentials at once with a nonce count that rises (RFC 7616 §3.4, RFC 3261
+ * §22.3). At most STW_DIGEST_REALMS challenges; one thread.
+ */
+struct stw_digest_client;
+
+#define STW_DIGEST_REALMS 4
+
+/** @param realm the only one that is answered; empty: any. Text is copied. @return 0, -ENOMEM */
+int stw_digest_client_new(struct stw_str user, struct stw_str password, struct stw_str realm,
+	struct stw_digest_client **ret);
+/** Is it the one for these? */
+bool stw_digest_client_is(const struct stw_digest_client *client, struct stw_str user,
+	struct stw_str password, struct stw_str realm);
+/** Accepts NULL; returns NULL. */
+struct stw_digest_client *stw_digest_client_free(struct stw_digest_client *client);
+
+/**
+ * A 401 or 407: of each realm the topmost challenge that can be answered is kept (RFC 8760 §2.4) in
+ * the place of what was kept of it.
+ * @param ret_stale a nonce was too old, and nothing else was wrong; may be NULL
+ * @return 0; -ENOENT no challenge for us; -ENOTSUP none with an algorithm and a qop that we know;
+ * -EBADMSG none that can be read; -ENOMEM
+ */
+int stw_digest_client_challenged(
+	struct stw_digest_client *client, const struct stw_msg *response, bool *ret_stale);
+/** What was answered and refused all the same is not used again. */
+void stw_digest_client_refused(struct stw_digest_client *client, const struct stw_msg *response);
+/** Is there a challenge that the next request can answer at once? */
+bool stw_digest_client_ready(const struct stw_digest_client *client);
+
+/** What is to be signed; all borrowed. */
+struct stw_digest_request {
+	const struct stw_msg *request; /* what it carries already, and its body; may be NULL */
+	struct stw_str method, uri;    /* as they are sent */
+	struct stw_random *random;     /* for cnonce */
+};
+/** Lines with CRLF that answer all that was kept; a realm for which the request has credentials is
+ * left out. Nothing when there is nothing to answer. @return 0, -EIO */
+int stw_digest_client_write(struct stw_digest_client *client, struct stw_writer *writer,
+	const struct stw_digest_request *request);
+
 #define CAUSE(name, id, code, phrase, rfc, meaning, reason, remedy) STW_CAUSE_DECLARE(name);
 #include <strowger/causes/auth.def>
 #undef CAUSE

@@ -4,12 +4,6 @@
 #include <assert.h>
 #include <errno.h>
 
-/* What a challenge says that matters for the answer, RFC 7616 §3.3; values still escaped. */
-struct challenge_read {
-	struct stw_str realm, nonce, opaque, algorithm, qop;
-	enum stw_digest_algorithm digest;
-};
-
 static int challenge_param(struct challenge_read *challenge, const struct auth_param *param)
 {
 	const struct {
@@ -20,6 +14,7 @@ static int challenge_param(struct challenge_read *challenge, const struct auth_p
 		{ STW_STR("opaque"), &challenge->opaque },
 		{ STW_STR("qop"), &challenge->qop },
 		{ STW_STR("algorithm"), &challenge->algorithm },
+		{ STW_STR("stale"), &challenge->stale },
 	};
 
 	for (size_t i = 0; i < STW_ARRAY_SIZE(wanted); i++) {
@@ -65,12 +60,13 @@ static int qop_choose(struct challenge_read *challenge)
 	return -ENOTSUP;
 }
 
-static int challenge_read(struct stw_str value, struct challenge_read *ret)
+int challenge_read(struct stw_str value, struct challenge_read *ret)
 {
 	struct auth_param param;
 	size_t at;
 	int more = auth_scheme(value, &at);
 
+	*ret = (struct challenge_read){ .digest = STW_DIGEST_MD5 };
 	if (more < 0)
 		return more;
 	while ((more = auth_param_next(value, &at, &param)) > 0) {
@@ -82,7 +78,6 @@ static int challenge_read(struct stw_str value, struct challenge_read *ret)
 		return more;
 	if (!ret->realm.ptr || !ret->nonce.len)
 		return -EBADMSG;
-	ret->digest = STW_DIGEST_MD5;
 	if (ret->algorithm.ptr && stw_digest_from(ret->algorithm, &ret->digest) < 0)
 		return -ENOTSUP;
 	return qop_choose(ret);
@@ -146,7 +141,7 @@ int stw_digest_answer_write(struct stw_writer *writer, const struct stw_digest_a
 	const uint8_t nc_bytes[] = { (uint8_t)(answer->nc >> 24), (uint8_t)(answer->nc >> 16),
 		(uint8_t)(answer->nc >> 8), (uint8_t)answer->nc };
 	uint8_t ha1[STW_DIGEST_BYTES_MAX] = { 0 }, response[STW_DIGEST_BYTES_MAX] = { 0 };
-	struct challenge_read challenge = { 0 };
+	struct challenge_read challenge;
 	struct digest_input input;
 	struct stw_writer nc;
 	char nc_text[8];

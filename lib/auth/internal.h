@@ -43,6 +43,18 @@ struct digest_input {
 /** @return 0, -EIO */
 int digest_response(const struct digest_input *input, uint8_t ret[STW_DIGEST_BYTES_MAX]);
 
+/* ---- answer.c: what a challenge says --------------------------------------------------- */
+
+/** What matters for the answer, RFC 7616 §3.3; values still escaped. */
+struct challenge_read {
+	struct stw_str realm, nonce, opaque, algorithm, qop, stale;
+	enum stw_digest_algorithm digest;
+};
+
+/** Also of one that cannot be answered the realm is told, when there is one. @return 0; -ENOENT;
+ * -ENOTSUP; -EBADMSG */
+int challenge_read(struct stw_str value, struct challenge_read *ret);
+
 /* ---- param.c: comma lists of auth-param ------------------------------------------------ */
 
 struct auth_param {
