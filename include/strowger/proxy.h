@@ -80,6 +80,8 @@ static inline bool stw_code_set_has(const struct stw_code_set *set, unsigned cod
 	return code >= 300 && code < 700 && set->bits[(code - 300) / 64] >> (code - 300) % 64 & 1;
 }
 
+struct stw_account; /* stack.h */
+
 /** One place to try. Text belongs to whoever made the target set. */
 struct stw_proxy_target {
 	struct stw_str uri; /* Request-URI of the branch */
@@ -94,6 +96,8 @@ struct stw_proxy_target {
 	/* Responses behind which targets of lower q are tried, as they are when it is silent or
 	 * cannot be reached; another one is final. NULL: all but 6xx. */
 	const struct stw_code_set *next_on;
+	struct stw_account
+		*account; /* who answers the challenges of this server; NULL: the caller */
 };
 
 /** What one branch is made of, §16.6. */
@@ -107,7 +111,8 @@ struct stw_forward_options {
 	struct stw_str record_route; /* whole lines, or empty */
 	struct stw_str diversion; /* whole lines before those of the request (RFC 5806), or empty */
 	struct stw_str history;   /* whole lines behind those of the request (RFC 7044), or empty */
-	uint32_t max_breadth;     /* of this branch; 0: leave the header field alone */
+	struct stw_str credentials; /* whole lines behind the last header field, or empty */
+	uint32_t max_breadth;       /* of this branch; 0: leave the header field alone */
 };
 
 /** Where a forwarded request goes: the URI that decides, §16.6 steps 6 and 7. Parsed text is the

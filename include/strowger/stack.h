@@ -209,6 +209,22 @@ void stw_stack_stop(struct stw_stack *stack, const struct stw_cause *cause);
 /** When the next timer is due (monotonic ms), UINT64_MAX: none. */
 uint64_t stw_stack_next(const struct stw_stack *stack);
 
+/**
+ * Who this server is at another one, by user name and password. A target with an account
+ * (stw_proxy_target) has its 401 and 407 answered here, once, by a further branch with credentials;
+ * what it asked last is kept, so that later requests have them at once. Requests in a dialog that
+ * go to an address where the account was used are answered for, too. The CSeq stays the caller's
+ * (docs/decisions/0017).
+ */
+struct stw_account_options {
+	struct stw_str name, user, password;
+	struct stw_str realm; /* the only one that is answered; empty: any */
+};
+/** The account of this name, made when there is none; it gets another login when that has changed.
+ * Lives as long as the stack. @return 0, -ENOMEM */
+int stw_stack_account(struct stw_stack *stack, const struct stw_account_options *options,
+	struct stw_account **ret);
+
 /** Counters since the start; the last line are numbers of now. */
 struct stw_stack_stats {
 	uint64_t requests_in, requests_out, responses_in, responses_out;

@@ -350,6 +350,8 @@ int stw_forward_build(
 		forward_insert(&forward, STW_HDR_DIVERSION, options->diversion);
 	if (options->history.len)
 		stw_edit_append_field(&forward.edit, options->history);
+	if (options->credentials.len)
+		stw_edit_append_field(&forward.edit, options->credentials);
 	/* Where there is no field of the kind, the lines stand in this order before the old Via. */
 	forward_insert(&forward, STW_HDR_RECORD_ROUTE, options->record_route);
 	route_edit(&forward);

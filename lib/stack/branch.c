@@ -179,6 +179,7 @@ static int branch_build(struct branch *branch, struct stw_str branch_id)
 		options.diversion = branch->box->service->diversion;
 		options.history = branch->box->service->history;
 	}
+	options.credentials = branch->credentials;
 	if (err == 0)
 		err = stw_forward_build(&options, &request->arena, &branch->sent);
 	return err;
@@ -380,7 +381,9 @@ void branch_send(struct branch *branch)
 	else
 		id = stw_proxy_branch(&request->stack->options.proxy, request->msg,
 			&request->routing, &request->stack->random, buffer);
+	branch_find_account(branch);
 	if (branch_build(branch, id) < 0 ||
+		(branch->account && branch_sign(branch) > 0 && branch_build(branch, id) < 0) ||
 		(branch_goes_large(branch) && branch_build(branch, id) < 0)) {
 		branch_fail(branch, &stw_cause_out_of_memory);
 		return;
@@ -589,6 +592,8 @@ void branch_cancel(struct branch *branch, struct stw_str reason_lines)
 		.reliable = stw_transport_reliable(branch->hop.transport) };
 	unsigned actions;
 
+	if (stw_timer_running(&branch->place_timer) && branch->place_timer.kind == TIMER_MERGED)
+		branch_fail(branch, &stw_cause_cancelled);
 	if (branch->state != BRANCH_SENDING || !branch->tx || branch->cancel)
 		return;
 	/* The 1xx was that of an address tried before. */
@@ -626,23 +631,21 @@ void branch_unwant_all(struct box *box)
 		branch->unwanted = true;
 }
 
-/* RFC 3263 §4.3: a server that says 503 is not the last word while its name has another address. A
- * new branch takes the place of this one, which still acknowledges the copies of its 503.
- * @return true when it is on its way */
-static bool branch_try_elsewhere(struct branch *branch)
+/* Another try of the same branch, to the places that are left. This one only absorbs from here on.
+ * NULL: no memory */
+struct branch *branch_replace(struct branch *branch)
 {
 	struct stw_stack *stack = branch_stack(branch);
-	struct branch *next;
+	struct branch *next = branch_new(branch->box, &branch->target);
 
-	if (branch->state == BRANCH_ENDED || branch->unwanted || branch->cancel ||
-		branch->cancel_waits || branch->place_next >= branch->place_count)
-		return false;
-	next = branch_new(branch->box, &branch->target);
 	if (!next)
-		return false;
+		return NULL;
 	next->index = branch->index;
 	next->max_breadth = branch->max_breadth;
 	next->flow_gone = branch->flow_gone;
+	next->account = branch->account;
+	next->answers = branch->answers;
+	next->merged = branch->merged;
 	next->lookup.stack = stack;
 	next->lookup.where = branch->lookup.where;
 	next->lookup.locate = branch->lookup.locate;
@@ -653,6 +656,22 @@ static bool branch_try_elsewhere(struct branch *branch)
 	if (branch->tx->method == STW_METHOD_INVITE)
 		stw_timer_start(&stack->wheel, &next->timer_c,
 			stack->now.mono_ms + stack->options.proxy.timer_c_ms);
+	return next;
+}
+
+/* RFC 3263 §4.3: a server that says 503 is not the last word while its name has another address. A
+ * new branch takes the place of this one, which still acknowledges the copies of its 503.
+ * @return true when it is on its way */
+static bool branch_try_elsewhere(struct branch *branch)
+{
+	struct branch *next;
+
+	if (branch->state == BRANCH_ENDED || branch->unwanted || branch->cancel ||
+		branch->cancel_waits || branch->place_next >= branch->place_count)
+		return false;
+	next = branch_replace(branch);
+	if (!next)
+		return false;
 	branch_next_place(next);
 	return true;
 }
@@ -697,6 +716,8 @@ static void branch_pass_up(struct branch *branch, const struct stw_msg *response
 	} else {
 		branch_place_answered(branch);
 	}
+	if (branch->account && branch_challenged(branch, response))
+		return;
 	if (response->code >= 200 && branch->state != BRANCH_ENDED)
 		branch_end(branch);
 	if (response->code / 100 == 2 || response->code >= 600)
@@ -800,6 +821,9 @@ void branch_timer(struct branch *branch, struct stw_timer *timer)
 			branch_overdue(branch);
 		else
 			branch_expire(branch);
+		break;
+	case TIMER_MERGED:
+		branch_merged_over(branch);
 		break;
 	case TIMER_NEXT_PLACE:
 		branch_place_expired(branch);

@@ -40,7 +40,7 @@ static void forward_answer(struct box *box, const struct stw_proxy_action *actio
 	if (box->service && box->service->end.cause == action->cause)
 		refusal = box->service->end;
 	else if (action->cause == box->lost_cause)
-		stw_refusal_fact(&refusal, "name", box->lost_name);
+		stw_refusal_fact(&refusal, box->lost_key, box->lost_name);
 	reply_own(box, &refusal, action->cause->code);
 }
 

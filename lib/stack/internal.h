@@ -14,11 +14,13 @@
 #define TIMER_CANCEL_WAIT  304 /* branch: no final 64*T1 after CANCEL (§9.1) */
 #define TIMER_LOCATE       305 /* branch: enough asked, what is known has to do (RFC 3263) */
 #define TIMER_NEXT_PLACE   306 /* branch, non-INVITE: another address gets its turn */
+#define TIMER_MERGED       307 /* branch, INVITE: the next server has forgotten the first try */
 
 #define TCP_FALLBACK_MS      1000
 #define NON_INVITE_MARGIN_MS 2000
 #define LOCATE_PATIENCE_MS   STW_T1_MS /* for further addresses when one is known, RFC 8305 §3 */
 #define NEXT_PLACE_MIN_MS    1000
+#define MERGED_MS            (STW_T4_MS + STW_T1_MS) /* Timer I and a round trip */
 #define OUTAGE_MAX_S         3600u
 #define OUTAGES_MAX          4096u
 #define REQUEST_ARENA_BYTES  (256u * 1024u)
@@ -56,7 +58,11 @@ struct branch {
 	bool flow_gone; /* the binding's connection is gone, its Contact is tried */
 	bool server;    /* the next hop is another server, not a phone */
 	bool overdue;   /* Timer C ran out before any 1xx: the next one is answered with CANCEL */
+	bool merged;    /* it was a copy to the next server once (482) */
 	uint32_t max_breadth;
+	struct stw_account *account; /* who answers for it; NULL: the caller */
+	unsigned answers;            /* to challenges, so far */
+	struct stw_str credentials;  /* lines, or empty */
 	struct lookup lookup;
 	struct stw_place *places, number; /* where it may go, in order; the second is of a number */
 	unsigned place_count, place_next;
@@ -107,7 +113,8 @@ struct box {
 	struct stw_timer no_answer, expires;
 	uint32_t ring_timeout_ms;
 	const struct stw_cause *lost_cause; /* why the last branch found no place */
-	struct stw_str lost_name;           /* and which name it was */
+	const char *lost_key;               /* and which name or realm it was */
+	struct stw_str lost_name;
 	bool alive;    /* has state: freed by stw_stack_end(), not after its event */
 	bool waiting;  /* the core will answer */
 	bool running;  /* forward_run() is at work */
@@ -171,6 +178,7 @@ struct stw_stack {
 	struct stw_random random;
 	struct stw_flows *flows;
 	struct stw_tx_layer *transactions;
+	struct stw_account *accounts;
 	struct box *live;        /* requests with state */
 	struct branch *branches; /* that have not ended */
 	struct box *replying;    /* those whose response waits for a connection */
@@ -293,12 +301,21 @@ void branch_tx_actions(
 	struct branch *branch, struct stw_tx *tx, unsigned actions, const struct stw_msg *msg);
 void branch_fail(struct branch *branch, const struct stw_cause *cause);
 void branch_send(struct branch *branch);
+struct branch *branch_replace(struct branch *branch);
 void branch_next_place(struct branch *branch);
 void branch_flow_closed(struct stw_stack *stack, const struct stw_io_event *event);
 void branch_flow_opened(struct stw_stack *stack, struct stw_flow_id flow);
 void branch_heard(struct stw_tx *tx, const struct stw_via *via);
 void branch_send_failed(struct stw_stack *stack, const struct stw_io_event *event);
 struct branch *branch_free(struct branch *branch);
+
+/* account.c: challenges of servers where we have an account */
+void branch_find_account(struct branch *branch);
+int branch_sign(struct branch *branch);
+/* True: that was it, the response goes no further. */
+bool branch_challenged(struct branch *branch, const struct stw_msg *response);
+void branch_merged_over(struct branch *branch);
+void accounts_free(struct stw_stack *stack);
 
 /* reply_place.c: where else a response goes (RFC 3263 §5) */
 void reply_opens(struct box *box, struct stw_flow_id flow);

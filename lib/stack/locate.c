@@ -139,6 +139,7 @@ int lookup_begin(struct lookup *lookup, struct stw_arena *arena)
 static void branch_lost(struct branch *branch, const struct stw_cause *cause)
 {
 	branch->box->lost_cause = cause;
+	branch->box->lost_key = "name";
 	branch->box->lost_name = branch->lookup.where.host;
 	branch_fail(branch, cause);
 }

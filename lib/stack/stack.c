@@ -486,6 +486,7 @@ struct stw_stack *stw_stack_free(struct stw_stack *stack)
 	stw_dns_cache_free(stack->names);
 	stw_tx_layer_free(stack->transactions);
 	stw_flows_free(stack->flows);
+	accounts_free(stack);
 	stw_restraint_free(stack->restraint);
 	stw_arena_done(&stack->scratch);
 	free(stack);

@@ -78,8 +78,11 @@ struct stw_trunk {
 	struct stw_str uris[STW_TRUNK_URIS_MAX]; /* tried in this order */
 	struct stw_uri parsed[STW_TRUNK_URIS_MAX];
 	unsigned uri_count;
-	struct stw_str next_on_text; /* as written */
-	struct stw_code_set next_on; /* responses behind which the next URI is tried */
+	struct stw_str next_on_text;   /* as written */
+	struct stw_code_set next_on;   /* responses behind which the next URI is tried */
+	struct stw_str user, password; /* who we are there; user empty: nobody is asked */
+	struct stw_str password_file;  /* that the password was read from; empty: none */
+	struct stw_str realm;          /* the only one that is answered; empty: any */
 };
 
 enum stw_group_ring {

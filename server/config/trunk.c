@@ -2,11 +2,23 @@
 /* Trunks: servers of others that numbers are handed to. */
 #include "server/config/internal.h"
 
+#include <errno.h>
 #include <string.h>
+
+#include <openssl/crypto.h>
 
 #include "server/suggest.h"
 
-enum { TRUNK_NAME, TRUNK_URI, TRUNK_NEXT_ON, TRUNK_KEYS };
+enum {
+	TRUNK_NAME,
+	TRUNK_URI,
+	TRUNK_NEXT_ON,
+	TRUNK_USER,
+	TRUNK_PASSWORD,
+	TRUNK_PASSWORD_FILE,
+	TRUNK_REALM,
+	TRUNK_KEYS
+};
 
 #define NEXT_ON_STANDARD "408, 500-599"
 
@@ -14,6 +26,10 @@ static const struct config_key trunk_keys[TRUNK_KEYS] = {
 	[TRUNK_NAME] = { .name = "name", .required = true },
 	[TRUNK_URI] = { .name = "uri", .required = true },
 	[TRUNK_NEXT_ON] = { .name = "next_on" },
+	[TRUNK_USER] = { .name = "user" },
+	[TRUNK_PASSWORD] = { .name = "password", .secret = true },
+	[TRUNK_PASSWORD_FILE] = { .name = "password_file" },
+	[TRUNK_REALM] = { .name = "realm" },
 };
 
 static bool uri_read(struct config_context *context, struct config_mark mark, struct stw_str text,
@@ -99,6 +115,61 @@ static bool next_on_read(
 	return true;
 }
 
+/* The first line of a file, read once: when the configuration is. */
+static void password_file_read(
+	struct config_context *context, const struct config_field *field, struct stw_trunk *trunk)
+{
+	char path[CONFIG_TEXT_MAX + 1], line[256], quoted[96];
+	FILE *file = NULL;
+
+	snprintf(path, sizeof(path), "%.*s", STW_STR_ARG(field->text));
+	if (field->text.len < sizeof(path))
+		file = fopen(path, "re");
+	if (!file || !fgets(line, sizeof(line), file)) {
+		config_error(context, field->mark, "trunks: %s cannot be read: %s",
+			config_quote(field->text, quoted), file ? "it is empty" : strerror(errno));
+	} else {
+		line[strcspn(line, "\r\n")] = '\0';
+		config_keep(context, stw_str_from(line), &trunk->password);
+	}
+	if (file)
+		fclose(file);
+	OPENSSL_cleanse(line, sizeof(line));
+}
+
+/* Who we are there: all of it, or nothing. */
+static void login_read(
+	struct config_context *context, const struct config_item *item, struct stw_trunk *trunk)
+{
+	const struct config_field *user = &item->fields[TRUNK_USER],
+				  *password = &item->fields[TRUNK_PASSWORD],
+				  *file = &item->fields[TRUNK_PASSWORD_FILE],
+				  *realm = &item->fields[TRUNK_REALM];
+	const struct config_field *stray = password->text.ptr ? password
+					   : file->text.ptr   ? file
+							      : realm;
+	char quoted[96];
+
+	trunk->user = user->text;
+	trunk->password = password->text;
+	trunk->password_file = file->text;
+	trunk->realm = realm->text;
+	if (!user->text.len && stray->text.ptr)
+		config_error(context, stray->mark,
+			"trunks: %s has a password or realm and no user: who are we there?",
+			config_quote(trunk->name, quoted));
+	else if (user->text.len && !password->text.ptr && !file->text.ptr)
+		config_error(context, user->mark,
+			"trunks: %s has a user and no password; give password or password_file",
+			config_quote(trunk->name, quoted));
+	else if (password->text.ptr && file->text.ptr)
+		config_error(context, file->mark,
+			"trunks: %s has a password and a password_file; give one of them",
+			config_quote(trunk->name, quoted));
+	else if (file->text.ptr)
+		password_file_read(context, file, trunk);
+}
+
 static void trunks_add(struct config_context *context, const struct stw_option *option,
 	const struct config_item *item)
 {
@@ -128,6 +199,7 @@ static void trunks_add(struct config_context *context, const struct stw_option *
 	if (!config->trunks || !uris_read(context, &item->fields[TRUNK_URI], &trunk) ||
 		!next_on_read(context, &item->fields[TRUNK_NEXT_ON], &trunk))
 		return;
+	login_read(context, item, &trunk);
 	config->trunks[config->trunk_count++] = trunk;
 }
 
@@ -157,12 +229,20 @@ bool config_trunk_find(struct config_context *context, const char *key, struct c
 static bool trunks_get(const struct stw_config *config, const struct stw_option *option,
 	unsigned index, struct config_item *ret)
 {
+	const struct stw_trunk *trunk;
+
 	if (index >= config->trunk_count)
 		return false;
+	trunk = &config->trunks[index];
 	ret->entry = true;
-	ret->fields[TRUNK_NAME].text = config->trunks[index].name;
-	ret->fields[TRUNK_URI].text = config->trunks[index].uri_text;
-	ret->fields[TRUNK_NEXT_ON].text = config->trunks[index].next_on_text;
+	ret->fields[TRUNK_NAME].text = trunk->name;
+	ret->fields[TRUNK_URI].text = trunk->uri_text;
+	ret->fields[TRUNK_NEXT_ON].text = trunk->next_on_text;
+	ret->fields[TRUNK_USER].text = trunk->user;
+	if (!trunk->password_file.ptr)
+		ret->fields[TRUNK_PASSWORD].text = trunk->password;
+	ret->fields[TRUNK_PASSWORD_FILE].text = trunk->password_file;
+	ret->fields[TRUNK_REALM].text = trunk->realm;
 	return true;
 }
 

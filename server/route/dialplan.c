@@ -164,6 +164,19 @@ int stw_route_trunk_uri(struct stw_check *check, const struct stw_uri *gateway,
 	return 0;
 }
 
+/* Who answers when the trunk asks who is calling. @return 0, -ENOMEM */
+static int trunk_account(
+	struct stw_check *check, const struct stw_trunk *trunk, struct stw_account **ret)
+{
+	struct stw_account_options options = { .name = trunk->name,
+		.user = trunk->user,
+		.password = trunk->password,
+		.realm = trunk->realm };
+
+	*ret = NULL;
+	return trunk->user.len ? stw_stack_account(check->request->stack, &options, ret) : 0;
+}
+
 static enum stw_verdict call_trunk(
 	struct stw_check *check, const struct stw_trunk *trunk, struct stw_str number)
 {
@@ -173,12 +186,16 @@ static enum stw_verdict call_trunk(
 		.ring_timeout_ms = check->config->call.ring_timeout_ms,
 		.no_recurse = true };
 	enum stw_method method = check->request->msg->method;
+	struct stw_account *account;
 
+	if (trunk_account(check, trunk, &account) < 0)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	for (unsigned i = 0; i < trunk->uri_count; i++) {
 		if (stw_route_trunk_uri(check, &trunk->parsed[i], number, &targets[i].uri) < 0)
 			return stw_route_refuse(check, &stw_cause_out_of_memory);
 		targets[i].q = 1000 - i;
 		targets[i].next_on = &trunk->next_on;
+		targets[i].account = account;
 	}
 	if (method == STW_METHOD_ACK || method == STW_METHOD_CANCEL)
 		return stw_route_forward(check, targets, 1);

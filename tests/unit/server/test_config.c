@@ -226,6 +226,15 @@ static const struct {
 	{ "trunks: [{name: a, uri: sip:gw, next_on: [503, 600]}]\n",
 		"1:42: trunks: \"503, 600\" are no response codes; allowed: a list of codes and "
 		"ranges from 300 to 599, like [408, 500-599]\n" },
+	{ "trunks: [{name: a, uri: sip:gw, password: x}]\n",
+		"1:43: trunks: \"a\" has a password or realm and no user: who are we there?\n" },
+	{ "trunks: [{name: a, uri: sip:gw, user: u}]\n",
+		"1:39: trunks: \"a\" has a user and no password; give password or "
+		"password_file\n" },
+	{ "trunks: [{name: a, uri: sip:gw, user: u, password: x, password_file: y}]\n",
+		"1:70: trunks: \"a\" has a password and a password_file; give one of them\n" },
+	{ "trunks: [{name: a, uri: sip:gw, user: u, password_file: /nowhere/at/all}]\n",
+		"1:57: trunks: \"/nowhere/at/all\" cannot be read: No such file or directory\n" },
 	{ "emergency: {numbers: [help]}\n",
 		"1:23: emergency.numbers: \"help\" is no number; allowed: digits, + * #\n" },
 	{ "emergency: {route: psap}\n",
