@@ -153,6 +153,9 @@ uint32_t stw_proxy_breadth(const struct stw_proxy_options *options, const struct
 struct stw_str stw_proxy_branch(const struct stw_proxy_options *options,
 	const struct stw_msg *request, const struct stw_proxy_routing *routing,
 	struct stw_random *random, char buffer[STW_BRANCH_MAX]);
+/** For a request of our own (§8.1.1.7). */
+struct stw_str stw_proxy_own_branch(const struct stw_proxy_options *options,
+	struct stw_random *random, char buffer[STW_BRANCH_MAX]);
 /** The worker in a branch of ours that has one, or in one that looks like ours. False: none. */
 bool stw_proxy_branch_worker(struct stw_str branch, unsigned *ret);
 /** §16.11: the same branch for the same request (stateless forwarding of ACK and CANCEL). */

@@ -69,21 +69,41 @@ bool proxy_branch_loop_part(struct stw_str branch, struct stw_str *ret)
 	return true;
 }
 
-struct stw_str stw_proxy_branch(const struct stw_proxy_options *options,
-	const struct stw_msg *request, const struct stw_proxy_routing *routing,
-	struct stw_random *random, char buffer[STW_BRANCH_MAX])
+static void branch_begin(struct stw_writer *writer, const struct stw_proxy_options *options,
+	struct stw_random *random)
 {
-	struct stw_writer writer;
 	char unique[UNIQUE_LEN];
 
 	stw_random_token(random, unique, sizeof(unique));
 	if (options->marks_worker)
 		unique[0] = worker_marks[options->worker % 64];
+	stw_write_text(writer, cookie);
+	stw_write_str(writer, (struct stw_str){ unique, sizeof(unique) });
+	stw_write_char(writer, '.');
+}
+
+struct stw_str stw_proxy_branch(const struct stw_proxy_options *options,
+	const struct stw_msg *request, const struct stw_proxy_routing *routing,
+	struct stw_random *random, char buffer[STW_BRANCH_MAX])
+{
+	struct stw_writer writer;
+
 	stw_writer_init(&writer, buffer, STW_BRANCH_MAX);
-	stw_write_text(&writer, cookie);
-	stw_write_str(&writer, (struct stw_str){ unique, sizeof(unique) });
-	stw_write_char(&writer, '.');
+	branch_begin(&writer, options, random);
 	proxy_write_hash(&writer, proxy_loop_hash(options, request, routing));
+	return stw_writer_text(&writer);
+}
+
+/* Random where others have the hash: a request of ours that comes back to us is no loop. */
+struct stw_str stw_proxy_own_branch(const struct stw_proxy_options *options,
+	struct stw_random *random, char buffer[STW_BRANCH_MAX])
+{
+	uint64_t noise = stw_random_next(random);
+	struct stw_writer writer;
+
+	stw_writer_init(&writer, buffer, STW_BRANCH_MAX);
+	branch_begin(&writer, options, random);
+	proxy_write_hash(&writer, noise);
 	return stw_writer_text(&writer);
 }
 

@@ -96,6 +96,8 @@ void branch_fail(struct branch *branch, const struct stw_cause *cause)
 		return;
 	branch_note(branch, STW_NOTE_FAILURE, cause, STW_STR_NONE);
 	branch_end(branch);
+	if (branch->box->client)
+		client_failed(branch->box, cause);
 	if (!branch->box->context)
 		return;
 	stw_response_context_failed(branch->box->context, branch->index, cause);
@@ -173,6 +175,8 @@ static int branch_build(struct branch *branch, struct stw_str branch_id)
 	int err;
 
 	err = branch_via(branch, sent_by, branch_id, &options.via);
+	if (branch->box->client)
+		return err < 0 ? err : client_build(branch, options.via);
 	if (err == 0)
 		err = branch_record_route(branch, sent_by, &options.record_route);
 	if (branch->box->service) {
@@ -375,7 +379,10 @@ void branch_send(struct branch *branch)
 		branch_kept_back(branch);
 		return;
 	}
-	if (branch->stateless)
+	if (branch->box->client)
+		id = stw_proxy_own_branch(
+			&request->stack->options.proxy, &request->stack->random, buffer);
+	else if (branch->stateless)
 		id = stw_proxy_stateless_branch(
 			&request->stack->options.proxy, request->msg, buffer);
 	else
@@ -457,6 +464,27 @@ int branch_start_stateless(struct box *box, const struct stw_proxy_target *targe
 			stw_proxy_breadth(&box->request.stack->options.proxy, box->request.msg);
 	branch_locate(branch);
 	return 0;
+}
+
+/* A request of our own; `stateless`: the ACK of a 2xx. */
+int branch_begin_own(struct box *box, const struct stw_proxy_target *target, bool stateless)
+{
+	struct branch *branch = branch_new(box, target);
+
+	if (!branch)
+		return -ENOMEM;
+	branch->stateless = stateless;
+	branch_locate(branch);
+	return 0;
+}
+
+/* The same bytes once more. When it has not been sent yet that is still to come. */
+void branch_send_again(struct branch *branch)
+{
+	if (!branch->sent.n)
+		return;
+	branch_note(branch, STW_NOTE_REQUEST_OUT, NULL, STW_STR_NONE);
+	branch_transmit(branch, NULL, branch->sent);
 }
 
 /* ---- answers of the world ----------------------------------------------------------------------
@@ -653,7 +681,7 @@ struct branch *branch_replace(struct branch *branch)
 	next->place_count = branch->place_count;
 	next->place_next = branch->place_next;
 	branch_end(branch);
-	if (branch->tx->method == STW_METHOD_INVITE)
+	if (branch->tx->method == STW_METHOD_INVITE && branch->box->context)
 		stw_timer_start(&stack->wheel, &next->timer_c,
 			stack->now.mono_ms + stack->options.proxy.timer_c_ms);
 	return next;
@@ -722,8 +750,12 @@ static void branch_pass_up(struct branch *branch, const struct stw_msg *response
 		branch_end(branch);
 	if (response->code / 100 == 2 || response->code >= 600)
 		branch_unwant_all(branch->box);
-	stw_response_context_response(branch->box->context, branch->index, response);
-	forward_run(branch->box);
+	if (branch->box->client) {
+		client_response(branch->box, response);
+	} else {
+		stw_response_context_response(branch->box->context, branch->index, response);
+		forward_run(branch->box);
+	}
 	if (branch->cancel_waits && response->code < 200)
 		branch_cancel(branch, branch->cancel_lines);
 	else if (branch->overdue && response->code < 200)
@@ -751,10 +783,22 @@ static void branch_place_expired(struct branch *branch)
 	branch_leave_place(branch);
 }
 
+static void branch_tell_timeout(struct branch *branch, const struct stw_cause *cause)
+{
+	if (branch->box->client) {
+		client_failed(branch->box, cause);
+		return;
+	}
+	stw_response_context_timeout(branch->box->context, branch->index);
+	forward_run(branch->box);
+}
+
 /* Nobody answered, or it could not be sent: the next address of the name, else the context hears of
  * it. */
 static void branch_no_answer(struct branch *branch, bool timeout)
 {
+	const struct stw_cause *cause;
+
 	if (branch->state == BRANCH_ENDED)
 		return;
 	if (branch->tx->last_code == 0)
@@ -769,12 +813,10 @@ static void branch_no_answer(struct branch *branch, bool timeout)
 			branch->flow_gone ? &stw_cause_flow_gone : &stw_cause_transport_error);
 		return;
 	}
-	branch_note(branch, STW_NOTE_TIMEOUT,
-		branch->tx->method == STW_METHOD_INVITE ? &stw_cause_timer_b : &stw_cause_timer_f,
-		STW_STR_NONE);
+	cause = branch->tx->method == STW_METHOD_INVITE ? &stw_cause_timer_b : &stw_cause_timer_f;
+	branch_note(branch, STW_NOTE_TIMEOUT, cause, STW_STR_NONE);
 	branch_end(branch);
-	stw_response_context_timeout(branch->box->context, branch->index);
-	forward_run(branch->box);
+	branch_tell_timeout(branch, cause);
 }
 
 void branch_tx_actions(
@@ -802,8 +844,7 @@ static void branch_give_up(struct branch *branch)
 	if (branch->tx)
 		stw_tx_forget(branch->tx);
 	branch_end(branch);
-	stw_response_context_timeout(branch->box->context, branch->index);
-	forward_run(branch->box);
+	branch_tell_timeout(branch, &stw_cause_cancelled);
 }
 
 void branch_timer(struct branch *branch, struct stw_timer *timer)

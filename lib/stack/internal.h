@@ -15,6 +15,8 @@
 #define TIMER_LOCATE       305 /* branch: enough asked, what is known has to do (RFC 3263) */
 #define TIMER_NEXT_PLACE   306 /* branch, non-INVITE: another address gets its turn */
 #define TIMER_MERGED       307 /* branch, INVITE: the next server has forgotten the first try */
+#define TIMER_REPEAT       308 /* struct uas: a 2xx without ACK, a reliable 1xx without PRACK */
+#define TIMER_ALARM        309 /* struct stw_alarm, of the user of the stack */
 
 #define TCP_FALLBACK_MS      1000
 #define NON_INVITE_MARGIN_MS 2000
@@ -108,7 +110,10 @@ struct box {
 	struct stw_block *response;                 /* last response, kept for its retransmission */
 	struct stw_str response_text;
 	struct stw_response_context *context;
-	struct service *service; /* NULL: a plain call */
+	struct stw_client *client; /* a request of our own, which has no context; else NULL */
+	struct uas *uas;           /* answered here, see uas.c; else NULL */
+	struct stw_str to_tag;     /* of our responses; empty: derived from the request */
+	struct service *service;   /* NULL: a plain call */
 	struct branch *branches;
 	struct stw_timer no_answer, expires;
 	uint32_t ring_timeout_ms;
@@ -183,6 +188,7 @@ struct stw_stack {
 	struct branch *branches; /* that have not ended */
 	struct box *replying;    /* those whose response waits for a connection */
 	struct box *dirty;
+	struct stw_table answers; /* requests that wait for ACK or PRACK, see uas.c */
 	struct retired *retired;
 	struct stw_arena scratch; /* of the batch */
 	struct stw_msg *msg;      /* the message in hand: own_msg, or one that was handed over */
@@ -226,6 +232,7 @@ void stack_note(struct stw_stack *stack, const struct stw_note *note);
 void stack_drop(struct stw_stack *stack, const struct stw_hop *hop, const struct stw_msg *msg,
 	const struct stw_cause *cause);
 void stack_dirty(struct box *box);
+int stack_retire(struct stw_stack *stack, struct stw_block *block);
 void stack_close_flow(struct stw_stack *stack, struct stw_flow_id flow);
 
 /* receive.c */
@@ -282,6 +289,11 @@ struct stw_str stack_sent_by(
 void reply_own(struct box *box, const struct stw_refusal *refusal, unsigned code);
 void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str lines,
 	const struct stw_cause *cause);
+/* Its two halves: the text, in the scratch memory, and what sends it. */
+int reply_write_own(struct box *box, const struct stw_refusal *refusal, unsigned code, bool dialog,
+	struct stw_str *ret);
+void reply_give_own(
+	struct box *box, const struct stw_refusal *refusal, unsigned code, struct stw_str text);
 void reply_trying(struct box *box);
 void reply_early_end(struct box *box, struct stw_str tag, unsigned code);
 void reply_tx_actions(struct stw_tx *tx, unsigned actions);
@@ -291,7 +303,28 @@ struct stw_str reply_tag(struct stw_stack *stack, const struct stw_msg *request,
 int box_keep(struct box *box);
 void box_make_alive(struct box *box);
 
+/* client.c: requests of our own */
+struct stw_str client_next_hop(const struct box *box);
+int client_build(struct branch *branch, struct stw_str via);
+void client_response(struct box *box, const struct stw_msg *response);
+void client_failed(struct box *box, const struct stw_cause *cause);
+void client_done(struct box *box);
+
+/* uas.c: requests that are answered here */
+struct contact {
+	struct stw_str user, uri_params, params;
+};
+/* A whole line that names the place of `hop` where we are. */
+int contact_write(struct stw_stack *stack, const struct stw_hop *hop, const struct contact *contact,
+	struct stw_arena *arena, struct stw_str *ret);
+bool uas_receive(struct box *box);
+bool uas_cancelled(struct box *box, const struct stw_msg *cancel);
+void uas_timer(struct stw_timer *timer);
+void uas_done(struct box *box);
+
 /* branch.c: client side */
+int branch_begin_own(struct box *box, const struct stw_proxy_target *target, bool stateless);
+void branch_send_again(struct branch *branch);
 void branch_start(struct box *box, const struct stw_proxy_action *action);
 int branch_start_stateless(struct box *box, const struct stw_proxy_target *target);
 void branch_cancel(struct branch *branch, struct stw_str reason_lines);

@@ -196,7 +196,10 @@ static void branch_by_uri(struct branch *branch)
 	struct stw_uri uri;
 	int err;
 
-	err = stw_forward_next_hop(&options, &request->arena, &uri);
+	if (branch->box->client)
+		err = stw_uri_parse(client_next_hop(branch->box), &uri);
+	else
+		err = stw_forward_next_hop(&options, &request->arena, &uri);
 	if (err == 0)
 		err = stw_target_from_uri(&uri, &branch->lookup.where);
 	if (err < 0) {

@@ -92,15 +92,33 @@ static void receive_fault(
 
 /* ---- responses -------------------------------------------------------------------- */
 
-/* §8.1.3.3: what we forwarded comes back with the Via of whoever sent it to us below ours; only our
- * CANCELs are answered to us alone. */
 static bool response_has_way_up(const struct stw_msg *response)
 {
 	struct stw_values values = stw_msg_values(response, STW_HDR_VIA);
 	struct stw_str via;
 
-	return response->cseq.method == STW_METHOD_CANCEL ||
-	       (stw_values_next(&values, &via) && stw_values_next(&values, &via));
+	return stw_values_next(&values, &via) && stw_values_next(&values, &via);
+}
+
+/* Of a request of our own, and not of one that we forwarded? */
+static bool tx_is_own(const struct stw_tx *tx)
+{
+	return tx->user && tx->user_kind == USER_REQUEST &&
+	       ((struct branch *)tx->user)->box->client;
+}
+
+/* §8.1.3.3: what we forwarded comes back with the Via of whoever sent it to us below ours, what is
+ * our own with ours alone. CANCELs are always our own. NULL: fits. */
+static const struct stw_cause *response_misfit(
+	const struct stw_tx *tx, const struct stw_msg *response)
+{
+	bool way_up = response_has_way_up(response);
+
+	if (tx && tx_is_own(tx))
+		return way_up ? &stw_cause_response_not_ours_alone : NULL;
+	if (way_up || response->cseq.method == STW_METHOD_CANCEL)
+		return NULL;
+	return &stw_cause_response_no_way_up;
 }
 
 static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
@@ -112,6 +130,7 @@ static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 		.phrase = stw_msg_phrase(stack->msg),
 		.method = stack->msg->cseq.method,
 		.method_name = stack->msg->cseq.name };
+	const struct stw_cause *cause;
 	struct stw_tx *tx;
 	unsigned actions;
 
@@ -121,11 +140,12 @@ static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 		stack_drop(stack, hop, stack->msg, &stw_cause_response_not_ours);
 		return;
 	}
-	if (!response_has_way_up(stack->msg)) {
-		stack_drop(stack, hop, stack->msg, &stw_cause_response_no_way_up);
+	tx = stw_tx_match_response(stack->transactions, stack->msg);
+	cause = response_misfit(tx, stack->msg);
+	if (cause) {
+		stack_drop(stack, hop, stack->msg, cause);
 		return;
 	}
-	tx = stw_tx_match_response(stack->transactions, stack->msg);
 	if (!tx) {
 		stack_drop(stack, hop, stack->msg, &stw_cause_response_unmatched);
 		return;
@@ -173,13 +193,20 @@ static void receive_cancel(struct box *box, struct stw_tx *cancelled)
 {
 	static const struct stw_refusal ok = { 0 };
 
-	if (stw_request_wait(&box->request) < 0)
-		return;
-	box->waiting = false;
-	reply_own(box, &ok, 200);
+	struct box *invite = NULL;
+
 	if (cancelled->user && cancelled->user_kind == USER_REQUEST &&
 		cancelled->kind == STW_TX_INVITE_SERVER)
-		forward_cancel(cancelled->user, box->request.msg);
+		invite = cancelled->user;
+	if (stw_request_wait(&box->request) < 0)
+		return;
+	if (invite)
+		box->to_tag = invite->to_tag;
+	box->waiting = false;
+	reply_own(box, &ok, 200);
+	box->to_tag = STW_STR_NONE;
+	if (invite && !uas_cancelled(invite, box->request.msg))
+		forward_cancel(invite, box->request.msg);
 }
 
 static void receive_box(struct box *box)
@@ -199,6 +226,8 @@ static void receive_box(struct box *box)
 		receive_cancel(box, cancelled);
 		return;
 	}
+	if (uas_receive(box))
+		return;
 	if (!admit_request(box, &refusal, buffer))
 		stack->options.core->request(stack->options.core_user, &box->request);
 	else if (refusal.cause->code)

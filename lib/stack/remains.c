@@ -129,9 +129,9 @@ static bool box_is_settled(const struct box *box)
 {
 	const struct branch *branch;
 
-	if (!box->request.answered || box->waiting || (box->context && !box->finished) ||
-		box->reply_is_name || box->reply_lookup.stack || reply_is_on_its_way(box) ||
-		!server_is_settled(box))
+	if (!box->request.answered || box->waiting || box->uas ||
+		(box->context && !box->finished) || box->reply_is_name || box->reply_lookup.stack ||
+		reply_is_on_its_way(box) || !server_is_settled(box))
 		return false;
 	for (branch = box->branches; branch; branch = branch->next) {
 		if (!branch_is_settled(branch))

@@ -116,23 +116,6 @@ void reply_tx_actions(struct stw_tx *tx, unsigned actions)
 		stack_dirty(box);
 }
 
-/* The last response may still wait in the batch: it is freed after that. */
-static int reply_retire(struct box *box)
-{
-	struct stw_stack *stack = box->request.stack;
-	struct retired *retired;
-
-	if (!box->response)
-		return 0;
-	retired = stw_arena_alloc(&stack->scratch, sizeof(*retired));
-	if (!retired)
-		return -ENOMEM;
-	*retired = (struct retired){ stack->retired, box->response };
-	stack->retired = retired;
-	box->response = NULL;
-	return 0;
-}
-
 /* A response that came by a stream lies in the buffer of its flow, which moves on before the batch
  * is sent. */
 int reply_settle(struct stw_stack *stack, struct stw_slices *slices)
@@ -194,7 +177,7 @@ static void reply_give(struct box *box, unsigned code, struct stw_slices slices)
 		reply_lost(box, code);
 		return;
 	}
-	if (reply_retire(box) < 0) {
+	if (stack_retire(box->request.stack, box->response) < 0) {
 		stw_block_unref(block);
 		reply_lost(box, code);
 		return;
@@ -242,39 +225,62 @@ static int reply_write(struct box *box, const struct stw_response *response, str
 	return 0;
 }
 
-/* A response of our own. `refusal->cause` may be NULL (200, 100). */
-void reply_own(struct box *box, const struct stw_refusal *refusal, unsigned code)
+/* Empty: the default of the code. */
+static struct stw_str reply_phrase(const struct stw_refusal *refusal, unsigned code)
+{
+	if (refusal->phrase.len)
+		return refusal->phrase;
+	return refusal->cause && refusal->cause->code == code ? stw_str_from(refusal->cause->phrase)
+							      : STW_STR_NONE;
+}
+
+int reply_write_own(struct box *box, const struct stw_refusal *refusal, unsigned code, bool dialog,
+	struct stw_str *ret)
 {
 	struct stw_stack *stack = box->request.stack;
 	struct stw_msg *msg = box->request.msg;
-	struct stw_note note = { .code = code, .cause = refusal->cause, .refusal = refusal };
 	struct stw_response response = { .request = msg,
 		.code = code,
+		.phrase = reply_phrase(refusal, code),
 		.headers = refusal->headers,
 		.content_type = refusal->content_type,
-		.body = refusal->body };
-	struct stw_str text;
+		.body = refusal->body,
+		.record_route = dialog };
 	char tag[TAG_BYTES], oc[STW_OVERLOAD_PARAMS_MAX];
 
-	if (refusal->cause && refusal->cause->code == code)
-		response.phrase = refusal->phrase.len ? refusal->phrase
-						      : stw_str_from(refusal->cause->phrase);
-	if (code > 100) {
-		response.to_tag = reply_tag(stack, msg, tag);
-		response.record_route = code < 200; /* §12.1.1: it makes an early dialog */
-	}
+	if (code > 100)
+		response.to_tag = box->to_tag.len ? box->to_tag : reply_tag(stack, msg, tag);
 	response.received = box->request.stamp.received;
 	response.rport = box->request.stamp.rport;
 	response.oc = stw_overload_params(&stack->overload, &msg->via, stack->now, oc);
-	note.phrase = response.phrase.len ? response.phrase : stw_str_from(stw_status_phrase(code));
-	if (reply_write(box, &response, &text) < 0) {
-		reply_lost(box, code);
-		return;
-	}
+	return reply_write(box, &response, ret);
+}
+
+void reply_give_own(
+	struct box *box, const struct stw_refusal *refusal, unsigned code, struct stw_str text)
+{
+	struct stw_note note = { .code = code, .cause = refusal->cause, .refusal = refusal };
+
+	note.phrase = reply_phrase(refusal, code);
+	if (!note.phrase.len)
+		note.phrase = stw_str_from(stw_status_phrase(code));
 	if (code >= 200)
 		box->request.answered = true;
 	reply_note(box, &note);
 	reply_give(box, code, (struct stw_slices){ &text, 1 });
+}
+
+/* A response of our own. `refusal->cause` may be NULL (200, 100). */
+void reply_own(struct box *box, const struct stw_refusal *refusal, unsigned code)
+{
+	/* §12.1.1: a provisional response makes an early dialog. */
+	bool dialog = code > 100 && code < 200;
+	struct stw_str text;
+
+	if (reply_write_own(box, refusal, code, dialog, &text) < 0)
+		reply_lost(box, code);
+	else
+		reply_give_own(box, refusal, code, text);
 }
 
 /* RFC 6228 §6: in the early dialog that has ended; no Contact, no Record-Route. */

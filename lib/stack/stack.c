@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <strowger/stack.h>
+#include <strowger/uac.h>
 
 #include <errno.h>
 #include <stdlib.h>
@@ -72,6 +73,7 @@ int stw_stack_new(
 	stw_wheel_init(&stack->wheel, now.mono_ms);
 	stw_random_seed(&stack->random, options->seed);
 	stw_arena_init(&stack->scratch, SCRATCH_BYTES_MAX);
+	stw_table_init(&stack->answers);
 	stack->own_msg.fields = stack->fields;
 	stack->own_msg.field_capacity = STW_MSG_FIELDS_MAX;
 	stack->msg = &stack->own_msg;
@@ -306,6 +308,12 @@ static void stack_timer(struct stw_stack *stack, struct stw_timer *timer)
 	case TIMER_LOCATE:
 		lookup_expire(timer->owner);
 		break;
+	case TIMER_REPEAT:
+		uas_timer(timer);
+		break;
+	case TIMER_ALARM:
+		((struct stw_alarm *)timer->owner)->fired(timer->owner);
+		break;
 	default:
 		branch_timer(timer->owner, timer);
 	}
@@ -338,6 +346,21 @@ void stack_dirty(struct box *box)
 	box->dirty = true;
 	box->dirty_next = stack->dirty;
 	stack->dirty = box;
+}
+
+/* A block that may still wait in the batch to be sent is freed after that. NULL: nothing. */
+int stack_retire(struct stw_stack *stack, struct stw_block *block)
+{
+	struct retired *retired;
+
+	if (!block)
+		return 0;
+	retired = stw_arena_alloc(&stack->scratch, sizeof(*retired));
+	if (!retired)
+		return -ENOMEM;
+	*retired = (struct retired){ stack->retired, block };
+	stack->retired = retired;
+	return 0;
 }
 
 /* A transaction is about to be freed: its owner lets go of it. */
@@ -381,8 +404,12 @@ static void box_free(struct box *box)
 {
 	struct stw_stack *stack = box->request.stack;
 
-	if (stack->options.core->done)
+	if (box->client)
+		client_done(box);
+	else if (stack->options.core->done)
 		stack->options.core->done(stack->options.core_user, &box->request);
+	if (box->uas)
+		uas_done(box);
 	stw_timer_stop(&stack->wheel, &box->no_answer);
 	stw_timer_stop(&stack->wheel, &box->expires);
 	reply_place_end(box);
@@ -488,6 +515,7 @@ struct stw_stack *stw_stack_free(struct stw_stack *stack)
 	stw_flows_free(stack->flows);
 	accounts_free(stack);
 	stw_restraint_free(stack->restraint);
+	stw_table_done(&stack->answers);
 	stw_arena_done(&stack->scratch);
 	free(stack);
 	return NULL;

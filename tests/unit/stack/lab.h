@@ -37,7 +37,8 @@ struct lab {
 	uint64_t query;
 	int open_error;
 	bool answers_options;
-	unsigned dropped, overload_refused; /* noted */
+	unsigned dropped, overload_refused;                          /* noted */
+	bool (*takes)(struct lab *lab, struct stw_request *request); /* NULL: none */
 };
 
 /* ---- the network --------------------------------------------------------------------- */
@@ -108,6 +109,8 @@ static inline void lab_request(void *core, struct stw_request *request)
 		.targets = lab->targets, .n = lab->target_count, .ring_timeout_ms = 60000
 	};
 
+	if (lab->takes && lab->takes(lab, request))
+		return;
 	assert_null(stw_request_preprocess(request));
 	if (request->msg->method == STW_METHOD_OPTIONS && lab->answers_options)
 		stw_request_respond(request, 200, STW_STR_NONE, NULL);
