@@ -60,9 +60,16 @@ static void core_next(void *user, struct stw_request *request, const struct stw_
 	stw_route_next(user, request, outcome);
 }
 
+static const struct stw_cause *core_guard(void *user, const struct stw_request *request,
+	const struct stw_uri *uri, const struct stw_hop *hop)
+{
+	return stw_route_guard(user, request, uri, hop);
+}
+
 static const struct stw_core_ops core_ops = {
 	.request = core_request,
 	.next = core_next,
+	.guard = core_guard,
 	.admit = core_admit,
 	.emergency = core_emergency,
 	.note = core_note,

@@ -138,6 +138,11 @@ struct stw_core_ops {
 	/** A forwarded request that asks (stw_proxy_job): all that was tried has failed. Answered
 	 * with stw_request_more() or stw_request_settle(), now or later. */
 	void (*next)(void *core, struct stw_request *request, const struct stw_outcome *outcome);
+	/** A forwarded request outside a dialog is about to go to `uri` (of the first Route, if
+	 * there is one), or to `addr` that a name has led to; one of them is NULL. Not asked for
+	 * targets that are granted. @return NULL, or why it may not. May be NULL. */
+	const struct stw_cause *(*guard)(void *core, const struct stw_request *request,
+		const struct stw_uri *uri, const struct stw_hop *hop);
 	/** Is this an emergency call? Then row F12 lets it pass. May be NULL: urn:service:sos. */
 	bool (*emergency)(void *core, const struct stw_msg *request);
 	/** A request that waited ends (all its transactions are over); forget `request->user`. May
@@ -224,6 +229,11 @@ struct stw_account_options {
  * Lives as long as the stack. @return 0, -ENOMEM */
 int stw_stack_account(struct stw_stack *stack, const struct stw_account_options *options,
 	struct stw_account **ret);
+/** NULL: there is none of this name. */
+const struct stw_account *stw_stack_account_find(
+	const struct stw_stack *stack, struct stw_str name);
+/** Was the account used at this place? By a datagram it is told by its port as well. */
+bool stw_account_is_at(const struct stw_account *account, const struct stw_hop *hop);
 
 /** Counters since the start; the last line are numbers of now. */
 struct stw_stack_stats {

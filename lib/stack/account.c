@@ -50,6 +50,11 @@ static struct stw_account *account_new(struct stw_stack *stack, struct stw_str n
 	return account;
 }
 
+const struct stw_account *stw_stack_account_find(const struct stw_stack *stack, struct stw_str name)
+{
+	return account_find(stack, name);
+}
+
 int stw_stack_account(struct stw_stack *stack, const struct stw_account_options *options,
 	struct stw_account **ret)
 {
@@ -97,10 +102,25 @@ static bool account_knows(const struct stw_account *account, const struct stw_ad
 	return false;
 }
 
+bool stw_account_is_at(const struct stw_account *account, const struct stw_hop *hop)
+{
+	bool exact = hop->transport == STW_TRANSPORT_UDP;
+
+	if (!exact)
+		return account_knows(account, &hop->remote);
+	for (unsigned i = 0; i < account->place_count; i++) {
+		if (stw_addr_equal(&account->places[i], &hop->remote))
+			return true;
+	}
+	return false;
+}
+
 static void account_learn(struct stw_account *account, const struct stw_addr *addr)
 {
-	if (account_knows(account, addr))
-		return;
+	for (unsigned i = 0; i < account->place_count; i++) {
+		if (stw_addr_equal(&account->places[i], addr))
+			return;
+	}
 	account->places[account->place_next] = *addr;
 	account->place_next = (account->place_next + 1) % ACCOUNT_PLACES;
 	if (account->place_count < ACCOUNT_PLACES)

@@ -374,6 +374,8 @@ void branch_send(struct branch *branch)
 		branch_fail(branch, &stw_cause_no_listener);
 		return;
 	}
+	if (branch_is_barred(branch, NULL, &branch->hop))
+		return;
 	branch->server = request->stack->options.restrain && branch_goes_to_server(branch);
 	if (branch->server && !branch_admitted(branch)) {
 		branch_kept_back(branch);

@@ -174,6 +174,25 @@ static struct stw_random *branch_random(struct branch *branch)
 	return &branch->random;
 }
 
+bool branch_is_barred(struct branch *branch, const struct stw_uri *uri, const struct stw_hop *hop)
+{
+	const struct stw_request *request = &branch->box->request;
+	const struct stw_stack_options *options = &request->stack->options;
+	const struct stw_cause *cause;
+
+	if (!options->core->guard || branch->box->client || branch->target.granted ||
+		branch->stateless || request->routing.in_dialog || (hop && branch->target.has_hop))
+		return false;
+	cause = options->core->guard(options->core_user, request, uri, hop);
+	if (!cause)
+		return false;
+	branch->box->lost_cause = cause;
+	branch->box->lost_key = "destination";
+	branch->box->lost_name = uri ? uri->host : branch->lookup.where.host;
+	branch_fail(branch, cause);
+	return true;
+}
+
 /* ---- where to
  * --------------------------------------------------------------------------------------- */
 
@@ -200,6 +219,8 @@ static void branch_by_uri(struct branch *branch)
 		err = stw_uri_parse(client_next_hop(branch->box), &uri);
 	else
 		err = stw_forward_next_hop(&options, &request->arena, &uri);
+	if (err == 0 && branch_is_barred(branch, &uri, NULL))
+		return;
 	if (err == 0)
 		err = stw_target_from_uri(&uri, &branch->lookup.where);
 	if (err < 0) {

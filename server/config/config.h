@@ -83,6 +83,7 @@ struct stw_trunk {
 	struct stw_str user, password; /* who we are there; user empty: nobody is asked */
 	struct stw_str password_file;  /* that the password was read from; empty: none */
 	struct stw_str realm;          /* the only one that is answered; empty: any */
+	struct stw_str direct; /* class of those who may name its host themselves; empty: nobody */
 };
 
 enum stw_group_ring {

@@ -158,7 +158,7 @@
 		"nowhere (604).",                                                                  \
 		"RFC 3261 §21.6.3")                                                                \
 	OPTION("trunks", LIST, trunks, "", 0, STW_CONFIG_TRUNKS_MAX,                               \
-		"{name, uri, next_on, user, password, password_file, realm}", "[]", LIVE,          \
+		"{name, uri, next_on, user, password, password_file, realm, direct}", "[]", LIVE,  \
 		FORM(trunks),                                                                      \
 		"Servers of others that the dial plan hands numbers to. uri is one SIP URI "       \
 		"without user, or a list that is tried in its order: the next one when one "       \
@@ -166,7 +166,8 @@
 		"be reached, is silent, or answers with a code in next_on (408, 500-599). With "   \
 		"user and password, or the first line of password_file, the server answers "       \
 		"itself when the trunk asks who it is (401, 407); of realm only, when that is "    \
-		"given.",                                                                          \
+		"given. direct is the class of those who may name the host of the trunk "          \
+		"themselves; nobody without it.",                                                  \
 		"RFC 3261 §16.5, §22")                                                             \
 	OPTION("emergency.numbers", LIST, emergency.numbers, "", 0, STW_CONFIG_EMERGENCY_MAX,      \
 		"numbers", "[112, 911]", LIVE, FORM(emergency_numbers),                            \

@@ -17,6 +17,7 @@ enum {
 	TRUNK_PASSWORD,
 	TRUNK_PASSWORD_FILE,
 	TRUNK_REALM,
+	TRUNK_DIRECT,
 	TRUNK_KEYS
 };
 
@@ -30,6 +31,7 @@ static const struct config_key trunk_keys[TRUNK_KEYS] = {
 	[TRUNK_PASSWORD] = { .name = "password", .secret = true },
 	[TRUNK_PASSWORD_FILE] = { .name = "password_file" },
 	[TRUNK_REALM] = { .name = "realm" },
+	[TRUNK_DIRECT] = { .name = "direct" },
 };
 
 static bool uri_read(struct config_context *context, struct config_mark mark, struct stw_str text,
@@ -170,6 +172,17 @@ static void login_read(
 		password_file_read(context, file, trunk);
 }
 
+static void direct_read(
+	struct config_context *context, const struct config_field *field, struct stw_trunk *trunk)
+{
+	char quoted[96];
+
+	trunk->direct = field->text;
+	if (field->text.ptr && !stw_is_token(field->text))
+		config_error(context, field->mark, "trunks: %s is no word",
+			config_quote(field->text, quoted));
+}
+
 static void trunks_add(struct config_context *context, const struct stw_option *option,
 	const struct config_item *item)
 {
@@ -200,6 +213,7 @@ static void trunks_add(struct config_context *context, const struct stw_option *
 		!next_on_read(context, &item->fields[TRUNK_NEXT_ON], &trunk))
 		return;
 	login_read(context, item, &trunk);
+	direct_read(context, &item->fields[TRUNK_DIRECT], &trunk);
 	config->trunks[config->trunk_count++] = trunk;
 }
 
@@ -243,6 +257,7 @@ static bool trunks_get(const struct stw_config *config, const struct stw_option 
 		ret->fields[TRUNK_PASSWORD].text = trunk->password;
 	ret->fields[TRUNK_PASSWORD_FILE].text = trunk->password_file;
 	ret->fields[TRUNK_REALM].text = trunk->realm;
+	ret->fields[TRUNK_DIRECT].text = trunk->direct;
 	return true;
 }
 

@@ -133,76 +133,6 @@ static enum stw_verdict number_reject(
 	return number_refuse(check, causes[i], number, rule);
 }
 
-/* ---- trunks ---- */
-
-/* "sip:NUMBER@gw.example.net:5060;transport=tcp;user=phone", §19.1.6. */
-int stw_route_trunk_uri(struct stw_check *check, const struct stw_uri *gateway,
-	struct stw_str number, struct stw_str *ret)
-{
-	size_t capacity = gateway->text.len + 3 * number.len + sizeof("@;user=phone");
-	char *buffer = stw_arena_bytes(&check->request->arena, capacity);
-	struct stw_writer writer;
-	struct stw_str user;
-
-	if (!buffer)
-		return -ENOMEM;
-	stw_writer_init(&writer, buffer, capacity);
-	stw_write_str(&writer, gateway->scheme_name);
-	stw_write_char(&writer, ':');
-	for (size_t i = 0; i < number.len; i++) {
-		if (number.ptr[i] == '#')
-			stw_write_text(&writer, "%23");
-		else
-			stw_write_char(&writer, number.ptr[i]);
-	}
-	stw_write_char(&writer, '@');
-	stw_write_str(&writer,
-		stw_str_cut(gateway->text, gateway->scheme_name.len + 1, gateway->text.len));
-	if (!stw_uri_param(gateway, STW_STR("user"), &user))
-		stw_write_text(&writer, ";user=phone");
-	*ret = stw_writer_text(&writer);
-	return 0;
-}
-
-/* Who answers when the trunk asks who is calling. @return 0, -ENOMEM */
-static int trunk_account(
-	struct stw_check *check, const struct stw_trunk *trunk, struct stw_account **ret)
-{
-	struct stw_account_options options = { .name = trunk->name,
-		.user = trunk->user,
-		.password = trunk->password,
-		.realm = trunk->realm };
-
-	*ret = NULL;
-	return trunk->user.len ? stw_stack_account(check->request->stack, &options, ret) : 0;
-}
-
-static enum stw_verdict call_trunk(
-	struct stw_check *check, const struct stw_trunk *trunk, struct stw_str number)
-{
-	struct stw_proxy_target targets[STW_TRUNK_URIS_MAX] = { 0 };
-	struct stw_proxy_job job = { .targets = targets,
-		.n = trunk->uri_count,
-		.ring_timeout_ms = check->config->call.ring_timeout_ms,
-		.no_recurse = true };
-	enum stw_method method = check->request->msg->method;
-	struct stw_account *account;
-
-	if (trunk_account(check, trunk, &account) < 0)
-		return stw_route_refuse(check, &stw_cause_out_of_memory);
-	for (unsigned i = 0; i < trunk->uri_count; i++) {
-		if (stw_route_trunk_uri(check, &trunk->parsed[i], number, &targets[i].uri) < 0)
-			return stw_route_refuse(check, &stw_cause_out_of_memory);
-		targets[i].q = 1000 - i;
-		targets[i].next_on = &trunk->next_on;
-		targets[i].account = account;
-	}
-	if (method == STW_METHOD_ACK || method == STW_METHOD_CANCEL)
-		return stw_route_forward(check, targets, 1);
-	/* Where calls cost money nobody else says where they go. */
-	return stw_route_submit(check, &job);
-}
-
 /* ---- rules ---- */
 
 static bool list_has(const struct stw_str *list, unsigned n, struct stw_str word)
@@ -214,8 +144,7 @@ static bool list_has(const struct stw_str *list, unsigned n, struct stw_str word
 	return false;
 }
 
-/* The classes that the caller was given, or those of all our users. */
-static bool class_is_held(struct stw_check *check, struct stw_str class)
+bool stw_route_class_held(struct stw_check *check, struct stw_str class)
 {
 	const struct stw_config *config = check->config;
 	const struct stw_user *caller;
@@ -230,8 +159,7 @@ static bool class_is_held(struct stw_check *check, struct stw_str class)
 	return list_has(config->call.classes, config->call.class_count, class);
 }
 
-/* Every call to a trunk costs one who is prepaid something. */
-static const struct stw_user *payer_without_credit(struct stw_check *check)
+const struct stw_user *stw_route_payer_broke(struct stw_check *check)
 {
 	enum stw_method method = check->request->msg->method;
 	const struct stw_user *payer;
@@ -265,7 +193,7 @@ static enum stw_verdict rule_apply(
 	char buffer[STW_NUMBER_MAX];
 	struct stw_str dialled = number;
 
-	if (!class_is_held(check, rule->class)) {
+	if (!stw_route_class_held(check, rule->class)) {
 		stw_refusal_fact(&check->refusal, "class", rule->class);
 		return number_refuse(check, &stw_cause_class_barred, number, rule);
 	}
@@ -280,12 +208,12 @@ static enum stw_verdict rule_apply(
 		return call_owner(check, number, rule);
 	if (!check->caller_domain.len)
 		return number_refuse(check, &stw_cause_trunk_stranger, number, rule);
-	payer = payer_without_credit(check);
+	payer = stw_route_payer_broke(check);
 	if (payer) {
 		stw_refusal_fact(&check->refusal, "user", payer->aor);
 		return number_refuse(check, &stw_cause_credit_used_up, number, rule);
 	}
-	return call_trunk(check, &check->config->trunks[rule->trunk], number);
+	return stw_route_trunk(check, &check->config->trunks[rule->trunk], number);
 }
 
 static enum stw_verdict number_route(struct stw_check *check, struct stw_str number)

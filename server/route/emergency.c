@@ -73,7 +73,9 @@ static void routes_forget(struct stw_request *request)
 static enum stw_verdict emergency_to_server(struct stw_check *check)
 {
 	const struct stw_config *config = check->config;
-	struct stw_proxy_target target = { .uri = check->request->msg->uri.text, .q = 1000 };
+	struct stw_proxy_target target = {
+		.uri = check->request->msg->uri.text, .q = 1000, .granted = true
+	};
 	struct stw_proxy_job job = { .targets = &target, .n = 1, .no_recurse = true };
 	struct stw_str lr;
 	struct stw_uri uri;
@@ -99,7 +101,10 @@ static enum stw_verdict emergency_to_trunk(struct stw_check *check)
 		.targets = targets, .n = trunk->uri_count, .no_recurse = true
 	};
 	struct stw_str number = check->emergency_number;
+	struct stw_account *account;
 
+	if (stw_route_trunk_account(check, trunk, &account) < 0)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	if (!number.len)
 		number = config->emergency.number_count ? config->emergency.numbers[0]
 							: STW_STR("112");
@@ -107,6 +112,8 @@ static enum stw_verdict emergency_to_trunk(struct stw_check *check)
 		if (stw_route_trunk_uri(check, &trunk->parsed[i], number, &targets[i].uri) < 0)
 			return stw_route_refuse(check, &stw_cause_out_of_memory);
 		targets[i].q = 1000 - i;
+		targets[i].account = account;
+		targets[i].granted = true;
 	}
 	stw_request_proxy(check->request, &job);
 	return STW_DONE;

@@ -147,6 +147,25 @@ static inline bool stw_route_may_be_emergency(const struct stw_msg *request)
 }
 
 /* dialplan.c */
+/** Has the caller this class? His own ones, or those of all our users; empty: everybody. */
+bool stw_route_class_held(struct stw_check *check, struct stw_str class);
+/** Every call to a trunk costs one who is prepaid something: he who has nothing left, or NULL. */
+const struct stw_user *stw_route_payer_broke(struct stw_check *check);
+
+/* trunk.c */
+/** The number goes to this trunk. */
+enum stw_verdict stw_route_trunk(
+	struct stw_check *check, const struct stw_trunk *trunk, struct stw_str number);
+/** Who answers when the trunk asks who is calling; NULL: the caller. @return 0, -ENOMEM */
+int stw_route_trunk_account(
+	struct stw_check *check, const struct stw_trunk *trunk, struct stw_account **ret);
+/** P12: the caller names the host of a trunk himself. */
+enum stw_verdict stw_route_trunk_direct(struct stw_check *check);
+/** Why a request may not go there: stw_core_ops.guard. */
+const struct stw_cause *stw_route_guard(struct stw_core *core, const struct stw_request *request,
+	const struct stw_uri *uri, const struct stw_hop *hop);
+/** The trunk that the request came from, by its address; NULL: none. */
+const struct stw_trunk *stw_route_trunk_of_source(struct stw_check *check);
 /** "sip:NUMBER@gateway;user=phone" in the request's arena. @return 0, -ENOMEM */
 int stw_route_trunk_uri(struct stw_check *check, const struct stw_uri *gateway,
 	struct stw_str number, struct stw_str *ret);

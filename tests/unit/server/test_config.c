@@ -235,6 +235,7 @@ static const struct {
 		"1:70: trunks: \"a\" has a password and a password_file; give one of them\n" },
 	{ "trunks: [{name: a, uri: sip:gw, user: u, password_file: /nowhere/at/all}]\n",
 		"1:57: trunks: \"/nowhere/at/all\" cannot be read: No such file or directory\n" },
+	{ "trunks: [{name: a, uri: sip:gw, direct: a b}]\n", "1:41: trunks: \"a b\" is no word\n" },
 	{ "emergency: {numbers: [help]}\n",
 		"1:23: emergency.numbers: \"help\" is no number; allowed: digits, + * #\n" },
 	{ "emergency: {route: psap}\n",

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Trunks: servers of others that numbers are handed to, and who may go there. */
+#include <errno.h>
+
+#include "server/route/route.h"
+
+/* ---- calling one ---- */
+
+/* §19.1.6 */
+int stw_route_trunk_uri(struct stw_check *check, const struct stw_uri *gateway,
+	struct stw_str number, struct stw_str *ret)
+{
+	size_t capacity = gateway->text.len + 3 * number.len + sizeof("@;user=phone");
+	char *buffer = stw_arena_bytes(&check->request->arena, capacity);
+	struct stw_writer writer;
+	struct stw_str user;
+
+	if (!buffer)
+		return -ENOMEM;
+	stw_writer_init(&writer, buffer, capacity);
+	stw_write_str(&writer, gateway->scheme_name);
+	stw_write_char(&writer, ':');
+	for (size_t i = 0; i < number.len; i++) {
+		if (number.ptr[i] == '#')
+			stw_write_text(&writer, "%23");
+		else
+			stw_write_char(&writer, number.ptr[i]);
+	}
+	stw_write_char(&writer, '@');
+	stw_write_str(&writer,
+		stw_str_cut(gateway->text, gateway->scheme_name.len + 1, gateway->text.len));
+	if (!stw_uri_param(gateway, STW_STR("user"), &user))
+		stw_write_text(&writer, ";user=phone");
+	*ret = stw_writer_text(&writer);
+	return 0;
+}
+
+int stw_route_trunk_account(
+	struct stw_check *check, const struct stw_trunk *trunk, struct stw_account **ret)
+{
+	struct stw_account_options options = { .name = trunk->name,
+		.user = trunk->user,
+		.password = trunk->password,
+		.realm = trunk->realm };
+
+	*ret = NULL;
+	return trunk->user.len ? stw_stack_account(check->request->stack, &options, ret) : 0;
+}
+
+enum stw_verdict stw_route_trunk(
+	struct stw_check *check, const struct stw_trunk *trunk, struct stw_str number)
+{
+	struct stw_proxy_target targets[STW_TRUNK_URIS_MAX] = { 0 };
+	struct stw_proxy_job job = { .targets = targets,
+		.n = trunk->uri_count,
+		.ring_timeout_ms = check->config->call.ring_timeout_ms,
+		.no_recurse = true };
+	enum stw_method method = check->request->msg->method;
+	struct stw_account *account;
+
+	if (stw_route_trunk_account(check, trunk, &account) < 0)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	for (unsigned i = 0; i < trunk->uri_count; i++) {
+		if (stw_route_trunk_uri(check, &trunk->parsed[i], number, &targets[i].uri) < 0)
+			return stw_route_refuse(check, &stw_cause_out_of_memory);
+		targets[i].q = 1000 - i;
+		targets[i].next_on = &trunk->next_on;
+		targets[i].account = account;
+		targets[i].granted = true;
+	}
+	if (method == STW_METHOD_ACK || method == STW_METHOD_CANCEL)
+		return stw_route_forward(check, targets, 1);
+	/* Where calls cost money nobody else says where they go. */
+	return stw_route_submit(check, &job);
+}
+
+/* ---- who may go there without the dial plan ---- */
+
+static uint16_t port_of(const struct stw_uri *uri)
+{
+	return uri->port ? uri->port : 5060;
+}
+
+/* A name is the trunk at any port, an address at its own one. */
+static bool uri_is_trunk(const struct stw_uri *uri, const struct stw_uri *trunk)
+{
+	return stw_str_equal_nocase(uri->host, trunk->host) &&
+	       (trunk->host_kind == STW_HOST_NAME || port_of(uri) == port_of(trunk));
+}
+
+static bool hop_is_trunk(const struct stw_hop *hop, const struct stw_uri *trunk)
+{
+	struct stw_target where;
+
+	return trunk->host_kind != STW_HOST_NAME && stw_target_from_uri(trunk, &where) == 0 &&
+	       !where.need_resolve &&
+	       (hop->transport == STW_TRANSPORT_UDP ? stw_addr_equal(&where.addr, &hop->remote)
+						    : stw_addr_same_ip(&where.addr, &hop->remote));
+}
+
+/* The account that the trunk has been called with, in this worker. */
+static bool account_is_at(
+	const struct stw_request *request, const struct stw_trunk *trunk, const struct stw_hop *hop)
+{
+	const struct stw_account *account =
+		trunk->user.len ? stw_stack_account_find(request->stack, trunk->name) : NULL;
+
+	return account && stw_account_is_at(account, hop);
+}
+
+static const struct stw_trunk *trunk_find(const struct stw_config *config,
+	const struct stw_request *request, const struct stw_uri *uri, const struct stw_hop *hop)
+{
+	for (unsigned i = 0; i < config->trunk_count; i++) {
+		const struct stw_trunk *trunk = &config->trunks[i];
+
+		for (unsigned u = 0; u < trunk->uri_count; u++) {
+			if (uri ? uri_is_trunk(uri, &trunk->parsed[u])
+				: hop_is_trunk(hop, &trunk->parsed[u]))
+				return trunk;
+		}
+		if (hop && account_is_at(request, trunk, hop))
+			return trunk;
+	}
+	return NULL;
+}
+
+/* What leads to a trunk by another way than the dial plan: a Route, a forwarding, a Contact,
+ * another name of its address. */
+const struct stw_cause *stw_route_guard(struct stw_core *core, const struct stw_request *request,
+	const struct stw_uri *uri, const struct stw_hop *hop)
+{
+	return core->config->trunk_count && trunk_find(core->config, request, uri, hop)
+		       ? &stw_cause_trunk_direct
+		       : NULL;
+}
+
+const struct stw_trunk *stw_route_trunk_of_source(struct stw_check *check)
+{
+	return check->config->trunk_count
+		       ? trunk_find(check->config, check->request, NULL, &check->request->source)
+		       : NULL;
+}
+
+static enum stw_verdict direct_refuse(
+	struct stw_check *check, const struct stw_trunk *trunk, const struct stw_cause *cause)
+{
+	stw_refusal_fact(&check->refusal, "trunk", trunk->name);
+	check->refusal.option = "trunks";
+	return stw_route_refuse(check, cause);
+}
+
+/* The URI that a Route or the Request-URI leads to. */
+static bool next_uri(const struct stw_request *request, struct stw_uri *ret)
+{
+	struct stw_address address;
+
+	if (!request->routing.has_route) {
+		*ret = request->routing.uri;
+		return true;
+	}
+	if (stw_address_parse(request->routing.next_route, &address) < 0 || address.wildcard)
+		return false;
+	*ret = address.uri;
+	return true;
+}
+
+enum stw_verdict stw_route_trunk_direct(struct stw_check *check)
+{
+	const struct stw_request *request = check->request;
+	const struct stw_trunk *trunk;
+	struct stw_proxy_target target = {
+		.uri = request->routing.uri_text, .q = 1000, .granted = true
+	};
+	struct stw_uri uri;
+
+	if (!check->config->trunk_count || request->routing.in_dialog ||
+		(check->domain.len && !request->routing.has_route) || !next_uri(request, &uri))
+		return STW_PASS;
+	trunk = trunk_find(check->config, request, &uri, NULL);
+	if (!trunk)
+		return STW_PASS;
+	if (!check->caller_domain.len)
+		return direct_refuse(check, trunk, &stw_cause_trunk_stranger);
+	if (!trunk->direct.len || !stw_route_class_held(check, trunk->direct))
+		return direct_refuse(check, trunk, &stw_cause_trunk_direct);
+	if (stw_route_payer_broke(check))
+		return direct_refuse(check, trunk, &stw_cause_credit_used_up);
+	return stw_route_forward(check, &target, 1);
+}
