@@ -25,8 +25,8 @@ bool proxy_hash_equals(struct stw_str text, uint64_t hash);
 uint64_t proxy_mark(
 	const struct stw_proxy_options *options, const struct stw_msg *request, struct stw_str tag);
 /* Where the requests go that are sent to this URI in the dialog of the mark. */
-uint64_t proxy_hop(const struct stw_proxy_options *options, const struct stw_msg *msg,
-	struct stw_str tag, const struct stw_uri *uri);
+uint64_t proxy_hop(
+	const struct stw_proxy_options *options, uint64_t mark, const struct stw_uri *uri);
 /* Where the other side of the dialog is reached, as a message from there says: by the Record-Route
  * value that stands next to ours (`route`), or by its Contact. False: it does not say. */
 bool proxy_hop_find(const struct stw_msg *msg, struct stw_str route, struct stw_uri *ret);

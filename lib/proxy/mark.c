@@ -40,16 +40,15 @@ uint64_t proxy_mark(
 }
 
 /* What decides is where the packets go (RFC 3263 §4): maddr or host, and port. */
-uint64_t proxy_hop(const struct stw_proxy_options *options, const struct stw_msg *msg,
-	struct stw_str tag, const struct stw_uri *uri)
+uint64_t proxy_hop(
+	const struct stw_proxy_options *options, uint64_t mark, const struct stw_uri *uri)
 {
 	struct stw_hasher mix = proxy_mix_begin(options->key, PROXY_MIX_HOP);
 	struct stw_str host = uri->host, maddr;
 
 	if (uri->params.len && stw_uri_param(uri, STW_STR("maddr"), &maddr))
 		host = maddr;
-	stw_hasher_text(&mix, msg->call_id);
-	stw_hasher_text(&mix, tag);
+	stw_hasher_number(&mix, mark);
 	stw_hasher_text_nocase(&mix, host);
 	stw_hasher_number(&mix, uri->port);
 	return stw_hasher_value(&mix);

@@ -3,6 +3,7 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <limits.h>
 
 /* A double Record-Route (RFC 5658 §4) comes back as two Route values of ours. */
 #define OWN_ROUTES_MAX 2
@@ -12,7 +13,7 @@ struct preprocess {
 	const struct stw_msg *request;
 	bool verified;                           /* a mark of ours is right … */
 	bool forged;                             /* … or wrong */
-	struct stw_str tag;                      /* of the one that is right */
+	uint64_t mark;                           /* the one that is right */
 	struct stw_str hops[OWN_ROUTES_MAX + 1]; /* where it says that the dialog goes */
 	unsigned hop_count;
 };
@@ -22,11 +23,13 @@ static bool mark_verifies(struct preprocess *pre, struct stw_str mark)
 {
 	const struct stw_msg *request = pre->request;
 
-	pre->tag = request->from.tag;
-	if (proxy_hash_equals(mark, proxy_mark(pre->options, request, pre->tag)))
+	pre->mark = proxy_mark(pre->options, request, request->from.tag);
+	if (proxy_hash_equals(mark, pre->mark))
 		return true;
-	pre->tag = request->to.tag;
-	return pre->tag.ptr && proxy_hash_equals(mark, proxy_mark(pre->options, request, pre->tag));
+	if (!request->to.tag.ptr)
+		return false;
+	pre->mark = proxy_mark(pre->options, request, request->to.tag);
+	return proxy_hash_equals(mark, pre->mark);
 }
 
 /* A URI of ours was used: note what its mark says. */
@@ -133,7 +136,7 @@ static bool hop_verifies(const struct preprocess *pre, const struct stw_proxy_ro
 	}
 	if (!uri->host.len)
 		return false;
-	hop = proxy_hop(pre->options, pre->request, pre->tag, uri);
+	hop = proxy_hop(pre->options, pre->mark, uri);
 	for (unsigned i = 0; i < pre->hop_count; i++) {
 		if (proxy_hash_equals(pre->hops[i], hop))
 			return true;
@@ -145,13 +148,16 @@ int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct s
 	struct stw_proxy_routing *ret)
 {
 	struct preprocess pre = { .options = options, .request = request };
-	unsigned count = routes_count(request);
+	unsigned count = UINT_MAX;
 	int err = 0;
 
 	*ret = (struct stw_proxy_routing){ .uri = request->uri, .uri_text = request->uri.text };
-	if (proxy_owns_uri(options, &ret->uri) && mark_note(&pre, &ret->uri) && count > 0) {
-		err = uri_restore(request, ret);
-		count--;
+	if (proxy_owns_uri(options, &ret->uri) && mark_note(&pre, &ret->uri)) {
+		count = routes_count(request);
+		if (count > 0) {
+			err = uri_restore(request, ret);
+			count--;
+		}
 	}
 	if (err == 0)
 		err = routes_remove_own(&pre, count, ret);

@@ -28,7 +28,7 @@ static void line_write(struct stw_writer *writer, const struct stw_record_route_
 
 /* Requests of the callee go to where the caller is: to the proxy before us, or to his Contact. */
 static uint64_t hop_of_caller(
-	const struct stw_proxy_options *options, const struct stw_msg *request)
+	const struct stw_proxy_options *options, const struct stw_msg *request, uint64_t mark)
 {
 	struct stw_values values = stw_msg_values(request, STW_HDR_RECORD_ROUTE);
 	struct stw_str route = STW_STR_NONE;
@@ -36,7 +36,7 @@ static uint64_t hop_of_caller(
 
 	stw_values_next(&values, &route);
 	proxy_hop_find(request, route, &uri);
-	return proxy_hop(options, request, request->from.tag, &uri);
+	return proxy_hop(options, mark, &uri);
 }
 
 int stw_record_route_write(const struct stw_proxy_options *options, const struct stw_msg *request,
@@ -44,11 +44,11 @@ int stw_record_route_write(const struct stw_proxy_options *options, const struct
 	struct stw_arena *arena, struct stw_str *ret_lines)
 {
 	bool sips = request->uri.scheme == STW_SCHEME_SIPS;
-	uint64_t mark[2] = { proxy_mark(options, request, request->from.tag),
-		hop_of_caller(options, request) };
+	uint64_t mark[2] = { proxy_mark(options, request, request->from.tag) };
 	char buffer[2 * LINE_MAX];
 	struct stw_writer writer;
 
+	mark[1] = hop_of_caller(options, request, mark[0]);
 	stw_writer_init(&writer, buffer, sizeof(buffer));
 	/* The callee meets the side that sent to it first, the caller the other one (RFC 5658 §6.2:
 	 * "any multi-homed situation"). */
@@ -77,11 +77,10 @@ unsigned stw_record_route_count(const struct stw_msg *msg)
 /* Ours are those that stand directly above what the request brought. @return how many, with the
  * one above them */
 static unsigned own_values(const struct stw_proxy_options *options, unsigned below,
-	const struct stw_msg *response, struct stw_str ret_hops[OWN_VALUES_MAX],
+	const struct stw_msg *response, uint64_t mark, struct stw_str ret_hops[OWN_VALUES_MAX],
 	struct stw_str *ret_above)
 {
 	struct stw_values values = stw_msg_values(response, STW_HDR_RECORD_ROUTE);
-	uint64_t mark = proxy_mark(options, response, response->from.tag);
 	unsigned all = stw_record_route_count(response), n = 0;
 	struct stw_str value, dialog;
 	struct stw_address address;
@@ -109,18 +108,20 @@ int proxy_record_route_return(const struct stw_proxy_options *options, unsigned 
 	char buffer[PROXY_HASH_TEXT];
 	struct stw_uri uri = { 0 };
 	struct stw_writer writer;
+	uint64_t mark;
 	unsigned n;
 	int err;
 
 	if (response->code <= 100 || response->code >= 300 ||
 		!stw_msg_find(response, STW_HDR_RECORD_ROUTE))
 		return 0;
-	n = own_values(options, below, response, hops, &above);
+	mark = proxy_mark(options, response, response->from.tag);
+	n = own_values(options, below, response, mark, hops, &above);
 	if (!n)
 		return 0;
 	proxy_hop_find(response, above, &uri);
 	stw_writer_init(&writer, buffer, sizeof(buffer));
-	proxy_write_hash(&writer, proxy_hop(options, response, response->from.tag, &uri));
+	proxy_write_hash(&writer, proxy_hop(options, mark, &uri));
 	err = stw_arena_copy(arena, stw_writer_text(&writer), &text);
 	while (err == 0 && n--)
 		stw_edit_splice(

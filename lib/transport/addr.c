@@ -40,19 +40,18 @@ static bool ipv4_read(struct stw_str text, uint8_t ip[4])
 	size_t at = 0;
 
 	for (unsigned part = 0; part < 4; part++) {
-		unsigned number = 0, digits = 0;
+		unsigned number, digit;
 
 		if (part > 0 && (at == text.len || text.ptr[at++] != '.'))
 			return false;
-		for (; at < text.len && text.ptr[at] >= '0' && text.ptr[at] <= '9'; at++) {
-			if (digits++ > 0 && number == 0)
-				return false;
-			number = number * 10 + (unsigned)(text.ptr[at] - '0');
+		if (at == text.len || (number = (unsigned)(text.ptr[at++] - '0')) > 9)
+			return false;
+		while (number && at < text.len && (digit = (unsigned)(text.ptr[at] - '0')) <= 9) {
+			number = number * 10 + digit;
 			if (number > 255)
 				return false;
+			at++;
 		}
-		if (digits == 0)
-			return false;
 		ip[part] = (uint8_t)number;
 	}
 	return at == text.len;
