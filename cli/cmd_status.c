@@ -56,6 +56,19 @@ static void list_print(FILE *out, const char *label, const json_t *list)
 
 static void overload_print(FILE *out, const json_t *overload);
 
+/* Web servers that are asked about calls. Nothing when there are none. */
+static void hook_print(FILE *out, const json_t *hook)
+{
+	if (!number(hook, "asked") && !number(hook, "cached"))
+		return;
+	fprintf(out,
+		"  %-18s %lld questions, %lld answered from memory, %lld wait; %lld without an "
+		"answer in time, %lld not reached, %lld not understood\n",
+		"web hook", (long long)number(hook, "asked"), (long long)number(hook, "cached"),
+		(long long)number(hook, "waiting"), (long long)number(hook, "late"),
+		(long long)number(hook, "unreachable"), (long long)number(hook, "nonsense"));
+}
+
 static void status_print(FILE *out, const json_t *json)
 {
 	static const struct {
@@ -92,6 +105,7 @@ static void status_print(FILE *out, const json_t *json)
 		fprintf(out, "  %-18s %lld\n", counters[i].label,
 			(long long)number(json, counters[i].key));
 	overload_print(out, json_object_get(json, "overload"));
+	hook_print(out, json_object_get(json, "hook"));
 }
 
 /* One line when all is well; else what is refused, and to whom. */

@@ -12,6 +12,7 @@
 #define NONCE_SLOTS       65536
 #define SWEEP_INTERVAL_MS 30000
 #define STORE_WAIT_MS     5000
+#define HOOK_CACHE_BYTES  (32u << 20)
 
 /* ---- what the stack asks of us ---------------------------------------------------- */
 
@@ -163,6 +164,9 @@ int stw_core_new(const struct stw_core_options *options, struct stw_now now, str
 	err = stw_decisions_new(
 		options->trial ? 0 : core_share(core, core->config->decisions.keep_calls),
 		options->key, &core->decisions);
+	if (err == 0)
+		err = stw_hook_cache_new(core_share(core, core->config->hook.cache_answers),
+			core_share(core, HOOK_CACHE_BYTES), options->key, &core->answers);
 	if (err == 0 && !options->nonces)
 		err = stw_core_nonces_new(
 			core->config, options->nonce_secret, now, &core->own_nonces);
@@ -205,7 +209,8 @@ bool stw_core_idle(const struct stw_core *core)
 	struct stw_stack_stats stats;
 
 	stw_stack_stats(core->stack, &stats);
-	return stats.transactions == 0 && stats.requests == 0 && core->pending_jobs == 0;
+	return stats.transactions == 0 && stats.requests == 0 && core->pending_jobs == 0 &&
+	       core->open_questions == 0;
 }
 
 /* What the store still has in hand belongs to requests of ours: take it back first. */
@@ -232,6 +237,7 @@ struct stw_core *stw_core_free(struct stw_core *core)
 	stw_stack_free(core->stack);
 	stw_decisions_free(core->decisions);
 	stw_nonces_free(core->own_nonces);
+	stw_hook_cache_free(core->answers);
 	stw_config_unref(core->config);
 	free(core);
 	return NULL;
@@ -267,6 +273,17 @@ static void core_results(struct stw_core *core)
 	}
 }
 
+static void core_answers(struct stw_core *core)
+{
+	struct stw_hook_question *question;
+
+	while (core->open_questions && (question = core->options.hook->answer(
+						core->options.hook_user, core->options.worker))) {
+		core->open_questions--;
+		stw_route_answered(core, question);
+	}
+}
+
 /* What has expired is deleted now and then; look-ups never see it anyway. */
 static void core_sweep(struct stw_core *core)
 {
@@ -288,6 +305,7 @@ void stw_core_work(struct stw_core *core)
 	stw_store_more(core->options.store, core->options.worker, core->queue_stands);
 	stw_store_run(core->options.store);
 	core_results(core);
+	core_answers(core);
 }
 
 void stw_core_end(struct stw_core *core)

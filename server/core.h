@@ -18,6 +18,7 @@
 #include <strowger/stack.h>
 
 struct stw_core;
+struct stw_hook_ops;
 
 struct stw_core_options {
 	struct stw_config *config; /* the core takes its own reference */
@@ -39,6 +40,8 @@ struct stw_core_options {
 	/** Called once for each note, after it was recorded; may be NULL. */
 	void (*log)(void *context, const struct stw_note *note, struct stw_str place);
 	void *log_context;
+	const struct stw_hook_ops *hook; /* how web servers are asked; NULL: they are not */
+	void *hook_user;
 	struct stw_trial *trial; /* try.h: checks are told, nothing is stored; NULL: in earnest */
 };
 

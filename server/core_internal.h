@@ -4,6 +4,13 @@
 #define STW_CORE_INTERNAL_H
 
 #include "server/core.h"
+#include "server/hook/cache.h"
+#include "server/hook/hook.h"
+
+/* Questions to web servers since the start. */
+struct stw_hook_stats {
+	uint64_t asked, cached, late, down, nonsense;
+};
 
 struct stw_core {
 	struct stw_core_options options;
@@ -19,6 +26,9 @@ struct stw_core {
 	struct stw_job sweep;
 	bool sweeping;
 	unsigned pending_jobs;
+	unsigned open_questions; /* to web servers */
+	struct stw_hook_cache *answers;
+	struct stw_hook_stats hook_stats;
 	bool queue_stands; /* more was waiting when this batch was read */
 };
 

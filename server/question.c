@@ -16,6 +16,17 @@ struct sources_walk {
 
 static json_t *question_overload(struct stw_core *core, const struct stw_stack_stats *stats);
 
+/* Web servers that are asked about calls. */
+static json_t *question_hook(const struct stw_core *core)
+{
+	const struct stw_hook_stats *stats = &core->hook_stats;
+
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:i}", "asked", (json_int_t)stats->asked,
+		"cached", (json_int_t)stats->cached, "late", (json_int_t)stats->late, "unreachable",
+		(json_int_t)stats->down, "nonsense", (json_int_t)stats->nonsense, "waiting",
+		(int)core->open_questions);
+}
+
 static void question_status(struct stw_core *core, struct stw_question *question)
 {
 	struct stw_stack_stats stats;
@@ -23,7 +34,7 @@ static void question_status(struct stw_core *core, struct stw_question *question
 	stw_stack_stats(core->stack, &stats);
 	question->answer = json_pack(
 		"{s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-		"s:I, s:I, s:I, s:o}",
+		"s:I, s:I, s:I, s:o, s:o}",
 		"uptime_s", (json_int_t)((core->now.mono_ms - core->started.mono_ms) / 1000),
 		"draining", core->draining, "users",
 		(json_int_t)stw_directory_count(core->options.directory), "addresses_bound",
@@ -38,7 +49,7 @@ static void question_status(struct stw_core *core, struct stw_question *question
 		(json_int_t)stats.faults, "workers", (json_int_t)1, "handed_in",
 		(json_int_t)stats.handed_in, "handed_out", (json_int_t)stats.handed_out,
 		"handed_lost", (json_int_t)stats.handed_lost, "overload",
-		question_overload(core, &stats));
+		question_overload(core, &stats), "hook", question_hook(core));
 }
 
 static bool question_add_source(void *context, const struct stw_source_state *state)

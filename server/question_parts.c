@@ -84,6 +84,8 @@ static json_t *merge_status(struct stw_question_parts *parts)
 		merge_counters(sum, parts->v[i].answer);
 		merge_counters(json_object_get(sum, "overload"),
 			json_object_get(parts->v[i].answer, "overload"));
+		merge_counters(
+			json_object_get(sum, "hook"), json_object_get(parts->v[i].answer, "hook"));
 	}
 	return sum;
 }

@@ -112,8 +112,10 @@ struct stw_forward_options {
 	struct stw_str record_route; /* whole lines, or empty */
 	struct stw_str diversion; /* whole lines before those of the request (RFC 5806), or empty */
 	struct stw_str history;   /* whole lines behind those of the request (RFC 7044), or empty */
-	struct stw_str credentials; /* whole lines behind the last header field, or empty */
-	uint32_t max_breadth;       /* of this branch; 0: leave the header field alone */
+	struct stw_str credentials;    /* whole lines behind the last header field, or empty */
+	const struct stw_str *without; /* names of header fields that do not go on, by full name */
+	unsigned without_count;
+	uint32_t max_breadth; /* of this branch; 0: leave the header field alone */
 };
 
 /** Where a forwarded request goes: the URI that decides, §16.6 steps 6 and 7. Parsed text is the

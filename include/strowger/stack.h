@@ -290,6 +290,12 @@ void stw_request_respond(struct stw_request *request, unsigned code, struct stw_
 /** Keep the request and make its server transaction: the core will answer later. @return 0;
  * -ENOMEM; -ENOBUFS */
 int stw_request_wait(struct stw_request *request);
+/** The same for a while that a person notices: an INVITE gets its 100, and a CANCEL ends it with
+ * 487, without a word to the core: `answered` says so. In each case the core comes back, with an
+ * answer or with stw_request_leave(). @return as stw_request_wait() */
+int stw_request_hold(struct stw_request *request);
+/** What was held has been answered meanwhile: the core needs it no more. */
+void stw_request_leave(struct stw_request *request);
 
 /** What the core has decided about a request that is to be forwarded. */
 struct stw_proxy_job {
@@ -304,7 +310,9 @@ struct stw_proxy_job {
 	bool fresh;    /* of stw_request_more(): what was said so far counts no more */
 	struct stw_str diversion, history; /* header lines for the branches; must live as the
 					      request does */
-	bool no_recurse;                   /* a 3xx is passed on, whatever the options say */
+	const struct stw_str *without;     /* names of header fields that do not go on; likewise */
+	unsigned without_count;
+	bool no_recurse; /* a 3xx is passed on, whatever the options say */
 };
 /** P14: make the server transaction, send 100 to an INVITE, open branches. Answers by itself from
  * here on. */

@@ -305,6 +305,17 @@ static void content_length_edit(struct forward *forward)
 	stw_edit_append_field(&forward->edit, forward_text(forward, from));
 }
 
+static void fields_remove(struct forward *forward)
+{
+	for (unsigned i = 0; i < forward->options->without_count; i++) {
+		struct stw_str name = forward->options->without[i];
+		const struct stw_field *field = stw_msg_find_name(forward->request, name);
+
+		for (; field; field = stw_msg_find_next(forward->request, field))
+			stw_edit_remove_field(&forward->edit, field);
+	}
+}
+
 /* ---- all of it
  * -------------------------------------------------------------------------------------------- */
 
@@ -346,6 +357,8 @@ int stw_forward_build(
 	if (err < 0)
 		return err;
 	proxy_assertions_remove(&forward.edit);
+	if (options->without_count)
+		fields_remove(&forward);
 	if (options->diversion.len)
 		forward_insert(&forward, STW_HDR_DIVERSION, options->diversion);
 	if (options->history.len)

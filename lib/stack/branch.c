@@ -182,6 +182,8 @@ static int branch_build(struct branch *branch, struct stw_str branch_id)
 	if (branch->box->service) {
 		options.diversion = branch->box->service->diversion;
 		options.history = branch->box->service->history;
+		options.without = branch->box->service->without;
+		options.without_count = branch->box->service->without_count;
 	}
 	options.credentials = branch->credentials;
 	if (err == 0)

@@ -145,11 +145,22 @@ static struct stw_str forward_reasons(struct stw_stack *stack, const struct stw_
 	return lines;
 }
 
+/* §9.2: what the core holds has gone nowhere yet. */
+void request_end_held(struct box *box, const struct stw_cause *cause)
+{
+	const struct stw_refusal refusal = { .cause = cause };
+
+	if (box->held && box->waiting && !box->request.answered)
+		reply_own(box, &refusal, cause->code);
+}
+
 /* §16.10: the caller gives up. Its Reason goes along. */
 void forward_cancel(struct box *box, const struct stw_msg *cancel)
 {
-	if (!box->context)
+	if (!box->context) {
+		request_end_held(box, &stw_cause_cancelled);
 		return;
+	}
 	branch_unwant_all(box);
 	stw_response_context_cancel(box->context, forward_reasons(box->request.stack, cancel));
 	forward_run(box);
@@ -229,7 +240,7 @@ void stw_request_proxy(struct stw_request *request, const struct stw_proxy_job *
 		return;
 	}
 	box->waiting = false;
-	if (request->msg->method == STW_METHOD_INVITE)
+	if (request->msg->method == STW_METHOD_INVITE && !box->tried)
 		reply_trying(box);
 	forward_prepare_timers(box, job->ring_timeout_ms);
 	stw_response_context_start(box->context);

@@ -90,6 +90,8 @@ struct retired {
 /* Of a request that asks what comes when all has failed; lies in its arena. */
 struct service {
 	struct stw_str diversion, history;
+	const struct stw_str *without;
+	unsigned without_count;
 	bool together;          /* the time of ringing is for all targets of the group */
 	bool expired;           /* and it was over */
 	struct stw_refusal end; /* in the place of the best response; cause NULL: none */
@@ -122,6 +124,8 @@ struct box {
 	struct stw_str lost_name;
 	bool alive;    /* has state: freed by stw_stack_end(), not after its event */
 	bool waiting;  /* the core will answer */
+	bool held;     /* stw_request_hold() */
+	bool tried;    /* 100 was sent */
 	bool running;  /* forward_run() is at work */
 	bool dirty;    /* may be dead or settled: look at the end of the batch */
 	bool finished; /* the context wants nothing more */
@@ -386,6 +390,7 @@ void service_expire(struct box *box);
 
 /* forward.c: the context's actions */
 void forward_run(struct box *box);
+void request_end_held(struct box *box, const struct stw_cause *cause);
 void forward_cancel(struct box *box, const struct stw_msg *cancel);
 void forward_timer(struct box *box, struct stw_timer *timer);
 

@@ -311,6 +311,7 @@ void reply_trying(struct box *box)
 {
 	static const struct stw_refusal trying = { 0 };
 
+	box->tried = true;
 	reply_own(box, &trying, 100);
 }
 
@@ -398,6 +399,25 @@ int stw_request_wait(struct stw_request *request)
 	box->waiting = true;
 	box_make_alive(box);
 	return 0;
+}
+
+int stw_request_hold(struct stw_request *request)
+{
+	struct box *box = box_of(request);
+	int err = stw_request_wait(request);
+
+	if (err < 0)
+		return err;
+	box->held = box->waiting = true;
+	if (request->msg->method == STW_METHOD_INVITE && !box->tried)
+		reply_trying(box);
+	return 0;
+}
+
+void stw_request_leave(struct stw_request *request)
+{
+	box_of(request)->waiting = false;
+	stack_dirty(box_of(request));
 }
 
 struct stw_random *stw_request_random(struct stw_request *request)

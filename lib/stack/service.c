@@ -18,6 +18,8 @@ int service_open(struct box *box, const struct stw_proxy_job *job)
 		return -ENOMEM;
 	service->diversion = job->diversion;
 	service->history = job->history;
+	service->without = job->without;
+	service->without_count = job->without_count;
 	service->together = job->together;
 	box->service = service;
 	stw_response_context_ask(box->context);
@@ -53,6 +55,8 @@ void stw_request_more(struct stw_request *request, const struct stw_proxy_job *j
 		return;
 	box->service->diversion = job->diversion;
 	box->service->history = job->history;
+	box->service->without = job->without;
+	box->service->without_count = job->without_count;
 	box->ring_timeout_ms = job->ring_timeout_ms;
 	box->service->together = job->together;
 	box->service->expired = false;

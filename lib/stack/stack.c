@@ -477,8 +477,10 @@ void stw_stack_stop(struct stw_stack *stack, const struct stw_cause *cause)
 	struct box *box;
 
 	for (box = stack->live; box; box = box->live_next) {
-		if (!box->context)
+		if (!box->context) {
+			request_end_held(box, cause);
 			continue;
+		}
 		stw_response_context_stop(box->context, cause);
 		forward_run(box);
 	}

@@ -27,6 +27,7 @@
 #define STW_NAME_CHOICES_MAX     16
 #define STW_TRUNK_URIS_MAX       8
 #define STW_CONFIG_EMERGENCY_MAX 16
+#define STW_CONFIG_WORDS_MAX     16
 
 enum stw_sandbox { STW_SANDBOX_ON, STW_SANDBOX_OFF };
 enum stw_store_sync { STW_STORE_SYNC_NORMAL, STW_STORE_SYNC_FULL };
@@ -105,6 +106,16 @@ struct stw_group {
 	enum stw_group_ring ring;
 	uint32_t timeout_ms;     /* of a step: of all, or of each member */
 	struct stw_str overflow; /* who gets the call when no member takes it; empty: nobody */
+};
+
+/** What happens to a call when a web server that is asked about it does not answer. */
+enum stw_on_failure { STW_ON_FAILURE_OPEN, STW_ON_FAILURE_CLOSED };
+enum stw_asked_about { STW_ASKED_ABOUT_ALL, STW_ASKED_ABOUT_STRANGERS, STW_ASKED_ABOUT_USERS };
+
+/** A short list of words or numbers. */
+struct stw_word_list {
+	struct stw_str v[STW_CONFIG_WORDS_MAX];
+	unsigned n;
 };
 
 /** One snapshot. Text belongs to its arena. Shared read-only; freed with the last reference. */
@@ -199,6 +210,17 @@ struct stw_config {
 		uint32_t failed_for_ms;
 		uint32_t cache_names, cache_bytes;
 	} dns;
+	struct {
+		uint32_t connections, max_waiting, max_answer_bytes, cache_answers;
+		struct stw_str ca; /* PEM file; empty: those of the system */
+	} hook;
+	struct {
+		struct stw_str url; /* empty: nobody is asked */
+		uint32_t timeout_ms, cache_s;
+		enum stw_on_failure on_failure;
+		enum stw_asked_about about;
+		struct stw_word_list methods, codes, headers;
+	} analytics;
 	enum stw_udp_oversize udp_oversize;
 	struct {
 		enum stw_log_level level;

@@ -5,7 +5,7 @@
 
 #include "server/config/config.h"
 
-#define CONFIG_OPTIONS_MAX 96
+#define CONFIG_OPTIONS_MAX 160
 #define CONFIG_ARENA_BYTES (1u << 20)
 #define CONFIG_FILE_BYTES  (1u << 20)
 #define CONFIG_TEXT_MAX    1024 /* bytes of one value */
@@ -74,7 +74,8 @@ extern const struct stw_option_form config_form_domains, config_form_listen, con
 	config_form_socket, config_form_servers, config_form_workers, config_form_exempt,
 	config_form_dialplan, config_form_ranges, config_form_trunks, config_form_classes,
 	config_form_emergency_numbers, config_form_emergency_route, config_form_shared_names,
-	config_form_groups, config_form_redirect;
+	config_form_groups, config_form_redirect, config_form_hook_url,
+	config_form_analytics_methods, config_form_analytics_codes, config_form_analytics_headers;
 
 /* form.c */
 /** "[::1]:5060", "192.0.2.1:5060", "example.com": port 0 when none. @return 0, -EBADMSG */

@@ -313,6 +313,54 @@
 		"RFC 1035 §3.2.1")                                                                 \
 	OPTION("dns.cache_bytes", UINT, dns.cache_bytes, "bytes", 65536, 1u << 30, "", "4MiB",     \
 		LIVE, NO_FORM, "Memory for them.", "RFC 1035 §3.2.1")                              \
+	OPTION("hook.connections", UINT, hook.connections, "", 1, 256, "", "8", RESTART, NO_FORM,  \
+		"Connections to the web servers that are asked about calls, at a time.",           \
+		"RFC 9112 §9.4")                                                                   \
+	OPTION("hook.max_waiting", UINT, hook.max_waiting, "", 1, 10000, "", "1000", RESTART,      \
+		NO_FORM,                                                                           \
+		"Questions to them that may be open at a time. What is more counts as not "        \
+		"answered, at once.",                                                              \
+		"")                                                                                \
+	OPTION("hook.max_answer", UINT, hook.max_answer_bytes, "bytes", 256, 1u << 20, "",         \
+		"64KiB", RESTART, NO_FORM, "Longest answer of theirs that is read.", "")           \
+	OPTION("hook.cache", UINT, hook.cache_answers, "", 0, 1000000, "", "10000", RESTART,       \
+		NO_FORM, "Answers of theirs that are remembered for the time they say.", "")       \
+	OPTION("hook.ca", TEXT, hook.ca, "", 0, 0, "", "", RESTART, FORM(path),                    \
+		"PEM file with the certificates that those of https servers must lead to. Empty: " \
+		"those of the system.",                                                            \
+		"RFC 9110 §4.3.4")                                                                 \
+	OPTION("analytics.url", TEXT, analytics.url, "", 0, 0, "http://… or https://…", "",        \
+		RESTART, FORM(hook_url),                                                           \
+		"Web server that is asked about each call: it may let it pass, refuse or "         \
+		"redirect it, or add to it. Empty: nobody is asked.",                              \
+		"RFC 8688 §3")                                                                     \
+	OPTION("analytics.timeout", DURATION, analytics.timeout_ms, "ms", 50, 30 * MS_PER_S, "",   \
+		"2s", LIVE, NO_FORM, "How long it may take to answer.", "")                        \
+	OPTION("analytics.on_failure", ENUM, analytics.on_failure, "", 0, 0, "open|closed",        \
+		"open", LIVE, NO_FORM,                                                             \
+		"What happens to a call when it does not answer in time, or answers nonsense: "    \
+		"open lets it pass, closed refuses it with 504 or 502.",                           \
+		"RFC 3261 §21.5.5")                                                                \
+	OPTION("analytics.cache", DURATION, analytics.cache_s, "s", 0, S_PER_DAY, "", "1h", LIVE,  \
+		NO_FORM,                                                                           \
+		"How long an answer may be used again at most; the answer says how long "          \
+		"(ttl). 0: never.",                                                                \
+		"")                                                                                \
+	OPTION("analytics.about", ENUM, analytics.about, "", 0, 0, "all|strangers|users", "all",   \
+		LIVE, NO_FORM,                                                                     \
+		"Whose calls it is asked about: those of all, of callers from "                    \
+		"elsewhere, or of our users.",                                                     \
+		"")                                                                                \
+	OPTION("analytics.methods", LIST, analytics.methods, "", 1, STW_CONFIG_WORDS_MAX,          \
+		"methods", "[INVITE, MESSAGE]", LIVE, FORM(analytics_methods),                     \
+		"Methods of the requests outside of dialogs that it is asked about.",              \
+		"RFC 8688 §3.1")                                                                   \
+	OPTION("analytics.codes", LIST, analytics.codes, "", 0, STW_CONFIG_WORDS_MAX,              \
+		"403, 404, 410, 480, 486, 603, 608", "[403, 480, 603, 608]", LIVE,                 \
+		FORM(analytics_codes), "Codes with which it may refuse a call.", "RFC 8688 §3.1")  \
+	OPTION("analytics.headers", LIST, analytics.headers, "", 0, STW_CONFIG_WORDS_MAX,          \
+		"names of header fields", "[]", LIVE, FORM(analytics_headers),                     \
+		"Header fields that it may add to a call.", "RFC 3261 §16.6")                      \
 	OPTION("udp_oversize", ENUM, udp_oversize, "", 0, 0, "tcp|send", "tcp", LIVE, NO_FORM,     \
 		"Requests above 1300 bytes to a UDP target: tcp tries TCP first, send sends them " \
 		"over UDP.",                                                                       \

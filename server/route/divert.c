@@ -83,6 +83,12 @@ static enum stw_verdict serve(struct stw_check *check, struct stw_proxy_job *job
 	job->fresh = !service->goes_on;
 	job->diversion = service->diversion;
 	job->history = service->history;
+	job->without = service->without;
+	job->without_count = service->without_count;
+	if (service->added.len &&
+		stw_arena_printf(&check->request->arena, &job->history, "%.*s%.*s",
+			STW_STR_ARG(service->history), STW_STR_ARG(service->added)) < 0)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	if (service->no_answer_ms) {
 		job->ring_timeout_ms = service->no_answer_ms;
 		job->together = true;

@@ -11,13 +11,23 @@ enum stw_verdict stw_route_refuse(struct stw_check *check, const struct stw_caus
 	return STW_REFUSE;
 }
 
-static void route_run(struct stw_check *check, const struct stw_check_row *rows)
+/* A call that was given to stw_request_proxy() ends otherwise than one that was not. */
+static void route_refuse(struct stw_check *check)
+{
+	if (check->service && check->service->open)
+		stw_request_settle(check->request, &check->refusal);
+	else
+		stw_request_refuse(check->request, &check->refusal);
+}
+
+void stw_route_run(struct stw_check *check, const struct stw_check_row *rows)
 {
 	struct stw_trial *trial = check->core->options.trial;
 	const struct stw_check_row *row;
 	enum stw_verdict verdict;
 
 	for (row = rows; row->run; row++) {
+		check->row = row;
 		verdict = row->run(check);
 		if (trial)
 			trial->row(trial, row->name, verdict == STW_REFUSE);
@@ -25,7 +35,7 @@ static void route_run(struct stw_check *check, const struct stw_check_row *rows)
 		case STW_PASS:
 			break;
 		case STW_REFUSE:
-			stw_request_refuse(check->request, &check->refusal);
+			route_refuse(check);
 			return;
 		case STW_DONE:
 			return;
@@ -91,7 +101,7 @@ void stw_route_request(struct stw_core *core, struct stw_request *request)
 	check.emergency = stw_route_may_be_emergency(request->msg) && !request->routing.in_dialog &&
 			  stw_route_is_emergency(core, request->msg, &check.emergency_number);
 	if (check.emergency) {
-		route_run(&check, stw_route_emergency_rows);
+		stw_route_run(&check, stw_route_emergency_rows);
 		return;
 	}
 	check.domain = route_domain(&check);
@@ -105,5 +115,5 @@ void stw_route_request(struct stw_core *core, struct stw_request *request)
 		stw_request_refuse(request, &check.refusal);
 		return;
 	}
-	route_run(&check, route_choose(&check));
+	stw_route_run(&check, route_choose(&check));
 }

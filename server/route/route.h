@@ -7,7 +7,10 @@
 #ifndef STW_ROUTE_H
 #define STW_ROUTE_H
 
+#include <jansson.h>
+
 #include "server/core_internal.h"
+#include "server/hook/reply.h"
 
 /* What the server says of itself in a 200 to OPTIONS, RFC 3261 §11.2, and in a 415. */
 #define ROUTE_ACCEPT          "Accept: application/sdp, multipart/mixed, multipart/alternative\r\n"
@@ -35,6 +38,20 @@ struct stw_service {
 	bool goes_on;                    /* what was said so far counts beside what comes */
 	struct stw_refusal announcement; /* to be told before the next group; cause NULL: none */
 	bool open;                       /* stw_request_proxy() was called */
+	struct stw_str added;            /* lines for the forwarded request … */
+	const struct stw_str *without;   /* … and names of fields that do not go on */
+	unsigned without_count;
+};
+
+/** What a web server is asked for. */
+enum stw_purpose { STW_ASK_ANALYTICS, STW_ASK_CREDIT, STW_PURPOSES };
+
+/** What it has said; lies in the request's arena. */
+struct stw_inquiry {
+	bool answered;                 /* or known not to be */
+	const struct stw_cause *cause; /* NULL: `reply` counts; else why there is none */
+	struct stw_str why;            /* in words */
+	struct stw_hook_reply reply;
 };
 
 /** A request on its way through a list. */
@@ -53,7 +70,9 @@ struct stw_check {
 	struct stw_str user_aor; /* whose credentials were right */
 	struct stw_credentials credentials;
 	struct stw_register *registration;
-	struct stw_service *service; /* NULL: none so far */
+	struct stw_service *service;     /* NULL: none so far */
+	const struct stw_check_row *row; /* that is being run */
+	struct stw_inquiry *inquiries;   /* one for each purpose; NULL: nobody was asked */
 	struct stw_str
 		on_behalf; /* of whom the call is made that was forwarded; empty: the caller */
 };
@@ -66,6 +85,8 @@ struct stw_check_row {
 	stw_check_fn *run;
 };
 
+/** Run a list, or the rest of one. */
+void stw_route_run(struct stw_check *check, const struct stw_check_row *rows);
 /** Choose the list and run it. */
 void stw_route_request(struct stw_core *core, struct stw_request *request);
 /** The store has answered a REGISTER (R15, R16). */
@@ -187,6 +208,28 @@ enum stw_verdict stw_route_group(
 	struct stw_check *check, const struct stw_group *group, struct stw_str aor);
 /** What rang has ended: the next member, or somebody else. */
 void stw_route_group_next(struct stw_check *check, enum stw_forward_when when);
+
+/* ask.c: web servers */
+/** A question, and how long its answer may be used again. */
+struct stw_ask {
+	enum stw_purpose purpose;
+	struct stw_str url;
+	uint32_t timeout_ms, cache_s;
+	json_t *facts; /* new reference; what differs from call to call is added */
+};
+/** NULL: no memory */
+struct stw_inquiry *stw_route_inquiry(struct stw_check *check, enum stw_purpose purpose);
+/** What is asked about this request, whatever the purpose; new reference. NULL: no memory */
+json_t *stw_route_ask_facts(struct stw_check *check, const char *about);
+/** Ask. @return STW_DONE: the answer comes later, and the row is run again; STW_PASS: the inquiry
+ * is answered now */
+enum stw_verdict stw_route_ask(struct stw_check *check, const struct stw_ask *ask);
+/** An answer has come. Frees the question. */
+void stw_route_answered(struct stw_core *core, struct stw_hook_question *question);
+
+/* analytics.c */
+/** P10: what the web server of analytics.url says of the call. */
+enum stw_verdict stw_route_analytics(struct stw_check *check);
 
 /* divert.c */
 /** The service of the call, made when there is none. NULL: no memory */

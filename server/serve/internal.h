@@ -12,6 +12,7 @@
 #include "server/admin/admin.h"
 #include "server/admin/log.h"
 #include "server/core.h"
+#include "server/hook/client.h"
 
 #define ERROR_BYTES         512
 #define SERVE_SECRET_SUFFIX ".key"
@@ -57,7 +58,8 @@ struct serve {
 	struct stw_sources *sources;
 	struct stw_store *store;
 	struct stw_admin *admin;
-	uid_t uid; /* who we are to be */
+	struct stw_hook_client *hook; /* NULL: no web server is asked about calls */
+	uid_t uid;                    /* who we are to be */
 	gid_t gid;
 	atomic_bool stopping;
 	atomic_bool failed; /* a loop could not go on */

@@ -27,7 +27,7 @@
 
 #define NUMBERS_MAX 1024 /* of system calls that have a name */
 
-static const char *const role_names[SANDBOX_ROLES] = { "main", "worker", "store", "admin" };
+static const char *const role_names[SANDBOX_ROLES] = { "main", "worker", "store", "admin", "hook" };
 
 static struct {
 	bool ready, journal;
@@ -350,4 +350,9 @@ void serve_sandbox_store(void)
 void serve_sandbox_admin(void)
 {
 	sandbox_enter(SANDBOX_ADMIN);
+}
+
+void serve_sandbox_hook(void)
+{
+	sandbox_enter(SANDBOX_HOOK);
 }

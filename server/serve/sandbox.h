@@ -33,5 +33,6 @@ void serve_sandbox_main(void);   /* a worker that also reloads, starts and stops
 void serve_sandbox_worker(void); /* sockets, timers; reads files of the system (resolver) */
 void serve_sandbox_store(void);  /* SQLite's files; no socket */
 void serve_sandbox_admin(void);  /* connections that are accepted; no file, no new socket */
+void serve_sandbox_hook(void);   /* connections to web servers; reads hosts and certificates */
 
 #endif

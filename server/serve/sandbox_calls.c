@@ -7,10 +7,12 @@
 #define MAIN  (1u << SANDBOX_MAIN)
 #define STORE (1u << SANDBOX_STORE)
 #define ADMIN (1u << SANDBOX_ADMIN)
+#define HOOK  (1u << SANDBOX_HOOK)
 #define SIP   (MAIN | 1u << SANDBOX_WORKER)
-#define ALL   (SIP | STORE | ADMIN)
-#define FILES (SIP | STORE) /* who opens files */
-#define NET   (SIP | ADMIN) /* who has connections */
+#define ALL   (SIP | STORE | ADMIN | HOOK)
+#define FILES (SIP | STORE | HOOK) /* who opens files */
+#define NET   (SIP | ADMIN | HOOK) /* who has connections */
+#define CALLS (SIP | HOOK)         /* who opens them */
 
 static const struct sandbox_call calls[] = {
 	/* Memory: malloc, stacks of threads. */
@@ -65,9 +67,9 @@ static const struct sandbox_call calls[] = {
 	{ "epoll_pwait2", NET, SANDBOX_ANY },
 	{ "epoll_ctl", NET, SANDBOX_ANY },
 	/* Sockets. */
-	{ "socket", SIP, SANDBOX_SOCKETS },
-	{ "bind", SIP, SANDBOX_ANY },
-	{ "connect", SIP, SANDBOX_ANY },
+	{ "socket", CALLS, SANDBOX_SOCKETS },
+	{ "bind", CALLS, SANDBOX_ANY },
+	{ "connect", CALLS, SANDBOX_ANY },
 	{ "accept4", NET, SANDBOX_ANY },
 	{ "accept", NET, SANDBOX_ANY },
 	{ "shutdown", NET, SANDBOX_ANY },
@@ -82,8 +84,8 @@ static const struct sandbox_call calls[] = {
 	{ "recvmsg", NET, SANDBOX_ANY },
 	{ "recvmmsg", SIP, SANDBOX_ANY },
 	{ "sendfile", ADMIN, SANDBOX_ANY },
-	/* Files to read: the configuration, resolv.conf, hosts, time zones. */
-	{ "openat", SIP, SANDBOX_READ_ONLY },
+	/* Files to read: the configuration, resolv.conf, hosts, time zones, certificates. */
+	{ "openat", CALLS, SANDBOX_READ_ONLY },
 	/* malloc(3) of a thread that gives back a heap reads /proc/sys/vm/overcommit_memory. */
 	{ "openat", ADMIN, SANDBOX_READ_ONLY },
 	{ "stat", FILES, SANDBOX_ANY },
@@ -98,7 +100,7 @@ static const struct sandbox_call calls[] = {
 	{ "getuid", FILES, SANDBOX_ANY },
 	{ "getegid", FILES, SANDBOX_ANY },
 	{ "getgid", FILES, SANDBOX_ANY },
-	{ "uname", SIP, SANDBOX_ANY },
+	{ "uname", CALLS, SANDBOX_ANY },
 	/* The end: the socket of the administration, the folder of --try. */
 	{ "unlink", MAIN | STORE, SANDBOX_ANY },
 	{ "unlinkat", MAIN | STORE, SANDBOX_ANY },

@@ -5,7 +5,14 @@
 
 #include <stddef.h>
 
-enum sandbox_role { SANDBOX_MAIN, SANDBOX_WORKER, SANDBOX_STORE, SANDBOX_ADMIN, SANDBOX_ROLES };
+enum sandbox_role {
+	SANDBOX_MAIN,
+	SANDBOX_WORKER,
+	SANDBOX_STORE,
+	SANDBOX_ADMIN,
+	SANDBOX_HOOK,
+	SANDBOX_ROLES
+};
 
 /* What of the arguments is looked at. */
 enum sandbox_check {

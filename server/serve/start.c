@@ -227,6 +227,30 @@ static int start_store(struct serve *serve)
 	return stw_store_open(&options, stw_io_now(), &serve->store, serve->error, ERROR_BYTES);
 }
 
+/* ---- web servers that are asked about calls -------------------------------------------------
+ */
+
+static int start_hook(struct serve *serve)
+{
+	const struct stw_config *config = serve->config;
+	struct stw_hook_client_options options = { .queues = serve->worker_count,
+		.connections = config->hook.connections,
+		.max_waiting = config->hook.max_waiting,
+		.max_answer_bytes = config->hook.max_answer_bytes,
+		.ca = config->hook.ca.ptr,
+		.dns_servers = config->dns.servers.ptr,
+		.wake = worker_wake,
+		.wake_context = serve,
+		.thread_start = serve_sandbox_hook };
+	int err;
+
+	if (!config->analytics.url.len)
+		return 0;
+	err = stw_hook_client_new(&options, &serve->hook);
+	return err < 0 ? serve_fail(serve, err, "web servers cannot be asked: %s", strerror(-err))
+		       : 0;
+}
+
 /* ---- core -------------------------------------------------------------------------------- */
 
 static int start_shared(struct serve *serve, const struct stw_core_options *core)
@@ -270,6 +294,8 @@ static int start_cores(struct serve *serve)
 		.directory = serve->directory,
 		.sources = serve->sources,
 		.io = stw_io_ops(),
+		.hook = serve->hook ? &stw_hook_client_ops : NULL,
+		.hook_user = serve->hook,
 		.listeners = &serve->listeners,
 		.seed = stw_io_seed(),
 		.log = stw_log_note,
@@ -369,7 +395,7 @@ int serve_start(struct serve *serve)
 {
 	static int (*const steps[])(struct serve *) = { start_user, start_lock, start_listen,
 		start_maps, start_admin, start_drop, start_sandbox, start_store, start_trial_users,
-		start_cores, serve_workers_start, start_answering };
+		start_hook, start_cores, serve_workers_start, start_answering };
 	int err;
 
 	serve_pages_prepare();
@@ -404,8 +430,10 @@ void serve_done(struct serve *serve)
 	 */
 	if (serve->log)
 		stw_rcu_offline();
+	stw_hook_client_stop(serve->hook);
 	for (unsigned i = 0; i < serve->worker_count; i++)
 		stw_core_free(serve->workers[i].core);
+	stw_hook_client_free(serve->hook);
 	stw_workers_free(serve->shared);
 	stw_nonces_free(serve->nonces);
 	if (serve->admin)

@@ -47,7 +47,7 @@ static bool numbers(struct stw_str a, struct stw_str b, uint64_t *ret_a, uint64_
 	       stw_str_to_uint(b, UINT64_MAX / 2, ret_b) == 0;
 }
 
-static bool holds(char op, bool found, struct stw_str value, struct stw_str wanted)
+bool condition_holds(char op, bool found, struct stw_str value, struct stw_str wanted)
 {
 	uint64_t a, b;
 
@@ -117,7 +117,7 @@ static const char *condition_differs(struct scenario *s, const struct change *ch
 		found = value.len > 0;
 	else
 		found = message && message_value(s, message, change->name, &value);
-	if (!holds(change->op, found, value, wanted))
+	if (!condition_holds(change->op, found, value, wanted))
 		return condition_text(s, change, found, value, wanted);
 	return NULL;
 }

@@ -104,6 +104,8 @@ static int check_quiet(struct scenario *s)
 			return fail(s, "unexpected, not in the ladder before this line:\n%.*s",
 				STW_STR_ARG(whole(s, party->pending)));
 	}
+	if (!hook_quiet(s))
+		return fail(s, "the hook was asked, not in the ladder before this line");
 	for (note = s->notes; note && !(note->kind == STW_NOTE_DROPPED && !note->taken);)
 		note = note->older;
 	if (note)
@@ -841,6 +843,20 @@ static int play_group(struct scenario *s)
 	return s->at ? 0 : fail(s, "} is missing");
 }
 
+/* The web server says what becomes of its oldest question; "busy" and "ready": whether it takes
+ * any. */
+static int play_hook(struct scenario *s, struct stw_str text)
+{
+	if (check_quiet(s) < 0)
+		return -1;
+	now_is_mark(s);
+	if (is_word(text, "busy") || is_word(text, "ready")) {
+		s->hook_busy = text.ptr[0] == 'b';
+		return 0;
+	}
+	return hook_reply(s, text) < 0 ? -1 : world_wake(s);
+}
+
 static int play_line(struct scenario *s, struct stw_str text);
 
 /* "repeat 100: LINE" */
@@ -872,6 +888,10 @@ static int play_line(struct scenario *s, struct stw_str text)
 		return play_repeat(s, text);
 	if (is_word(text, "{"))
 		return play_group(s);
+	if (head_of(&text, "server -> hook"))
+		return hook_expect(s, text);
+	if (head_of(&text, "hook -> server"))
+		return play_hook(s, text);
 	if (head_of(&text, "server ->"))
 		return play_expect(s, text, false);
 	if (head_of(&text, "server drops"))

@@ -10,6 +10,7 @@
  *	dialog.c   what a party has seen: calls, dialogs, route sets
  *	compose.c  the messages of the parties
  *	expect.c   comparison of a message with its line
+ *	hook.c     the web server that is asked about calls
  *	play.c     the lines of a file, one after the other
  */
 #ifndef STW_SCENARIO_RUNNER_H
@@ -27,6 +28,7 @@
 
 struct scenario;
 struct party;
+struct asked;
 
 enum message_kind { MESSAGE_SIP, MESSAGE_PONG, MESSAGE_CLOSED };
 
@@ -176,6 +178,8 @@ struct scenario {
 	void *store_lock;
 	char store_dir[64]; /* when the file restarts the server or breaks its store */
 	struct stw_listeners listeners;
+	struct asked *asked; /* what the web server was asked, oldest first */
+	bool hook_busy;      /* it takes no more */
 };
 
 /* main.c: causes over all files */
@@ -212,6 +216,8 @@ void world_forget_flows(struct scenario *s);
 void world_stop(struct scenario *s);
 /* One step towards `limit_ms`: what is due, or the next moment at which something is. */
 int world_step(struct scenario *s, uint64_t limit_ms);
+/* Something waits for the workers that is no event of the network. */
+int world_wake(struct scenario *s);
 /* All that happens at this moment. */
 int world_settle(struct scenario *s);
 int world_advance(struct scenario *s, uint64_t until_ms);
@@ -286,6 +292,20 @@ const char *expect_differs(
 	struct scenario *s, const struct expectation *expectation, const struct message *message);
 struct note *expect_note(
 	struct scenario *s, enum stw_note_kind kind, const struct changes *changes, bool take);
+
+bool condition_holds(char op, bool found, struct stw_str value, struct stw_str wanted);
+
+/* hook.c: the web server that is asked about calls */
+extern const struct stw_hook_ops hook_ops;
+/* When the next question is over without an answer; UINT64_MAX: never. */
+uint64_t hook_due(const struct scenario *s);
+/* @return true: the time of one is over */
+bool hook_expire(struct scenario *s);
+/* All questions stand in the ladder. */
+bool hook_quiet(const struct scenario *s);
+void hook_forget(struct scenario *s);
+int hook_expect(struct scenario *s, struct stw_str text);
+int hook_reply(struct scenario *s, struct stw_str text);
 
 /* play.c */
 int play_read(struct scenario *s);

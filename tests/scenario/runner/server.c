@@ -282,6 +282,8 @@ static int core_start(struct scenario *s)
 		.listeners = &s->listeners,
 		.seed = 4711,
 		.key = { 3, 4 },
+		.hook = &hook_ops,
+		.hook_user = s,
 		.log = server_log,
 		.log_context = s };
 	unsigned i;
@@ -318,6 +320,7 @@ static void server_end(struct scenario *s)
 {
 	for (unsigned i = 0; i < s->worker_count; i++)
 		s->workers[i].core = stw_core_free(s->workers[i].core);
+	hook_forget(s);
 	s->shared = stw_workers_free(s->shared);
 	s->nonces = stw_nonces_free(s->nonces);
 	if (s->store)

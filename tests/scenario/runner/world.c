@@ -426,7 +426,9 @@ void world_stop(struct scenario *s)
 static uint64_t next_due(const struct scenario *s)
 {
 	uint64_t next = s->happenings ? s->happenings->due_ms : UINT64_MAX;
+	uint64_t answer = hook_due(s);
 
+	next = answer < next ? answer : next;
 	for (unsigned i = 0; i < s->worker_count; i++) {
 		uint64_t due = stw_core_next(s->workers[i].core);
 
@@ -449,6 +451,10 @@ int world_step(struct scenario *s, uint64_t limit_ms)
 		s->now.wall_ms += (int64_t)(next - s->now.mono_ms);
 		s->now.mono_ms = next;
 	}
+	if (hook_expire(s)) {
+		batches(s, 0, NULL);
+		return 1;
+	}
 	if (!happening || happening->due_ms > s->now.mono_ms) {
 		batches(s, 0, NULL);
 		return 1;
@@ -459,6 +465,12 @@ int world_step(struct scenario *s, uint64_t limit_ms)
 		batches(s, happening->worker, &happening->event);
 	}
 	return 1;
+}
+
+int world_wake(struct scenario *s)
+{
+	batches(s, 0, NULL);
+	return world_settle(s);
 }
 
 int world_settle(struct scenario *s)
@@ -487,6 +499,8 @@ bool world_quiet(const struct scenario *s)
 		if (party->pending)
 			return false;
 	}
+	if (!hook_quiet(s))
+		return false;
 	for (note = s->notes; note; note = note->older) {
 		if (note->kind == STW_NOTE_DROPPED && !note->taken)
 			return false;

@@ -21,14 +21,15 @@
 #include "server/serve/sandbox_calls.h"
 
 static void (*const enter[SANDBOX_ROLES])(void) = { serve_sandbox_main, serve_sandbox_worker,
-	serve_sandbox_store, serve_sandbox_admin };
-static const char *const names[SANDBOX_ROLES] = { "main", "worker", "store", "admin" };
+	serve_sandbox_store, serve_sandbox_admin, serve_sandbox_hook };
+static const char *const names[SANDBOX_ROLES] = { "main", "worker", "store", "admin", "hook" };
 
 #define MAIN   (1u << SANDBOX_MAIN)
 #define WORKER (1u << SANDBOX_WORKER)
 #define STORE  (1u << SANDBOX_STORE)
 #define ADMIN  (1u << SANDBOX_ADMIN)
-#define ALL    (MAIN | WORKER | STORE | ADMIN)
+#define HOOK   (1u << SANDBOX_HOOK)
+#define ALL    (MAIN | WORKER | STORE | ADMIN | HOOK)
 
 /* ---- things to try: 0 or -errno ------------------------------------------------------------ */
 
@@ -191,8 +192,8 @@ static const struct {
 	{ "socket", socket_raw, 0, false },
 	{ "socket", socket_local_stream, 0, false },
 	{ "socket", socket_notify, MAIN, false },
-	{ "socket", socket_udp, MAIN | WORKER, false },
-	{ "socket", socket_tcp, MAIN | WORKER, false },
+	{ "socket", socket_udp, MAIN | WORKER | HOOK, false },
+	{ "socket", socket_tcp, MAIN | WORKER | HOOK, false },
 	{ "listen", listen_anew, 0, false },
 	{ "chmod", file_mode, 0, false },
 	{ "rename", file_rename, 0, false },

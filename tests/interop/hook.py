@@ -1,0 +1,281 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The real server asks real web servers about calls: answers, keep-alive, names, TLS; servers that are slow, dead, half closed,
+huge, redirecting, or not to be trusted. In virtual time the same is in tests/scenario/hook."""
+import http.server
+import json
+import ssl
+import subprocess
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True
+from interop import free_port, require, require_program, run_tests  # noqa: E402
+from interop import DOMAIN, new_folder, stop  # noqa: E402
+from wire import Datagrams, request  # noqa: E402
+
+OPTIONS = """auth: {{required: false}}
+workers: {workers}
+analytics: {{url: '{url}', timeout: 1s, on_failure: closed{more}}}
+{hook}"""
+
+
+class Web:
+    """A web server that answers as `play` says: a function of the handler and what was asked."""
+
+    def __init__(self, play, tls=None):
+        self.port = free_port()
+        self.asked, self.connections = [], set()
+        web = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                web.asked.append((self.headers, json.loads(body)))
+                web.connections.add(self.client_address)
+                play(self, web.asked[-1][1])
+
+            def say(self, text, status=200, headers=()):
+                data = text.encode() if isinstance(text, str) else text
+                self.send_response(status)
+                for name, value in headers:
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_):
+                pass
+
+        class Threads(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_):
+                pass  # the server has hung up
+
+        self.server = Threads(("127.0.0.1", self.port), Handler)
+        self.scheme = "http"
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+            self.scheme = "https"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def url(self, host="127.0.0.1"):
+        return f"{self.scheme}://{host}:{self.port}/call"
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def serve(bench, url, workers=1, more="", hook=""):
+    return bench.server(options=OPTIONS.format(url=url, workers=workers, more=more, hook=hook))
+
+
+def ask(server, seconds=4, uri=None):
+    with Datagrams(server.port) as udp:
+        return udp.ask(request("MESSAGE", uri or f"sip:nobody@{DOMAIN}"), seconds)
+
+
+def counters(server):
+    return json.loads(server.command("status", "-o", "json"))["hook"]
+
+
+def refuses(reply, code):
+    require(reply is not None and reply.code == code, f"{code} is expected, not {reply and reply.code}")
+
+
+def answers(bench):
+    """The facts arrive, the answer counts, one connection is enough; what it allows passes (404: no such user)."""
+    said = ['{"action": "refuse"}', '{"action": "pass"}', '{"action": "refuse", "code": 403}']
+    web = Web(lambda handler, _: handler.say(said[len(web.asked) - 1]))
+    server = serve(bench, web.url())
+    for code in (608, 404, 403):
+        refuses(ask(server), code)
+    headers, body = web.asked[0]
+    require(headers["Content-Type"] == "application/json", "the type of the body")
+    require(body["request_uri"] == f"sip:nobody@{DOMAIN}" and body["source"].startswith("127."), str(body))
+    require(len(web.connections) == 1, f"{len(web.connections)} connections for three questions")
+    require(counters(server)["asked"] == 3, "three questions are counted")
+    web.stop()
+
+
+def by_name(bench):
+    """A name is looked up (localhost, in the hosts file), and one that is nobody's is told."""
+    web = Web(lambda handler, _: handler.say('{"action": "refuse"}'))
+    server = serve(bench, web.url("localhost"))
+    refuses(ask(server), 608)
+    refuses(ask(server), 608)
+    web.stop()
+
+
+def slow(bench):
+    """504 in time, others are answered meanwhile, and one that is late for one call is not asked less for the next."""
+    first = threading.Event()
+
+    def play(handler, _):
+        if not first.is_set():
+            first.set()
+            time.sleep(3)
+        handler.say('{"action": "refuse"}')
+
+    web = Web(play)
+    server = serve(bench, web.url())
+    begin = time.monotonic()
+    with Datagrams(server.port) as udp, Datagrams(server.port) as other:
+        udp.send(request("MESSAGE", f"sip:nobody@{DOMAIN}"))
+        require(first.wait(2), "it is asked")
+        refuses(other.ask(request("OPTIONS"), 1), 200)
+        refuses(other.ask(request("MESSAGE", f"sip:nobody@{DOMAIN}"), 1), 608)
+        require(time.monotonic() - begin < 0.9, "nobody waits for the slow one")
+        refuses(udp.final(2), 504)
+        require(0.9 < time.monotonic() - begin < 2, "504 after a second")
+    require(counters(server)["late"] == 1, "it is counted")
+    web.stop()
+
+
+def dead(bench):
+    """Nothing listens; then it does."""
+    web = Web(lambda handler, _: handler.say('{"action": "refuse"}'))
+    web.stop()
+    server = serve(bench, web.url())
+    refuses(ask(server), 504)
+    require(counters(server)["unreachable"] == 1, "it is counted")
+
+
+def half_closed(bench):
+    """Less than it promised, or nothing at all, and the connection closes."""
+    def play(handler, _):
+        handler.close_connection = True
+        if len(web.asked) == 1:
+            handler.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"action": "pass"}')
+        elif len(web.asked) == 2:
+            handler.wfile.write(b"")
+        else:
+            handler.wfile.write(b"220 smtp.example.net ESMTP\r\n")
+
+    web = Web(play)
+    server = serve(bench, web.url())
+    for _ in range(3):
+        refuses(ask(server), 504)
+    web.stop()
+
+
+def huge(bench):
+    """Endless bodies and heads end the exchange, not the server."""
+    def play(handler, _):
+        handler.close_connection = True
+        if len(web.asked) == 1:
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            while True:
+                handler.wfile.write(b"10000\r\n" + b" " * 65536 + b"\r\n")
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            handler.wfile.write(b"X-Filler: " + b"x" * 1000 + b"\r\n")
+
+    web = Web(play)
+    server = serve(bench, web.url())
+    refuses(ask(server), 502)
+    refuses(ask(server), 502)
+    require(counters(server)["nonsense"] == 2, "they are counted")
+    web.stop()
+
+
+def nonsense(bench):
+    """HTML, another status, a redirect (not followed: it could lead into the house), an empty body."""
+    def play(handler, _):
+        n = len(web.asked)
+        if n == 1:
+            handler.say("<html>It works!</html>")
+        elif n == 2:
+            handler.say('{"action": "pass"}', 201)
+        elif n == 3:
+            handler.say("", 307, [("Location", web.url())])
+        else:
+            handler.say("")
+
+    web = Web(play)
+    server = serve(bench, web.url())
+    for _ in range(4):
+        refuses(ask(server), 502)
+    require(len(web.asked) == 4, "the redirect was followed")
+    web.stop()
+
+
+def certificate(folder, name):
+    cert, key = folder / f"{name}.pem", folder / f"{name}.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-keyout", key, "-out", cert, "-days", "2", "-subj", f"/CN={name}",
+                    "-addext", f"subjectAltName=DNS:{name}"], check=True, capture_output=True)
+    return cert, key
+
+
+def tls(bench):
+    """With the right certificate; with one that nobody vouches for; with one of another name."""
+    require_program("openssl")
+    folder = new_folder()
+    right, wrong = certificate(folder, "localhost"), certificate(folder, "other.example.net")
+    web = Web(lambda handler, _: handler.say('{"action": "refuse"}'), right)
+    server = serve(bench, web.url("localhost"), hook=f"hook: {{ca: {right[0]}}}")
+    refuses(ask(server), 608)
+    server = serve(bench, web.url("localhost"))
+    refuses(ask(server), 504)
+    require(not web.asked[1:], "it was told of a call without being trusted")
+    web.stop()
+    web = Web(lambda handler, _: handler.say('{"action": "refuse"}'), wrong)
+    server = serve(bench, web.url("localhost"), hook=f"hook: {{ca: {wrong[0]}}}")
+    refuses(ask(server), 504)
+    require(not web.asked, "it was told of a call under another name")
+    web.stop()
+
+
+def many(bench):
+    """Three workers, two connections, more calls than may wait: each is answered, the server is well."""
+    def play(handler, _):
+        time.sleep(0.05)
+        handler.say('{"action": "refuse", "ttl": 60}')
+
+    web = Web(play)
+    server = serve(bench, web.url(), workers=3, hook="hook: {connections: 2, max_waiting: 16}")
+    codes = []
+    with Datagrams(server.port) as udp:
+        for i in range(60):
+            udp.send(request("MESSAGE", f"sip:nobody{i % 20}@{DOMAIN}"))
+        for _ in range(60):
+            reply = udp.final(3)
+            require(reply is not None, f"{len(codes)} of 60 are answered")
+            codes.append(reply.code)
+    require(set(codes) <= {608, 504} and codes.count(608) >= 16, str(codes))
+    require(len(web.connections) <= 2 and counters(server)["waiting"] == 0, "its limits are kept")
+    web.stop()
+
+
+def stops(bench):
+    """A server that is stopped while it waits for an answer ends in time."""
+    asked = threading.Event()
+
+    def play(handler, _):
+        asked.set()
+        time.sleep(4)
+        handler.say('{"action": "pass"}')
+
+    web = Web(play)
+    server = serve(bench, web.url(), workers=2)
+    with Datagrams(server.port) as udp:
+        udp.send(request("MESSAGE", f"sip:nobody@{DOMAIN}"))
+        require(asked.wait(2), "it is asked")
+        begin = time.monotonic()
+        stop(server.process)
+    require(time.monotonic() - begin < 2, f"it took {time.monotonic() - begin:.1f} s")
+    web.stop()
+
+
+if __name__ == "__main__":
+    run_tests([("a web server answers", answers), ("a name is looked up", by_name), ("a slow one", slow), ("a dead one", dead),
+               ("a half-closed one", half_closed), ("a huge one", huge), ("nonsense", nonsense), ("certificates", tls),
+               ("many calls, several workers", many), ("the server stops meanwhile", stops)])
