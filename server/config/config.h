@@ -221,6 +221,11 @@ struct stw_config {
 		enum stw_asked_about about;
 		struct stw_word_list methods, codes, headers;
 	} analytics;
+	struct {
+		struct stw_str url; /* empty: nobody is asked */
+		uint32_t timeout_ms;
+		enum stw_on_failure on_failure;
+	} credit;
 	enum stw_udp_oversize udp_oversize;
 	struct {
 		enum stw_log_level level;

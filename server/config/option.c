@@ -361,6 +361,19 @@
 	OPTION("analytics.headers", LIST, analytics.headers, "", 0, STW_CONFIG_WORDS_MAX,          \
 		"names of header fields", "[]", LIVE, FORM(analytics_headers),                     \
 		"Header fields that it may add to a call.", "RFC 3261 §16.6")                      \
+	OPTION("credit.url", TEXT, credit.url, "", 0, 0, "http://… or https://…", "", RESTART,     \
+		FORM(hook_url),                                                                    \
+		"Web server that is asked whether the one who pays for a call through a trunk "    \
+		"may make it; 402 when it refuses. Empty: the setting credit of the user alone "   \
+		"says so.",                                                                        \
+		"RFC 3261 §21.4.3")                                                                \
+	OPTION("credit.timeout", DURATION, credit.timeout_ms, "ms", 50, 30 * MS_PER_S, "", "2s",   \
+		LIVE, NO_FORM, "How long it may take to answer.", "")                              \
+	OPTION("credit.on_failure", ENUM, credit.on_failure, "", 0, 0, "open|closed", "closed",    \
+		LIVE, NO_FORM,                                                                     \
+		"What happens to a call when it does not answer in time, or answers nonsense: "    \
+		"open lets it pass, closed refuses it with 504 or 502.",                           \
+		"RFC 3261 §21.5.5")                                                                \
 	OPTION("udp_oversize", ENUM, udp_oversize, "", 0, 0, "tcp|send", "tcp", LIVE, NO_FORM,     \
 		"Requests above 1300 bytes to a UDP target: tcp tries TCP first, send sends them " \
 		"over UDP.",                                                                       \

@@ -65,13 +65,7 @@ static enum stw_verdict no_answer(
 	struct stw_check *check, const struct stw_cause *cause, struct stw_str why)
 {
 	check->refusal.option = "analytics.on_failure";
-	stw_refusal_fact(&check->refusal, "why", why);
-	if (check->config->analytics.on_failure == STW_ON_FAILURE_CLOSED)
-		return stw_route_refuse(check, cause);
-	check->refusal.cause = cause;
-	stw_request_note(check->request, &check->refusal);
-	check->refusal = (struct stw_refusal){ .cause = NULL };
-	return STW_PASS;
+	return stw_route_no_answer(check, cause, why, check->config->analytics.on_failure);
 }
 
 static const struct stw_cause *cause_of_code(const struct stw_config *config, unsigned code)

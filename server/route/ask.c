@@ -112,6 +112,18 @@ static void inquiry_read(struct stw_core *core, struct stw_arena *arena, struct 
 			err == -ENOMEM ? "no memory is left to read it" : why);
 }
 
+enum stw_verdict stw_route_no_answer(struct stw_check *check, const struct stw_cause *cause,
+	struct stw_str why, enum stw_on_failure on_failure)
+{
+	stw_refusal_fact(&check->refusal, "why", why);
+	if (on_failure == STW_ON_FAILURE_CLOSED)
+		return stw_route_refuse(check, cause);
+	check->refusal.cause = cause;
+	stw_request_note(check->request, &check->refusal);
+	check->refusal = (struct stw_refusal){ .cause = NULL };
+	return STW_PASS;
+}
+
 /* ---- to and fro --------------------------------------------------------------------------- */
 
 /* The check without what it borrows from elsewhere than the request. */

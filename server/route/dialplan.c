@@ -163,19 +163,6 @@ bool stw_route_class_held(struct stw_check *check, struct stw_str class)
 	return list_has(config->call.classes, config->call.class_count, class);
 }
 
-const struct stw_user *stw_route_payer_broke(struct stw_check *check)
-{
-	enum stw_method method = check->request->msg->method;
-	const struct stw_user *payer;
-
-	if (method != STW_METHOD_INVITE && method != STW_METHOD_MESSAGE)
-		return NULL;
-	payer = stw_route_payer(check);
-	return payer && payer->settings && payer->settings->has_credit && !payer->settings->credit
-		       ? payer
-		       : NULL;
-}
-
 static bool number_rewrite(const struct stw_dial_rule *rule, struct stw_str number,
 	char buffer[STW_NUMBER_MAX], struct stw_str *ret)
 {
@@ -193,9 +180,11 @@ static bool number_rewrite(const struct stw_dial_rule *rule, struct stw_str numb
 static enum stw_verdict rule_apply(
 	struct stw_check *check, const struct stw_dial_rule *rule, struct stw_str number)
 {
-	const struct stw_user *payer;
+	const struct stw_trunk *trunk = &check->config->trunks[rule->trunk];
 	char buffer[STW_NUMBER_MAX];
 	struct stw_str dialled = number;
+	enum stw_verdict verdict;
+	const char *option;
 
 	if (!stw_route_class_held(check, rule->class)) {
 		stw_refusal_fact(&check->refusal, "class", rule->class);
@@ -212,12 +201,12 @@ static enum stw_verdict rule_apply(
 		return call_owner(check, number, rule);
 	if (!check->caller_domain.len)
 		return number_refuse(check, &stw_cause_trunk_stranger, number, rule);
-	payer = stw_route_payer_broke(check);
-	if (payer) {
-		stw_refusal_fact(&check->refusal, "user", payer->aor);
-		return number_refuse(check, &stw_cause_credit_used_up, number, rule);
-	}
-	return stw_route_trunk(check, &check->config->trunks[rule->trunk], number);
+	verdict = stw_route_credit(check, trunk, number);
+	option = check->refusal.option;
+	if (verdict == STW_REFUSE)
+		number_refuse(check, check->refusal.cause, number, rule);
+	check->refusal.option = verdict == STW_REFUSE && !option ? "dialplan" : option;
+	return verdict == STW_PASS ? stw_route_trunk(check, trunk, number) : verdict;
 }
 
 static enum stw_verdict number_route(struct stw_check *check, struct stw_str number)

@@ -170,8 +170,6 @@ static inline bool stw_route_may_be_emergency(const struct stw_msg *request)
 /* dialplan.c */
 /** Has the caller this class? His own ones, or those of all our users; empty: everybody. */
 bool stw_route_class_held(struct stw_check *check, struct stw_str class);
-/** Every call to a trunk costs one who is prepaid something: he who has nothing left, or NULL. */
-const struct stw_user *stw_route_payer_broke(struct stw_check *check);
 
 /* trunk.c */
 /** The number goes to this trunk. */
@@ -224,8 +222,17 @@ json_t *stw_route_ask_facts(struct stw_check *check, const char *about);
 /** Ask. @return STW_DONE: the answer comes later, and the row is run again; STW_PASS: the inquiry
  * is answered now */
 enum stw_verdict stw_route_ask(struct stw_check *check, const struct stw_ask *ask);
+/** There is none that counts: a refusal, or a note of it; refusal.option is the caller's. */
+enum stw_verdict stw_route_no_answer(struct stw_check *check, const struct stw_cause *cause,
+	struct stw_str why, enum stw_on_failure on_failure);
 /** An answer has come. Frees the question. */
 void stw_route_answered(struct stw_core *core, struct stw_hook_question *question);
+
+/* credit.c */
+/** P12: has the one who pays for a call through a trunk what it costs? By his setting credit, and
+ * by the web server of credit.url. Without a number: the one that stands in the request. */
+enum stw_verdict stw_route_credit(
+	struct stw_check *check, const struct stw_trunk *trunk, struct stw_str number);
 
 /* analytics.c */
 /** P10: what the web server of analytics.url says of the call. */

@@ -172,6 +172,7 @@ enum stw_verdict stw_route_trunk_direct(struct stw_check *check)
 	struct stw_proxy_target target = {
 		.uri = request->routing.uri_text, .q = 1000, .granted = true
 	};
+	enum stw_verdict verdict;
 	struct stw_uri uri;
 
 	if (!check->config->trunk_count || request->routing.in_dialog ||
@@ -184,7 +185,8 @@ enum stw_verdict stw_route_trunk_direct(struct stw_check *check)
 		return direct_refuse(check, trunk, &stw_cause_trunk_stranger);
 	if (!trunk->direct.len || !stw_route_class_held(check, trunk->direct))
 		return direct_refuse(check, trunk, &stw_cause_trunk_direct);
-	if (stw_route_payer_broke(check))
-		return direct_refuse(check, trunk, &stw_cause_credit_used_up);
-	return stw_route_forward(check, &target, 1);
+	verdict = stw_route_credit(check, trunk, uri.user);
+	if (verdict == STW_REFUSE)
+		stw_refusal_fact(&check->refusal, "trunk", trunk->name);
+	return verdict == STW_PASS ? stw_route_forward(check, &target, 1) : verdict;
 }

@@ -244,7 +244,7 @@ static int start_hook(struct serve *serve)
 		.thread_start = serve_sandbox_hook };
 	int err;
 
-	if (!config->analytics.url.len)
+	if (!config->analytics.url.len && !config->credit.url.len)
 		return 0;
 	err = stw_hook_client_new(&options, &serve->hook);
 	return err < 0 ? serve_fail(serve, err, "web servers cannot be asked: %s", strerror(-err))
