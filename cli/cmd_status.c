@@ -69,6 +69,44 @@ static void hook_print(FILE *out, const json_t *hook)
 		(long long)number(hook, "unreachable"), (long long)number(hook, "nonsense"));
 }
 
+static const char *text(const json_t *json, const char *key)
+{
+	const char *value = json_string_value(json_object_get(json, key));
+
+	return value ? value : "";
+}
+
+/* "registered for 12m 3s; again in 11m" or "not registered (403 Forbidden, cause); again in 5m" */
+static void trunks_print(FILE *out, const json_t *trunks)
+{
+	const json_t *trunk;
+	size_t i;
+
+	json_array_foreach(trunks, i, trunk)
+	{
+		bool registered = json_is_true(json_object_get(trunk, "registered"));
+
+		fprintf(out, "  %-18s %s: %s", i ? "" : "trunks", text(trunk, "name"),
+			registered ? "registered for " : "not registered");
+		if (registered)
+			duration_print(out, number(trunk, "until_s"));
+		if (*text(trunk, "cause")) {
+			fputs("; last answer: ", out);
+			if (number(trunk, "code"))
+				fprintf(out, "%lld %s, ", (long long)number(trunk, "code"),
+					text(trunk, "phrase"));
+			else
+				fputs("none, ", out);
+			fputs(text(trunk, "cause"), out);
+		}
+		if (number(trunk, "next_s")) {
+			fputs("; again in ", out);
+			duration_print(out, number(trunk, "next_s"));
+		}
+		fputc('\n', out);
+	}
+}
+
 static void status_print(FILE *out, const json_t *json)
 {
 	static const struct {
@@ -104,6 +142,7 @@ static void status_print(FILE *out, const json_t *json)
 	for (size_t i = 0; i < STW_ARRAY_SIZE(counters); i++)
 		fprintf(out, "  %-18s %lld\n", counters[i].label,
 			(long long)number(json, counters[i].key));
+	trunks_print(out, json_object_get(json, "trunks"));
 	overload_print(out, json_object_get(json, "overload"));
 	hook_print(out, json_object_get(json, "hook"));
 }

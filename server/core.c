@@ -149,6 +149,23 @@ int stw_core_nonces_new(const struct stw_config *config, const uint8_t secret[32
 	return err;
 }
 
+/* One worker is enough, and a trial sends nothing. */
+static int core_trunks(struct stw_core *core)
+{
+	struct stw_registrations_options options = {
+		.stack = core->stack, .key = core->options.key, .note = core_note, .user = core
+	};
+	int err = 0;
+
+	if (!core->options.trunks)
+		err = stw_trunk_board_new(&core->own_trunks);
+	core->trunks = core->options.trunks ? core->options.trunks : core->own_trunks;
+	options.board = core->trunks;
+	if (err == 0 && core->options.worker == 0 && !core->options.trial)
+		err = stw_registrations_new(&options, &core->registrations);
+	return err;
+}
+
 int stw_core_new(const struct stw_core_options *options, struct stw_now now, struct stw_core **ret)
 {
 	struct stw_core *core = calloc(1, sizeof(*core));
@@ -175,6 +192,8 @@ int stw_core_new(const struct stw_core_options *options, struct stw_now now, str
 		core_stack_options(core, &stack);
 		err = stw_stack_new(&stack, now, &core->stack);
 	}
+	if (err == 0)
+		err = core_trunks(core);
 	if (err < 0) {
 		stw_core_free(core);
 		return err;
@@ -189,6 +208,7 @@ void stw_core_reload(struct stw_core *core, struct stw_config *config)
 
 	stw_config_unref(core->config);
 	core->config = stw_config_ref(config);
+	core->registrations_set = false;
 	core_stack_options(core, &stack);
 	stw_stack_reconfigure(core->stack, &stack);
 }
@@ -202,6 +222,8 @@ void stw_core_stop(struct stw_core *core)
 {
 	stw_core_drain(core);
 	stw_stack_stop(core->stack, &stw_cause_maintenance);
+	if (core->registrations)
+		stw_registrations_leave(core->registrations);
 }
 
 bool stw_core_idle(const struct stw_core *core)
@@ -234,6 +256,8 @@ struct stw_core *stw_core_free(struct stw_core *core)
 	if (!core)
 		return NULL;
 	core_wait_for_store(core);
+	stw_registrations_free(core->registrations);
+	stw_trunk_board_free(core->own_trunks);
 	stw_stack_free(core->stack);
 	stw_decisions_free(core->decisions);
 	stw_nonces_free(core->own_nonces);
@@ -297,10 +321,19 @@ static void core_sweep(struct stw_core *core)
 	core->pending_jobs++;
 }
 
+static bool core_registers(const struct stw_core *core)
+{
+	return core->registrations && !core->registrations_set && !core->draining;
+}
+
 void stw_core_work(struct stw_core *core)
 {
 	stw_stack_handed(core->stack);
 	stw_stack_timers(core->stack);
+	if (core_registers(core)) {
+		core->registrations_set = true;
+		stw_registrations_set(core->registrations, core->config);
+	}
 	core_sweep(core);
 	stw_store_more(core->options.store, core->options.worker, core->queue_stands);
 	stw_store_run(core->options.store);
@@ -317,7 +350,7 @@ uint64_t stw_core_next(const struct stw_core *core)
 {
 	uint64_t next = stw_stack_next(core->stack);
 
-	if (stw_store_defers(core->options.store, core->options.worker))
+	if (stw_store_defers(core->options.store, core->options.worker) || core_registers(core))
 		return 0;
 
 	if (core->options.worker != 0)

@@ -14,6 +14,7 @@
 #include "server/directory/location.h"
 #include "server/directory/user.h"
 #include "server/store/store.h"
+#include "server/trunk/registration.h"
 
 #include <strowger/stack.h>
 
@@ -25,10 +26,11 @@ struct stw_core_options {
 	struct stw_store *store;
 	struct stw_location *location;
 	struct stw_directory *directory;
-	struct stw_workers *workers; /* NULL: the only worker */
-	struct stw_nonces *nonces;   /* of all workers, outlive the core; NULL: its own */
-	unsigned worker;             /* which one; also its queue of the store */
-	struct stw_sources *sources; /* shared by all workers; NULL: no limits for each source */
+	struct stw_workers *workers;    /* NULL: the only worker */
+	struct stw_nonces *nonces;      /* of all workers, outlive the core; NULL: its own */
+	unsigned worker;                /* which one; also its queue of the store */
+	struct stw_trunk_board *trunks; /* shared by all workers; NULL: its own */
+	struct stw_sources *sources;    /* shared by all workers; NULL: no limits for each source */
 	const struct stw_io_ops *io;
 	void *io_user;
 	const struct stw_listeners *listeners; /* as bound, real ports; must outlive the core */

@@ -50,6 +50,9 @@ static void question_status(struct stw_core *core, struct stw_question *question
 		(json_int_t)stats.handed_in, "handed_out", (json_int_t)stats.handed_out,
 		"handed_lost", (json_int_t)stats.handed_lost, "overload",
 		question_overload(core, &stats), "hook", question_hook(core));
+	if (core->registrations)
+		json_object_set_new(question->answer, "trunks",
+			stw_registrations_report(core->registrations, core->now));
 }
 
 static bool question_add_source(void *context, const struct stw_source_state *state)

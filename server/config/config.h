@@ -84,6 +84,14 @@ struct stw_trunk {
 	struct stw_str user, password; /* who we are there; user empty: nobody is asked */
 	struct stw_str password_file;  /* that the password was read from; empty: none */
 	struct stw_str realm;          /* the only one that is answered; empty: any */
+	bool registers;                /* we register there, as `aor` */
+	struct stw_str aor;            /* what it names us; with a user always set */
+	struct stw_str aor_text;       /* as written; empty: made of user and uri */
+	uint32_t expires_s;            /* that is asked for */
+	struct stw_str expires_text;   /* as written */
+	struct stw_str incoming; /* who is called by what comes to our Contact there; empty: whom To
+				    names */
+	bool only_registered;    /* no call goes there before we are registered */
 	struct stw_str direct; /* class of those who may name its host themselves; empty: nobody */
 };
 

@@ -15,7 +15,7 @@ struct config_mark {
 	unsigned line, column;
 };
 
-#define CONFIG_KEYS_MAX 12
+#define CONFIG_KEYS_MAX 16
 
 /** A key of an entry, {key: value, …}: an element of a list that is a mapping. */
 struct config_key {

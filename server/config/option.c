@@ -158,17 +158,20 @@
 		"nowhere (604).",                                                                  \
 		"RFC 3261 §21.6.3")                                                                \
 	OPTION("trunks", LIST, trunks, "", 0, STW_CONFIG_TRUNKS_MAX,                               \
-		"{name, uri, next_on, user, password, password_file, realm, direct}", "[]", LIVE,  \
-		FORM(trunks),                                                                      \
+		"{name, uri, next_on, user, password, password_file, realm, direct, register, "    \
+		"aor, expires, incoming, unregistered}",                                           \
+		"[]", LIVE, FORM(trunks),                                                          \
 		"Servers of others that the dial plan hands numbers to. uri is one SIP URI "       \
 		"without user, or a list that is tried in its order: the next one when one "       \
-		"cannot "                                                                          \
-		"be reached, is silent, or answers with a code in next_on (408, 500-599). With "   \
-		"user and password, or the first line of password_file, the server answers "       \
+		"cannot be reached, is silent, or answers with a code in next_on (408, 500-599). " \
+		"With user and password, or the first line of password_file, the server answers "  \
 		"itself when the trunk asks who it is (401, 407); of realm only, when that is "    \
 		"given. direct is the class of those who may name the host of the trunk "          \
-		"themselves; nobody without it.",                                                  \
-		"RFC 3261 §16.5, §22")                                                             \
+		"themselves; nobody without it. With register: true the server registers there "   \
+		"as aor (user at the host of uri) for expires (1h); what then comes to its "       \
+		"Contact is for incoming, or whom To names; unregistered: refuse sends no call "   \
+		"there before that, try does.",                                                    \
+		"RFC 3261 §10.2, §16.5, §22")                                                      \
 	OPTION("emergency.numbers", LIST, emergency.numbers, "", 0, STW_CONFIG_EMERGENCY_MAX,      \
 		"numbers", "[112, 911]", LIVE, FORM(emergency_numbers),                            \
 		"What people dial in an emergency, besides urn:service:sos.",                      \

@@ -7,6 +7,7 @@
 
 #include <openssl/crypto.h>
 
+#include "server/directory/setting.h"
 #include "server/suggest.h"
 
 enum {
@@ -18,10 +19,18 @@ enum {
 	TRUNK_PASSWORD_FILE,
 	TRUNK_REALM,
 	TRUNK_DIRECT,
+	TRUNK_REGISTER,
+	TRUNK_AOR,
+	TRUNK_EXPIRES,
+	TRUNK_INCOMING,
+	TRUNK_UNREGISTERED,
 	TRUNK_KEYS
 };
 
-#define NEXT_ON_STANDARD "408, 500-599"
+#define EXPIRES_STANDARD_S 3600
+#define EXPIRES_MIN_MS     60000u
+#define EXPIRES_MAX_MS     86400000u
+#define NEXT_ON_STANDARD   "408, 500-599"
 
 static const struct config_key trunk_keys[TRUNK_KEYS] = {
 	[TRUNK_NAME] = { .name = "name", .required = true },
@@ -32,6 +41,11 @@ static const struct config_key trunk_keys[TRUNK_KEYS] = {
 	[TRUNK_PASSWORD_FILE] = { .name = "password_file" },
 	[TRUNK_REALM] = { .name = "realm" },
 	[TRUNK_DIRECT] = { .name = "direct" },
+	[TRUNK_REGISTER] = { .name = "register" },
+	[TRUNK_AOR] = { .name = "aor" },
+	[TRUNK_EXPIRES] = { .name = "expires" },
+	[TRUNK_INCOMING] = { .name = "incoming" },
+	[TRUNK_UNREGISTERED] = { .name = "unregistered" },
 };
 
 static bool uri_read(struct config_context *context, struct config_mark mark, struct stw_str text,
@@ -183,6 +197,101 @@ static void direct_read(
 			config_quote(field->text, quoted));
 }
 
+/* ---- registration ---- */
+
+/* "sip:4930555@example.net", or user and the host of the first URI. */
+static void aor_read(
+	struct config_context *context, const struct config_field *field, struct stw_trunk *trunk)
+{
+	const struct stw_uri *first = &trunk->parsed[0];
+	bool ipv6 = first->host_kind == STW_HOST_IPV6;
+	char quoted[96], made[CONFIG_TEXT_MAX];
+	struct stw_uri uri;
+
+	trunk->aor_text = field->text;
+	if (!field->text.ptr) {
+		snprintf(made, sizeof(made), "sip:%.*s@%s%.*s%s", STW_STR_ARG(trunk->user),
+			ipv6 ? "[" : "", STW_STR_ARG(first->host), ipv6 ? "]" : "");
+		config_keep(context, stw_str_from(made), &trunk->aor);
+		return;
+	}
+	trunk->aor = field->text;
+	if (stw_uri_parse(field->text, &uri) < 0 || uri.scheme != STW_SCHEME_SIP || !uri.user.len ||
+		uri.params.len || uri.headers.len)
+		config_error(context, field->mark,
+			"trunks: aor: %s is no address-of-record; allowed: like "
+			"sip:4930555@example.net",
+			config_quote(field->text, quoted));
+}
+
+static bool word_read(struct config_context *context, const struct config_field *field,
+	const char *key, const char *yes, const char *no)
+{
+	char quoted[96];
+
+	if (!field->text.ptr || stw_str_equal(field->text, stw_str_from(no)))
+		return false;
+	if (!stw_str_equal(field->text, stw_str_from(yes)))
+		config_error(context, field->mark, "trunks: %s: %s is not known; allowed: %s, %s",
+			key, config_quote(field->text, quoted), yes, no);
+	return true;
+}
+
+static void expires_read(
+	struct config_context *context, const struct config_field *field, struct stw_trunk *trunk)
+{
+	char quoted[96];
+	uint64_t ms;
+
+	trunk->expires_s = EXPIRES_STANDARD_S;
+	trunk->expires_text = field->text;
+	if (!field->text.ptr)
+		return;
+	if (config_duration(field->text, &ms) < 0 || ms < EXPIRES_MIN_MS || ms > EXPIRES_MAX_MS)
+		config_error(context, field->mark,
+			"trunks: expires: %s is no time; allowed: 1m to 1d",
+			config_quote(field->text, quoted));
+	else
+		trunk->expires_s = (uint32_t)(ms / 1000);
+}
+
+static void incoming_read(
+	struct config_context *context, const struct config_field *field, struct stw_trunk *trunk)
+{
+	struct stw_forward_target target;
+	char quoted[96];
+
+	trunk->incoming = field->text;
+	if (field->text.ptr && stw_forward_target_parse(field->text, &target) < 0)
+		config_error(context, field->mark,
+			"trunks: incoming: %s cannot be called; allowed: a user, a number, a SIP "
+			"URI, group:NAME",
+			config_quote(field->text, quoted));
+}
+
+static void registration_read(
+	struct config_context *context, const struct config_item *item, struct stw_trunk *trunk)
+{
+	const struct config_field *fields = item->fields;
+	char quoted[96];
+
+	trunk->registers = word_read(context, &fields[TRUNK_REGISTER], "register", "true", "false");
+	trunk->only_registered =
+		word_read(context, &fields[TRUNK_UNREGISTERED], "unregistered", "refuse", "try");
+	aor_read(context, &fields[TRUNK_AOR], trunk);
+	expires_read(context, &fields[TRUNK_EXPIRES], trunk);
+	incoming_read(context, &fields[TRUNK_INCOMING], trunk);
+	if (trunk->registers && !trunk->user.len)
+		config_error(context, fields[TRUNK_REGISTER].mark,
+			"trunks: %s registers and has no user: as whom?",
+			config_quote(trunk->name, quoted));
+	else if (!trunk->registers && trunk->only_registered)
+		config_error(context, fields[TRUNK_UNREGISTERED].mark,
+			"trunks: %s is never registered, so no call would go there; register: "
+			"true is missing",
+			config_quote(trunk->name, quoted));
+}
+
 static void trunks_add(struct config_context *context, const struct stw_option *option,
 	const struct config_item *item)
 {
@@ -213,6 +322,7 @@ static void trunks_add(struct config_context *context, const struct stw_option *
 		!next_on_read(context, &item->fields[TRUNK_NEXT_ON], &trunk))
 		return;
 	login_read(context, item, &trunk);
+	registration_read(context, item, &trunk);
 	direct_read(context, &item->fields[TRUNK_DIRECT], &trunk);
 	config->trunks[config->trunk_count++] = trunk;
 }
@@ -258,6 +368,13 @@ static bool trunks_get(const struct stw_config *config, const struct stw_option 
 	ret->fields[TRUNK_PASSWORD_FILE].text = trunk->password_file;
 	ret->fields[TRUNK_REALM].text = trunk->realm;
 	ret->fields[TRUNK_DIRECT].text = trunk->direct;
+	if (trunk->registers)
+		ret->fields[TRUNK_REGISTER].text = STW_STR("true");
+	ret->fields[TRUNK_AOR].text = trunk->aor_text;
+	ret->fields[TRUNK_EXPIRES].text = trunk->expires_text;
+	ret->fields[TRUNK_INCOMING].text = trunk->incoming;
+	if (trunk->only_registered)
+		ret->fields[TRUNK_UNREGISTERED].text = STW_STR("refuse");
 	return true;
 }
 

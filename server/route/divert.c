@@ -210,7 +210,7 @@ static int history_write(struct stw_check *check)
 /* ---- where to ---- */
 
 /* "bob", "+49 30 123", "*97#" of the user's domain, "bob@example.net", or a URI. */
-static int target_uri(
+int stw_route_target_uri(
 	struct stw_check *check, struct stw_str text, struct stw_str domain, struct stw_str *ret)
 {
 	struct stw_arena *arena = &check->request->arena;
@@ -346,7 +346,8 @@ static struct stw_diverter *diverter_new(
 
 	if (!diverter || !stw_route_service(check) ||
 		stw_arena_copy(arena, diverting->aor, &diverter->aor) < 0 ||
-		target_uri(check, diverting->target, diverting->domain, &diverter->target) < 0)
+		stw_route_target_uri(
+			check, diverting->target, diverting->domain, &diverter->target) < 0)
 		return NULL;
 	diverter->when = diverting->when;
 	return diverter;

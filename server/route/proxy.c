@@ -97,7 +97,8 @@ static enum stw_verdict check_relay(struct stw_check *check)
 		check->refusal.option = "domains";
 		return stw_route_refuse(check, &stw_cause_relay_refused);
 	}
-	if (!check->config->call.from_anyone && !stw_route_trunk_of_source(check)) {
+	if (!check->config->call.from_anyone && !stw_route_trunk_of_source(check) &&
+		!stw_route_trunk_of_contact(check)) {
 		check->refusal.option = "call.from_anyone";
 		stw_refusal_fact(&check->refusal, "caller", request->msg->from.uri.host);
 		return stw_route_refuse(check, &stw_cause_stranger_refused);
@@ -112,6 +113,7 @@ const struct stw_check_row stw_route_proxy_rows[] = {
 	{ "P9", check_relay },
 	{ "P10", stw_route_analytics },
 	{ "P12", stw_route_trunk_direct },
+	{ "P12", stw_route_trunk_incoming },
 	{ "P12", stw_route_dialplan },
 	{ "P12", stw_route_ambiguous },
 	{ "P12-P14", stw_route_target_set },

@@ -180,6 +180,10 @@ int stw_route_trunk_account(
 	struct stw_check *check, const struct stw_trunk *trunk, struct stw_account **ret);
 /** P12: the caller names the host of a trunk himself. */
 enum stw_verdict stw_route_trunk_direct(struct stw_check *check);
+/** P12: what a trunk sends to our Contact there is for whom `incoming` or To names. */
+enum stw_verdict stw_route_trunk_incoming(struct stw_check *check);
+/** The trunk where the Request-URI is registered as our Contact; NULL: none. */
+const struct stw_trunk *stw_route_trunk_of_contact(const struct stw_check *check);
 /** Why a request may not go there: stw_core_ops.guard. */
 const struct stw_cause *stw_route_guard(struct stw_core *core, const struct stw_request *request,
 	const struct stw_uri *uri, const struct stw_hop *hop);
@@ -239,6 +243,10 @@ enum stw_verdict stw_route_credit(
 enum stw_verdict stw_route_analytics(struct stw_check *check);
 
 /* divert.c */
+/** The URI of a forwarding's target: a user, a number, a group of the domain, or a URI. @return 0;
+ * -ENOMEM; -EBADMSG */
+int stw_route_target_uri(
+	struct stw_check *check, struct stw_str text, struct stw_str domain, struct stw_str *ret);
 /** The service of the call, made when there is none. NULL: no memory */
 struct stw_service *stw_route_service(struct stw_check *check);
 enum stw_verdict stw_route_divert_to(

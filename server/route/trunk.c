@@ -58,6 +58,13 @@ enum stw_verdict stw_route_trunk(
 	enum stw_method method = check->request->msg->method;
 	struct stw_account *account;
 
+	if (trunk->only_registered &&
+		!stw_trunk_board_has(check->core->trunks, trunk->name, check->core->now) &&
+		method != STW_METHOD_ACK && method != STW_METHOD_CANCEL) {
+		stw_refusal_fact(&check->refusal, "trunk", trunk->name);
+		check->refusal.option = "trunks";
+		return stw_route_refuse(check, &stw_cause_trunk_unregistered);
+	}
 	if (stw_route_trunk_account(check, trunk, &account) < 0)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	for (unsigned i = 0; i < trunk->uri_count; i++) {
@@ -189,4 +196,42 @@ enum stw_verdict stw_route_trunk_direct(struct stw_check *check)
 	if (verdict == STW_REFUSE)
 		stw_refusal_fact(&check->refusal, "trunk", trunk->name);
 	return verdict == STW_PASS ? stw_route_forward(check, &target, 1) : verdict;
+}
+
+/* ---- what comes from there ---- */
+
+const struct stw_trunk *stw_route_trunk_of_contact(const struct stw_check *check)
+{
+	const struct stw_config *config = check->config;
+	struct stw_str user = check->request->routing.uri.user;
+	char buffer[STW_TRUNK_CONTACT_BYTES];
+
+	if (!check->domain.len || user.len != STW_TRUNK_CONTACT_BYTES - 1 || user.ptr[0] != 't')
+		return NULL;
+	for (unsigned i = 0; i < config->trunk_count; i++) {
+		if (config->trunks[i].registers &&
+			stw_str_equal(user, stw_trunk_contact(check->core->options.key,
+						    config->trunks[i].name, buffer)))
+			return &config->trunks[i];
+	}
+	return NULL;
+}
+
+enum stw_verdict stw_route_trunk_incoming(struct stw_check *check)
+{
+	const struct stw_request *request = check->request;
+	const struct stw_trunk *trunk = stw_route_trunk_of_contact(check);
+	struct stw_uri *called;
+	struct stw_str text;
+
+	if (!trunk || request->routing.has_route || request->routing.in_dialog)
+		return STW_PASS;
+	text = trunk->incoming.len ? trunk->incoming : request->msg->to.uri.user;
+	called = stw_arena_zalloc(&check->request->arena, sizeof(*called));
+	if (!called || stw_route_target_uri(check, text, check->config->domains[0], &text) < 0 ||
+		stw_uri_parse(text, called) < 0)
+		return stw_route_refuse(check, &stw_cause_bad_request_uri);
+	check->called = called;
+	check->domain = stw_route_domain(check->core, called);
+	return check->domain.len ? STW_PASS : stw_route_refuse(check, &stw_cause_forward_target);
 }

@@ -51,6 +51,7 @@ struct serve {
 	struct serve_worker workers[STW_WORKERS_MAX];
 	unsigned worker_count;
 	struct stw_workers *shared; /* NULL: one worker */
+	struct stw_trunk_board *trunks;
 	struct stw_nonces *nonces;
 	int lock_fd;
 	struct stw_directory *directory;

@@ -263,6 +263,8 @@ static int start_shared(struct serve *serve, const struct stw_core_options *core
 	int err = stw_core_nonces_new(
 		serve->config, core->nonce_secret, stw_io_now(), &serve->nonces);
 
+	if (err == 0)
+		err = stw_trunk_board_new(&serve->trunks);
 	if (err == 0 && serve->worker_count > 1)
 		err = stw_workers_new(&options, &serve->shared);
 	return err;
@@ -280,6 +282,7 @@ static int start_worker(
 	options.worker = worker->index;
 	options.workers = serve->shared;
 	options.nonces = serve->nonces;
+	options.trunks = serve->trunks;
 	options.io_user = worker->io;
 	options.log_context = worker->log;
 	return stw_core_new(&options, stw_io_now(), &worker->core);
@@ -436,6 +439,7 @@ void serve_done(struct serve *serve)
 	stw_hook_client_free(serve->hook);
 	stw_workers_free(serve->shared);
 	stw_nonces_free(serve->nonces);
+	stw_trunk_board_free(serve->trunks);
 	if (serve->admin)
 		stw_admin_stop(serve->admin);
 	stw_store_close(serve->store);

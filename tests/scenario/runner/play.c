@@ -368,7 +368,8 @@ static int play_expect(struct scenario *s, struct stw_str text, bool any)
 	party = party_find(s, name);
 	if (!party)
 		return fail(s, "%.*s is not a party", STW_STR_ARG(name));
-	if (expectation_read(s, party, text, &expectation) < 0)
+	/* A server that has just begun does something by itself. */
+	if (world_settle(s) < 0 || expectation_read(s, party, text, &expectation) < 0)
 		return -1;
 	return any ? expect_any(s, &expectation) : expect_next(s, &expectation);
 }

@@ -169,6 +169,7 @@ struct scenario {
 	} workers[WORKERS_MAX];
 	struct stw_workers *shared; /* NULL: one worker */
 	struct stw_nonces *nonces;
+	struct stw_trunk_board *trunks;
 	struct stw_config *config;
 	struct stw_store *store;
 	struct stw_location *location;

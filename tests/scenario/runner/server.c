@@ -268,6 +268,8 @@ static int workers_start(struct scenario *s, const struct stw_core_options *core
 		.flow_slots = FLOWS_MAX };
 	int err = stw_core_nonces_new(s->config, core->nonce_secret, s->now, &s->nonces);
 
+	if (err == 0)
+		err = stw_trunk_board_new(&s->trunks);
 	return err < 0 || s->worker_count == 1 ? err : stw_workers_new(&options, &s->shared);
 }
 
@@ -296,6 +298,7 @@ static int core_start(struct scenario *s)
 		return fail(s, "no memory");
 	options.workers = s->shared;
 	options.nonces = s->nonces;
+	options.trunks = s->trunks;
 	for (i = 0; i < s->worker_count; i++) {
 		s->workers[i].s = s;
 		s->workers[i].index = options.worker = i;
@@ -323,6 +326,7 @@ static void server_end(struct scenario *s)
 	hook_forget(s);
 	s->shared = stw_workers_free(s->shared);
 	s->nonces = stw_nonces_free(s->nonces);
+	s->trunks = stw_trunk_board_free(s->trunks);
 	if (s->store)
 		s->store = stw_store_close(s->store);
 	s->location = stw_location_free(s->location);

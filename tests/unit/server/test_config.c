@@ -253,6 +253,22 @@ static const struct {
 	{ "analytics: {headers: [Via]}\n",
 		"1:23: analytics.headers: \"Via\" cannot be added; allowed: Alert-Info, Call-Info, "
 		"and names that mean nothing to this server, like X-Reputation\n" },
+	{ "trunks: [{name: a, uri: sip:gw, register: true}]\n",
+		"1:43: trunks: \"a\" registers and has no user: as whom?\n" },
+	{ "trunks: [{name: a, uri: sip:gw, register: maybe}]\n",
+		"1:43: trunks: register: \"maybe\" is not known; allowed: true, false\n"
+		"1:43: trunks: \"a\" registers and has no user: as whom?\n" },
+	{ "trunks: [{name: a, uri: sip:gw, unregistered: refuse}]\n",
+		"1:47: trunks: \"a\" is never registered, so no call would go there; register: "
+		"true is missing\n" },
+	{ "trunks: [{name: a, uri: sip:gw, user: u, password: p, aor: me}]\n",
+		"1:60: trunks: aor: \"me\" is no address-of-record; allowed: like "
+		"sip:4930555@example.net\n" },
+	{ "trunks: [{name: a, uri: sip:gw, expires: 5s}]\n",
+		"1:42: trunks: expires: \"5s\" is no time; allowed: 1m to 1d\n" },
+	{ "trunks: [{name: a, uri: sip:gw, incoming: 'a b'}]\n",
+		"1:43: trunks: incoming: \"a b\" cannot be called; allowed: a user, a number, a "
+		"SIP URI, group:NAME\n" },
 	{ "emergency: {numbers: [help]}\n",
 		"1:23: emergency.numbers: \"help\" is no number; allowed: digits, + * #\n" },
 	{ "emergency: {route: psap}\n",
