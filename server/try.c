@@ -27,7 +27,7 @@ static const struct {
 	{ "P7", "a caller of ours proves who he is" },
 	{ "P8", "Route of a call that passed through us" },
 	{ "P9", "a stranger may come in, but not out" },
-	{ "P10", "what the analytics server says (it is not asked here)" },
+	{ "P10", "Resource-Priority; what the analytics server says (it is not asked here)" },
 	{ "P12", "the dial plan, and names that several users go by" },
 	{ "P12-P14", "who is called, and where he can be reached" },
 };

@@ -234,6 +234,10 @@ struct stw_config {
 		uint32_t timeout_ms;
 		enum stw_on_failure on_failure;
 	} credit;
+	struct {
+		struct stw_word_list namespaces, sources; /* networks, as written */
+		struct stw_str class;
+	} priority;
 	enum stw_udp_oversize udp_oversize;
 	struct {
 		enum stw_log_level level;

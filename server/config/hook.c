@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Web servers that are asked about calls: hook, analytics. */
+/* Web servers that are asked about calls (hook, analytics, credit), and priority. */
 #include "server/config/internal.h"
+#include "server/priority/priority.h"
 
 /* ---- addresses ---- */
 
@@ -40,7 +41,7 @@ static void url_add(struct config_context *context, const struct stw_option *opt
 			option->key, config_quote(item->text, quoted));
 }
 
-static bool url_get(const struct stw_config *config, const struct stw_option *option,
+static bool text_get(const struct stw_config *config, const struct stw_option *option,
 	unsigned index, struct config_item *ret)
 {
 	if (index > 0)
@@ -49,7 +50,7 @@ static bool url_get(const struct stw_config *config, const struct stw_option *op
 	return true;
 }
 
-const struct stw_option_form config_form_hook_url = { .add = url_add, .get = url_get };
+const struct stw_option_form config_form_hook_url = { .add = url_add, .get = text_get };
 
 /* ---- lists of words ---- */
 
@@ -162,3 +163,63 @@ static void headers_clear(struct stw_config *config)
 const struct stw_option_form config_form_analytics_headers = {
 	.add = headers_add, .get = word_get, .clear = headers_clear
 };
+
+/* ---- Resource-Priority ---- */
+
+static void namespaces_add(struct config_context *context, const struct stw_option *option,
+	const struct config_item *item)
+{
+	char quoted[96];
+
+	if (!stw_priority_find(item->text))
+		config_error(context, item->mark,
+			"%s: %s is not registered; allowed: dsn, drsn, q735, ets, wps, esnet, "
+			"mcpttp, mcpttq, and dsn-00000N, drsn-00000N, rts-00000N, crts-00000N",
+			option->key, config_quote(item->text, quoted));
+	else
+		word_keep(context, option, item);
+}
+
+static void namespaces_clear(struct stw_config *config)
+{
+	config->priority.namespaces.n = 0;
+}
+
+const struct stw_option_form config_form_namespaces = {
+	.add = namespaces_add, .get = word_get, .clear = namespaces_clear
+};
+
+static void sources_add(struct config_context *context, const struct stw_option *option,
+	const struct config_item *item)
+{
+	struct stw_network network;
+	char quoted[96];
+
+	if (stw_network_parse(item->text, &network) < 0)
+		config_error(context, item->mark, "%s: %s is no network; allowed: %s, IPv6 too",
+			option->key, config_quote(item->text, quoted), option->allowed);
+	else
+		word_keep(context, option, item);
+}
+
+static void sources_clear(struct stw_config *config)
+{
+	config->priority.sources.n = 0;
+}
+
+const struct stw_option_form config_form_priority_sources = {
+	.add = sources_add, .get = word_get, .clear = sources_clear
+};
+
+static void class_add(struct config_context *context, const struct stw_option *option,
+	const struct config_item *item)
+{
+	char quoted[96];
+
+	config_keep(context, item->text, config_member(context->config, option));
+	if (!stw_is_token(item->text))
+		config_error(context, item->mark, "%s: %s is no word", option->key,
+			config_quote(item->text, quoted));
+}
+
+const struct stw_option_form config_form_class = { .add = class_add, .get = text_get };

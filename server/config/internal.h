@@ -75,7 +75,8 @@ extern const struct stw_option_form config_form_domains, config_form_listen, con
 	config_form_dialplan, config_form_ranges, config_form_trunks, config_form_classes,
 	config_form_emergency_numbers, config_form_emergency_route, config_form_shared_names,
 	config_form_groups, config_form_redirect, config_form_hook_url,
-	config_form_analytics_methods, config_form_analytics_codes, config_form_analytics_headers;
+	config_form_analytics_methods, config_form_analytics_codes, config_form_analytics_headers,
+	config_form_namespaces, config_form_priority_sources, config_form_class;
 
 /* form.c */
 /** "[::1]:5060", "192.0.2.1:5060", "example.com": port 0 when none. @return 0, -EBADMSG */

@@ -377,6 +377,20 @@
 		"What happens to a call when it does not answer in time, or answers nonsense: "    \
 		"open lets it pass, closed refuses it with 504 or 502.",                           \
 		"RFC 3261 §21.5.5")                                                                \
+	OPTION("priority.namespaces", LIST, priority.namespaces, "", 0, STW_CONFIG_WORDS_MAX,      \
+		"namespaces of Resource-Priority", "[]", LIVE, FORM(namespaces),                   \
+		"Namespaces that the server acts upon, such as ets, wps or dsn: who may use them " \
+		"is looked at (403), and who requires another one gets 417. Empty: it is "         \
+		"forwarded as it is.",                                                             \
+		"RFC 4412 §4.6")                                                                   \
+	OPTION("priority.class", TEXT, priority.class, "", 0, 0, "a word", "priority", LIVE,       \
+		FORM(class),                                                                       \
+		"Class of service that a user needs for a priority, proven by his password.",      \
+		"RFC 4412 §4.6.4")                                                                 \
+	OPTION("priority.sources", LIST, priority.sources, "", 0, STW_CONFIG_WORDS_MAX,            \
+		"ADDRESS or ADDRESS/BITS", "[]", LIVE, FORM(priority_sources),                     \
+		"Networks whose requests may carry a priority: servers that have looked at it.",   \
+		"RFC 4412 §11")                                                                    \
 	OPTION("udp_oversize", ENUM, udp_oversize, "", 0, 0, "tcp|send", "tcp", LIVE, NO_FORM,     \
 		"Requests above 1300 bytes to a UDP target: tcp tries TCP first, send sends them " \
 		"over UDP.",                                                                       \

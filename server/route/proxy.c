@@ -111,6 +111,7 @@ const struct stw_check_row stw_route_proxy_rows[] = {
 	{ "P7", check_caller },
 	{ "P8", check_route_mark },
 	{ "P9", check_relay },
+	{ "P10", stw_route_priority },
 	{ "P10", stw_route_analytics },
 	{ "P12", stw_route_trunk_direct },
 	{ "P12", stw_route_trunk_incoming },

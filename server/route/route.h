@@ -70,6 +70,7 @@ struct stw_check {
 	struct stw_str user_aor; /* whose credentials were right */
 	struct stw_credentials credentials;
 	struct stw_register *registration;
+	unsigned priority; /* that the caller is entitled to, 0 (usual) to STW_PRIORITY_RANK_MAX */
 	struct stw_service *service;     /* NULL: none so far */
 	const struct stw_check_row *row; /* that is being run */
 	struct stw_inquiry *inquiries;   /* one for each purpose; NULL: nobody was asked */
@@ -237,6 +238,10 @@ void stw_route_answered(struct stw_core *core, struct stw_hook_question *questio
  * by the web server of credit.url. Without a number: the one that stands in the request. */
 enum stw_verdict stw_route_credit(
 	struct stw_check *check, const struct stw_trunk *trunk, struct stw_str number);
+
+/* priority.c */
+/** P10: Resource-Priority: 400, 417, 403, or it counts: check->priority. */
+enum stw_verdict stw_route_priority(struct stw_check *check);
 
 /* analytics.c */
 /** P10: what the web server of analytics.url says of the call. */

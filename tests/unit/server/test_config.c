@@ -236,6 +236,14 @@ static const struct {
 	{ "trunks: [{name: a, uri: sip:gw, user: u, password_file: /nowhere/at/all}]\n",
 		"1:57: trunks: \"/nowhere/at/all\" cannot be read: No such file or directory\n" },
 	{ "trunks: [{name: a, uri: sip:gw, direct: a b}]\n", "1:41: trunks: \"a b\" is no word\n" },
+	{ "priority: {namespaces: [foo]}\n",
+		"1:25: priority.namespaces: \"foo\" is not registered; allowed: dsn, drsn, q735, "
+		"ets, wps, esnet, mcpttp, mcpttq, and dsn-00000N, drsn-00000N, rts-00000N, "
+		"crts-00000N\n" },
+	{ "priority: {sources: [there]}\n", "1:22: priority.sources: \"there\" is no network; "
+					    "allowed: ADDRESS or ADDRESS/BITS, "
+					    "IPv6 too\n" },
+	{ "priority: {class: 'a b'}\n", "1:19: priority.class: \"a b\" is no word\n" },
 	/* Web servers. */
 	{ "analytics: {url: ftp://example.net}\n",
 		"1:18: analytics.url: \"ftp://example.net\" is no address of the web; allowed: "
@@ -561,6 +569,9 @@ static const struct {
 	{ "credit.url", "'http://127.0.0.1:8080'", "http://127.0.0.1:8080" },
 	{ "credit.timeout", "3s", "3s" },
 	{ "credit.on_failure", "open", "open" },
+	{ "priority.namespaces", "[ets, dsn-000003]", "ets" },
+	{ "priority.class", "gold", "gold" },
+	{ "priority.sources", "[192.0.2.0/24, '2001:db8::1']", "192.0.2.0/24" },
 	{ "analytics.headers", "[X-Reputation, Alert-Info]", "X-Reputation" },
 	{ "udp_oversize", "send", "send" },
 	{ "log.level", "debug", "debug" },
