@@ -10,7 +10,7 @@ endforeach()
 add_library(libstrowger STATIC ${objects})
 set_target_properties(libstrowger PROPERTIES OUTPUT_NAME strowger LINKER_LANGUAGE C)
 target_include_directories(libstrowger INTERFACE include)
-target_link_libraries(libstrowger INTERFACE PkgConfig::CRYPTO PkgConfig::CARES PkgConfig::URCU Threads::Threads)
+target_link_libraries(libstrowger INTERFACE PkgConfig::CRYPTO PkgConfig::CARES PkgConfig::URCU Threads::Threads m)
 
 file(RELATIVE_PATH STW_PREFIX_FROM_PC /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 string(REGEX REPLACE "/$" "" STW_PREFIX_FROM_PC ${STW_PREFIX_FROM_PC})

@@ -71,6 +71,30 @@ int stw_io_source_addr(const struct stw_addr *remote, struct stw_addr *ret);
 /** A random seed from the kernel. */
 uint64_t stw_io_seed(void);
 
+/* ---- ports of RTP and RTCP ----------------------------------------------------------------------
+ */
+
+/** Two datagram sockets: an even port for RTP and the next one for RTCP (RFC 3550 §11). */
+struct stw_io_rtp;
+
+/**
+ * Bind both. When something comes, stw_io_poll() returns with WOKEN until it is read.
+ * @param addr  port 0: any free pair from 16384 on
+ * @return 0; -EADDRINUSE; -EINVAL an odd port; -ENOMEM; -errno
+ */
+int stw_io_rtp_open(struct stw_io *io, const struct stw_addr *addr, struct stw_io_rtp **ret);
+/** Of RTP. */
+uint16_t stw_io_rtp_port(const struct stw_io_rtp *rtp);
+/** A datagram from one of the ports; sent or lost. @return 0, -errno */
+int stw_io_rtp_send(struct stw_io_rtp *rtp, bool rtcp, const struct stw_addr *to, const void *bytes,
+	size_t len);
+/** The next datagram of either port. @param ret_arrived_us  monotonic, when the kernel got it
+ * @return its bytes, cut to `size`; -EAGAIN none waits */
+int stw_io_rtp_receive(struct stw_io_rtp *rtp, void *buffer, size_t size, struct stw_addr *ret_from,
+	uint64_t *ret_arrived_us);
+/** Before its io is freed. Accepts NULL; returns NULL. */
+struct stw_io_rtp *stw_io_rtp_close(struct stw_io_rtp *rtp);
+
 /** Counters since the start. */
 struct stw_io_stats {
 	uint64_t datagrams_in, datagrams_out; /* messages */

@@ -17,6 +17,14 @@ uint64_t clock_mono_ms(void)
 	return (uint64_t)clock_read_ms(CLOCK_MONOTONIC);
 }
 
+uint64_t clock_mono_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 struct stw_now stw_io_now(void)
 {
 	return (struct stw_now){ clock_mono_ms(), clock_read_ms(CLOCK_REALTIME) };

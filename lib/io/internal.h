@@ -195,6 +195,7 @@ enum watch_kind {
 	WATCH_LISTENER, /* index; datagrams: which queue */
 	WATCH_FLOW,     /* slot and generation */
 	WATCH_DNS,      /* channel and descriptor */
+	WATCH_RTP,
 };
 
 uint64_t watch_key(enum watch_kind kind, uint32_t slot, uint32_t value);
@@ -220,6 +221,7 @@ void addr_from_sockaddr(const struct sockaddr *sa, struct stw_addr *ret);
 
 /* clock.c */
 uint64_t clock_mono_ms(void);
+uint64_t clock_mono_us(void);
 /* By the clock of the kernel's time stamps, ns since 1970. */
 int64_t clock_stamp_ns(void);
 /* Have the kernel say when it received what is read from the socket. */

@@ -68,6 +68,9 @@ static void watch_ready(struct stw_io *io, uint64_t key, uint32_t ready)
 	case WATCH_DNS:
 		dns_ready(io, slot, (int)value, ready);
 		break;
+	case WATCH_RTP:
+		event_add(io, STW_IO_WOKEN);
+		break;
 	}
 }
 
