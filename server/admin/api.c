@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <strowger/rcu.h>
 
 #include "server/admin/account.h"
+#include "server/card/card.h"
 #include "server/directory/change.h"
 
 #define ARENA_BYTES   16384u
@@ -309,6 +311,29 @@ static void get_rules(struct turn *turn)
 	turn_ok(turn, sorted(walk.list));
 }
 
+/* Whom a caller turns to who was rejected; RFC 7515 §9.2.1. */
+static void get_card(struct turn *turn)
+{
+	const struct stw_config *config = turn->request->config;
+	struct stw_card card = { .certificate = config->analytics.card_certificate,
+		.name = config->analytics.card_name,
+		.contacts = config->analytics.card_contacts.v,
+		.contact_count = config->analytics.card_contacts.n };
+	char *text;
+
+	if (!config->analytics.card) {
+		stw_api_error(turn->reply, 404, "analytics.card_key is not set");
+		return;
+	}
+	if (stw_card_make(&card, config->analytics.card, (int64_t)time(NULL), &text) < 0) {
+		stw_api_error(turn->reply, 500, "the card cannot be signed");
+		return;
+	}
+	turn_ok(turn, json_string(text));
+	turn->reply->type = "application/jose";
+	free(text);
+}
+
 /* One element of POST /v1/users. @return 0, else the error has been replied */
 static int user_row(struct turn *turn, size_t index, const char *mode, struct stw_user_row *ret)
 {
@@ -564,6 +589,7 @@ static const struct endpoint endpoints[] = {
 	{ "PATCH", "/v1/users", true, true, patch_user },
 	{ "DELETE", "/v1/users", true, true, delete_user },
 	{ "GET", "/v1/rules", false, false, get_rules },
+	{ "GET", "/v1/card", false, false, get_card },
 	{ "GET", "/v1/bindings", true, false, get_bindings },
 	{ "DELETE", "/v1/bindings", true, true, delete_binding },
 	{ "POST", "/v1/try", false, false, post_try },

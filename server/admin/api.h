@@ -7,6 +7,7 @@
  *	GET    /v1/status                 GET  /v1/calls?n=N        GET  /v1/why/CALL-ID
  *	GET    /v1/users[/AOR]            POST /v1/users            DELETE /v1/users/AOR
  *	PATCH  /v1/users/AOR              GET  /v1/rules
+ *	GET    /v1/card                   (server/card/card.h; not JSON)
  *	GET    /v1/bindings[/AOR]         DELETE /v1/bindings/AOR?contact=URI
  *	POST   /v1/try                    (server/try.h)
  *	POST   /v1/reload  /v1/drain  /v1/stop
@@ -55,6 +56,8 @@ struct stw_api_request {
 struct stw_api_reply {
 	unsigned status; /* of HTTP */
 	json_t *json;    /* new reference */
+	const char
+		*type; /* of the content; NULL: JSON, else `json` is a text and is sent as it is */
 };
 
 void stw_api_handle(const struct stw_api *api, const struct stw_api_request *request,

@@ -16,7 +16,8 @@ struct exchange {
 static enum MHD_Result exchange_reply(
 	struct MHD_Connection *connection, const struct stw_api_reply *reply)
 {
-	char *text = json_dumps(reply->json, JSON_INDENT(1));
+	char *text = reply->type ? strdup(json_string_value(reply->json))
+				 : json_dumps(reply->json, JSON_INDENT(1));
 	size_t len = text ? strlen(text) : 0;
 	struct MHD_Response *response;
 	enum MHD_Result result;
@@ -26,7 +27,8 @@ static enum MHD_Result exchange_reply(
 		free(text);
 		return MHD_NO;
 	}
-	MHD_add_response_header(response, "Content-Type", "application/json");
+	MHD_add_response_header(
+		response, "Content-Type", reply->type ? reply->type : "application/json");
 	MHD_add_response_header(response, "Cache-Control", "no-store");
 	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
 	result = MHD_queue_response(connection, reply->status, response);

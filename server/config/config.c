@@ -27,6 +27,7 @@ struct stw_config *stw_config_ref(struct stw_config *config)
 struct stw_config *stw_config_unref(struct stw_config *config)
 {
 	if (config && atomic_fetch_sub_explicit(&config->refs, 1, memory_order_acq_rel) == 1) {
+		stw_card_key_free(config->analytics.card);
 		stw_arena_done(&config->arena);
 		free(config);
 	}

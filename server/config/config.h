@@ -14,6 +14,7 @@
 #include <strowger/proxy.h>
 #include <strowger/transport.h>
 
+#include "server/card/card.h"
 #include "server/dialplan/dialplan.h"
 
 #define STW_CONFIG_DOMAINS_MAX   64
@@ -228,6 +229,10 @@ struct stw_config {
 		enum stw_on_failure on_failure;
 		enum stw_asked_about about;
 		struct stw_word_list methods, codes, headers;
+		struct stw_str announcement; /* URI; empty: none */
+		struct stw_str card_url, card_key, card_certificate, card_name;
+		struct stw_word_list card_contacts;
+		struct stw_card_key *card; /* of card_key; NULL: none */
 	} analytics;
 	struct {
 		struct stw_str url; /* empty: nobody is asked */

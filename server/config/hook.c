@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Web servers that are asked about calls (hook, analytics, credit), and priority. */
 #include "server/config/internal.h"
+
+#include <errno.h>
+
 #include "server/priority/priority.h"
 
 /* ---- addresses ---- */
@@ -163,6 +166,74 @@ static void headers_clear(struct stw_config *config)
 const struct stw_option_form config_form_analytics_headers = {
 	.add = headers_add, .get = word_get, .clear = headers_clear
 };
+
+/* ---- what a 608 brings ---- */
+
+static void contacts_add(struct config_context *context, const struct stw_option *option,
+	const struct config_item *item)
+{
+	char quoted[96];
+
+	if (!stw_card_is_contact(item->text))
+		config_error(context, item->mark, "%s: %s is no contact; allowed: %s", option->key,
+			config_quote(item->text, quoted), option->allowed);
+	else
+		word_keep(context, option, item);
+}
+
+static void contacts_clear(struct stw_config *config)
+{
+	config->analytics.card_contacts.n = 0;
+}
+
+const struct stw_option_form config_form_card_contacts = {
+	.add = contacts_add, .get = word_get, .clear = contacts_clear
+};
+
+static void sip_uri_add(struct config_context *context, const struct stw_option *option,
+	const struct config_item *item)
+{
+	struct stw_uri uri;
+	char quoted[96];
+
+	config_keep(context, item->text, config_member(context->config, option));
+	if (item->text.len > 0 && (stw_uri_parse(item->text, &uri) < 0 ||
+					  uri.scheme != STW_SCHEME_SIP || uri.headers.len > 0))
+		config_error(context, item->mark, "%s: %s is no SIP URI", option->key,
+			config_quote(item->text, quoted));
+}
+
+const struct stw_option_form config_form_sip_uri = { .add = sip_uri_add, .get = text_get };
+
+static void card_load(struct config_context *context)
+{
+	struct stw_config *config = context->config;
+	char path[CONFIG_TEXT_MAX + 1], quoted[96];
+	int err;
+
+	snprintf(path, sizeof(path), "%.*s", STW_STR_ARG(config->analytics.card_key));
+	err = stw_card_key_load(path, &config->analytics.card);
+	if (err == -EINVAL)
+		config_error(context, config_option_mark(context, "analytics.card_key"),
+			"analytics.card_key: %s holds no private key for P-256 without a password",
+			config_quote(config->analytics.card_key, quoted));
+	/* A file that cannot be read was told of where it stands. */
+}
+
+void config_check_card(struct config_context *context)
+{
+	const struct stw_config *config = context->config;
+
+	if (!config->analytics.card_key.len)
+		return;
+	if (!config->analytics.card_certificate.len)
+		config_error(context, config_option_mark(context, "analytics.card_key"),
+			"analytics.card_key: is set, but analytics.card_certificate is not");
+	if (!config->analytics.card_contacts.n)
+		config_error(context, config_option_mark(context, "analytics.card_key"),
+			"analytics.card_key: is set, but analytics.card_contacts is empty");
+	card_load(context);
+}
 
 /* ---- Resource-Priority ---- */
 

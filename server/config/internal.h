@@ -76,7 +76,8 @@ extern const struct stw_option_form config_form_domains, config_form_listen, con
 	config_form_emergency_numbers, config_form_emergency_route, config_form_shared_names,
 	config_form_groups, config_form_redirect, config_form_hook_url,
 	config_form_analytics_methods, config_form_analytics_codes, config_form_analytics_headers,
-	config_form_namespaces, config_form_priority_sources, config_form_class;
+	config_form_namespaces, config_form_card_contacts, config_form_sip_uri,
+	config_form_priority_sources, config_form_class;
 
 /* form.c */
 /** "[::1]:5060", "192.0.2.1:5060", "example.com": port 0 when none. @return 0, -EBADMSG */
@@ -128,6 +129,9 @@ void config_check_emergency(struct config_context *context);
 /* trunk.c: an error that there is no such trunk; else its index */
 bool config_trunk_find(struct config_context *context, const char *key, struct config_mark mark,
 	struct stw_str name, unsigned *ret);
+
+/* hook.c: a card without its parts */
+void config_check_card(struct config_context *context);
 
 /* check.c: what only several options together can break */
 void config_check(struct config_context *context);

@@ -364,6 +364,30 @@
 	OPTION("analytics.headers", LIST, analytics.headers, "", 0, STW_CONFIG_WORDS_MAX,          \
 		"names of header fields", "[]", LIVE, FORM(analytics_headers),                     \
 		"Header fields that it may add to a call.", "RFC 3261 §16.6")                      \
+	OPTION("analytics.announcement", TEXT, analytics.announcement, "", 0, 0, "SIP URI", "",    \
+		LIVE, FORM(sip_uri),                                                               \
+		"Media server that plays an announcement, in a 183, to callers who do not "        \
+		"understand 608; then they get it. Empty: at once.",                               \
+		"RFC 8688 §3.4")                                                                   \
+	OPTION("analytics.card_url", TEXT, analytics.card_url, "", 0, 0, "http://… or https://…",  \
+		"", LIVE, FORM(hook_url),                                                          \
+		"Where the operator publishes the signed card that a 608 names in Call-Info: "     \
+		"what GET /v1/card of the administration gives.",                                  \
+		"RFC 8688 §3.1")                                                                   \
+	OPTION("analytics.card_key", TEXT, analytics.card_key, "", 0, 0, "", "", LIVE, FORM(path), \
+		"PEM file with the private key (P-256, without password) that the card is signed " \
+		"with.",                                                                           \
+		"RFC 8688 §3.2.1")                                                                 \
+	OPTION("analytics.card_certificate", TEXT, analytics.card_certificate, "", 0, 0,           \
+		"http://… or https://…", "", LIVE, FORM(hook_url),                                 \
+		"Where the operator publishes the certificate of the key (x5u).",                  \
+		"RFC 8688 §3.2.1")                                                                 \
+	OPTION("analytics.card_name", TEXT, analytics.card_name, "", 0, 0, "", "Call Rejection",   \
+		LIVE, NO_FORM, "Name on the card.", "RFC 8688 §3.2.2")                             \
+	OPTION("analytics.card_contacts", LIST, analytics.card_contacts, "", 0,                    \
+		STW_CONFIG_WORDS_MAX, "mailto:, tel:, https: and http: URIs", "[]", LIVE,          \
+		FORM(card_contacts), "How those are reached who can correct a rejection.",         \
+		"RFC 8688 §3.2.2")                                                                 \
 	OPTION("credit.url", TEXT, credit.url, "", 0, 0, "http://… or https://…", "", RESTART,     \
 		FORM(hook_url),                                                                    \
 		"Web server that is asked whether the one who pays for a call through a trunk "    \

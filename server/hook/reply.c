@@ -84,13 +84,17 @@ static bool refuse_read(struct reading *reading, const json_t *root)
 	struct stw_hook_reply *reply = reading->reply;
 	const json_t *code = json_object_get(root, "code"),
 		     *phrase = json_object_get(root, "phrase"),
-		     *reason = json_object_get(root, "reason");
+		     *reason = json_object_get(root, "reason"),
+		     *card = json_object_get(root, "card");
 	uint32_t number = 0;
 
 	if (code && (!number_read(reading, code, "code is no response code", 699, &number) ||
 			    number < 400))
 		return fault(reading, "code is no response code from 400 to 699");
+	if (card && !json_is_boolean(card))
+		return fault(reading, "card is neither true nor false");
 	reply->code = number;
+	reply->no_card = json_is_false(card);
 	return (!phrase ||
 		       text_read(reading, phrase, "phrase is no line of text", &reply->phrase)) &&
 	       (!reason || text_read(reading, reason, "reason is no line of text", &reply->reason));

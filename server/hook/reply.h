@@ -24,8 +24,9 @@ struct stw_hook_header {
 /** Text lies in the arena. */
 struct stw_hook_reply {
 	enum stw_hook_action action;
-	uint32_t ttl_s;                /* how long it holds; 0: for this call only */
-	unsigned code;                 /* REFUSE; 0: the usual one */
+	uint32_t ttl_s; /* how long it holds; 0: for this call only */
+	unsigned code;  /* REFUSE; 0: the usual one */
+	bool no_card;   /* REFUSE with 608: the caller would misuse the address on it */
 	struct stw_str phrase, reason; /* REFUSE; empty: none. `reason` is for the record */
 	struct stw_str contacts[STW_HOOK_CONTACTS_MAX]; /* REDIRECT: SIP, SIPS or tel URIs */
 	unsigned contact_count;

@@ -41,7 +41,7 @@ static bool is_asked_about(const struct stw_check *check)
 static enum stw_verdict ask(struct stw_check *check)
 {
 	const struct stw_config *config = check->config;
-	const struct stw_ask question = { .purpose = STW_ASK_ANALYTICS,
+	const struct stw_hook_ask question = { .purpose = STW_PURPOSE_ANALYTICS,
 		.url = config->analytics.url,
 		.timeout_ms = config->analytics.timeout_ms,
 		.cache_s = config->analytics.cache_s,
@@ -89,6 +89,66 @@ static const struct stw_cause *cause_of_code(const struct stw_config *config, un
 	return NULL;
 }
 
+/* ---- 608, RFC 8688 ---- */
+
+static int card_add(struct stw_check *check)
+{
+	struct stw_str url = check->config->analytics.card_url;
+
+	return url.len ? stw_arena_printf(&check->request->arena, &check->refusal.headers,
+				 "Call-Info: <%.*s>;purpose=jwscard\r\n", STW_STR_ARG(url))
+		       : 0;
+}
+
+/* RFC 6809 §4.2: "*;+sip.608". */
+static bool understands_608(const struct stw_msg *msg)
+{
+	const struct stw_field *field = stw_msg_find_name(msg, STW_STR("Feature-Caps"));
+
+	for (; field; field = stw_msg_find_next(msg, field)) {
+		struct stw_str all = stw_field_value(msg, field), value, param;
+		size_t from = 0, end;
+
+		for (; from < all.len; from = end + 1) {
+			end = stw_str_find(all, ',', from);
+			value = stw_str_trim(stw_str_cut(all, from, end));
+			if (value.len && value.ptr[0] == '*' &&
+				stw_param_find(stw_str_cut(value, 1, value.len),
+					STW_STR("+sip.608"), &param))
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool announces(const struct stw_check *check)
+{
+	const struct stw_msg *msg = check->request->msg;
+
+	return check->config->analytics.announcement.len && msg->method == STW_METHOD_INVITE &&
+	       !msg->to.tag.ptr && !understands_608(msg);
+}
+
+/* §3.4: the caller hears it from a media server, in its 183; what that says at the end does not
+ * count. */
+static enum stw_verdict announce(struct stw_check *check)
+{
+	struct stw_service *service = stw_route_service(check);
+	struct stw_proxy_target target = { .q = 1000, .granted = true };
+	struct stw_proxy_job job = { .targets = &target, .n = 1, .no_recurse = true };
+	struct stw_refusal note = { .cause = &stw_cause_analytics_announced,
+		.option = "analytics.announcement" };
+
+	if (!service || stw_arena_copy(&check->request->arena,
+				check->config->analytics.announcement, &target.uri) < 0)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	stw_refusal_fact(&note, "by", target.uri);
+	stw_request_note(check->request, &note);
+	*service = (struct stw_service){ .end = check->refusal,
+		.no_answer_ms = check->config->call.ring_timeout_ms };
+	return stw_route_submit(check, &job);
+}
+
 static enum stw_verdict refuse(struct stw_check *check, const struct stw_hook_reply *reply)
 {
 	unsigned code = reply->code ? reply->code : 608;
@@ -101,7 +161,10 @@ static enum stw_verdict refuse(struct stw_check *check, const struct stw_hook_re
 	check->refusal.option = "analytics.url";
 	if (reply->reason.len)
 		stw_refusal_fact(&check->refusal, "reason", reply->reason);
-	return stw_route_refuse(check, cause);
+	if (code == 608 && !reply->no_card && card_add(check) < 0)
+		cause = &stw_cause_out_of_memory;
+	check->refusal.cause = cause;
+	return code == 608 && announces(check) ? announce(check) : STW_REFUSE;
 }
 
 static enum stw_verdict redirect(struct stw_check *check, const struct stw_hook_reply *reply)
@@ -211,14 +274,14 @@ static __attribute__((noinline)) enum stw_verdict analytics(struct stw_check *ch
 	enum stw_verdict verdict;
 	unsigned own;
 
-	if (inquiry && inquiry[STW_ASK_ANALYTICS].answered)
-		return judge(check, &inquiry[STW_ASK_ANALYTICS]);
+	if (inquiry && inquiry[STW_PURPOSE_ANALYTICS].answered)
+		return judge(check, &inquiry[STW_PURPOSE_ANALYTICS]);
 	if (check->core->options.trial || !is_asked_about(check))
 		return STW_PASS;
 	own = own_fields(check);
 	if (own > OWN_FIELDS_MAX)
 		return stw_route_refuse(check, &stw_cause_header_repeated);
-	inquiry = stw_route_inquiry(check, STW_ASK_ANALYTICS);
+	inquiry = stw_route_inquiry(check, STW_PURPOSE_ANALYTICS);
 	if (!inquiry || (own && without(check) < 0))
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	verdict = ask(check);

@@ -71,7 +71,7 @@ static void facts_of_call(struct stw_check *check, json_t *facts)
 		facts, "transport", stw_json_text(stw_transport_name(request->source.transport)));
 }
 
-static int key_make(struct stw_check *check, const struct stw_ask *ask, struct stw_str *ret)
+static int key_make(struct stw_check *check, const struct stw_hook_ask *ask, struct stw_str *ret)
 {
 	char *text = json_dumps(ask->facts, JSON_COMPACT);
 	int err = text ? stw_arena_printf(&check->request->arena, ret, "%.*s %s",
@@ -127,7 +127,7 @@ enum stw_verdict stw_route_no_answer(struct stw_check *check, const struct stw_c
 /* ---- to and fro --------------------------------------------------------------------------- */
 
 /* The check without what it borrows from elsewhere than the request. */
-static struct pause *pause_new(struct stw_check *check, const struct stw_ask *ask)
+static struct pause *pause_new(struct stw_check *check, const struct stw_hook_ask *ask)
 {
 	struct stw_arena *arena = &check->request->arena;
 	struct pause *pause = stw_arena_zalloc(arena, sizeof(*pause));
@@ -148,7 +148,7 @@ static struct pause *pause_new(struct stw_check *check, const struct stw_ask *as
 	return pause;
 }
 
-static int submit(struct stw_check *check, const struct stw_ask *ask, struct pause *pause)
+static int submit(struct stw_check *check, const struct stw_hook_ask *ask, struct pause *pause)
 {
 	const struct stw_core_options *options = &check->core->options;
 	struct stw_hook_question *question;
@@ -168,7 +168,7 @@ static int submit(struct stw_check *check, const struct stw_ask *ask, struct pau
 }
 
 static enum stw_verdict ask_now(
-	struct stw_check *check, const struct stw_ask *ask, struct stw_inquiry *inquiry)
+	struct stw_check *check, const struct stw_hook_ask *ask, struct stw_inquiry *inquiry)
 {
 	struct stw_core *core = check->core;
 	struct stw_arena *arena = &check->request->arena;
@@ -201,7 +201,7 @@ static enum stw_verdict ask_now(
 	return STW_DONE;
 }
 
-enum stw_verdict stw_route_ask(struct stw_check *check, const struct stw_ask *ask)
+enum stw_verdict stw_route_ask(struct stw_check *check, const struct stw_hook_ask *ask)
 {
 	struct stw_inquiry *inquiry = stw_route_inquiry(check, ask->purpose);
 	enum stw_verdict verdict;

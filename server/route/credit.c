@@ -32,7 +32,7 @@ static enum stw_verdict ask(
 {
 	const struct stw_config *config = check->config;
 	const struct stw_user *payer = stw_route_payer(check);
-	struct stw_ask question = { .purpose = STW_ASK_CREDIT,
+	struct stw_hook_ask question = { .purpose = STW_PURPOSE_CREDIT,
 		.url = config->credit.url,
 		.timeout_ms = config->credit.timeout_ms,
 		.facts = stw_route_ask_facts(check, "credit") };
@@ -84,7 +84,7 @@ enum stw_verdict stw_route_credit(
 	}
 	if (!check->config->credit.url.len || check->core->options.trial)
 		return STW_PASS;
-	inquiry = stw_route_inquiry(check, STW_ASK_CREDIT);
+	inquiry = stw_route_inquiry(check, STW_PURPOSE_CREDIT);
 	if (!inquiry)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	if (inquiry->answered)

@@ -154,8 +154,8 @@ bool stw_route_class_held(struct stw_check *check, struct stw_str class)
 	if (!check->caller_domain.len)
 		return false;
 	if (check->inquiries &&
-		list_has(check->inquiries[STW_ASK_ANALYTICS].reply.classes,
-			check->inquiries[STW_ASK_ANALYTICS].reply.class_count, class))
+		list_has(check->inquiries[STW_PURPOSE_ANALYTICS].reply.classes,
+			check->inquiries[STW_PURPOSE_ANALYTICS].reply.class_count, class))
 		return true;
 	caller = stw_route_payer(check);
 	if (caller && caller->settings && caller->settings->classes.n)

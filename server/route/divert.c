@@ -444,6 +444,10 @@ void stw_route_next(
 	enum stw_forward_when when;
 	enum stw_verdict verdict;
 
+	if (check.service->end.cause) {
+		stw_request_settle(request, &check.service->end);
+		return;
+	}
 	check.called = &request->routing.uri;
 	check.caller_domain = stw_route_domain(core, &request->msg->from.uri);
 	if (check.service->group.len) {

@@ -38,13 +38,14 @@ struct stw_service {
 	bool goes_on;                    /* what was said so far counts beside what comes */
 	struct stw_refusal announcement; /* to be told before the next group; cause NULL: none */
 	bool open;                       /* stw_request_proxy() was called */
-	struct stw_str added;            /* lines for the forwarded request … */
-	const struct stw_str *without;   /* … and names of fields that do not go on */
+	struct stw_refusal end; /* whatever was tried comes to this; cause NULL: it counts itself */
+	struct stw_str added;   /* lines for the forwarded request … */
+	const struct stw_str *without; /* … and names of fields that do not go on */
 	unsigned without_count;
 };
 
 /** What a web server is asked for. */
-enum stw_purpose { STW_ASK_ANALYTICS, STW_ASK_CREDIT, STW_PURPOSES };
+enum stw_purpose { STW_PURPOSE_ANALYTICS, STW_PURPOSE_CREDIT, STW_PURPOSES };
 
 /** What it has said; lies in the request's arena. */
 struct stw_inquiry {
@@ -214,7 +215,7 @@ void stw_route_group_next(struct stw_check *check, enum stw_forward_when when);
 
 /* ask.c: web servers */
 /** A question, and how long its answer may be used again. */
-struct stw_ask {
+struct stw_hook_ask {
 	enum stw_purpose purpose;
 	struct stw_str url;
 	uint32_t timeout_ms, cache_s;
@@ -226,7 +227,7 @@ struct stw_inquiry *stw_route_inquiry(struct stw_check *check, enum stw_purpose 
 json_t *stw_route_ask_facts(struct stw_check *check, const char *about);
 /** Ask. @return STW_DONE: the answer comes later, and the row is run again; STW_PASS: the inquiry
  * is answered now */
-enum stw_verdict stw_route_ask(struct stw_check *check, const struct stw_ask *ask);
+enum stw_verdict stw_route_ask(struct stw_check *check, const struct stw_hook_ask *ask);
 /** There is none that counts: a refusal, or a note of it; refusal.option is the caller's. */
 enum stw_verdict stw_route_no_answer(struct stw_check *check, const struct stw_cause *cause,
 	struct stw_str why, enum stw_on_failure on_failure);

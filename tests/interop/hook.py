@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real server asks real web servers about calls: answers, keep-alive, names, TLS; servers that are slow, dead, half closed,
 huge, redirecting, or not to be trusted. In virtual time the same is in tests/scenario/hook."""
+import base64
 import http.server
 import json
+import socket
 import ssl
 import subprocess
 import sys
@@ -234,6 +236,53 @@ def tls(bench):
     web.stop()
 
 
+def integer(half):
+    """A number of DER: no sign, no zeros in front."""
+    half = half.lstrip(b"\0") or b"\0"
+    half = b"\0" + half if half[0] & 0x80 else half
+    return b"\x02" + bytes([len(half)]) + half
+
+
+def decoded(part):
+    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+
+
+def card(bench):
+    """The 608 names the card; what the administration gives for it is fresh, and openssl verifies its signature."""
+    require_program("openssl")
+    folder = new_folder()
+    cert, key = certificate(folder, "blocker.example.net")
+    web = Web(lambda handler, _: handler.say('{"action": "refuse"}'))
+    server = serve(bench, web.url(), more=f""", card_url: 'https://blocker.example.net/card', card_key: {key},
+  card_certificate: 'https://blocker.example.net/cert.pem', card_name: Appeals, card_contacts: ['mailto:appeals@example.net']""")
+    reply = ask(server)
+    refuses(reply, 608)
+    require(reply.get("call-info") == "<https://blocker.example.net/card>;purpose=jwscard", str(reply.fields))
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(server.folder / "admin.sock"))
+        client.sendall(b"GET /v1/card HTTP/1.0\r\n\r\n")
+        answer = b"".join(iter(lambda: client.recv(65536), b"")).decode()
+    head, _, jws = answer.partition("\r\n\r\n")
+    require(" 200 " in head.splitlines()[0] and "Content-Type: application/jose" in head, head)
+    header, payload, signature = jws.split(".")
+    require(json.loads(decoded(header)) == {"alg": "ES256", "typ": "vcard+json",
+                                            "x5u": "https://blocker.example.net/cert.pem"}, header)
+    claims = json.loads(decoded(payload))
+    require(abs(claims["iat"] - time.time()) < 5, f"issued at {claims['iat']}")
+    require(["email", {}, "text", "appeals@example.net"] in claims["jcard"][1], payload)
+    raw = decoded(signature)
+    require(len(raw) == 64, f"{len(raw)} bytes of signature")
+    numbers = integer(raw[:32]) + integer(raw[32:])
+    (folder / "signature").write_bytes(b"\x30" + bytes([len(numbers)]) + numbers)
+    public = subprocess.run(["openssl", "x509", "-in", cert, "-pubkey", "-noout"], check=True, capture_output=True).stdout
+    (folder / "public").write_bytes(public)
+    for text, verdict in ((f"{header}.{payload}", 0), (f"{header}.x{payload}", 1)):
+        done = subprocess.run(["openssl", "dgst", "-sha256", "-verify", folder / "public", "-signature",
+                               folder / "signature"], input=text.encode(), capture_output=True, check=False)
+        require(done.returncode == verdict, f"openssl says {done.stdout} of the signature")
+    web.stop()
+
+
 def many(bench):
     """Three workers, two connections, more calls than may wait: each is answered, the server is well."""
     def play(handler, _):
@@ -278,4 +327,4 @@ def stops(bench):
 if __name__ == "__main__":
     run_tests([("a web server answers", answers), ("a name is looked up", by_name), ("a slow one", slow), ("a dead one", dead),
                ("a half-closed one", half_closed), ("a huge one", huge), ("nonsense", nonsense), ("certificates", tls),
-               ("many calls, several workers", many), ("the server stops meanwhile", stops)])
+               ("a card", card), ("many calls, several workers", many), ("the server stops meanwhile", stops)])

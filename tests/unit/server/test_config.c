@@ -244,6 +244,16 @@ static const struct {
 					    "allowed: ADDRESS or ADDRESS/BITS, "
 					    "IPv6 too\n" },
 	{ "priority: {class: 'a b'}\n", "1:19: priority.class: \"a b\" is no word\n" },
+	{ "analytics: {card_contacts: ['sip:a@example.com']}\n",
+		"1:29: analytics.card_contacts: \"sip:a@example.com\" is no contact; allowed: "
+		"mailto:, tel:, https: and http: URIs\n" },
+	{ "analytics: {announcement: 'tel:+1'}\n",
+		"1:27: analytics.announcement: \"tel:+1\" is no SIP URI\n" },
+	{ "analytics:\n  card_key: /etc/hosts\n",
+		"2:13: analytics.card_key: is set, but analytics.card_certificate is not\n"
+		"2:13: analytics.card_key: is set, but analytics.card_contacts is empty\n"
+		"2:13: analytics.card_key: \"/etc/hosts\" holds no private key for P-256 without a "
+		"password\n" },
 	/* Web servers. */
 	{ "analytics: {url: ftp://example.net}\n",
 		"1:18: analytics.url: \"ftp://example.net\" is no address of the web; allowed: "
@@ -566,6 +576,16 @@ static const struct {
 	{ "analytics.about", "strangers", "strangers" },
 	{ "analytics.methods", "[INVITE, X-ODD]", "INVITE" },
 	{ "analytics.codes", "[403, 608]", "403" },
+	{ "analytics.announcement", "'sip:sorry@media.example.net'",
+		"sip:sorry@media.example.net" },
+	{ "analytics.card_url", "https://www.example.com/card", "https://www.example.com/card" },
+	{ "analytics.card_key", "tests/unit/server/card/p256.pem",
+		"tests/unit/server/card/p256.pem" },
+	{ "analytics.card_certificate", "https://www.example.com/c.pem",
+		"https://www.example.com/c.pem" },
+	{ "analytics.card_name", "Appeals", "Appeals" },
+	{ "analytics.card_contacts", "['mailto:a@example.com', 'tel:+4930']",
+		"mailto:a@example.com" },
 	{ "credit.url", "'http://127.0.0.1:8080'", "http://127.0.0.1:8080" },
 	{ "credit.timeout", "3s", "3s" },
 	{ "credit.on_failure", "open", "open" },
@@ -596,6 +616,8 @@ static void test_each_option_is_set_and_read(void **state)
 								: ", certificate: /etc/passwd";
 		if (strcmp(values[i].key, "auth.required") == 0)
 			more = ", insecure_listen: true";
+		if (strcmp(values[i].key, "analytics.card_key") == 0)
+			more = ", card_certificate: 'https://a/', card_contacts: ['tel:+1']";
 		if (strcmp(values[i].key, "call.redirect") == 0)
 			behind = "domains: [example.com]\n";
 		if (dot)
