@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "server/core_internal.h"
-#include "server/route/route.h"
+#include "server/route/feature.h"
 
 #define NONCE_SLOTS       65536
 #define SWEEP_INTERVAL_MS 30000
@@ -259,6 +259,7 @@ struct stw_core *stw_core_free(struct stw_core *core)
 	stw_registrations_free(core->registrations);
 	stw_trunk_board_free(core->own_trunks);
 	stw_stack_free(core->stack);
+	stw_route_features_free(core);
 	stw_decisions_free(core->decisions);
 	stw_nonces_free(core->own_nonces);
 	stw_hook_cache_free(core->answers);
@@ -292,6 +293,8 @@ static void core_results(struct stw_core *core)
 			core->sweeping = false;
 		else if (job->kind == STW_JOB_REGISTER)
 			stw_route_registered(core, job->context, job);
+		else if (!job->context)
+			stw_route_feature_committed(core, job);
 		else
 			core_question_committed(core, job);
 	}

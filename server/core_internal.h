@@ -21,7 +21,8 @@ struct stw_core {
 	struct stw_nonces *own_nonces;
 	struct stw_now now;
 	struct stw_now started;
-	struct stw_trunk_board *trunks; /* options.trunks or own_trunks */
+	struct stw_feature_call *feature_calls; /* server/route/feature.c */
+	struct stw_trunk_board *trunks;         /* options.trunks or own_trunks */
 	struct stw_trunk_board *own_trunks;
 	struct stw_registrations *registrations; /* of worker 0 only */
 	bool registrations_set;                  /* … as the configuration has them */

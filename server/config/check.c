@@ -111,6 +111,7 @@ void config_check(struct config_context *context)
 	check_redirect(context);
 	config_check_plan(context);
 	config_check_groups(context);
+	config_check_features(context);
 	config_check_emergency(context);
 	config_check_card(context);
 	advertise_apply(context);

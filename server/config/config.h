@@ -27,6 +27,8 @@
 #define STW_CONFIG_NAMES_MAX     256
 #define STW_NAME_CHOICES_MAX     16
 #define STW_TRUNK_URIS_MAX       8
+#define STW_CONFIG_FEATURES_MAX  64
+#define STW_FEATURE_CHANGE_MAX   512
 #define STW_CONFIG_EMERGENCY_MAX 16
 #define STW_CONFIG_WORDS_MAX     16
 
@@ -95,6 +97,16 @@ struct stw_trunk {
 	bool only_registered;    /* no call goes there before we are registered */
 	struct stw_str direct; /* class of those who may name its host themselves; empty: nobody */
 };
+
+/** A code that users dial to change their settings. */
+struct stw_feature {
+	struct stw_str code, set; /* as written: "*21*.#", "forward.always=$" */
+	bool has_digits;
+	unsigned before, behind; /* symbols of a number that are not the digits meant */
+};
+/** "forward.always=0171…": what the user who dials this number changes. */
+struct stw_str stw_feature_change(const struct stw_feature *feature, struct stw_str number,
+	char buffer[STW_FEATURE_CHANGE_MAX]);
 
 enum stw_group_ring {
 	STW_GROUP_ALL,   /* all members at once */
@@ -179,6 +191,9 @@ struct stw_config {
 	struct stw_dial_table dialplan, ranges; /* ranges: value is the index of range_texts */
 	struct stw_str *range_texts;
 	unsigned range_count;
+	struct stw_feature *features;
+	unsigned feature_count;
+	struct stw_dial_table feature_table; /* value: index of features */
 	struct stw_trunk *trunks;
 	unsigned trunk_count;
 	struct {

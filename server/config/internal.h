@@ -74,7 +74,7 @@ extern const struct stw_option_form config_form_domains, config_form_listen, con
 	config_form_socket, config_form_servers, config_form_workers, config_form_exempt,
 	config_form_dialplan, config_form_ranges, config_form_trunks, config_form_classes,
 	config_form_emergency_numbers, config_form_emergency_route, config_form_shared_names,
-	config_form_groups, config_form_redirect, config_form_hook_url,
+	config_form_groups, config_form_features, config_form_redirect, config_form_hook_url,
 	config_form_analytics_methods, config_form_analytics_codes, config_form_analytics_headers,
 	config_form_namespaces, config_form_card_contacts, config_form_sip_uri,
 	config_form_priority_sources, config_form_class;
@@ -120,6 +120,12 @@ int config_defaults(struct config_context *context);
 void *config_grow(struct config_context *context, void *v, unsigned n, size_t element_bytes);
 /* plan.c: patterns that contradict each other, rules that lead to nothing */
 void config_check_plan(struct config_context *context);
+
+/* plan.c: one more pattern of a table; its value is its number there. False: an error was told */
+bool config_pattern_add(struct config_context *context, const struct stw_option *option,
+	const struct config_field *field, struct stw_dial_table *table);
+/* feature.c: codes that contradict each other */
+void config_check_features(struct config_context *context);
 
 /* group.c: members and overflow that lead nowhere */
 void config_check_groups(struct config_context *context);

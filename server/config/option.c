@@ -157,6 +157,12 @@
 		"Numbers that are ours to assign, all of them: one that belongs to nobody exists " \
 		"nowhere (604).",                                                                  \
 		"RFC 3261 §21.6.3")                                                                \
+	OPTION("feature_codes", LIST, features, "", 0, STW_CONFIG_FEATURES_MAX, "{code, set}",     \
+		"[]", LIVE, FORM(features),                                                        \
+		"What users dial to change their own settings: code is a pattern as in dialplan, " \
+		"set is KEY=VALUE as of strowger user set, with $ for the digits that the "        \
+		"pattern leaves open. Only who has proven who he is may do it.",                   \
+		"RFC 3261 §8.2")                                                                   \
 	OPTION("trunks", LIST, trunks, "", 0, STW_CONFIG_TRUNKS_MAX,                               \
 		"{name, uri, next_on, user, password, password_file, realm, direct, register, "    \
 		"aor, expires, incoming, unregistered}",                                           \

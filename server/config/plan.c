@@ -22,7 +22,7 @@ void *config_grow(struct config_context *context, void *v, unsigned n, size_t el
 	return larger;
 }
 
-static bool pattern_add(struct config_context *context, const struct stw_option *option,
+bool config_pattern_add(struct config_context *context, const struct stw_option *option,
 	const struct config_field *field, struct stw_dial_table *table)
 {
 	struct stw_dial_entry *entry;
@@ -74,7 +74,7 @@ static void ranges_add(struct config_context *context, const struct stw_option *
 	config->range_texts =
 		config_grow(context, config->range_texts, n, sizeof(*config->range_texts));
 	context->range_at = config_grow(context, context->range_at, n, sizeof(*context->range_at));
-	if (context->no_memory || !pattern_add(context, option, &field, &config->ranges))
+	if (context->no_memory || !config_pattern_add(context, option, &field, &config->ranges))
 		return;
 	if (has_repeat(&config->ranges.v[n].pattern)) {
 		config_error(context, item->mark,
@@ -298,7 +298,7 @@ static void dialplan_add(struct config_context *context, const struct stw_option
 		config_grow(context, context->rule_to_at, n, sizeof(*context->rule_to_at));
 	if (context->no_memory || !rewrite_read(context, item, &rule) ||
 		!to_read(context, &item->fields[RULE_TO], &rule) ||
-		!pattern_add(context, option, match, &config->dialplan))
+		!config_pattern_add(context, option, match, &config->dialplan))
 		return;
 	if (rule.strip > config->dialplan.v[n].pattern.n) {
 		rule_error(context, &item->fields[RULE_STRIP],

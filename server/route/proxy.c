@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* List P: RFC 3261 §16.3, policy, §16.5. */
-#include "server/route/route.h"
+#include "server/route/feature.h"
 
 static bool never_answered(const struct stw_check *check)
 {
@@ -108,11 +108,13 @@ static enum stw_verdict check_relay(struct stw_check *check)
 
 const struct stw_check_row stw_route_proxy_rows[] = {
 	{ "P2-P5", stw_route_validate },
+	{ "P7", stw_route_feature_dialog },
 	{ "P7", check_caller },
 	{ "P8", check_route_mark },
 	{ "P9", check_relay },
 	{ "P10", stw_route_priority },
 	{ "P10", stw_route_analytics },
+	{ "P12", stw_route_feature },
 	{ "P12", stw_route_trunk_direct },
 	{ "P12", stw_route_trunk_incoming },
 	{ "P12", stw_route_dialplan },

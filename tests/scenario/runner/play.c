@@ -609,6 +609,8 @@ static int play_world(struct scenario *s, struct stw_str verb, struct stw_str te
 		err = play_connect(s, text);
 	else if (is_word(verb, "arrivals"))
 		err = play_arrivals(s, text);
+	else if (is_word(verb, "store") && (is_word(text, "waits") || is_word(text, "goes on")))
+		s->store_waits = is_word(text, "waits"), err = 0;
 	else if (is_word(verb, "store"))
 		err = server_store_fails(s, is_word(text, "fails"));
 	else if (is_word(verb, "restart"))

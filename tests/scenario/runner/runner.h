@@ -170,6 +170,7 @@ struct scenario {
 	struct stw_workers *shared; /* NULL: one worker */
 	struct stw_nonces *nonces;
 	struct stw_trunk_board *trunks;
+	bool store_waits; /* jobs lie there until it goes on */
 	struct stw_config *config;
 	struct stw_store *store;
 	struct stw_location *location;

@@ -246,7 +246,9 @@ int server_user_settings(struct scenario *s, const struct party *party, struct s
 static int store_start(struct scenario *s)
 {
 	struct stw_hash_key key = { 1, 2 };
-	struct stw_store_options options = { .path = s->config->store, .queues = s->worker_count };
+	struct stw_store_options options = {
+		.path = s->config->store, .queues = s->worker_count, .held = &s->store_waits
+	};
 	char error[400] = "";
 
 	if (stw_location_new(key, &s->location) < 0 || stw_directory_new(key, &s->directory) < 0)

@@ -226,6 +226,25 @@ static const struct {
 	{ "trunks: [{name: a, uri: sip:gw, next_on: [503, 600]}]\n",
 		"1:42: trunks: \"503, 600\" are no response codes; allowed: a list of codes and "
 		"ranges from 300 to 599, like [408, 500-599]\n" },
+	{ "feature_codes: [{code: '*78', set: credit=5}]\n",
+		"1:36: feature_codes: \"credit=5\" is nothing that a user may change by a code; "
+		"allowed: dnd, reject_anonymous, block, allow, forward.…=VALUE, with $ for what is "
+		"dialled\n" },
+	{ "feature_codes: [{code: '*21*x.#', set: dnd=on}]\n",
+		"1:40: feature_codes: \"dnd=on\" has no $ for the digits of the code "
+		"\"*21*x.#\"\n" },
+	{ "feature_codes: [{code: '*21#', set: forward.busy=$}]\n",
+		"1:37: feature_codes: \"forward.busy=$\" takes digits, but the code \"*21#\" has "
+		"none\n" },
+	{ "feature_codes: [{code: '*21', set: dnd=perhaps}]\n",
+		"1:36: feature_codes: \"dnd=perhaps\": dnd: \"perhaps\" is not right; allowed: "
+		"on, "
+		"off\n" },
+	{ "feature_codes: [{code: '*[12]', set: block=$}, {code: '*[23]', set: block=$}]\n",
+		"1:16: feature_codes: \"*[12]\" and \"*[23]\" can both be meant by one number\n" },
+	{ "feature_codes: [{code: 'abc', set: dnd=on}]\n",
+		"1:24: feature_codes: \"abc\" is no pattern at its character 1; allowed: digits, x "
+		"(any digit), [2-5], . (one or more digits), + * #\n" },
 	{ "trunks: [{name: a, uri: sip:gw, password: x}]\n",
 		"1:43: trunks: \"a\" has a password or realm and no user: who are we there?\n" },
 	{ "trunks: [{name: a, uri: sip:gw, user: u}]\n",
@@ -526,6 +545,8 @@ static const struct {
 	{ "ranges", "[+493012xx, 7xx]", "+493012xx" },
 	{ "trunks", "[{name: out, uri: [sip:gw1.example.net, sip:192.0.2.7]}]",
 		"{name: out, uri: sip:gw1.example.net, sip:192.0.2.7}" },
+	{ "feature_codes", "[{code: '*21*.#', set: 'forward.always=$'}]",
+		"{code: *21*.#, set: forward.always=$}" },
 	{ "emergency.numbers", "[110, 9-1-1]", "110" },
 	{ "emergency.route", "'sip:psap.example.net'", "sip:psap.example.net" },
 	{ "proxy.recurse", "true", "true" },
