@@ -16,6 +16,7 @@
 #include <strowger/causes/proxy.def>
 #include <strowger/causes/registrar.def>
 #include <strowger/causes/stack.def>
+#include <strowger/causes/ua.def>
 #undef CAUSE
 
 static const struct stw_cause *const causes[] = {
@@ -27,6 +28,7 @@ static const struct stw_cause *const causes[] = {
 #include <strowger/causes/proxy.def>
 #include <strowger/causes/registrar.def>
 #include <strowger/causes/stack.def>
+#include <strowger/causes/ua.def>
 #include "server/causes.def"
 #undef CAUSE
 };

@@ -45,6 +45,8 @@ int stw_dialog_new_uac(
  */
 int stw_dialog_new_uas(
 	const struct stw_msg *request, struct stw_str local_tag, struct stw_dialog **ret);
+/** @return 0, -ENOMEM */
+int stw_dialog_copy(const struct stw_dialog *dialog, struct stw_dialog **ret);
 /** Accepts NULL; returns NULL. */
 struct stw_dialog *stw_dialog_free(struct stw_dialog *dialog);
 

@@ -61,6 +61,11 @@ int stw_request_take(struct stw_request *request, const struct stw_server_ops *o
  *         was followed by a final response; -ENOMEM; -ENOBUFS; -EALREADY: a final response is out
  */
 int stw_request_answer(struct stw_request *request, const struct stw_answer *answer);
+/** Tell nothing any more about a request that was taken; what has to be repeated still is. */
+void stw_request_forget(struct stw_request *request);
+/** §8.2.2.2: is it a copy, which came another way, of a request that was taken before? Asked once,
+ * after stw_request_take(). */
+bool stw_request_is_merged(struct stw_request *request);
 /** A reliable provisional response waits for its PRACK. */
 bool stw_request_awaits_prack(const struct stw_request *request);
 /** The To tag that our responses carry; the request's own one if it has one. Lives as the request.

@@ -182,6 +182,32 @@ int stw_dialog_new_uas(
 	return 0;
 }
 
+/* Text lies in the dialog itself: its copy points to its own. */
+static void text_rebase(
+	struct stw_str *text, const struct stw_dialog *from, const struct stw_dialog *to)
+{
+	if (text->ptr)
+		text->ptr = (const char *)to + (text->ptr - (const char *)from);
+}
+
+int stw_dialog_copy(const struct stw_dialog *dialog, struct stw_dialog **ret)
+{
+	struct stw_dialog *copy = malloc(sizeof(*copy));
+
+	if (!copy)
+		return -ENOMEM;
+	*copy = *dialog;
+	text_rebase(&copy->call_id, dialog, copy);
+	text_rebase(&copy->local_tag, dialog, copy);
+	text_rebase(&copy->remote_tag, dialog, copy);
+	text_rebase(&copy->local, dialog, copy);
+	text_rebase(&copy->remote, dialog, copy);
+	text_rebase(&copy->route, dialog, copy);
+	text_rebase(&copy->target, dialog, copy);
+	*ret = copy;
+	return 0;
+}
+
 struct stw_dialog *stw_dialog_free(struct stw_dialog *dialog)
 {
 	free(dialog);

@@ -316,6 +316,18 @@ struct stw_str stw_request_tag(struct stw_request *request)
 	return box->to_tag;
 }
 
+void stw_request_forget(struct stw_request *request)
+{
+	static const struct stw_server_ops nothing = { 0 };
+
+	box_of(request)->uas->ops = &nothing;
+}
+
+bool stw_request_is_merged(struct stw_request *request)
+{
+	return stw_tx_is_merged(request->tx, request->msg);
+}
+
 bool stw_request_awaits_prack(const struct stw_request *request)
 {
 	const struct uas *uas = STW_CONTAINER_OF(request, struct box, request)->uas;

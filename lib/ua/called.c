@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The called side: an INVITE from its arrival to its ACK (RFC 3261 §13.3, RFC 3262 §3). */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct stw_server_ops invite_ops_called;
+
+/* ---- answering ------------------------------------------------------------------------------ */
+
+/* Contact, and the lines that each response of a dialog has. */
+static void answer_begin(struct stw_session *session, struct stw_answer *answer,
+	struct stw_writer *writer, char *lines, size_t size)
+{
+	struct stw_ua *ua = session->ua;
+
+	stw_writer_init(writer, lines, size);
+	ua_write_abilities(ua, writer);
+	if (ua->options.agent.len)
+		stw_write_format(writer, "Server: %.*s\r\n", STW_STR_ARG(ua->options.agent));
+	if (session->asked->msg->to.tag.ptr == NULL)
+		answer->to_tag = session->dialog->local_tag;
+	answer->contact_user = ua->contact_user;
+}
+
+/* Our answer to their offer, made once and repeated; else our offer when they have sent none. */
+static int answer_description(struct stw_session *session, struct stw_answer *answer)
+{
+	int err = 0;
+
+	if (!session->sdp)
+		return 0;
+	if (!session->they_offered && session->sdp->state == STW_SDP_STABLE &&
+		!session->we_answered)
+		err = stw_sdp_offer(session->sdp, &answer->body);
+	else if (session->sdp->state == STW_SDP_OFFER_RECEIVED)
+		err = stw_sdp_answer(session->sdp, &answer->body);
+	else
+		answer->body =
+			(struct stw_str){ session->sdp->written, session->sdp->written_bytes };
+	if (err < 0)
+		return err;
+	answer->content_type = STW_STR("application/sdp");
+	session->we_answered = true;
+	return 0;
+}
+
+static bool wants_reliable(const struct stw_session *session)
+{
+	const struct stw_msg *msg = session->asked->msg;
+
+	if (stw_msg_has_token(msg, STW_HDR_REQUIRE, STW_STR("100rel")))
+		return true;
+	return session->ua->options.policy.reliable &&
+	       stw_msg_has_token(msg, STW_HDR_SUPPORTED, STW_STR("100rel"));
+}
+
+static int ring_now(struct stw_session *session, unsigned code)
+{
+	struct stw_answer answer = { .code = code, .dialog = true };
+	char lines[LINES_MAX];
+	struct stw_writer writer;
+	int err = 0;
+
+	answer_begin(session, &answer, &writer, lines, sizeof(lines));
+	answer.headers = stw_writer_text(&writer);
+	answer.reliable = wants_reliable(session);
+	/* An offer of ours needs a PRACK to bring the answer (RFC 3262 §5). */
+	if (code == 183 &&
+		(session->they_offered || (answer.reliable && session_has_media(session))))
+		err = answer_description(session, &answer);
+	if (err == 0)
+		err = stw_request_answer(session->asked, &answer);
+	if (err == -EBUSY) {
+		session->ring_code = code;
+		return 0;
+	}
+	session->ringing = session->ringing || err == 0;
+	if (err == 0 && code == 183 && answer.body.len && session->they_offered)
+		session_tell_media(session);
+	return err;
+}
+
+int stw_session_ring(struct stw_session *session, unsigned code)
+{
+	int err;
+
+	if (session->state != STW_SESSION_INCOMING || code < 101 || code > 199)
+		return -EINVAL;
+	session_enter(session);
+	err = ring_now(session, code);
+	session_leave(session);
+	return err;
+}
+
+static int accept_now(struct stw_session *session)
+{
+	struct stw_answer answer = { .code = 200, .dialog = true };
+	struct stw_ua_event event = {
+		.kind = STW_UA_ACCEPTED, .code = 200, .phrase = STW_STR("OK")
+	};
+	bool agreed = session->they_offered && !session->we_answered;
+	char lines[LINES_MAX];
+	struct stw_writer writer;
+	int err;
+
+	answer_begin(session, &answer, &writer, lines, sizeof(lines));
+	timer_answer(session, session->asked->msg, &writer);
+	answer.headers = stw_writer_text(&writer);
+	if (!session->they_offered)
+		(void)session_has_media(session);
+	err = answer_description(session, &answer);
+	if (err == 0)
+		err = stw_request_answer(session->asked, &answer);
+	if (err < 0)
+		return err;
+	stw_alarm_stop(session->ua->stack, &session->ring);
+	stw_dialog_confirm_uas(session->dialog);
+	session->state = STW_SESSION_ACCEPTED;
+	session_tell(session, &event);
+	if (agreed && session->sdp && session->state != STW_SESSION_ENDED)
+		session_tell_media(session);
+	return 0;
+}
+
+/* RFC 3262 §3: an answer or offer that waits for its PRACK comes before the 2xx. */
+int stw_session_accept(struct stw_session *session)
+{
+	int err;
+
+	if (session->state != STW_SESSION_INCOMING)
+		return -EINVAL;
+	if (stw_request_awaits_prack(session->asked) && session->we_answered) {
+		session->accept_waits = true;
+		return 0;
+	}
+	session_enter(session);
+	err = accept_now(session);
+	session_leave(session);
+	return err;
+}
+
+static void refuse_now(struct stw_session *session, const struct stw_answer *answer, bool by_us)
+{
+	struct stw_request *asked = session->asked;
+
+	(void)stw_request_answer(asked, answer);
+	stw_request_forget(asked);
+	session->asked = NULL;
+	session_over_code(session, NULL, answer->code, answer->cause, by_us);
+}
+
+int stw_session_refuse(
+	struct stw_session *session, unsigned code, struct stw_str phrase, struct stw_str headers)
+{
+	struct stw_answer answer = { .code = code, .phrase = phrase, .headers = headers };
+
+	if (session->state != STW_SESSION_INCOMING || code < 300 || code > 699)
+		return -EINVAL;
+	session_enter(session);
+	answer.to_tag = session->dialog->local_tag;
+	refuse_now(session, &answer, true);
+	session_leave(session);
+	return 0;
+}
+
+void called_end(struct stw_session *session)
+{
+	struct stw_ua_event event = { .by_us = true, .code = 200, .phrase = STW_STR("OK") };
+
+	session_bye(session, STW_STR_NONE, &event);
+}
+
+/* ---- what comes of it --------------------------------------------------------------------------
+ */
+
+static void invite_cancelled(void *user, struct stw_request *request, const struct stw_msg *cancel)
+{
+	struct stw_session *session = user;
+	struct stw_answer answer = { .code = 487, .cause = &stw_cause_ua_cancelled };
+
+	(void)request;
+	session_enter(session);
+	answer.to_tag = session->dialog->local_tag;
+	(void)stw_request_answer(session->asked, &answer);
+	stw_request_forget(session->asked);
+	session->asked = NULL;
+	session_over_code(session, cancel, 487, &stw_cause_ua_cancelled, false);
+	session_leave(session);
+}
+
+static void invite_acked(void *user, struct stw_request *request, const struct stw_msg *ack)
+{
+	struct stw_session *session = user;
+	struct stw_ua_event event = { .by_us = true,
+		.code = 488,
+		.phrase = cause_phrase(&stw_cause_ua_bad_answer),
+		.cause = &stw_cause_ua_bad_answer };
+	bool our_offer = session->sdp && session->sdp->state == STW_SDP_OFFER_SENT;
+	int err = 0;
+
+	session_enter(session);
+	stw_request_forget(request);
+	session->asked = NULL;
+	if (our_offer)
+		err = session_receive_answer(session, ack, ack->from.tag);
+	session->state = STW_SESSION_CONFIRMED;
+	if (session->ending_by_us) {
+		called_end(session);
+	} else if (our_offer && err < 0) {
+		session_fault(session, ack, &stw_cause_ua_bad_answer);
+		session_bye(session, STW_STR_NONE, &event);
+	} else {
+		session_established(session);
+	}
+	session_leave(session);
+}
+
+/* An answer to our offer, or an offer of theirs (RFC 3262 §5). */
+static void prack_description(
+	struct stw_session *session, const struct stw_msg *prack, struct stw_answer *answer)
+{
+	struct offer_refusal refusal;
+
+	if (!session->sdp)
+		return;
+	if (session->sdp->state == STW_SDP_OFFER_SENT) {
+		if (session_receive_answer(session, prack, prack->from.tag) == -EBADMSG)
+			session_fault(session, prack, &stw_cause_ua_bad_answer);
+		return;
+	}
+	if (session_receive_offer(session, prack, &refusal) < 0)
+		return;
+	if (stw_sdp_answer(session->sdp, &answer->body) == 0) {
+		answer->content_type = STW_STR("application/sdp");
+		session_tell_media(session);
+	}
+}
+
+static void invite_pracked(void *user, struct stw_request *request, struct stw_request *prack)
+{
+	struct stw_session *session = user;
+	struct stw_answer answer = { .code = 200 };
+	unsigned code = session->ring_code;
+
+	(void)request;
+	session_enter(session);
+	(void)stw_dialog_receive(session->dialog, prack->msg);
+	prack_description(session, prack->msg, &answer);
+	ua_answer(session->ua, prack, &answer);
+	session->ring_code = 0;
+	if (session->state == STW_SESSION_INCOMING && session->accept_waits)
+		(void)accept_now(session);
+	else if (session->state == STW_SESSION_INCOMING && code)
+		(void)ring_now(session, code);
+	session_leave(session);
+}
+
+/* §13.3.1.4: BYE; RFC 3262 §3: the INVITE is refused. */
+static void invite_unanswered(void *user, struct stw_request *request, unsigned code)
+{
+	struct stw_session *session = user;
+	struct stw_answer answer = { .code = 504, .cause = &stw_cause_prack_missing };
+	struct stw_ua_event event = { .by_us = true,
+		.code = 408,
+		.phrase = cause_phrase(&stw_cause_ack_of_2xx_missing),
+		.cause = &stw_cause_ack_of_2xx_missing };
+
+	session_enter(session);
+	if (code < 200) {
+		refuse_now(session, &answer, true);
+	} else {
+		stw_request_forget(request);
+		session->asked = NULL;
+		session_bye(session, STW_STR_NONE, &event);
+	}
+	session_leave(session);
+}
+
+static void invite_done(void *user, struct stw_request *request)
+{
+	struct stw_session *session = user;
+
+	if (session->asked == request)
+		session->asked = NULL;
+}
+
+static const struct stw_server_ops invite_ops_called = { .cancelled = invite_cancelled,
+	.acked = invite_acked,
+	.pracked = invite_pracked,
+	.unanswered = invite_unanswered,
+	.done = invite_done };
+
+/* ---- an INVITE arrives -------------------------------------------------------------------------
+ */
+
+static void refuse_request(struct stw_ua *ua, struct stw_request *request, unsigned code,
+	const struct stw_cause *cause)
+{
+	struct stw_answer answer = { .code = code, .cause = cause };
+	struct stw_ua_event event = { .kind = STW_UA_REFUSED,
+		.msg = request->msg,
+		.code = code,
+		.cause = cause,
+		.phrase = cause_phrase(cause) };
+
+	ua_answer(ua, request, &answer);
+	ua_tell(ua, &event);
+}
+
+/* What the policy says about callers of which nothing else is wrong, list U19. */
+static const struct stw_cause *policy_refusal(
+	struct stw_session *session, struct stw_answer *answer, char *lines, size_t size)
+{
+	const struct stw_ua_policy *policy = &session->ua->options.policy;
+
+	if (policy->dnd)
+		return &stw_cause_ua_dnd;
+	if (policy->lines && session->ua->session_count > policy->lines)
+		return policy->busy_everywhere ? &stw_cause_ua_busy_everywhere : &stw_cause_ua_busy;
+	if (!policy->redirect.len)
+		return NULL;
+	answer->headers.ptr = lines;
+	answer->headers.len =
+		(size_t)snprintf(lines, size, "Contact: %.*s\r\n", STW_STR_ARG(policy->redirect));
+	return &stw_cause_ua_redirect;
+}
+
+static void answer_by_policy(struct stw_session *session)
+{
+	const struct stw_ua_policy *policy = &session->ua->options.policy;
+
+	if (!policy->then || policy->then / 100 == 2)
+		(void)stw_session_accept(session);
+	else
+		(void)stw_session_refuse(
+			session, policy->then, policy->then_phrase, policy->then_headers);
+}
+
+static void ring_fired(struct stw_alarm *alarm)
+{
+	struct stw_session *session = STW_CONTAINER_OF(alarm, struct stw_session, ring);
+
+	session_enter(session);
+	answer_by_policy(session);
+	session_leave(session);
+}
+
+static void ring_by_policy(struct stw_session *session)
+{
+	const struct stw_ua_policy *policy = &session->ua->options.policy;
+
+	if (!policy->automatic || session->state != STW_SESSION_INCOMING)
+		return;
+	if (!policy->ring_ms) {
+		answer_by_policy(session);
+		return;
+	}
+	(void)stw_session_ring(session, policy->early_media ? 183 : 180);
+	session->ring.fired = ring_fired;
+	stw_alarm_start(session->ua->stack, &session->ring, policy->ring_ms);
+}
+
+/* Their offer, then the user's state. @return false: it was refused */
+static bool invite_passes(struct stw_session *session, bool replaces)
+{
+	struct offer_refusal refusal;
+	struct stw_answer answer = { .to_tag = session->dialog->local_tag };
+	struct stw_ua_event refused = { .kind = STW_UA_REFUSED, .msg = session->invite };
+	char lines[TEXT_MAX];
+	int err = session_receive_offer(session, session->asked->msg, &refusal);
+
+	session->they_offered = err != -ENOENT;
+	if (err < 0 && err != -ENOENT) {
+		answer.code = refusal.code;
+		answer.cause = refusal.cause;
+		answer.headers = stw_str_from(refusal.warning);
+		answer.body = (struct stw_str){ refusal.body, refusal.body_len };
+		if (refusal.body_len)
+			answer.content_type = STW_STR("application/sdp");
+	} else if (!replaces) {
+		answer.cause = policy_refusal(session, &answer, lines, sizeof(lines));
+		answer.code = answer.cause ? answer.cause->code : 0;
+	}
+	if (!answer.code)
+		return true;
+	refused.code = answer.code;
+	refused.cause = answer.cause;
+	refused.phrase = cause_phrase(answer.cause);
+	ua_answer(session->ua, session->asked, &answer);
+	stw_request_forget(session->asked);
+	session->asked = NULL;
+	session->state = STW_SESSION_ENDED; /* nobody has heard of it */
+	ua_tell(session->ua, &refused);
+	return false;
+}
+
+/* RFC 3891 §3: the new one is accepted at once, the old one ends. */
+static void replace(struct stw_session *session, struct stw_session *old)
+{
+	struct stw_ua_event event = { .kind = STW_UA_REPLACED };
+
+	session_enter(old);
+	if (stw_session_accept(session) == 0) {
+		session_tell(old, &event);
+		stw_session_end(old, STW_STR_NONE);
+	}
+	session_leave(old);
+}
+
+void called_invite(struct stw_ua *ua, struct stw_request *request)
+{
+	struct stw_ua_event event = { .kind = STW_UA_INCOMING, .msg = request->msg };
+	const struct stw_cause *cause = NULL;
+	struct stw_session *session, *old = replaces_find(ua, request->msg, &cause);
+
+	if (cause) {
+		refuse_request(ua, request, cause->code, cause);
+		return;
+	}
+	if (session_new(ua, false, &session) < 0) {
+		refuse_request(ua, request, 503, &stw_cause_ua_sessions);
+		return;
+	}
+	session_enter(session);
+	session->state = STW_SESSION_ENDED; /* until it is whole */
+	if (stw_dialog_new_uas(request->msg, stw_request_tag(request), &session->dialog) < 0) {
+		refuse_request(ua, request, 400, &stw_cause_ua_no_contact_in_request);
+	} else if (session_keep_invite(session, request->msg) < 0 ||
+		   stw_request_take(request, &invite_ops_called, session) < 0) {
+		refuse_request(ua, request, 500, &stw_cause_out_of_memory);
+	} else {
+		session->state = STW_SESSION_INCOMING;
+		session->asked = request;
+		session->peer_update =
+			stw_msg_has_token(request->msg, STW_HDR_ALLOW, STW_STR("UPDATE"));
+		event.msg = session->invite;
+		if (invite_passes(session, old != NULL)) {
+			session_tell(session, &event);
+			if (old && session->state == STW_SESSION_INCOMING)
+				replace(session, old);
+			else
+				ring_by_policy(session);
+		}
+	}
+	session_leave(session);
+}

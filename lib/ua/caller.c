@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The calling side: INVITE, its forks, ACK, CANCEL and their races (RFC 3261 §9.1, §13.2). */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- ACK ---------------------------------------------------------------------------------- */
+
+/* §13.2.2.4: the CSeq number of the INVITE, its credentials, the way of the dialog. */
+int session_ack(struct exchange *invite, struct stw_dialog *dialog, struct stw_str body)
+{
+	struct stw_ua *ua = invite->ua;
+	char lines[LINES_MAX];
+	struct stw_writer writer;
+	struct stw_client_job job = { .uri = dialog->target, .route = dialog->route, .body = body };
+	const struct stw_msg *sent = stw_client_request(invite->client);
+
+	stw_writer_init(&writer, lines, sizeof(lines));
+	stw_dialog_write(dialog, &writer, STW_STR("ACK"), sent->cseq.number);
+	for (unsigned i = 0; i < sent->field_count; i++) {
+		const struct stw_field *field = &sent->fields[i];
+
+		if (field->header == STW_HDR_AUTHORIZATION ||
+			field->header == STW_HDR_PROXY_AUTHORIZATION)
+			stw_write_str(&writer,
+				stw_msg_text(sent, field->start, field->end - field->start));
+	}
+	if (writer.overflow)
+		return -ENOBUFS;
+	job.headers = stw_writer_text(&writer);
+	if (body.len)
+		job.content_type = STW_STR("application/sdp");
+	if (!dialog->route.len)
+		job.outbound = ua->options.outbound;
+	return stw_client_ack(invite->client, dialog->remote_tag, &job);
+}
+
+static void bye_nothing(struct exchange *exchange, const struct stw_msg *response, unsigned code,
+	const struct stw_cause *cause)
+{
+	(void)exchange;
+	(void)response;
+	(void)code;
+	(void)cause;
+}
+
+/* A 2xx that nobody wants: a further fork, or one that crossed our CANCEL. */
+static void ack_and_bye(struct exchange *invite, const struct stw_msg *response)
+{
+	static const struct exchange_ops ops = { .final = bye_nothing };
+	struct exchange_options options = {
+		.method = STW_STR("BYE"), .owns_dialog = true, .ops = &ops
+	};
+	struct stw_dialog *dialog;
+
+	if (stw_dialog_new_uac(stw_client_request(invite->client), response, &dialog) < 0)
+		return;
+	(void)session_ack(invite, dialog, STW_STR_NONE);
+	options.dialog = dialog;
+	if (exchange_begin(invite->ua, &options, NULL) < 0)
+		stw_dialog_free(dialog);
+}
+
+/* ---- provisional responses --------------------------------------------------------------------
+ */
+
+static struct early *early_find(struct stw_session *session, const struct stw_msg *response)
+{
+	struct early *early = session->earlies;
+
+	while (early && !stw_dialog_has_response(early->dialog, response))
+		early = early->next;
+	return early;
+}
+
+static struct early *early_make(struct exchange *exchange, const struct stw_msg *response)
+{
+	struct stw_session *session = exchange->session;
+	struct early *early = early_find(session, response);
+
+	if (early || !response->to.tag.ptr)
+		return early;
+	early = calloc(1, sizeof(*early));
+	if (!early)
+		return NULL;
+	if (stw_dialog_new_uac(stw_client_request(exchange->client), response, &early->dialog) <
+		0) {
+		free(early);
+		return NULL;
+	}
+	early->next = session->earlies;
+	session->earlies = early;
+	return early;
+}
+
+/* RFC 6228 §5, and what a fork that has accepted leaves behind. */
+static void early_drop(struct stw_session *session, struct early *early)
+{
+	struct early **at = &session->earlies;
+
+	while (*at && *at != early)
+		at = &(*at)->next;
+	if (!*at)
+		return;
+	*at = early->next;
+	stw_dialog_free(early->dialog);
+	free(early);
+}
+
+static void prack_final(struct exchange *exchange, const struct stw_msg *response, unsigned code,
+	const struct stw_cause *cause)
+{
+	(void)response;
+	(void)code;
+	(void)cause;
+	stw_dialog_free(exchange->dialog);
+	exchange->dialog = NULL;
+	exchange->owns_dialog = false;
+}
+
+/* RFC 3262 §4. The PRACK has a copy of the early dialog, which may end before its answer comes. */
+static void send_prack(
+	struct exchange *invite, struct early *early, uint32_t rseq, struct stw_str answer)
+{
+	static const struct exchange_ops ops = { .final = prack_final };
+	char rack[80];
+	struct exchange_options options = { .method = STW_STR("PRACK"),
+		.headers = { rack, 0 },
+		.body = answer,
+		.owns_dialog = true,
+		.ops = &ops };
+	struct stw_dialog *copy;
+
+	if (answer.len)
+		options.content_type = STW_STR("application/sdp");
+	options.headers.len = (size_t)snprintf(rack, sizeof(rack), "RAck: %u %u INVITE\r\n", rseq,
+		stw_client_request(invite->client)->cseq.number);
+	if (stw_dialog_copy(early->dialog, &copy) < 0)
+		return;
+	options.dialog = copy;
+	early->dialog->local_cseq++;
+	if (exchange_begin(invite->ua, &options, NULL) < 0)
+		stw_dialog_free(copy);
+}
+
+/* In order, without gaps; a repetition is acknowledged by the transaction of its PRACK.
+ * @return false: it is none that counts */
+static bool take_reliable(
+	struct exchange *exchange, struct early *early, const struct stw_msg *response)
+{
+	struct stw_session *session = exchange->session;
+	struct stw_str answer = STW_STR_NONE;
+	struct offer_refusal refusal;
+	uint64_t rseq;
+
+	if (stw_msg_number(response, STW_HDR_RSEQ, UINT32_MAX, &rseq) < 0 || !rseq)
+		return true; /* not reliable after all */
+	if (early->rseq && rseq != (uint64_t)early->rseq + 1)
+		return false;
+	early->rseq = (uint32_t)rseq;
+	if (session->late_offer && session_receive_offer(session, response, &refusal) == 0 &&
+		stw_sdp_answer(session->sdp, &answer) == 0)
+		session_tell_media(session);
+	send_prack(exchange, early, (uint32_t)rseq, answer);
+	return true;
+}
+
+static void tell_progress(struct stw_session *session, const struct stw_msg *response)
+{
+	struct stw_ua_event event = { .kind = STW_UA_PROGRESS,
+		.code = response->code,
+		.phrase = stw_msg_phrase(response),
+		.msg = response,
+		.text = stw_msg_value(response, STW_HDR_REASON) };
+
+	session_tell(session, &event);
+}
+
+static void invite_provisional(struct exchange *exchange, const struct stw_msg *response)
+{
+	struct stw_session *session = exchange->session;
+	struct early *early = NULL;
+
+	if (!session)
+		return;
+	if (session->dialog) { /* re-INVITE: nothing new begins */
+		tell_progress(session, response);
+		return;
+	}
+	if (response->code > 100)
+		early = early_make(exchange, response);
+	if (early && response->code == 199) {
+		early_drop(session, early);
+		early = NULL;
+	}
+	if (early && stw_msg_has_token(response, STW_HDR_REQUIRE, STW_STR("100rel")) &&
+		!take_reliable(exchange, early, response))
+		return;
+	if (early && !session->late_offer &&
+		session_receive_answer(session, response, response->to.tag) == -EBADMSG)
+		session_fault(session, response, &stw_cause_ua_bad_answer);
+	tell_progress(session, response);
+	if (session->referred_by)
+		refer_progress(session, response->code, stw_msg_phrase(response));
+}
+
+/* ---- accepted ----------------------------------------------------------------------------------
+ */
+
+/* The dialog of this 2xx is that of the session; the early ones are forgotten (§13.2.2.4). */
+static int adopt_dialog(struct exchange *exchange, const struct stw_msg *response)
+{
+	struct stw_session *session = exchange->session;
+	struct early *early = early_find(session, response);
+	int err = 0;
+
+	if (early) {
+		session->dialog = early->dialog;
+		early->dialog = NULL;
+		stw_dialog_confirm_uac(session->dialog, response);
+	} else {
+		err = stw_dialog_new_uac(
+			stw_client_request(exchange->client), response, &session->dialog);
+	}
+	while (session->earlies)
+		early_drop(session, session->earlies);
+	return err;
+}
+
+/* @return 0; -EBADMSG: what they have said about the media cannot be, or cannot be done */
+static int accepted_media(
+	struct stw_session *session, const struct stw_msg *response, struct stw_str *ret_answer)
+{
+	struct offer_refusal refusal;
+	int err;
+
+	*ret_answer = STW_STR_NONE;
+	if (!session->late_offer) {
+		err = session_receive_answer(session, response, response->to.tag);
+		if (err == -ENOENT && session->sdp && session->sdp->state == STW_SDP_OFFER_SENT)
+			return -EBADMSG;
+		return err == -EBADMSG ? err : 0;
+	}
+	if (session->agreed)
+		return 0; /* in a reliable provisional response */
+	err = session_receive_offer(session, response, &refusal);
+	if (err == 0)
+		err = stw_sdp_answer(session->sdp, ret_answer);
+	if (err == 0)
+		session_tell_media(session);
+	return err < 0 && err != -ENOENT ? -EBADMSG : 0;
+}
+
+static void end_accepted(
+	struct stw_session *session, const struct stw_msg *response, const struct stw_cause *cause)
+{
+	struct stw_ua_event event = {
+		.by_us = true, .code = cause->code, .phrase = cause_phrase(cause), .cause = cause
+	};
+
+	session_fault(session, response, cause);
+	session_bye(session, STW_STR_NONE, &event);
+}
+
+static void accepted(struct exchange *exchange, const struct stw_msg *response)
+{
+	struct stw_session *session = exchange->session;
+	struct stw_ua_event event = { .kind = STW_UA_ACCEPTED,
+		.code = response->code,
+		.phrase = stw_msg_phrase(response),
+		.msg = response };
+	struct stw_ua_event ended = { .by_us = true, .code = 487 };
+	struct stw_str answer = STW_STR_NONE;
+	int err;
+
+	session->inviting = NULL;
+	if (adopt_dialog(exchange, response) < 0) {
+		session_over_code(session, response, 500, &stw_cause_out_of_memory, true);
+		return;
+	}
+	err = accepted_media(session, response, &answer);
+	(void)session_ack(exchange, session->dialog, answer);
+	session->state = STW_SESSION_CONFIRMED;
+	if (session->cancelled) { /* §9.1: the 2xx was faster than the CANCEL */
+		ended.phrase = stw_str_from(stw_status_phrase(487));
+		session_bye(session, STW_STR_NONE, &ended);
+		return;
+	}
+	session_tell(session, &event);
+	if (session->state == STW_SESSION_ENDED)
+		return;
+	if (session->dialog && session->dialog->no_target) {
+		end_accepted(session, response, &stw_cause_ua_no_contact);
+		return;
+	}
+	if (err < 0) {
+		end_accepted(session, response, &stw_cause_ua_bad_answer);
+		return;
+	}
+	timer_agreed(session, response);
+	session->peer_update = stw_msg_has_token(response, STW_HDR_ALLOW, STW_STR("UPDATE"));
+	if (session->referred_by)
+		refer_progress(session, response->code, stw_msg_phrase(response));
+	session_established(session);
+}
+
+/* ---- the last word ------------------------------------------------------------------------------
+ */
+
+/* RFC 4028 §7.4: once more with the time that is asked for. */
+static bool interval_raised(struct exchange *exchange, const struct stw_msg *response)
+{
+	struct stw_session *session = exchange->session;
+	uint64_t min_se;
+
+	if (response->code != 422 || session->interval_raised || session->cancelled ||
+		stw_msg_number(response, STW_HDR_MIN_SE, UINT32_MAX, &min_se) < 0)
+		return false;
+	session->interval_raised = true;
+	session->min_se_s = (uint32_t)min_se;
+	if (session->expires_s < session->min_se_s)
+		session->expires_s = session->min_se_s;
+	exchange->finished = false;
+	return exchange_send(exchange) == 0;
+}
+
+static void invite_final(struct exchange *exchange, const struct stw_msg *response, unsigned code,
+	const struct stw_cause *cause)
+{
+	struct stw_session *session = exchange->session;
+	struct stw_ua_event event = { .kind = STW_UA_FORKED, .msg = response, .code = code };
+
+	if (!session) {
+		if (response && code / 100 == 2)
+			ack_and_bye(exchange, response);
+		return;
+	}
+	if (code / 100 == 2 && session->dialog) {
+		if (stw_dialog_has_response(session->dialog, response))
+			return;
+		ack_and_bye(exchange, response);
+		session_tell(session, &event);
+		return;
+	}
+	if (code / 100 == 2) {
+		accepted(exchange, response);
+		return;
+	}
+	if (response && interval_raised(exchange, response))
+		return;
+	session->inviting = NULL;
+	session_over_code(session, response, code, cause, session->cancelled);
+}
+
+const struct exchange_ops invite_ops = { .provisional = invite_provisional, .final = invite_final };
+
+/* ---- what the user may ask ------------------------------------------------------------------- */
+
+static void call_lines(struct stw_session *session, const struct stw_session_options *options,
+	struct stw_writer *writer)
+{
+	ua_write_abilities(session->ua, writer);
+	stw_write_str(writer, options->headers);
+}
+
+static int call_offer(struct stw_session *session, const struct stw_session_options *options,
+	struct exchange_options *invite)
+{
+	session->late_offer = options->late_offer;
+	session->raw_body = options->body.len > 0;
+	if (session->raw_body) {
+		invite->content_type = options->content_type;
+		invite->body = options->body;
+		return 0;
+	}
+	if (options->late_offer || !session_has_media(session))
+		return 0;
+	invite->content_type = STW_STR("application/sdp");
+	return stw_sdp_offer(session->sdp, &invite->body);
+}
+
+int stw_ua_call(
+	struct stw_ua *ua, const struct stw_session_options *options, struct stw_session **ret)
+{
+	char lines[LINES_MAX];
+	struct stw_writer writer;
+	struct exchange_options invite = { .method = STW_STR("INVITE"),
+		.uri = options->uri,
+		.to = options->uri,
+		.anonymous = options->anonymous,
+		.ops = &invite_ops };
+	struct stw_session *session;
+	int err = session_new(ua, true, &session);
+
+	if (err < 0)
+		return err;
+	session_enter(session);
+	session->user = options->user;
+	session->expires_s = ua->options.session_expires_s;
+	stw_writer_init(&writer, lines, sizeof(lines));
+	call_lines(session, options, &writer);
+	err = writer.overflow ? -ENOBUFS : call_offer(session, options, &invite);
+	invite.headers = stw_writer_text(&writer);
+	invite.session = session;
+	if (ret)
+		*ret = session;
+	if (err == 0)
+		err = exchange_begin(ua, &invite, &session->inviting);
+	if (session->inviting && session->inviting->client)
+		(void)session_keep_invite(session, stw_client_request(session->inviting->client));
+	if (err < 0)
+		session->state = STW_SESSION_ENDED;
+	if (ret && session->state == STW_SESSION_ENDED)
+		*ret = NULL;
+	session_leave(session);
+	return err;
+}
+
+/* §9.1: what has not been answered is cancelled; what comes of it is told then. */
+void caller_end(struct stw_session *session, struct stw_str reason)
+{
+	session->cancelled = true;
+	if (session->inviting && session->inviting->client)
+		stw_client_cancel(session->inviting->client, reason);
+}

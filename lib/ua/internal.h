@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the user agent share. */
+#ifndef STW_UA_INTERNAL_H
+#define STW_UA_INTERNAL_H
+
+#include <strowger/ua.h>
+#include <strowger/uac.h>
+#include <strowger/uas.h>
+
+#define TEXT_MAX       512
+#define LINES_MAX      8192 /* header lines of a request or response of ours */
+#define MIN_SE_S       90   /* RFC 4028 §5 */
+#define AUTH_TRIES     2    /* a proxy and the called side, or a nonce that was stale */
+#define REDIRECTS_MAX  5
+#define SESSIONS_MAX   1000
+#define SUBSCRIPTION_S 180 /* of a REFER */
+
+struct exchange;
+
+/* Who waits for the answer to a request of ours. */
+struct exchange_ops {
+	void (*provisional)(struct exchange *exchange, const struct stw_msg *response);
+	/* The last word; `response` NULL: none came, `cause` says why. Of an INVITE again for each
+	 * further 2xx. */
+	void (*final)(struct exchange *exchange, const struct stw_msg *response, unsigned code,
+		const struct stw_cause *cause);
+};
+
+/* A request of ours with its repetitions: credentials, redirects, what 422 and 423 ask for. */
+struct exchange {
+	struct exchange *next, **link;
+	struct stw_ua *ua;
+	struct stw_session *session;           /* NULL: outside, or it has ended */
+	struct stw_registration *registration; /* NULL: of no registration */
+	struct stw_dialog *dialog;             /* NULL: outside of dialogs */
+	bool owns_dialog;                      /* a BYE, when its session has ended */
+	const struct exchange_ops *ops;
+	void *job;
+	struct stw_client *client; /* NULL: nothing is under way */
+	enum stw_method method;
+	struct stw_str name, uri, to, route, headers, content_type, body; /* in `text` */
+	struct stw_str contact_params;
+	char call_id[STW_CALL_ID_BYTES], tag[STW_TAG_BYTES];
+	uint32_t cseq;
+	unsigned auth_tries, redirects;
+	bool anonymous;
+	bool finished; /* the last word has been told */
+	unsigned busy; /* functions of it at work: not freed */
+	bool dead;     /* nobody waits any more */
+	char *text;
+};
+
+/* What is to be sent; all text is copied. */
+struct exchange_options {
+	struct stw_str method, uri, to, route, headers, content_type, body, contact_params;
+	struct stw_session *session;
+	struct stw_registration *registration;
+	struct stw_dialog *dialog;
+	bool owns_dialog, anonymous;
+	const char *call_id; /* NULL: a new one */
+	uint32_t cseq;       /* the last one that was used */
+	const struct exchange_ops *ops;
+	void *job;
+};
+
+/* An early dialog of a call of ours. */
+struct early {
+	struct early *next;
+	struct stw_dialog *dialog;
+	uint32_t rseq; /* of the last reliable provisional response, 0: none */
+};
+
+/* What is to be changed by a re-INVITE as soon as nothing is in its way. */
+enum change { CHANGE_NONE, CHANGE_HOLD, CHANGE_RESUME };
+
+struct stw_session {
+	struct stw_session *next, **link;
+	struct stw_ua *ua;
+	void *user;
+	enum stw_session_state state;
+	bool caller;
+	struct stw_dialog *dialog;
+	struct early *earlies;
+	struct stw_block *invite_block;
+	struct stw_msg *invite;    /* ours or theirs */
+	struct exchange *inviting; /* our INVITE or re-INVITE that has no final response */
+	struct exchange *updating;
+	struct stw_request *asked; /* their INVITE or re-INVITE: no ACK yet, or no final response */
+	bool ringing;
+	unsigned ring_code; /* waits for the PRACK of the one before */
+	bool accept_waits;  /* likewise */
+	/* descriptions */
+	const struct stw_sdp_abilities *abilities; /* NULL: none */
+	struct stw_sdp_session *sdp,
+		*sdp_before;         /* the second: as it was before the first answer */
+	struct stw_str answered_tag; /* whose answer that was */
+	char answered_tag_text[128];
+	bool late_offer;   /* our first INVITE had none */
+	bool raw_body;     /* the user has given one */
+	bool they_offered; /* in the INVITE that we have */
+	bool we_answered;  /* that one, in a provisional response */
+	bool agreed;       /* an offer has been answered */
+	/* session timer, RFC 4028 */
+	uint32_t expires_s, min_se_s; /* asked for */
+	uint32_t interval_s;          /* agreed on, 0: none */
+	bool refresher;               /* we are */
+	struct stw_alarm refresh, expiry;
+	/* changes */
+	enum change change;
+	struct stw_alarm glare;
+	/* the called side */
+	struct stw_alarm ring;
+	bool peer_update; /* the peer takes UPDATE */
+	/* REFER */
+	uint32_t refer_cseq;        /* of the one that we are carrying out, 0: none */
+	struct stw_session *refers; /* the call that it has made */
+	struct stw_session *referred_by;
+	bool cancelled, ending_by_us;
+	bool interval_raised; /* after 422, once */
+	unsigned busy;        /* functions of it at work: not freed */
+};
+
+struct stw_registration {
+	struct stw_registration *next, **link;
+	struct stw_ua *ua;
+	struct exchange *exchange;
+	struct stw_alarm again;
+	struct stw_str registrar, contact_params; /* in `text` */
+	uint32_t expires_s, cseq;
+	unsigned failures;
+	bool fetch, remove_all, once, ending;
+	char call_id[STW_CALL_ID_BYTES];
+	char text[TEXT_MAX * 2];
+};
+
+struct stw_ua {
+	struct stw_ua_options options;
+	struct stw_stack *stack;
+	struct stw_uri aor;
+	struct stw_str contact_user;
+	struct stw_digest_client *digest; /* NULL: no password */
+	struct stw_nonces *nonces;        /* NULL: nobody is challenged */
+	struct stw_session *sessions;
+	struct stw_registration *registrations;
+	struct exchange *exchanges;
+	unsigned session_count;
+	bool stopping;
+};
+
+/* ---- ua.c ---- */
+void ua_tell(struct stw_ua *ua, const struct stw_ua_event *event);
+void ua_tell_response(struct exchange *exchange, const struct stw_msg *response, unsigned code,
+	const struct stw_cause *cause);
+struct stw_str ua_methods(const struct stw_ua *ua);
+struct stw_str ua_extensions(const struct stw_ua *ua);
+/* Does a list "a, b" name the token? Without case. */
+bool list_has(struct stw_str list, struct stw_str token);
+/* Answer a request that is answered at once. */
+void ua_answer(struct stw_ua *ua, struct stw_request *request, const struct stw_answer *answer);
+/* Allow, Supported, Accept … as they go into each. */
+void ua_write_abilities(const struct stw_ua *ua, struct stw_writer *writer);
+struct stw_str cause_phrase(const struct stw_cause *cause);
+unsigned cause_code(const struct stw_cause *cause);
+uint32_t retry_after_s(const struct stw_msg *response);
+
+/* ---- exchange.c ---- */
+int exchange_begin(
+	struct stw_ua *ua, const struct exchange_options *options, struct exchange **ret);
+int exchange_send(struct exchange *exchange);
+/* Other lines, from the next exchange_send() on. */
+int exchange_set(struct exchange *exchange, struct stw_str uri, struct stw_str route,
+	struct stw_str headers);
+void exchange_orphan(struct exchange *exchange);
+void exchange_free_all(struct stw_ua *ua);
+
+/* ---- session.c ---- */
+int session_new(struct stw_ua *ua, bool caller, struct stw_session **ret);
+struct stw_session *session_find(const struct stw_ua *ua, const struct stw_msg *request);
+void session_tell(struct stw_session *session, struct stw_ua_event *event);
+void session_fault(
+	struct stw_session *session, const struct stw_msg *msg, const struct stw_cause *cause);
+/* Tells ENDED and frees. `text`: Reason or the like. */
+void session_over(struct stw_session *session, struct stw_ua_event *event);
+void session_over_code(struct stw_session *session, const struct stw_msg *msg, unsigned code,
+	const struct stw_cause *cause, bool by_us);
+/* Send BYE in its dialog, then session_over(). */
+void session_bye(struct stw_session *session, struct stw_str reason, struct stw_ua_event *event);
+void session_free(struct stw_session *session);
+void session_enter(struct stw_session *session);
+void session_leave(struct stw_session *session);
+int session_keep_invite(struct stw_session *session, const struct stw_msg *msg);
+void session_established(struct stw_session *session);
+
+/* ---- offer.c: descriptions ---- */
+bool msg_description(const struct stw_msg *msg, struct stw_str *ret);
+bool session_has_media(struct stw_session *session);
+void session_tell_media(struct stw_session *session);
+/* @return 0, or why the description is refused: code, and lines for it */
+struct offer_refusal {
+	unsigned code;
+	const struct stw_cause *cause;
+	char warning[256];
+	char body[2048];
+	size_t body_len;
+};
+int session_receive_offer(
+	struct stw_session *session, const struct stw_msg *msg, struct offer_refusal *ret);
+/* The answer in a response of the fork `tag`. @return 0; -EBADMSG; -ENOENT there is none */
+int session_receive_answer(
+	struct stw_session *session, const struct stw_msg *msg, struct stw_str tag);
+
+/* ---- caller.c ---- */
+extern const struct exchange_ops invite_ops;
+void caller_end(struct stw_session *session, struct stw_str reason);
+int session_ack(struct exchange *invite, struct stw_dialog *dialog, struct stw_str body);
+
+/* ---- called.c ---- */
+void called_invite(struct stw_ua *ua, struct stw_request *request);
+void called_end(struct stw_session *session);
+
+/* ---- check.c: the list U ---- */
+struct ua_check {
+	struct stw_ua *ua;
+	struct stw_request *request;
+	struct stw_session *session; /* of its dialog */
+	struct stw_refusal refusal;
+	struct stw_writer writer;
+	char lines[2048];
+};
+/* NULL: pass */
+const struct stw_cause *ua_check(struct ua_check *check);
+
+/* ---- change.c: re-INVITE, UPDATE, session timer ---- */
+void change_asked(struct stw_session *session, struct stw_request *request);
+void update_asked(struct stw_session *session, struct stw_request *request);
+int change_begin(struct stw_session *session, enum change change);
+void timer_lines(const struct stw_session *session, struct stw_writer *writer);
+void timer_answer(
+	struct stw_session *session, const struct stw_msg *request, struct stw_writer *writer);
+void timer_agreed(struct stw_session *session, const struct stw_msg *response);
+void timer_start(struct stw_session *session);
+void timer_stop(struct stw_session *session);
+void change_fired(struct stw_alarm *alarm);
+void refresh_fired(struct stw_alarm *alarm);
+void expiry_fired(struct stw_alarm *alarm);
+
+/* ---- refer.c ---- */
+void refer_asked(struct stw_session *session, struct stw_request *request);
+void notify_asked(struct stw_session *session, struct stw_request *request);
+void refer_progress(struct stw_session *referred, unsigned code, struct stw_str phrase);
+struct stw_session *replaces_find(
+	struct stw_ua *ua, const struct stw_msg *invite, const struct stw_cause **ret_cause);
+
+/* ---- register.c ---- */
+void registration_free(struct stw_registration *registration);
+
+#endif

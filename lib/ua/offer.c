@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where offers and answers travel (RFC 3261 §13.2.1, RFC 6337 §2); what is in them is lib/sdp's. */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct stw_str sdp_type = { "application/sdp", 15 };
+
+/* "application/sdp;x=1" without its parameters. */
+static bool type_is(struct stw_str content_type, struct stw_str type)
+{
+	struct stw_str bare = stw_str_cut(content_type, 0, stw_str_find(content_type, ';', 0));
+
+	return stw_str_equal_nocase(stw_str_trim(bare), type);
+}
+
+/* The session description of a body, alone or as a part (RFC 5621). */
+bool msg_description(const struct stw_msg *msg, struct stw_str *ret)
+{
+	struct stw_str type = stw_msg_value(msg, STW_HDR_CONTENT_TYPE), body = stw_msg_body(msg);
+	struct stw_multipart multipart;
+	struct stw_part part;
+
+	if (!body.len)
+		return false;
+	if (type_is(type, sdp_type)) {
+		*ret = body;
+		return true;
+	}
+	if (stw_multipart_begin(type, body, &multipart) < 0)
+		return false;
+	while (stw_multipart_next(&multipart, &part) == 1) {
+		if (type_is(part.content_type, sdp_type)) {
+			*ret = part.body;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* What we can do in this session; asked once. */
+bool session_has_media(struct stw_session *session)
+{
+	struct stw_ua *ua = session->ua;
+	uint64_t id;
+
+	if (session->sdp)
+		return true;
+	if (!ua->options.ops->media)
+		return false;
+	session->abilities = ua->options.ops->media(ua->options.user, session);
+	if (!session->abilities)
+		return false;
+	session->sdp = calloc(1, sizeof(*session->sdp));
+	if (!session->sdp)
+		return false;
+	id = stw_random_next(stw_stack_random(ua->stack)) >> 3;
+	stw_sdp_session_init(session->sdp, session->abilities, id);
+	return true;
+}
+
+void session_tell_media(struct stw_session *session)
+{
+	struct stw_ua_event event = { .kind = STW_UA_MEDIA, .stream = &session->sdp->stream };
+
+	session->agreed = true;
+	session_tell(session, &event);
+}
+
+/* ---- offers of the peer -----------------------------------------------------------------------
+ */
+
+static const struct stw_cause *refusal_cause(unsigned code)
+{
+	switch (code) {
+	case 400:
+		return &stw_cause_ua_bad_description;
+	case 580:
+		return &stw_cause_ua_precondition;
+	case 606:
+		return &stw_cause_ua_media_everywhere;
+	default:
+		return &stw_cause_ua_media;
+	}
+}
+
+/* §20.43, §21.4.26: why, and what we could do. */
+static void refusal_write(
+	struct stw_session *session, const struct stw_sdp_refusal *why, struct offer_refusal *ret)
+{
+	struct stw_ua *ua = session->ua;
+	struct stw_writer writer;
+	struct stw_str answer;
+
+	ret->code = why->code;
+	ret->cause = refusal_cause(why->code);
+	if (why->why[0])
+		snprintf(ret->warning, sizeof(ret->warning), "Warning: %u %.*s \"%s\"\r\n",
+			why->warning ? why->warning : 399, STW_STR_ARG(ua->aor.host), why->why);
+	stw_writer_init(&writer, ret->body, sizeof(ret->body));
+	if (why->code == 580) {
+		if (stw_sdp_qos_failure(session->sdp, &answer) == 0)
+			stw_write_str(&writer, answer);
+	} else if (why->code != 400) {
+		(void)stw_sdp_abilities_write(session->abilities, session->sdp->id, &writer);
+	}
+	ret->body_len = writer.overflow ? 0 : writer.len;
+}
+
+int session_receive_offer(
+	struct stw_session *session, const struct stw_msg *msg, struct offer_refusal *ret)
+{
+	struct stw_sdp_refusal why = { 0 };
+	struct stw_str text;
+	int err;
+
+	memset(ret, 0, sizeof(*ret));
+	if (!msg_description(msg, &text))
+		return -ENOENT;
+	if (!session_has_media(session)) {
+		ret->code = 488;
+		ret->cause = &stw_cause_ua_media;
+		return -EBADMSG;
+	}
+	err = stw_sdp_receive_offer(session->sdp, text, &why);
+	if (err == 0 && session->ua->options.policy.qos_fails && !stw_sdp_qos_met(session->sdp)) {
+		why = (struct stw_sdp_refusal){ .code = 580 };
+		err = -EBADMSG;
+	}
+	if (err == -EBUSY) {
+		ret->code = 491;
+		ret->cause = &stw_cause_ua_pending;
+	} else if (err < 0) {
+		refusal_write(session, &why, ret);
+	}
+	return err;
+}
+
+/* ---- answers of the peer ------------------------------------------------------------------------
+ */
+
+/* The answer of another fork than the one that was heard before: as if that had not been. */
+static void answer_of_other_fork(struct stw_session *session, struct stw_str tag)
+{
+	if (!session->sdp_before || !session->answered_tag.len ||
+		stw_str_equal(session->answered_tag, tag))
+		return;
+	*session->sdp = *session->sdp_before;
+	session->answered_tag = STW_STR_NONE;
+}
+
+int session_receive_answer(
+	struct stw_session *session, const struct stw_msg *msg, struct stw_str tag)
+{
+	struct stw_sdp_fault fault = { 0 };
+	struct stw_str text;
+	int err;
+
+	if (!session->sdp || !msg_description(msg, &text))
+		return -ENOENT;
+	answer_of_other_fork(session, tag);
+	if (!session->sdp_before && (session->sdp_before = malloc(sizeof(*session->sdp))))
+		*session->sdp_before = *session->sdp;
+	err = stw_sdp_receive_answer(session->sdp, text, &fault);
+	if (err == -EINVAL)
+		return 0; /* repeated, RFC 6337 §2.1 */
+	if (err < 0)
+		return err;
+	if (tag.len <= sizeof(session->answered_tag_text)) {
+		memcpy(session->answered_tag_text, tag.ptr, tag.len);
+		session->answered_tag = (struct stw_str){ session->answered_tag_text, tag.len };
+	}
+	session_tell_media(session);
+	return 0;
+}
