@@ -94,6 +94,7 @@ struct stw_str stw_method_name(enum stw_method method);
 	X(RECORD_ROUTE, "Record-Route", 0, STW_HDR_LIST, "RFC 3261 §20.30")                        \
 	X(REFER_TO, "Refer-To", 'r', STW_HDR_SINGLE, "RFC 3515 §2.1")                              \
 	X(REFERRED_BY, "Referred-By", 'b', STW_HDR_SINGLE, "RFC 3892 §3")                          \
+	X(REJECT_CONTACT, "Reject-Contact", 'j', STW_HDR_LIST, "RFC 3841 §9.2")                    \
 	X(REPLACES, "Replaces", 0, STW_HDR_SINGLE, "RFC 3891 §6")                                  \
 	X(REPLY_TO, "Reply-To", 0, STW_HDR_SINGLE, "RFC 3261 §20.31")                              \
 	X(REQUEST_DISPOSITION, "Request-Disposition", 'd', STW_HDR_LIST, "RFC 3841 §9.1")          \

@@ -118,6 +118,24 @@ struct stw_forward_options {
 	uint32_t max_breadth; /* of this branch; 0: leave the header field alone */
 };
 
+/* ---- caller preferences, RFC 3841 §7.2 ------------------------------------------------------ */
+
+/** What Accept-Contact and Reject-Contact of a request say; borrowed from it and an arena. */
+struct stw_preferences;
+#define STW_PREFERENCE_MAX 1000 /* of a score */
+
+/** @param ret  NULL: it says nothing
+ *  @return 0; -EBADMSG: against §10; -E2BIG: more than 20 of them, or 32 features in one; -ENOMEM
+ */
+int stw_preferences_parse(
+	const struct stw_msg *request, struct stw_arena *arena, struct stw_preferences **ret);
+/** Does the Contact with these parameters (RFC 3840 §9) remain, and how well does it fit (Qa, in
+ * thousandths)? One without features always remains. */
+bool stw_preferences_match(const struct stw_preferences *preferences, struct stw_str contact_params,
+	unsigned *ret_score);
+/** §7.2.2, for a request without any: does the Contact know its method, and event package? */
+bool stw_preferences_implied(const struct stw_msg *request, struct stw_str contact_params);
+
 /** Where a forwarded request goes: the URI that decides, §16.6 steps 6 and 7. Parsed text is the
  * arena's or the request's. @return 0; -ENOMEM; -EBADMSG */
 int stw_forward_next_hop(

@@ -241,6 +241,8 @@ bool stw_route_redirects(const struct stw_check *check, const struct stw_user *u
 		return false;
 	if (user->settings && user->settings->mode != STW_MODE_DEFAULT)
 		return user->settings->mode == STW_MODE_REDIRECT;
+	if (stw_route_directive(check, "redirect") || stw_route_directive(check, "proxy"))
+		return stw_route_directive(check, "redirect");
 	return check->config->call.redirect_count && domain_redirects(check->config, user->domain);
 }
 
@@ -258,22 +260,42 @@ static bool may_redirect_to(const struct stw_check *check, const struct stw_bind
 		       uri.scheme == STW_SCHEME_SIPS);
 }
 
-static int by_q(const struct stw_binding *a, const struct stw_binding *b)
+/* One address the caller is told of, and how well it suits him (RFC 3841 §7.2.4). */
+struct told {
+	struct stw_binding binding;
+	unsigned score;
+};
+
+static bool comes_before(const struct told *a, const struct told *b)
 {
-	return (a->q < b->q) - (a->q > b->q);
+	return a->binding.q > b->binding.q || (a->binding.q == b->binding.q && a->score > b->score);
 }
 
-static int contacts_write(struct stw_check *check, const struct stw_binding *bindings, unsigned n)
+/* In this order, and equal where nobody prefers one: a q that says so, none above that of its
+ * phone. */
+static uint16_t told_q(const struct told *told, const struct told *before, uint16_t q_before)
+{
+	if (!before)
+		return told->binding.q;
+	if (!comes_before(before, told))
+		return q_before;
+	return told->binding.q < q_before ? told->binding.q : q_before ? q_before - 1 : 0;
+}
+
+static int contacts_write(struct stw_check *check, const struct told *told, unsigned n)
 {
 	struct stw_str *headers = &check->refusal.headers;
+	uint16_t q = 0;
 	int err = 0;
 
 	for (unsigned i = 0; err == 0 && i < n; i++) {
-		int64_t left_ms = bindings[i].expires_ms - check->core->now.wall_ms;
+		const struct stw_binding *binding = &told[i].binding;
+		int64_t left_ms = binding->expires_ms - check->core->now.wall_ms;
 
+		q = told_q(&told[i], i ? &told[i - 1] : NULL, q);
 		err = stw_arena_printf(&check->request->arena, headers,
 			"%.*sContact: <%.*s>;q=%u.%03u;expires=%lld\r\n", STW_STR_ARG(*headers),
-			STW_STR_ARG(bindings[i].uri), bindings[i].q / 1000u, bindings[i].q % 1000u,
+			STW_STR_ARG(binding->uri), q / 1000u, q % 1000u,
 			(long long)((left_ms + 999) / 1000));
 	}
 	return err;
@@ -281,24 +303,26 @@ static int contacts_write(struct stw_check *check, const struct stw_binding *bin
 
 enum stw_verdict stw_route_redirect(struct stw_check *check, const struct stw_bindings *registered)
 {
-	struct stw_binding bindings[REDIRECTS_MAX], binding;
+	struct told told[REDIRECTS_MAX], one;
 	size_t cursor = 0;
 	unsigned n = 0;
 
 	while (registered && n < REDIRECTS_MAX &&
-		stw_bindings_next(registered, &cursor, &binding)) {
+		stw_bindings_next(registered, &cursor, &one.binding)) {
 		unsigned at = n;
 
-		if (!may_redirect_to(check, &binding))
+		if (!may_redirect_to(check, &one.binding) ||
+			!stw_route_wants(check, &one.binding, &one.score))
 			continue;
-		for (; at && by_q(&bindings[at - 1], &binding) > 0; at--)
-			bindings[at] = bindings[at - 1];
-		bindings[at] = binding;
+		for (; at && comes_before(&one, &told[at - 1]); at--)
+			told[at] = told[at - 1];
+		told[at] = one;
 		n++;
 	}
 	if (!n)
-		return stw_route_refuse(check, &stw_cause_not_registered);
-	if (contacts_write(check, bindings, n) < 0)
+		return stw_route_refuse(check,
+			check->unwanted ? &stw_cause_unpreferred : &stw_cause_not_registered);
+	if (contacts_write(check, told, n) < 0)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	return stw_route_refuse(
 		check, n == 1 ? &stw_cause_redirected : &stw_cause_redirected_to_several);

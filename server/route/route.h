@@ -72,9 +72,11 @@ struct stw_check {
 	struct stw_credentials credentials;
 	struct stw_register *registration;
 	unsigned priority; /* that the caller is entitled to, 0 (usual) to STW_PRIORITY_RANK_MAX */
-	struct stw_service *service;     /* NULL: none so far */
-	const struct stw_check_row *row; /* that is being run */
-	struct stw_inquiry *inquiries;   /* one for each purpose; NULL: nobody was asked */
+	struct stw_service *service;         /* NULL: none so far */
+	const struct stw_check_row *row;     /* that is being run */
+	struct stw_inquiry *inquiries;       /* one for each purpose; NULL: nobody was asked */
+	struct stw_preferences *preferences; /* of the caller; NULL: none */
+	bool unwanted;                       /* … and a phone was left out for them */
 	struct stw_str
 		on_behalf; /* of whom the call is made that was forwarded; empty: the caller */
 };
@@ -268,6 +270,18 @@ enum stw_verdict stw_route_submit(struct stw_check *check, struct stw_proxy_job 
 /** All that was tried has ended. */
 void stw_route_next(
 	struct stw_core *core, struct stw_request *request, const struct stw_outcome *outcome);
+
+/* preferences.c */
+/** P12: read Accept-Contact, Reject-Contact and Request-Disposition (RFC 3841). */
+enum stw_verdict stw_route_preferences(struct stw_check *check);
+/** Does Request-Disposition name this directive? */
+bool stw_route_directive(const struct stw_check *check, const char *directive);
+/** May the request go to this phone, and how well does that suit the caller? */
+bool stw_route_wants(
+	struct stw_check *check, const struct stw_binding *binding, unsigned *ret_score);
+/** Order the phones of a user, and take out those that he does not want. @return how many remain */
+unsigned stw_route_prefer(struct stw_check *check, struct stw_proxy_target *targets,
+	unsigned scores[STW_ROUTE_TARGETS_MAX], unsigned n);
 
 /* target_set.c */
 /** P14 to these targets. */

@@ -105,10 +105,10 @@ unsigned stw_route_bindings(struct stw_check *check, struct stw_str aor,
 	struct stw_proxy_target *targets, unsigned max, unsigned *ret_live)
 {
 	const struct stw_bindings *bindings = stw_location_find(check->core->options.location, aor);
+	unsigned scores[STW_ROUTE_TARGETS_MAX], n = 0;
 	struct stw_binding binding;
 	enum stw_scheme scheme;
 	size_t cursor = 0;
-	unsigned n = 0;
 
 	*ret_live = 0;
 	while (bindings && n < max && stw_bindings_next(bindings, &cursor, &binding)) {
@@ -118,10 +118,10 @@ unsigned stw_route_bindings(struct stw_check *check, struct stw_str aor,
 		(*ret_live)++;
 		/* RFC 5630 §5.3: a request for sips goes to a sips Contact only; the other way
 		 * takes TLS, which is not served. */
-		if (scheme == check->called->scheme)
+		if (scheme == check->called->scheme && stw_route_wants(check, &binding, &scores[n]))
 			targets[n++] = target_of(check, &binding);
 	}
-	return n;
+	return stw_route_prefer(check, targets, scores, n);
 }
 
 /* No user has the name. */
@@ -152,6 +152,9 @@ enum stw_verdict stw_route_target_set(struct stw_check *check)
 				targets[0].has_hop);
 	if (stw_route_aor(check, check->called, check->domain, &aor) < 0)
 		return stw_route_refuse(check, &stw_cause_bad_request_uri);
+	verdict = stw_route_preferences(check);
+	if (verdict != STW_PASS)
+		return verdict;
 	stw_refusal_fact(&check->refusal, "user", aor);
 	user = stw_directory_resolve(check->core->options.directory, aor);
 	if (!user)
@@ -168,7 +171,8 @@ enum stw_verdict stw_route_target_set(struct stw_check *check)
 			check, stw_location_find(check->core->options.location, user->aor));
 	n = stw_route_bindings(check, user->aor, targets, STW_ROUTE_TARGETS_MAX, &live);
 	if (live && !n)
-		return target_refuse_scheme(check);
+		return check->unwanted ? stw_route_refuse(check, &stw_cause_unpreferred)
+				       : target_refuse_scheme(check);
 	if (!n && stw_route_divert(check, user, STW_FORWARD_UNREGISTERED, &verdict))
 		return verdict;
 	if (!n)

@@ -633,7 +633,7 @@ static int play_world(struct scenario *s, struct stw_str verb, struct stw_str te
 
 struct bound {
 	struct party *party, *at;
-	struct stw_str q, path, expires;
+	struct stw_str q, path, expires, features;
 	bool tcp;
 };
 
@@ -646,9 +646,12 @@ static int bound_read(struct scenario *s, struct stw_str text, struct bound *ret
 			ret->tcp = true;
 		else if (is_word(word, "at") && next_word(&text, &word))
 			ret->at = party_find(s, word);
-		else if (is_word(word, "with") && next_word(&text, &word) && is_word(word, "path"))
-			next_word(&text, &ret->path);
-		else if (stw_str_starts(word, STW_STR("q=")))
+		else if (is_word(word, "with") && next_word(&text, &word)) {
+			next_word(&text, is_word(word, "path") ? &ret->path : &ret->features);
+			if (ret->features.len > 1) /* without its quotes */
+				ret->features =
+					stw_str_cut(ret->features, 1, ret->features.len - 1);
+		} else if (stw_str_starts(word, STW_STR("q=")))
 			ret->q = stw_str_cut(word, 2, word.len);
 		else if (stw_str_starts(word, STW_STR("expires=")))
 			ret->expires = stw_str_cut(word, 8, word.len);
@@ -670,9 +673,10 @@ static int bound_send(
 	order.authenticate = authenticate;
 	order.auth = print(s, "user=%.*s password=%.*s", STW_STR_ARG(bound->party->name),
 		STW_STR_ARG(bound->party->password));
-	changes = print(s, "From: %.*s;tag=bound-%u, To: %.*s, Contact: %.*s%s%.*s%s%.*s%s%.*s",
+	changes = print(s,
+		"From: %.*s;tag=bound-%u, To: %.*s, Contact: '%.*s%.*s%s%.*s%s%.*s'%s%.*s",
 		STW_STR_ARG(aor), s->order, STW_STR_ARG(aor), STW_STR_ARG(contact),
-		bound->q.len ? ";q=" : "", STW_STR_ARG(bound->q),
+		STW_STR_ARG(bound->features), bound->q.len ? ";q=" : "", STW_STR_ARG(bound->q),
 		bound->expires.len ? ";expires=" : "", STW_STR_ARG(bound->expires),
 		bound->path.len ? ", Supported: path, Path: " : "", STW_STR_ARG(bound->path));
 	if (changes_read(s, changes, &order.changes) < 0 || send_order(s, at, &order) < 0)

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* P12: what the caller wants of the phones of a user and of the way to them, RFC 3841 §7. */
+#include <errno.h>
+
+#include "server/route/route.h"
+
+static bool has_directive(const struct stw_check *check, const char *directive)
+{
+	return stw_msg_has_token(
+		check->request->msg, STW_HDR_REQUEST_DISPOSITION, stw_str_from(directive));
+}
+
+bool stw_route_directive(const struct stw_check *check, const char *directive)
+{
+	return stw_msg_find(check->request->msg, STW_HDR_REQUEST_DISPOSITION) &&
+	       has_directive(check, directive);
+}
+
+/* §9.1: "There can only be one directive of each type per request". */
+static const char *directives_contradict(const struct stw_check *check)
+{
+	static const char *const types[][2] = {
+		{ "proxy", "redirect" },
+		{ "cancel", "no-cancel" },
+		{ "fork", "no-fork" },
+		{ "recurse", "no-recurse" },
+		{ "parallel", "sequential" },
+		{ "queue", "no-queue" },
+	};
+
+	if (!stw_msg_find(check->request->msg, STW_HDR_REQUEST_DISPOSITION))
+		return NULL;
+	for (unsigned i = 0; i < STW_ARRAY_SIZE(types); i++)
+		if (has_directive(check, types[i][0]) && has_directive(check, types[i][1]))
+			return types[i][0];
+	return NULL;
+}
+
+enum stw_verdict stw_route_preferences(struct stw_check *check)
+{
+	struct stw_request *request = check->request;
+	const char *directive = directives_contradict(check);
+	int err;
+
+	if (directive) {
+		stw_refusal_fact(&check->refusal, "directive", stw_str_from(directive));
+		return stw_route_refuse(check, &stw_cause_disposition_contradicts);
+	}
+	err = stw_preferences_parse(request->msg, &request->arena, &check->preferences);
+	if (err == 0)
+		return STW_PASS;
+	return stw_route_refuse(check, err == -EBADMSG ? &stw_cause_preferences_malformed
+				       : err == -E2BIG ? &stw_cause_preferences_too_many
+						       : &stw_cause_out_of_memory);
+}
+
+bool stw_route_wants(
+	struct stw_check *check, const struct stw_binding *binding, unsigned *ret_score)
+{
+	const struct stw_msg *msg = check->request->msg;
+
+	*ret_score = STW_PREFERENCE_MAX;
+	if (check->preferences) {
+		if (stw_preferences_match(check->preferences, binding->params, ret_score))
+			return true;
+		check->unwanted = true;
+		return false;
+	}
+	if (binding->params.len && !stw_preferences_implied(msg, binding->params))
+		*ret_score = 0;
+	return true;
+}
+
+/* What was only implied gives way when nothing would be left: the phone then answers 405 or 489. */
+static unsigned drop_implied(struct stw_proxy_target *targets, unsigned *scores, unsigned n)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (!scores[i])
+			continue;
+		targets[kept] = targets[i];
+		scores[kept++] = scores[i];
+	}
+	return kept ? kept : n;
+}
+
+/* By q, and among equals by what the caller prefers; else as they came. */
+static void sort(struct stw_proxy_target *targets, unsigned *scores, unsigned n)
+{
+	for (unsigned i = 1; i < n; i++) {
+		struct stw_proxy_target target = targets[i];
+		unsigned score = scores[i], at = i;
+
+		for (; at && (targets[at - 1].q < target.q ||
+				     (targets[at - 1].q == target.q && scores[at - 1] < score));
+			at--) {
+			targets[at] = targets[at - 1];
+			scores[at] = scores[at - 1];
+		}
+		targets[at] = target;
+		scores[at] = score;
+	}
+}
+
+unsigned stw_route_prefer(struct stw_check *check, struct stw_proxy_target *targets,
+	unsigned scores[STW_ROUTE_TARGETS_MAX], unsigned n)
+{
+	bool disposition = stw_msg_find(check->request->msg, STW_HDR_REQUEST_DISPOSITION);
+
+	if (!check->preferences)
+		n = drop_implied(targets, scores, n);
+	if (n < 2 || (!check->preferences && !disposition))
+		return n;
+	sort(targets, scores, n);
+	if (disposition && has_directive(check, "no-fork"))
+		return 1;
+	/* Equal q are tried together, lower ones later. */
+	for (unsigned i = 0; disposition && i < n; i++) {
+		if (has_directive(check, "parallel"))
+			targets[i].q = 1000;
+		else if (has_directive(check, "sequential"))
+			targets[i].q = 1000 - i;
+	}
+	return n;
+}
