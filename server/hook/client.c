@@ -9,10 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #define HEAD_BYTES_MAX (64u * 1024u)
+#define LAST_MS        1000 /* for lines when the server stops */
 #define WAIT_MS        1000 /* at most; whoever has something new wakes the thread */
 
 /* A question that is being asked. */
@@ -34,6 +37,7 @@ struct stw_hook_client {
 	struct stw_hook_client_options options;
 	char *ca;
 	CURLM *multi;
+	int wake_fd;
 	struct curl_slist *headers;
 	struct resolver resolver;
 	TAILQ_HEAD(, exchange) open;
@@ -42,6 +46,12 @@ struct stw_hook_client {
 	atomic_bool stopping;
 	pthread_t thread;
 	bool started;
+	/* lines */
+	struct stw_delivery *delivery; /* NULL: none are delivered; under `lock` */
+	pthread_mutex_t lock;          /* between the thread that gives lines and ours */
+	struct curl_slist *line_headers;
+	char *lines_url;
+	struct stw_hook_question *sending; /* the POST that is on its way; NULL: none */
 };
 
 static uint64_t now_ms(void)
@@ -52,12 +62,32 @@ static uint64_t now_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* By write(2), which every thread may make: the thread sleeps, or will look before it does. */
+static void wake(const struct stw_hook_client *client)
+{
+	const uint64_t one = 1;
+
+	(void)!write(client->wake_fd, &one, sizeof(one));
+}
+
 /* ---- the end of a question ------------------------------------------------------------ */
+
+static void lines_end(struct stw_hook_client *client, struct stw_hook_question *question)
+{
+	pthread_mutex_lock(&client->lock);
+	stw_delivery_end(client->delivery, stw_delivery_end_of(question->status), now_ms());
+	pthread_mutex_unlock(&client->lock);
+	client->sending = stw_hook_question_free(question);
+}
 
 static void give(struct stw_hook_client *client, struct stw_hook_question *question)
 {
 	unsigned queue = question->queue;
 
+	if (question == client->sending) {
+		lines_end(client, question);
+		return;
+	}
 	/* There is room: no more are open than the ring takes. */
 	(void)stw_ring_push(client->answered[queue], question);
 	client->options.wake(client->options.wake_context, queue);
@@ -159,7 +189,8 @@ static bool exchange_options(struct exchange *exchange, uint64_t now)
 	SET(CURLOPT_POST, 1L);
 	SET(CURLOPT_POSTFIELDS, question->body.ptr);
 	SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)question->body.len);
-	SET(CURLOPT_HTTPHEADER, client->headers);
+	SET(CURLOPT_HTTPHEADER,
+		question == client->sending ? client->line_headers : client->headers);
 	SET(CURLOPT_USERAGENT, "strowger/" STW_VERSION);
 	SET(CURLOPT_WRITEFUNCTION, on_body);
 	SET(CURLOPT_WRITEDATA, exchange);
@@ -255,6 +286,69 @@ static void take(struct stw_hook_client *client, struct stw_hook_question *quest
 		exchange_end(exchange, STW_HOOK_DOWN, "its address cannot be read");
 }
 
+/* ---- lines ---- */
+
+static void send_lines(struct stw_hook_client *client, uint64_t now)
+{
+	struct stw_str url = stw_str_from(client->lines_url), body;
+	struct stw_hook_question *question;
+	int err;
+
+	if (!client->delivery || client->sending)
+		return;
+	pthread_mutex_lock(&client->lock);
+	err = stw_delivery_begin(client->delivery, now, &body);
+	pthread_mutex_unlock(&client->lock);
+	if (err < 0)
+		return;
+	err = stw_hook_question_new(url, body, &question);
+	free((void *)(uintptr_t)body.ptr);
+	if (err < 0) {
+		pthread_mutex_lock(&client->lock);
+		stw_delivery_end(client->delivery, STW_DELIVERY_FAILED, now);
+		pthread_mutex_unlock(&client->lock);
+		return;
+	}
+	question->timeout_ms = client->options.lines_timeout_ms;
+	client->sending = question;
+	take(client, question, now);
+}
+
+/* @return ms until lines are to be sent, at most `wait_ms` */
+static int lines_wait(struct stw_hook_client *client, int wait_ms, uint64_t now)
+{
+	uint64_t due_ms;
+
+	if (!client->delivery || client->sending)
+		return wait_ms;
+	pthread_mutex_lock(&client->lock);
+	due_ms = stw_delivery_due(client->delivery);
+	pthread_mutex_unlock(&client->lock);
+	if (due_ms <= now)
+		return 0;
+	return due_ms - now < (uint64_t)wait_ms ? (int)(due_ms - now) : wait_ms;
+}
+
+void stw_hook_client_deliver(struct stw_hook_client *client, struct stw_str line)
+{
+	if (!client->delivery)
+		return;
+	pthread_mutex_lock(&client->lock);
+	stw_delivery_put(client->delivery, line);
+	pthread_mutex_unlock(&client->lock);
+	wake(client);
+}
+
+void stw_hook_client_delivered(struct stw_hook_client *client, struct stw_delivery_stats *ret)
+{
+	*ret = (struct stw_delivery_stats){ 0 };
+	if (!client->delivery)
+		return;
+	pthread_mutex_lock(&client->lock);
+	stw_delivery_stats(client->delivery, ret);
+	pthread_mutex_unlock(&client->lock);
+}
+
 /* ---- the thread --------------------------------------------------------------------------- */
 
 static void take_asked(struct stw_hook_client *client, uint64_t now)
@@ -310,17 +404,33 @@ static int look_after(struct stw_hook_client *client, uint64_t now)
 
 static void turn(struct stw_hook_client *client)
 {
-	struct curl_waitfd fds[RESOLVE_FDS];
+	struct curl_waitfd fds[1 + RESOLVE_FDS] = { { .fd = client->wake_fd,
+		.events = CURL_WAIT_POLLIN } };
 	int running, wait_ms;
+	uint64_t count;
 	unsigned n;
 
 	take_asked(client, now_ms());
+	send_lines(client, now_ms());
 	wait_ms = look_after(client, now_ms());
 	curl_multi_perform(client->multi, &running);
 	take_done(client);
-	n = resolver_watch(&client->resolver, fds, &wait_ms);
-	curl_multi_poll(client->multi, n ? fds : NULL, n, wait_ms, NULL);
-	resolver_process(&client->resolver, fds, n, now_ms());
+	wait_ms = lines_wait(client, wait_ms, now_ms());
+	n = resolver_watch(&client->resolver, fds + 1, &wait_ms);
+	curl_multi_poll(client->multi, fds, 1 + n, wait_ms, NULL);
+	if (fds[0].revents)
+		(void)!read(client->wake_fd, &count, sizeof(count));
+	resolver_process(&client->resolver, fds + 1, n, now_ms());
+}
+
+/* What the last calls have left behind gets a little time, unless it was failing anyway. */
+static void last_lines(struct stw_hook_client *client)
+{
+	uint64_t end_ms = now_ms() + LAST_MS;
+
+	while (client->delivery && now_ms() < end_ms &&
+		(client->sending || lines_wait(client, 1, now_ms()) == 0))
+		turn(client);
 }
 
 static void *client_thread(void *context)
@@ -333,6 +443,7 @@ static void *client_thread(void *context)
 		client->options.thread_start();
 	while (!atomic_load(&client->stopping))
 		turn(client);
+	last_lines(client);
 	take_asked(client, now_ms());
 	while ((exchange = TAILQ_FIRST(&client->open)))
 		exchange_end(exchange, STW_HOOK_DOWN, "the server stops");
@@ -361,25 +472,49 @@ static int rings_new(struct stw_hook_client *client)
 	return err;
 }
 
+static int headers_new(const char *const *lines, unsigned n, struct curl_slist **ret)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct curl_slist *more = curl_slist_append(*ret, lines[i]);
+
+		if (!more)
+			return -ENOMEM;
+		*ret = more;
+	}
+	return 0;
+}
+
 static int multi_new(struct stw_hook_client *client)
 {
-	static const char *const lines[] = { "Content-Type: application/json",
+	static const char *const asks[] = { "Content-Type: application/json",
 		"Accept: application/json", "Expect:" };
+	static const char *const delivers[] = { "Content-Type: application/x-ndjson", "Expect:" };
 	long connections = (long)client->options.connections;
+	int err;
 
+	client->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (client->wake_fd < 0)
+		return -errno;
 	client->multi = curl_multi_init();
 	if (!client->multi)
 		return -ENOMEM;
 	curl_multi_setopt(client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections);
 	curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, connections);
-	for (unsigned i = 0; i < STW_ARRAY_SIZE(lines); i++) {
-		struct curl_slist *more = curl_slist_append(client->headers, lines[i]);
+	err = headers_new(asks, STW_ARRAY_SIZE(asks), &client->headers);
+	return err < 0 ? err
+		       : headers_new(delivers, STW_ARRAY_SIZE(delivers), &client->line_headers);
+}
 
-		if (!more)
-			return -ENOMEM;
-		client->headers = more;
-	}
-	return 0;
+static int lines_new(struct stw_hook_client *client)
+{
+	const struct stw_hook_client_options *options = &client->options;
+
+	if (!options->lines_url || !*options->lines_url)
+		return 0;
+	client->lines_url = strdup(options->lines_url);
+	return client->lines_url ? stw_delivery_new(options->max_lines, options->max_line_bytes,
+					   &client->delivery)
+				 : -ENOMEM;
 }
 
 static int thread_new(struct stw_hook_client *client)
@@ -404,7 +539,9 @@ int stw_hook_client_new(const struct stw_hook_client_options *options, struct st
 	if (!client)
 		return -ENOMEM;
 	client->options = *options;
+	client->wake_fd = -1;
 	TAILQ_INIT(&client->open);
+	pthread_mutex_init(&client->lock, NULL);
 	if (options->ca && *options->ca)
 		client->ca = strdup(options->ca);
 	err = options->ca && *options->ca && !client->ca ? -ENOMEM : 0;
@@ -416,7 +553,9 @@ int stw_hook_client_new(const struct stw_hook_client_options *options, struct st
 		err = multi_new(client);
 	if (err == 0)
 		err = resolver_init(&client->resolver, options->dns_servers);
-	client->options.ca = client->options.dns_servers = NULL;
+	if (err == 0)
+		err = lines_new(client);
+	client->options.ca = client->options.dns_servers = client->options.lines_url = NULL;
 	if (err == 0)
 		err = thread_new(client);
 	if (err < 0)
@@ -435,7 +574,7 @@ static int client_submit(void *hook, struct stw_hook_question *question)
 		atomic_fetch_sub(&client->count, 1);
 		return -ENOBUFS;
 	}
-	curl_multi_wakeup(client->multi);
+	wake(client);
 	return 0;
 }
 
@@ -459,7 +598,7 @@ void stw_hook_client_stop(struct stw_hook_client *client)
 	if (!client || !client->started)
 		return;
 	atomic_store(&client->stopping, true);
-	curl_multi_wakeup(client->multi);
+	wake(client);
 	pthread_join(client->thread, NULL);
 	client->started = false;
 }
@@ -483,8 +622,14 @@ struct stw_hook_client *stw_hook_client_free(struct stw_hook_client *client)
 	rings_free(client->answered, client->options.queues);
 	if (client->multi)
 		curl_multi_cleanup(client->multi);
+	if (client->wake_fd >= 0)
+		close(client->wake_fd);
 	resolver_done(&client->resolver);
 	curl_slist_free_all(client->headers);
+	curl_slist_free_all(client->line_headers);
+	stw_delivery_free(client->delivery);
+	pthread_mutex_destroy(&client->lock);
+	free(client->lines_url);
 	free(client->ca);
 	free(client);
 	return NULL;
