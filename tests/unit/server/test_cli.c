@@ -63,7 +63,7 @@ static const struct {
 	{ "help exlpain 2>&1", 2, "did you mean explain?" },
 	{ "exlpain 2>&1", 2, "unknown command exlpain; did you mean explain?" },
 	{ "--vresion 2>&1", 2, "unknown option --vresion" },
-	{ "explain causes", 0, "\n480 Temporarily Unavailable\n  connection-gone\n" },
+	{ "explain causes", 0, "\n481 Call/Transaction Does Not Exist\n  " },
 	{ "explain causes", 0, "No response: what came is dropped" },
 	{ "explain causes -o json", 0, "\"cause\": \"not-registered\"" },
 	{ "explain 488", 0, "488 Not Acceptable Here  (4xx Request Failure)\n" },
