@@ -52,6 +52,8 @@ static void core_note(void *user, const struct stw_note *note)
 	if (refusal && refusal->option)
 		place = stw_config_place(core->config, refusal->option, buffer, sizeof(buffer));
 	stw_decisions_note(core->decisions, note, place);
+	if (stw_calls_count(core->calls))
+		stw_calls_note(core->calls, note);
 	if (core->options.log)
 		core->options.log(core->options.log_context, note, place);
 }
@@ -166,6 +168,26 @@ static int core_trunks(struct stw_core *core)
 	return err;
 }
 
+bool core_follows_calls(const struct stw_core *core)
+{
+	return core->options.records || stw_directory_limited(core->options.directory);
+}
+
+static int core_calls_new(struct stw_core *core)
+{
+	struct stw_calls_options options = { .key = core->options.key,
+		.records = core->options.records,
+		.queue = core->options.worker,
+		.max = core_share(core, core->config->limits.max_calls),
+		.max_age_s = core->config->call.max_age_s };
+	int err = 0;
+
+	if (!core->options.busy)
+		err = stw_busy_new(options.key, core->config->limits.max_calls, &core->own_busy);
+	core->busy = options.busy = core->options.busy ? core->options.busy : core->own_busy;
+	return err < 0 ? err : stw_calls_new(&options, core->now, &core->calls);
+}
+
 int stw_core_new(const struct stw_core_options *options, struct stw_now now, struct stw_core **ret)
 {
 	struct stw_core *core = calloc(1, sizeof(*core));
@@ -188,6 +210,8 @@ int stw_core_new(const struct stw_core_options *options, struct stw_now now, str
 		err = stw_core_nonces_new(
 			core->config, options->nonce_secret, now, &core->own_nonces);
 	core->nonces = options->nonces ? options->nonces : core->own_nonces;
+	if (err == 0)
+		err = core_calls_new(core);
 	if (err == 0) {
 		core_stack_options(core, &stack);
 		err = stw_stack_new(&stack, now, &core->stack);
@@ -211,6 +235,7 @@ void stw_core_reload(struct stw_core *core, struct stw_config *config)
 	core->registrations_set = false;
 	core_stack_options(core, &stack);
 	stw_stack_reconfigure(core->stack, &stack);
+	stw_calls_max_age(core->calls, config->call.max_age_s);
 }
 
 void stw_core_drain(struct stw_core *core)
@@ -260,6 +285,8 @@ struct stw_core *stw_core_free(struct stw_core *core)
 	stw_trunk_board_free(core->own_trunks);
 	stw_stack_free(core->stack);
 	stw_route_features_free(core);
+	stw_calls_free(core->calls);
+	stw_busy_free(core->own_busy);
 	stw_decisions_free(core->decisions);
 	stw_nonces_free(core->own_nonces);
 	stw_hook_cache_free(core->answers);
@@ -275,6 +302,7 @@ void stw_core_begin(struct stw_core *core, struct stw_now now)
 	core->now = now;
 	core->queue_stands = false;
 	stw_stack_begin(core->stack, now);
+	stw_calls_now(core->calls, now);
 }
 
 void stw_core_event(struct stw_core *core, const struct stw_io_event *event)
@@ -337,6 +365,7 @@ void stw_core_work(struct stw_core *core)
 		core->registrations_set = true;
 		stw_registrations_set(core->registrations, core->config);
 	}
+	stw_calls_timers(core->calls);
 	core_sweep(core);
 	stw_store_more(core->options.store, core->options.worker, core->queue_stands);
 	stw_store_run(core->options.store);
@@ -351,8 +380,10 @@ void stw_core_end(struct stw_core *core)
 
 uint64_t stw_core_next(const struct stw_core *core)
 {
-	uint64_t next = stw_stack_next(core->stack);
+	uint64_t next = stw_stack_next(core->stack), calls = stw_calls_next(core->calls);
 
+	if (calls < next)
+		next = calls;
 	if (stw_store_defers(core->options.store, core->options.worker) || core_registers(core))
 		return 0;
 

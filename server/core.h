@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "server/call/call.h"
 #include "server/config/config.h"
 #include "server/decision/decision.h"
 #include "server/directory/location.h"
@@ -31,6 +32,8 @@ struct stw_core_options {
 	unsigned worker;                /* which one; also its queue of the store */
 	struct stw_trunk_board *trunks; /* shared by all workers; NULL: its own */
 	struct stw_sources *sources;    /* shared by all workers; NULL: no limits for each source */
+	struct stw_busy *busy;          /* of all workers, outlives the core; NULL: its own */
+	struct stw_records *records;    /* the same; NULL: calls are not recorded */
 	const struct stw_io_ops *io;
 	void *io_user;
 	const struct stw_listeners *listeners; /* as bound, real ports; must outlive the core */

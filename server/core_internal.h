@@ -19,6 +19,9 @@ struct stw_core {
 	struct stw_decisions *decisions;
 	struct stw_nonces *nonces; /* options.nonces or own_nonces */
 	struct stw_nonces *own_nonces;
+	struct stw_busy *busy; /* options.busy or own_busy */
+	struct stw_busy *own_busy;
+	struct stw_calls *calls;
 	struct stw_now now;
 	struct stw_now started;
 	struct stw_feature_call *feature_calls; /* server/route/feature.c */
@@ -36,6 +39,9 @@ struct stw_core {
 	struct stw_hook_stats hook_stats;
 	bool queue_stands; /* more was waiting when this batch was read */
 };
+
+/* Does anybody read what is known of calls? Only then are they followed. */
+bool core_follows_calls(const struct stw_core *core);
 
 /* question.c: the store has committed (or refused) what a question asked for */
 void core_question_committed(struct stw_core *core, struct stw_job *job);

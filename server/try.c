@@ -27,7 +27,8 @@ static const struct {
 	{ "P7", "a caller of ours proves who he is" },
 	{ "P8", "Route of a call that passed through us" },
 	{ "P9", "a stranger may come in, but not out" },
-	{ "P10", "Resource-Priority; what the analytics server says (it is not asked here)" },
+	{ "P10", "Resource-Priority; how many calls the caller has; what the analytics server says "
+		 "(it is not asked here)" },
 	{ "P12", "the dial plan, and names that several users go by" },
 	{ "P12-P14", "who is called, and where he can be reached" },
 };
@@ -271,6 +272,8 @@ static int try_run(
 	options.worker = 0;
 	options.nonces = try->core->nonces;
 	options.sources = NULL;
+	options.busy = try->core->busy;
+	options.records = NULL;
 	options.io = &try_ops;
 	options.io_user = try;
 	options.log = try_note;

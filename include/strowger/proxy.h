@@ -93,6 +93,7 @@ struct stw_proxy_target {
 	bool hop_only; /* when `hop` is gone, do not try the URI */
 	struct stw_hop hop;
 	struct stw_str instance; /* +sip.instance, empty: none */
+	struct stw_str owner;    /* whose phone it is, for the notes of the stack; empty: untold */
 	/* Responses behind which targets of lower q are tried, as they are when it is silent or
 	 * cannot be reached; another one is final. NULL: all but 6xx. */
 	const struct stw_code_set *next_on;

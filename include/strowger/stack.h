@@ -76,6 +76,9 @@ struct stw_note {
 	const struct stw_refusal *refusal; /* facts and option of an own response; may be NULL */
 	bool relayed;                      /* RESPONSE_OUT: passed on, not made by us */
 	struct stw_str uri;                /* REQUEST_OUT: Request-URI of the branch */
+	const struct stw_proxy_target
+		*target; /* of the branch that it is about (REQUEST_OUT, RESPONSE_IN, TIMEOUT,
+			    FAILURE); NULL: none, or it is over */
 };
 
 /* ---- several workers --------------------------------------------------------------------- */

@@ -40,7 +40,8 @@ static void branch_note(struct branch *branch, enum stw_note_kind kind,
 		.cause = cause,
 		.method = branch->box->request.msg->method,
 		.method_name = method,
-		.uri = branch->target.uri };
+		.uri = branch->target.uri,
+		.target = &branch->target };
 
 	if (!note.method_name.len)
 		note.method_name = stw_msg_method_name(note.msg);

@@ -151,6 +151,8 @@ static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 		return;
 	}
 	branch_heard(tx, &stack->msg->via);
+	if (tx->user && tx->user_kind == USER_REQUEST)
+		note.target = &((struct branch *)tx->user)->target;
 	actions = stw_tx_receive_response(tx, stack->msg, stack->now);
 	if (actions & STW_TX_PASS_UP)
 		stack_note(stack, &note);

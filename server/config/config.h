@@ -175,6 +175,7 @@ struct stw_config {
 	struct {
 		uint32_t ring_timeout_ms;
 		uint32_t max_forwards;
+		uint32_t max_age_s;
 		bool from_anyone;
 		struct stw_str classes[STW_CONFIG_CLASSES_MAX];
 		unsigned class_count;
@@ -220,7 +221,7 @@ struct stw_config {
 		struct stw_source_limits source;
 		struct stw_network exempt[STW_CONFIG_EXEMPT_MAX];
 		unsigned exempt_count;
-		uint32_t max_sources;
+		uint32_t max_sources, max_calls;
 	} limits;
 	struct {
 		uint32_t target_ms, retry_after_s;
@@ -262,6 +263,9 @@ struct stw_config {
 	struct {
 		enum stw_log_level level;
 	} log;
+	struct {
+		struct stw_str file; /* empty: none */
+	} cdr;
 	struct {
 		uint32_t keep_calls;
 	} decisions; /* calls that `why` remembers */

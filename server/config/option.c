@@ -113,6 +113,11 @@
 		"How often a call may be forwarded by users, those of other servers that name "    \
 		"themselves in Diversion included; then 482.",                                     \
 		"RFC 5806 §5")                                                                     \
+	OPTION("call.max_age", DURATION, call.max_age_s, "s", 60, 30 * S_PER_DAY, "", "12h", LIVE, \
+		NO_FORM,                                                                           \
+		"A call whose end does not pass here counts as ended after so long. Nobody is "    \
+		"told: the call itself goes on.",                                                  \
+		"")                                                                                \
 	OPTION("call.from_anyone", BOOL, call.from_anyone, "", 0, 0, "", "true", LIVE, NO_FORM,    \
 		"Callers from other domains reach our users without a password. They never reach " \
 		"others "                                                                          \
@@ -271,6 +276,11 @@
 		"ADDRESS or ADDRESS/BITS", "[127.0.0.0/8, '::1']", LIVE, FORM(exempt),             \
 		"Networks without a limit for each source: servers you trust, this machine.",      \
 		"RFC 3261 §26.3.2.4")                                                              \
+	OPTION("limits.max_calls", UINT, limits.max_calls, "", 100, 10000000, "", "100000",        \
+		RESTART, NO_FORM,                                                                  \
+		"Calls that are followed at a time, for max_calls of users, queues and records; "  \
+		"those beyond it pass, but do not count.",                                         \
+		"")                                                                                \
 	OPTION("limits.max_sources", UINT, limits.max_sources, "", 64, 10000000, "", "65536",      \
 		RESTART, NO_FORM,                                                                  \
 		"Addresses (IPv6: networks of 64 bits) whose requests are counted at a time.",     \
@@ -427,6 +437,11 @@
 		"RFC 3261 §18.1.1")                                                                \
 	OPTION("log.level", ENUM, log.level, "", 0, 0, "error|warning|notice|debug", "notice",     \
 		LIVE, NO_FORM, "How much is logged.", "")                                          \
+	OPTION("cdr.file", TEXT, cdr.file, "", 0, 0, "", "", RESTART, NO_FORM,                     \
+		"Where the records of calls are written, one line of JSON for each answer and "    \
+		"each end. strowger reload begins the file anew when it was renamed. Empty: none " \
+		"are kept.",                                                                       \
+		"")                                                                                \
 	OPTION("decisions.keep_calls", UINT, decisions.keep_calls, "", 0, 10000000, "", "10000",   \
 		RESTART, NO_FORM, "Calls that strowger why remembers; 0: none.", "")
 

@@ -110,7 +110,7 @@ static int read_calls(struct draft *draft, struct stw_str value, void *member)
 {
 	uint64_t number;
 
-	if (stw_str_to_uint(value, 0, &number) < 0)
+	if (stw_str_to_uint(value, 1000, &number) < 0)
 		return fail(draft, value);
 	*(unsigned *)member = (unsigned)number;
 	return 0;
@@ -304,8 +304,9 @@ static const struct row rows[] = {
 		"What a blocked caller gets; 607 says that the user does not want him."),
 	ROW("reject_anonymous", "off, 433, 403", "off", reject_anonymous, anonymous,
 		"Callers who hide who they are get 433, or 403 that does not tell the setting."),
-	ROW("max_calls", "0, for no limit; this version does not count calls", "0", max_calls,
-		calls, "Calls that the user may have at a time."),
+	ROW("max_calls", "0, for no limit, to 1000", "0", max_calls, calls,
+		"Calls that the user may have at a time, made and received; one more to him is "
+		"answered with 486 or forwarded as busy, one more from him with 403."),
 	ROW("class", "names; several with commas", "", classes, names,
 		"Classes of service: what the dial plan lets this user call."),
 	ROW("credit", "units, a whole number", "", credit, credit,

@@ -26,6 +26,7 @@ struct stw_user_names {
 struct stw_directory {
 	struct stw_map map;
 	struct stw_map names;
+	_Atomic size_t limited; /* users with max_calls */
 };
 
 static struct stw_str user_key(const void *item)
@@ -332,6 +333,25 @@ static int names_publish(struct stw_directory *directory, const struct stw_user 
 	return err;
 }
 
+static bool is_limited(const struct stw_user *user)
+{
+	return user && user->settings && user->settings->max_calls;
+}
+
+static void limited_count(
+	struct stw_directory *directory, const struct stw_user *old, const struct stw_user *user)
+{
+	if (is_limited(user))
+		atomic_fetch_add(&directory->limited, 1);
+	if (is_limited(old))
+		atomic_fetch_sub(&directory->limited, 1);
+}
+
+bool stw_directory_limited(const struct stw_directory *directory)
+{
+	return atomic_load_explicit(&directory->limited, memory_order_relaxed) > 0;
+}
+
 /* The old snapshot is the last to go: its names are read until then. */
 int stw_directory_publish(struct stw_directory *directory, struct stw_user *user)
 {
@@ -340,6 +360,7 @@ int stw_directory_publish(struct stw_directory *directory, struct stw_user *user
 		return -ENOMEM;
 	}
 	names_remove(directory, stw_map_find(&directory->map, user->aor), user);
+	limited_count(directory, stw_map_find(&directory->map, user->aor), user);
 	return stw_map_put(&directory->map, user);
 }
 
@@ -355,6 +376,7 @@ int stw_directory_put(struct stw_directory *directory, struct stw_str user, stru
 int stw_directory_remove(struct stw_directory *directory, struct stw_str aor)
 {
 	names_remove(directory, stw_map_find(&directory->map, aor), NULL);
+	limited_count(directory, stw_map_find(&directory->map, aor), NULL);
 	return stw_map_remove(&directory->map, aor);
 }
 

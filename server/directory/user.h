@@ -64,6 +64,8 @@ int stw_directory_remove(struct stw_directory *directory, struct stw_str aor);
 void stw_directory_reclaim(struct stw_directory *directory);
 void stw_directory_walk(const struct stw_directory *directory,
 	bool (*visit)(void *context, const struct stw_user *user), void *context);
+/** Is the number of calls of any user limited (max_calls)? Any thread. */
+bool stw_directory_limited(const struct stw_directory *directory);
 size_t stw_directory_count(const struct stw_directory *directory);
 struct stw_directory *stw_directory_free(struct stw_directory *directory);
 

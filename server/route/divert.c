@@ -386,6 +386,10 @@ enum stw_verdict stw_route_divert_to(struct stw_check *check, const struct stw_d
 	if (check->service->announcement.cause)
 		stw_request_note(check->request, &check->service->announcement);
 	diverter_append(check->service, newest);
+	if (check->follows) {
+		stw_calls_leave(check->core->calls, check->request->msg, STW_STR_NONE);
+		stw_calls_diverted(check->core->calls, check->request->msg, newest->aor);
+	}
 	announcement = diverting->redirects ? &check->refusal : &check->service->announcement;
 	*announcement = (struct stw_refusal){ .cause = diverting->cause };
 	stw_refusal_fact(announcement, "user", newest->aor);
@@ -450,6 +454,7 @@ void stw_route_next(
 	}
 	check.called = &request->routing.uri;
 	check.caller_domain = stw_route_domain(core, &request->msg->from.uri);
+	check.follows = request->msg->method == STW_METHOD_INVITE && core_follows_calls(core);
 	if (check.service->group.len) {
 		stw_route_group_next(
 			&check, outcome_kind(outcome, &when) ? when : STW_FORWARD_UNREGISTERED);

@@ -166,6 +166,7 @@ static enum stw_verdict emergency_route(struct stw_check *check)
 
 const struct stw_check_row stw_route_emergency_rows[] = {
 	{ "P2-P5", stw_route_validate },
+	{ "P10", stw_route_call },
 	{ "P12-P14", emergency_route },
 	{ NULL, NULL },
 };

@@ -17,7 +17,7 @@ static unsigned member_targets(struct stw_check *check, const struct stw_group_m
 	struct stw_str domain = member->domain.len ? member->domain : check->service->group_domain;
 	const struct stw_user *user;
 	struct stw_str aor;
-	unsigned live;
+	unsigned live, n;
 
 	if (stw_aor_make(member->user, domain, &check->request->arena, &aor) < 0)
 		return 0;
@@ -26,7 +26,8 @@ static unsigned member_targets(struct stw_check *check, const struct stw_group_m
 		check->refusal = (struct stw_refusal){ 0 };
 		return 0;
 	}
-	return stw_route_bindings(check, user->aor, targets, max, &live);
+	n = stw_route_bindings(check, user->aor, targets, max, &live);
+	return n && stw_route_busy(check, user) ? 0 : n;
 }
 
 /* All members, or the next one who has a phone. */
@@ -68,6 +69,8 @@ static enum stw_verdict group_step(
 	struct stw_proxy_target targets[STW_ROUTE_TARGETS_MAX];
 	struct stw_proxy_job job = { .targets = targets };
 
+	if (check->follows)
+		stw_calls_leave(check->core->calls, check->request->msg, STW_STR_NONE);
 	job.n = step_targets(check, group, targets);
 	if (!job.n)
 		return group->overflow.len ? group_overflow(check, group, when)

@@ -113,6 +113,7 @@ const struct stw_check_row stw_route_proxy_rows[] = {
 	{ "P8", check_route_mark },
 	{ "P9", check_relay },
 	{ "P10", stw_route_priority },
+	{ "P10", stw_route_call },
 	{ "P10", stw_route_analytics },
 	{ "P12", stw_route_feature },
 	{ "P12", stw_route_trunk_direct },

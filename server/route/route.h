@@ -66,6 +66,8 @@ struct stw_check {
 	struct stw_str caller_domain; /* the domain of ours that From names; empty: a stranger */
 	bool emergency;
 	struct stw_str emergency_number; /* that was dialled; empty: a URN, or no emergency */
+	bool follows; /* what becomes of this call is known: it is an INVITE outside a dialog, and
+			 somebody asks */
 	bool authenticated;
 	bool nonce_ages;         /* the next one is due */
 	struct stw_str user_aor; /* whose credentials were right */
@@ -135,6 +137,12 @@ struct stw_str stw_route_tel_domain(const struct stw_config *config, const struc
 /* ambiguous.c */
 /** P12: a name that several users go by: 485, or 404. */
 enum stw_verdict stw_route_ambiguous(struct stw_check *check);
+/* limit.c */
+/** P10: the call begins; a caller who has as many as he may is refused. */
+enum stw_verdict stw_route_call(struct stw_check *check);
+/** Has the user as many calls as he may? If not, he is in this one from now on. */
+bool stw_route_busy(struct stw_check *check, const struct stw_user *user);
+
 /* called.c */
 /** The user of ours who calls, as he has proven or as From says; NULL: a stranger. */
 const struct stw_user *stw_route_caller(struct stw_check *check);

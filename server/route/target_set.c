@@ -111,6 +111,8 @@ unsigned stw_route_bindings(struct stw_check *check, struct stw_str aor,
 	size_t cursor = 0;
 
 	*ret_live = 0;
+	if (!check->follows)
+		aor = STW_STR_NONE;
 	while (bindings && n < max && stw_bindings_next(bindings, &cursor, &binding)) {
 		if (binding.expires_ms <= check->core->now.wall_ms ||
 			!target_is_sip(&binding, &scheme))
@@ -118,8 +120,11 @@ unsigned stw_route_bindings(struct stw_check *check, struct stw_str aor,
 		(*ret_live)++;
 		/* RFC 5630 §5.3: a request for sips goes to a sips Contact only; the other way
 		 * takes TLS, which is not served. */
-		if (scheme == check->called->scheme && stw_route_wants(check, &binding, &scores[n]))
-			targets[n++] = target_of(check, &binding);
+		if (scheme != check->called->scheme ||
+			!stw_route_wants(check, &binding, &scores[n]))
+			continue;
+		targets[n] = target_of(check, &binding);
+		targets[n++].owner = aor;
 	}
 	return stw_route_prefer(check, targets, scores, n);
 }
@@ -177,6 +182,12 @@ enum stw_verdict stw_route_target_set(struct stw_check *check)
 		return verdict;
 	if (!n)
 		return stw_route_refuse(check, &stw_cause_not_registered);
+	if (stw_route_busy(check, user)) {
+		check->refusal.option = NULL;
+		return stw_route_divert(check, user, STW_FORWARD_BUSY, &verdict)
+			       ? verdict
+			       : stw_route_refuse(check, &stw_cause_user_max_calls);
+	}
 	if (user->settings && stw_route_divert_watch(check, user) < 0)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	return stw_route_forward(check, targets, n);

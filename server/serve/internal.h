@@ -57,6 +57,8 @@ struct serve {
 	struct stw_directory *directory;
 	struct stw_location *location;
 	struct stw_sources *sources;
+	struct stw_busy *busy;
+	struct stw_records *records; /* NULL: none are asked for */
 	struct stw_store *store;
 	struct stw_admin *admin;
 	struct stw_hook_client *hook; /* NULL: no web server is asked about calls */

@@ -38,6 +38,8 @@ static void reload_apply(
 	stw_admin_set_config(serve->admin, config);
 	for (unsigned i = 0; i < serve->worker_count; i++)
 		stw_log_set_level(serve->workers[i].log, config->log.level);
+	if (serve->records)
+		stw_records_reopen(serve->records);
 	stw_config_unref(serve->config);
 	serve->config = config;
 	question->kind = STW_QUESTION_RELOAD;

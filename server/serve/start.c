@@ -189,6 +189,8 @@ static int start_maps(struct serve *serve)
 		err = stw_location_new(key, &serve->location);
 	if (err == 0)
 		err = stw_sources_new(serve->config->limits.max_sources, key, &serve->sources);
+	if (err == 0)
+		err = stw_busy_new(key, serve->config->limits.max_calls, &serve->busy);
 	return err < 0 ? serve_fail(serve, err, "no memory is left") : 0;
 }
 
@@ -251,6 +253,20 @@ static int start_hook(struct serve *serve)
 		       : 0;
 }
 
+/* ---- records of calls -------------------------------------------------------------------- */
+
+static int start_records(struct serve *serve)
+{
+	struct stw_records_options options = { .path = serve->config->cdr.file,
+		.queues = serve->worker_count,
+		.threaded = true,
+		.thread_start = serve_sandbox_store };
+
+	if (!options.path.len)
+		return 0;
+	return stw_records_open(&options, &serve->records, serve->error, ERROR_BYTES);
+}
+
 /* ---- core -------------------------------------------------------------------------------- */
 
 static int start_shared(struct serve *serve, const struct stw_core_options *core)
@@ -296,6 +312,8 @@ static int start_cores(struct serve *serve)
 		.location = serve->location,
 		.directory = serve->directory,
 		.sources = serve->sources,
+		.busy = serve->busy,
+		.records = serve->records,
 		.io = stw_io_ops(),
 		.hook = serve->hook ? &stw_hook_client_ops : NULL,
 		.hook_user = serve->hook,
@@ -398,7 +416,7 @@ int serve_start(struct serve *serve)
 {
 	static int (*const steps[])(struct serve *) = { start_user, start_lock, start_listen,
 		start_maps, start_admin, start_drop, start_sandbox, start_store, start_trial_users,
-		start_hook, start_cores, serve_workers_start, start_answering };
+		start_records, start_hook, start_cores, serve_workers_start, start_answering };
 	int err;
 
 	serve_pages_prepare();
@@ -448,6 +466,8 @@ void serve_done(struct serve *serve)
 	stw_location_free(serve->location);
 	stw_directory_free(serve->directory);
 	stw_sources_free(serve->sources);
+	stw_records_close(serve->records);
+	stw_busy_free(serve->busy);
 	if (serve->log)
 		stw_rcu_unregister_thread();
 	for (unsigned i = 0; i < serve->worker_count; i++)

@@ -901,6 +901,8 @@ static int play_line(struct scenario *s, struct stw_str text)
 		return play_hook(s, text);
 	if (head_of(&text, "server ->"))
 		return play_expect(s, text, false);
+	if (head_of(&text, "server records"))
+		return record_expect(s, text);
 	if (head_of(&text, "server drops"))
 		return play_note(s, STW_NOTE_DROPPED, text);
 	if (head_of(&text, "server gives up"))

@@ -11,6 +11,7 @@
  *	compose.c  the messages of the parties
  *	expect.c   comparison of a message with its line
  *	hook.c     the web server that is asked about calls
+ *	record.c   the records of calls
  *	play.c     the lines of a file, one after the other
  */
 #ifndef STW_SCENARIO_RUNNER_H
@@ -175,13 +176,16 @@ struct scenario {
 	struct stw_store *store;
 	struct stw_location *location;
 	struct stw_directory *directory;
+	struct stw_busy *busy;
 	struct stw_sources *sources;
 	uint32_t waits_us; /* how long what is sent to the server waits in its kernel */
 	void *store_lock;
 	char store_dir[64]; /* when the file restarts the server or breaks its store */
 	struct stw_listeners listeners;
-	struct asked *asked; /* what the web server was asked, oldest first */
-	bool hook_busy;      /* it takes no more */
+	struct stw_records *records; /* NULL: not asked for */
+	struct recorded *recorded;   /* oldest first */
+	struct asked *asked;         /* what the web server was asked, oldest first */
+	bool hook_busy;              /* it takes no more */
 };
 
 /* main.c: causes over all files */
@@ -308,6 +312,11 @@ bool hook_quiet(const struct scenario *s);
 void hook_forget(struct scenario *s);
 int hook_expect(struct scenario *s, struct stw_str text);
 int hook_reply(struct scenario *s, struct stw_str text);
+
+/* record.c: the records of calls */
+int record_start(struct scenario *s);
+void record_end(struct scenario *s);
+int record_expect(struct scenario *s, struct stw_str text);
 
 /* play.c */
 int play_read(struct scenario *s);

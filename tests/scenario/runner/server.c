@@ -255,6 +255,8 @@ static int store_start(struct scenario *s)
 		return fail(s, "no memory");
 	if (!s->sources && stw_sources_new(s->config->limits.max_sources, key, &s->sources) < 0)
 		return fail(s, "no memory");
+	if (stw_busy_new(key, s->config->limits.max_calls, &s->busy) < 0)
+		return fail(s, "no memory");
 	options.location = s->location;
 	options.directory = s->directory;
 	if (stw_store_open(&options, s->now, &s->store, error, sizeof(error)) < 0)
@@ -282,6 +284,7 @@ static int core_start(struct scenario *s)
 		.location = s->location,
 		.directory = s->directory,
 		.sources = s->sources,
+		.busy = s->busy,
 		.io = &world_ops,
 		.listeners = &s->listeners,
 		.seed = 4711,
@@ -296,8 +299,9 @@ static int core_start(struct scenario *s)
 	s->listeners = s->config->listen;
 	for (i = 0; i < s->listeners.n && i < STW_ARRAY_SIZE(options.local_addrs); i++)
 		options.local_addrs[options.local_addr_count++] = s->listeners.v[i].bind;
-	if (workers_start(s, &options) < 0)
+	if (workers_start(s, &options) < 0 || record_start(s) < 0)
 		return fail(s, "no memory");
+	options.records = s->records;
 	options.workers = s->shared;
 	options.nonces = s->nonces;
 	options.trunks = s->trunks;
@@ -326,6 +330,7 @@ static void server_end(struct scenario *s)
 	for (unsigned i = 0; i < s->worker_count; i++)
 		s->workers[i].core = stw_core_free(s->workers[i].core);
 	hook_forget(s);
+	record_end(s);
 	s->shared = stw_workers_free(s->shared);
 	s->nonces = stw_nonces_free(s->nonces);
 	s->trunks = stw_trunk_board_free(s->trunks);
@@ -334,6 +339,7 @@ static void server_end(struct scenario *s)
 	s->location = stw_location_free(s->location);
 	s->directory = stw_directory_free(s->directory);
 	s->sources = stw_sources_free(s->sources);
+	s->busy = stw_busy_free(s->busy);
 }
 
 /* A new process over the same store: what was in memory is gone. */

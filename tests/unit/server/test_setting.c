@@ -39,7 +39,7 @@ static void each_key_is_read(void **state)
 		"state=moved\nmoved_to=sip:bob@example.org\nalias=robert, rob\n"
 		"number=42,+49 30 1234\ndnd=on\nblock=@spam.example,+49900.\n"
 		"allow=sip:ann@example.com\nblock_code=607\nreject_anonymous=433\n"
-		"max_calls=0\nclass=national\ncredit=12\nmode=redirect\n"
+		"max_calls=3\nclass=national\ncredit=12\nmode=redirect\n"
 		"forward.always=queue:support\nforward.busy=carol\n"
 		"forward.no_answer=+49301234\nforward.no_answer_after=5s\n"
 		"forward.unregistered=sip:v@example.com\nforward.dnd=c@example.com\n";
@@ -57,7 +57,7 @@ static void each_key_is_read(void **state)
 	assert_int_equal(settings->allow.n, 1);
 	assert_int_equal(settings->block_code, 607);
 	assert_int_equal(settings->reject_anonymous, 433);
-	assert_int_equal(settings->max_calls, 0);
+	assert_int_equal(settings->max_calls, 3);
 	assert_str(settings->classes.v[0], "national");
 	assert_true(settings->has_credit);
 	assert_int_equal(settings->credit, 12);
@@ -105,7 +105,7 @@ static void what_is_wrong_is_said(void **state)
 		{ "block_code=600", "403, 607" },
 		{ "reject_anonymous=404", "433" },
 		{ "credit=-1", "units" },
-		{ "max_calls=2", "does not count" },
+		{ "max_calls=1001", "0, for no limit, to 1000" },
 		{ "forward.no_answer_after=0s", "600s" },
 		{ "forward.no_answer_after=601", "600s" },
 		{ "forward.always=queue:", "queue:NAME" },

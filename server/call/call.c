@@ -1,0 +1,643 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/call/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* A BYE that nobody answers has ended after Timer F of its transaction (RFC 3261 §17.1.2.2). */
+#define BYE_MS (64u * STW_T1_MS)
+
+struct stw_calls {
+	struct stw_calls_options options;
+	struct stw_now now;
+	struct stw_wheel wheel;
+	struct stw_table table;
+	uint64_t unfollowed;
+};
+
+#define CAUSE(name, id, code, phrase, rfc, meaning, reason, remedy) STW_CAUSE_DECLARE(name);
+#include "server/causes.def"
+#undef CAUSE
+
+int stw_calls_new(
+	const struct stw_calls_options *options, struct stw_now now, struct stw_calls **ret)
+{
+	struct stw_calls *calls = calloc(1, sizeof(*calls));
+
+	if (!calls)
+		return -ENOMEM;
+	calls->options = *options;
+	calls->now = now;
+	stw_wheel_init(&calls->wheel, now.mono_ms);
+	stw_table_init(&calls->table);
+	*ret = calls;
+	return 0;
+}
+
+void stw_calls_max_age(struct stw_calls *calls, uint32_t max_age_s)
+{
+	calls->options.max_age_s = max_age_s;
+}
+
+void stw_calls_now(struct stw_calls *calls, struct stw_now now)
+{
+	calls->now = now;
+}
+
+size_t stw_calls_count(const struct stw_calls *calls)
+{
+	return calls->table.count;
+}
+
+uint64_t stw_calls_unfollowed(const struct stw_calls *calls)
+{
+	return calls->unfollowed;
+}
+
+uint64_t stw_calls_next(const struct stw_calls *calls)
+{
+	return stw_wheel_next(&calls->wheel);
+}
+
+/* ---- who is in it ------------------------------------------------------------------------ */
+
+static struct stw_str text_keep(struct call *call, struct stw_str text)
+{
+	struct stw_str kept;
+
+	if (!text.len ||
+		stw_arena_copy(&call->arena, stw_str_cut(text, 0, CALL_TEXT_MAX), &kept) < 0)
+		return STW_STR_NONE;
+	return kept;
+}
+
+static struct party *party_find(const struct call *call, struct stw_str aor)
+{
+	struct party *party = call->parties;
+
+	while (party && !stw_str_equal(party->aor, aor))
+		party = party->next;
+	return party;
+}
+
+static struct party *party_add(struct call *call, struct stw_str aor)
+{
+	struct party *party;
+
+	if (call->party_count == CALL_PARTIES_MAX || !aor.len || aor.len > CALL_TEXT_MAX)
+		return NULL;
+	party = stw_arena_zalloc(&call->arena, sizeof(*party));
+	if (!party || stw_arena_copy(&call->arena, aor, &party->aor) < 0)
+		return NULL;
+	party->next = call->parties;
+	call->parties = party;
+	call->party_count++;
+	return party;
+}
+
+/* @return 0, also when he is in it already or there is no room; -EBUSY */
+static int party_enter(
+	struct stw_calls *calls, struct call *call, struct stw_str aor, unsigned limit)
+{
+	struct party *party = party_find(call, aor);
+	int err;
+
+	if (party && party->counted)
+		return 0;
+	if (!party)
+		party = party_add(call, aor);
+	if (!party)
+		return limit && stw_busy_count(calls->options.busy, aor) >= limit ? -EBUSY : 0;
+	err = stw_busy_enter(calls->options.busy, aor, limit);
+	party->counted = err == 0;
+	return err == -EBUSY ? err : 0;
+}
+
+static void party_leave(struct stw_calls *calls, struct party *party)
+{
+	if (party->counted)
+		stw_busy_leave(calls->options.busy, party->aor, calls->now.mono_ms);
+	party->counted = false;
+}
+
+static bool party_talks(const struct call *call, const struct party *party)
+{
+	const struct dialog *dialog = call->dialogs;
+
+	while (dialog && dialog->party != party)
+		dialog = dialog->next;
+	return dialog != NULL;
+}
+
+/* Of those who were called only who has answered is still in it. */
+static void call_silence(struct stw_calls *calls, struct call *call)
+{
+	for (struct party *party = call->parties; party; party = party->next) {
+		if (!party->caller && !party_talks(call, party))
+			party_leave(calls, party);
+	}
+}
+
+/* ---- which call ---------------------------------------------------------------------------- */
+
+static uint64_t text_hash(const struct stw_calls *calls, struct stw_str text)
+{
+	return stw_hash(calls->options.key, text.ptr, text.len);
+}
+
+/* By Call-ID and the tag of the caller, on whichever side it stands. */
+static struct call *call_find(const struct stw_calls *calls, const struct stw_msg *msg)
+{
+	struct stw_node *node = stw_table_first(&calls->table, text_hash(calls, msg->call_id));
+
+	for (; node; node = stw_table_next_same(node)) {
+		struct call *call = STW_CONTAINER_OF(node, struct call, node);
+
+		if (stw_str_equal(call->call_id, msg->call_id) &&
+			(stw_str_equal(call->from_tag, msg->from.tag) ||
+				stw_str_equal(call->from_tag, msg->to.tag)))
+			return call;
+	}
+	return NULL;
+}
+
+/* The INVITE that makes it, or a response to that. */
+static bool is_first(const struct call *call, const struct stw_msg *msg)
+{
+	return msg->cseq.number == call->cseq && stw_str_equal(msg->from.tag, call->from_tag) &&
+	       (!msg->is_request || !msg->to.tag.len);
+}
+
+static struct dialog *dialog_find(
+	const struct stw_calls *calls, const struct call *call, const struct stw_msg *msg)
+{
+	bool of_caller = stw_str_equal(msg->from.tag, call->from_tag);
+	uint64_t tag = text_hash(calls, of_caller ? msg->to.tag : msg->from.tag);
+	struct dialog *dialog = call->dialogs;
+
+	while (dialog && dialog->tag != tag)
+		dialog = dialog->next;
+	return dialog;
+}
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+static void call_schedule(struct stw_calls *calls, struct call *call)
+{
+	uint64_t due_ms = call->began.mono_ms + calls->options.max_age_s * UINT64_C(1000);
+
+	for (const struct dialog *dialog = call->dialogs; dialog; dialog = dialog->next) {
+		if (dialog->bye_due_ms && dialog->bye_due_ms < due_ms)
+			due_ms = dialog->bye_due_ms;
+		if (dialog->expires_ms && dialog->expires_ms < due_ms)
+			due_ms = dialog->expires_ms;
+	}
+	stw_timer_start(&calls->wheel, &call->timer, due_ms);
+}
+
+static void call_tell(struct stw_calls *calls, const struct call *call)
+{
+	struct stw_record_line *line;
+
+	if (!calls->options.records)
+		return;
+	line = call_line(call);
+	stw_records_give(calls->options.records, calls->options.queue, line);
+}
+
+static void call_free(struct stw_calls *calls, struct call *call)
+{
+	for (struct party *party = call->parties; party; party = party->next)
+		party_leave(calls, party);
+	stw_timer_stop(&calls->wheel, &call->timer);
+	stw_table_remove(&calls->table, &call->node);
+	stw_arena_done(&call->arena);
+	stw_memory_give(call, sizeof(*call));
+}
+
+static void call_end(struct stw_calls *calls, struct call *call, const char *ended_by)
+{
+	call->ended_by = ended_by;
+	if (!call->end_ms)
+		call->end_ms = calls->now.wall_ms;
+	call_tell(calls, call);
+	call_free(calls, call);
+}
+
+struct stw_calls *stw_calls_free(struct stw_calls *calls)
+{
+	struct stw_node *node;
+
+	if (!calls)
+		return NULL;
+	while ((node = stw_table_walk(&calls->table, NULL)))
+		call_free(calls, STW_CONTAINER_OF(node, struct call, node));
+	stw_table_done(&calls->table);
+	free(calls);
+	return NULL;
+}
+
+static int call_fill(struct stw_calls *calls, struct call *call, const struct stw_msg *invite)
+{
+	if (stw_arena_copy(&call->arena, invite->call_id, &call->call_id) < 0 ||
+		stw_arena_copy(&call->arena, invite->from.tag, &call->from_tag) < 0)
+		return -ENOMEM;
+	call->branch = text_hash(calls, invite->via.branch);
+	call->cseq = invite->cseq.number;
+	call->began = calls->now;
+	call->legs_end = &call->legs;
+	call->diverted_end = &call->diverted;
+	if (!calls->options.records)
+		return 0;
+	call->from = text_keep(call, invite->from.uri.text);
+	call->to = text_keep(call, invite->to.uri.text);
+	call->request_uri = text_keep(call, invite->uri.text);
+	return 0;
+}
+
+static struct call *call_new(struct stw_calls *calls, const struct stw_msg *invite)
+{
+	struct call *call = stw_memory_take_zeros(sizeof(*call));
+
+	if (!call)
+		return NULL;
+	call->timer = (struct stw_timer){ .owner = call };
+	stw_arena_init(&call->arena, CALL_BYTES_MAX);
+	call->arena.next_chunk_bytes = calls->options.records ? 1024 : 384;
+	if (call_fill(calls, call, invite) < 0 ||
+		stw_table_insert(&calls->table, &call->node, text_hash(calls, call->call_id)) < 0) {
+		stw_arena_done(&call->arena);
+		stw_memory_give(call, sizeof(*call));
+		return NULL;
+	}
+	call_schedule(calls, call);
+	return call;
+}
+
+int stw_calls_begin(struct stw_calls *calls, const struct stw_msg *invite, struct stw_str caller,
+	unsigned limit)
+{
+	struct call *call = call_find(calls, invite);
+	int err;
+
+	/* It has come back to us on its way (§16.3 step 4): the same call. */
+	if (call)
+		return 0;
+	if (calls->table.count >= calls->options.max) {
+		calls->unfollowed++;
+		return limit && stw_busy_count(calls->options.busy, caller) >= limit ? -EBUSY
+										     : -ENOBUFS;
+	}
+	call = call_new(calls, invite);
+	if (!call)
+		return -ENOMEM;
+	if (!caller.len)
+		return 0;
+	err = party_enter(calls, call, caller, limit);
+	if (call->parties)
+		call->parties->caller = true;
+	return err;
+}
+
+int stw_calls_callee(struct stw_calls *calls, const struct stw_msg *invite, struct stw_str callee,
+	unsigned limit)
+{
+	struct call *call = call_find(calls, invite);
+
+	if (!call)
+		return limit && stw_busy_count(calls->options.busy, callee) >= limit ? -EBUSY : 0;
+	return party_enter(calls, call, callee, limit);
+}
+
+void stw_calls_leave(struct stw_calls *calls, const struct stw_msg *invite, struct stw_str callee)
+{
+	struct call *call = stw_calls_count(calls) ? call_find(calls, invite) : NULL;
+	struct party *party;
+
+	if (!call)
+		return;
+	if (!callee.len) {
+		call_silence(calls, call);
+		return;
+	}
+	party = party_find(call, callee);
+	if (party && !party->caller && !party_talks(call, party))
+		party_leave(calls, party);
+}
+
+void stw_calls_diverted(struct stw_calls *calls, const struct stw_msg *invite, struct stw_str aor)
+{
+	struct call *call = stw_calls_count(calls) ? call_find(calls, invite) : NULL;
+	struct diversion *diversion;
+
+	if (!call || !calls->options.records)
+		return;
+	diversion = stw_arena_zalloc(&call->arena, sizeof(*diversion));
+	if (!diversion)
+		return;
+	diversion->aor = text_keep(call, aor);
+	*call->diverted_end = diversion;
+	call->diverted_end = &diversion->next;
+}
+
+/* ---- its legs ------------------------------------------------------------------------------ */
+
+static struct leg *leg_find(const struct call *call, struct stw_str target)
+{
+	struct leg *leg = call->legs;
+
+	target = stw_str_cut(target, 0, CALL_TEXT_MAX);
+	while (leg && (leg->code || !stw_str_equal(leg->target, target)))
+		leg = leg->next;
+	return leg;
+}
+
+static void leg_begin(const struct stw_calls *calls, struct call *call, const struct stw_note *note)
+{
+	struct leg *leg;
+
+	if (!calls->options.records || !note->target || call->leg_count == CALL_LEGS_MAX ||
+		!stw_str_equal(note->method_name, STW_STR("INVITE")) ||
+		leg_find(call, note->target->uri))
+		return;
+	leg = stw_arena_zalloc(&call->arena, sizeof(*leg));
+	if (!leg)
+		return;
+	leg->target = text_keep(call, note->target->uri);
+	*call->legs_end = leg;
+	call->legs_end = &leg->next;
+	call->leg_count++;
+}
+
+static void leg_end(struct call *call, const struct stw_note *note, unsigned code)
+{
+	struct leg *leg = note->target ? leg_find(call, note->target->uri) : NULL;
+
+	if (!leg)
+		return;
+	leg->code = code;
+	leg->cause = note->cause ? note->cause->id : NULL;
+}
+
+/* ---- its dialogs --------------------------------------------------------------------------- */
+
+/* RFC 4028 §8.2: from the 2xx on, for as long as it says; without one there is no end. */
+static void dialog_refresh(
+	struct stw_calls *calls, struct dialog *dialog, const struct stw_msg *response)
+{
+	const struct stw_field *field = stw_msg_find(response, STW_HDR_SESSION_EXPIRES);
+	struct stw_str value = field ? stw_field_value(response, field) : STW_STR_NONE;
+	uint64_t interval_s;
+
+	value = stw_str_trim(stw_str_cut(value, 0, stw_str_find(value, ';', 0)));
+	dialog->expires_ms = 0;
+	if (stw_str_to_uint(value, UINT32_MAX, &interval_s) == 0)
+		dialog->expires_ms = calls->now.mono_ms + interval_s * 1000;
+}
+
+static struct dialog *dialog_add(struct stw_calls *calls, struct call *call, uint64_t tag)
+{
+	struct dialog *dialog;
+
+	if (call->dialog_count == CALL_DIALOGS_MAX)
+		return NULL;
+	dialog = stw_arena_zalloc(&call->arena, sizeof(*dialog));
+	if (!dialog)
+		return NULL;
+	dialog->tag = tag;
+	dialog->next = call->dialogs;
+	call->dialogs = dialog;
+	call->dialog_count++;
+	return dialog;
+}
+
+static void call_answered(struct stw_calls *calls, struct call *call, const struct stw_note *note)
+{
+	struct stw_str owner = note->target ? note->target->owner : STW_STR_NONE;
+	bool first = !call->answer_ms;
+	struct dialog *dialog = dialog_find(calls, call, note->msg);
+
+	if (!dialog)
+		dialog = dialog_add(calls, call, text_hash(calls, note->msg->to.tag));
+	if (!dialog)
+		return;
+	if (owner.len && !dialog->party) {
+		(void)party_enter(calls, call, owner, 0);
+		dialog->party = party_find(call, owner);
+	}
+	dialog_refresh(calls, dialog, note->msg);
+	call_schedule(calls, call);
+	if (!first)
+		return;
+	call->answer_ms = calls->now.wall_ms;
+	call->code = note->code;
+	call_silence(calls, call);
+	call_tell(calls, call);
+}
+
+static void dialog_remove(struct call *call, struct dialog *dialog)
+{
+	struct dialog **link = &call->dialogs;
+
+	while (*link != dialog)
+		link = &(*link)->next;
+	*link = dialog->next;
+}
+
+/* The last one takes the call with it. */
+static void dialog_end(
+	struct stw_calls *calls, struct call *call, struct dialog *dialog, const char *ended_by)
+{
+	dialog_remove(call, dialog);
+	if (dialog->bye_ms)
+		call->end_ms = dialog->bye_ms;
+	if (!call->dialogs) {
+		call_end(calls, call, ended_by);
+		return;
+	}
+	call_silence(calls, call);
+	call_schedule(calls, call);
+}
+
+static void dialog_end_bye(struct stw_calls *calls, struct call *call, struct dialog *dialog)
+{
+	dialog_end(calls, call, dialog, dialog->bye_of_caller ? "caller" : "callee");
+}
+
+/* ---- what the stack tells ------------------------------------------------------------------ */
+
+static void note_request_out(
+	struct stw_calls *calls, struct call *call, const struct stw_note *note)
+{
+	struct dialog *dialog;
+
+	if (note->method == STW_METHOD_INVITE && is_first(call, note->msg))
+		leg_begin(calls, call, note);
+	if (note->method != STW_METHOD_BYE)
+		return;
+	dialog = dialog_find(calls, call, note->msg);
+	if (!dialog || dialog->bye_ms)
+		return;
+	dialog->bye_ms = calls->now.wall_ms;
+	dialog->bye_due_ms = calls->now.mono_ms + BYE_MS;
+	dialog->bye_of_caller = stw_str_equal(note->msg->from.tag, call->from_tag);
+	call_schedule(calls, call);
+}
+
+static void note_response_in(
+	struct stw_calls *calls, struct call *call, const struct stw_note *note)
+{
+	struct dialog *dialog;
+
+	if (note->method == STW_METHOD_INVITE && is_first(call, note->msg)) {
+		if (note->code >= 200)
+			leg_end(call, note, note->code);
+		else if (note->code >= 180 && !call->ring_ms)
+			call->ring_ms = calls->now.wall_ms;
+		if (note->code / 100 == 2)
+			call_answered(calls, call, note);
+		return;
+	}
+	if ((note->method != STW_METHOD_INVITE && note->method != STW_METHOD_UPDATE) ||
+		note->code / 100 != 2)
+		return;
+	dialog = dialog_find(calls, call, note->msg);
+	if (!dialog)
+		return;
+	dialog_refresh(calls, dialog, note->msg);
+	call_schedule(calls, call);
+}
+
+static const char *refused_by(const struct call *call, const struct stw_note *note)
+{
+	if (call->cancelled)
+		return "caller";
+	return note->relayed ? "callee" : "server";
+}
+
+/* Who is asked for credentials comes again: that is the call. */
+static bool is_challenge(unsigned code)
+{
+	return code == 401 || code == 407;
+}
+
+static void note_response_out(
+	struct stw_calls *calls, struct call *call, const struct stw_note *note)
+{
+	struct dialog *dialog;
+
+	if (note->code < 200)
+		return;
+	if (note->method == STW_METHOD_BYE) {
+		dialog = dialog_find(calls, call, note->msg);
+		if (dialog && dialog->bye_ms && is_challenge(note->code))
+			dialog->bye_ms = dialog->bye_due_ms = 0;
+		else if (dialog && dialog->bye_ms)
+			dialog_end_bye(calls, call, dialog);
+		return;
+	}
+	if (note->method != STW_METHOD_INVITE || call->dialogs || !is_first(call, note->msg) ||
+		text_hash(calls, note->msg->via.branch) != call->branch)
+		return;
+	/* Answered here, or asked again: no call that has passed. */
+	if (note->code < 300 || is_challenge(note->code)) {
+		call_free(calls, call);
+		return;
+	}
+	call->code = note->code;
+	call->cause = note->cause ? note->cause->id : NULL;
+	call_end(calls, call, refused_by(call, note));
+}
+
+static void note_no_answer(struct stw_calls *calls, struct call *call, const struct stw_note *note)
+{
+	struct dialog *dialog;
+
+	if (note->method == STW_METHOD_INVITE && is_first(call, note->msg)) {
+		leg_end(call, note, note->cause ? note->cause->code : 408);
+	} else if (note->method == STW_METHOD_BYE) {
+		dialog = dialog_find(calls, call, note->msg);
+		if (dialog && dialog->bye_ms)
+			dialog_end_bye(calls, call, dialog);
+	}
+}
+
+void stw_calls_note(struct stw_calls *calls, const struct stw_note *note)
+{
+	struct call *call;
+
+	if (!note->msg || !note->msg->has_call_id || !note->msg->has_from || !note->msg->has_to)
+		return;
+	call = call_find(calls, note->msg);
+	if (!call)
+		return;
+	switch (note->kind) {
+	case STW_NOTE_REQUEST_IN:
+		if (note->method == STW_METHOD_CANCEL && is_first(call, note->msg))
+			call->cancelled = true;
+		break;
+	case STW_NOTE_REQUEST_OUT:
+		note_request_out(calls, call, note);
+		break;
+	case STW_NOTE_RESPONSE_IN:
+		note_response_in(calls, call, note);
+		break;
+	case STW_NOTE_RESPONSE_OUT:
+		note_response_out(calls, call, note);
+		break;
+	case STW_NOTE_TIMEOUT:
+	case STW_NOTE_FAILURE:
+		note_no_answer(calls, call, note);
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- time ---------------------------------------------------------------------------------- */
+
+static void call_end_for(struct stw_calls *calls, struct call *call, const struct stw_cause *cause)
+{
+	call->cause = cause->id;
+	call_end(calls, call, "server");
+}
+
+/* @return true: the call is gone */
+static bool dialogs_expire(struct stw_calls *calls, struct call *call)
+{
+	struct dialog *dialog = call->dialogs, *next;
+
+	for (; dialog; dialog = next) {
+		bool last = call->dialogs == dialog && !dialog->next;
+
+		next = dialog->next;
+		if (dialog->bye_due_ms && dialog->bye_due_ms <= calls->now.mono_ms) {
+			dialog_end_bye(calls, call, dialog);
+		} else if (dialog->expires_ms && dialog->expires_ms <= calls->now.mono_ms) {
+			call->cause = last ? stw_cause_session_expired.id : NULL;
+			dialog_end(calls, call, dialog, "server");
+		} else {
+			continue;
+		}
+		if (last)
+			return true;
+	}
+	return false;
+}
+
+void stw_calls_timers(struct stw_calls *calls)
+{
+	struct stw_timer *timer;
+
+	while ((timer = stw_wheel_expire(&calls->wheel, calls->now.mono_ms))) {
+		struct call *call = timer->owner;
+
+		if (dialogs_expire(calls, call))
+			continue;
+		if (call->began.mono_ms + calls->options.max_age_s * UINT64_C(1000) <=
+			calls->now.mono_ms)
+			call_end_for(calls, call, &stw_cause_call_max_age);
+		else
+			call_schedule(calls, call);
+	}
+}
