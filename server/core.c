@@ -170,7 +170,8 @@ static int core_trunks(struct stw_core *core)
 
 bool core_follows_calls(const struct stw_core *core)
 {
-	return core->options.records || stw_directory_limited(core->options.directory);
+	return core->options.records || core->config->group_idle ||
+	       stw_directory_limited(core->options.directory);
 }
 
 static int core_calls_new(struct stw_core *core)

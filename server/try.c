@@ -29,6 +29,7 @@ static const struct {
 	{ "P9", "a stranger may come in, but not out" },
 	{ "P10", "Resource-Priority; how many calls the caller has; what the analytics server says "
 		 "(it is not asked here)" },
+	{ "P11", "the session interval is long enough" },
 	{ "P12", "the dial plan, and names that several users go by" },
 	{ "P12-P14", "who is called, and where he can be reached" },
 };

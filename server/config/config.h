@@ -112,6 +112,7 @@ enum stw_group_ring {
 	STW_GROUP_ALL,   /* all members at once */
 	STW_GROUP_ORDER, /* one after the other, as they are listed */
 	STW_GROUP_Q,     /* as the phones say themselves: falling q, over all members */
+	STW_GROUP_IDLE,  /* one after the other: whose last call has ended first; who talks, last */
 };
 
 struct stw_group_member {
@@ -187,6 +188,7 @@ struct stw_config {
 	unsigned shared_name_count;
 	struct stw_group *groups;
 	unsigned group_count;
+	bool group_idle;             /* one of them asks who is idle since when */
 	struct stw_dial_rule *rules; /* of the dial plan, in the order of the file */
 	unsigned rule_count;
 	struct stw_dial_table dialplan, ranges; /* ranges: value is the index of range_texts */
@@ -266,6 +268,9 @@ struct stw_config {
 	struct {
 		struct stw_str file; /* empty: none */
 	} cdr;
+	struct {
+		uint32_t min_se_s;
+	} session_timer;
 	struct {
 		uint32_t keep_calls;
 	} decisions; /* calls that `why` remembers */

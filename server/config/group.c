@@ -69,7 +69,7 @@ static bool members_read(
 static bool ring_read(
 	struct config_context *context, const struct config_field *field, struct stw_group *group)
 {
-	static const char *const words[] = { "all", "order", "q" };
+	static const char *const words[] = { "all", "order", "q", "longest_idle" };
 	char quoted[96];
 
 	group->ring_text = field->text;
@@ -81,7 +81,8 @@ static bool ring_read(
 	group->ring = STW_GROUP_ALL;
 	if (!field->text.ptr)
 		return true;
-	config_error(context, field->mark, "groups: ring: %s is not known; allowed: all, order, q",
+	config_error(context, field->mark,
+		"groups: ring: %s is not known; allowed: all, order, q, longest_idle",
 		config_quote(field->text, quoted));
 	return false;
 }
@@ -156,8 +157,10 @@ static void groups_add(struct config_context *context, const struct stw_option *
 		return;
 	config->groups =
 		config_grow(context, config->groups, config->group_count, sizeof(*config->groups));
-	if (config->groups)
-		config->groups[config->group_count++] = group;
+	if (!config->groups)
+		return;
+	config->groups[config->group_count++] = group;
+	config->group_idle = config->group_idle || group.ring == STW_GROUP_IDLE;
 }
 
 static bool groups_get(const struct stw_config *config, const struct stw_option *option,
@@ -180,6 +183,7 @@ static bool groups_get(const struct stw_config *config, const struct stw_option 
 static void groups_clear(struct stw_config *config)
 {
 	config->group_count = 0;
+	config->group_idle = false;
 }
 
 const struct stw_option_form config_form_groups = {

@@ -146,7 +146,8 @@
 	OPTION("groups", LIST, groups, "", 0, STW_CONFIG_GROUPS_MAX,                               \
 		"{name, members, ring, timeout, overflow}", "[]", LIVE, FORM(groups),              \
 		"Several users behind one name. ring is all (at once), order (one after the "      \
-		"other) or q (as the phones ask in q); timeout is how long all of them, or each "  \
+		"other), longest_idle (the same, whose last call ended first before the others) "  \
+		"or q (as the phones ask in q); timeout is how long all of them, or each "         \
 		"in its turn, may ring (20s); overflow is who gets the call when nobody takes "    \
 		"it: a user, a number, a URI or group:NAME.",                                      \
 		"RFC 3261 §16.5")                                                                  \
@@ -437,6 +438,12 @@
 		"RFC 3261 §18.1.1")                                                                \
 	OPTION("log.level", ENUM, log.level, "", 0, 0, "error|warning|notice|debug", "notice",     \
 		LIVE, NO_FORM, "How much is logged.", "")                                          \
+	OPTION("session_timer.min_se", DURATION, session_timer.min_se_s, "s", 90, S_PER_DAY, "",   \
+		"90s", LIVE, NO_FORM,                                                              \
+		"Shortest session interval: who knows session timers and asks for less is told "   \
+		"so "                                                                              \
+		"with 422; for who does not, the interval is raised.",                             \
+		"RFC 4028 §8.1")                                                                   \
 	OPTION("cdr.file", TEXT, cdr.file, "", 0, 0, "", "", RESTART, NO_FORM,                     \
 		"Where the records of calls are written, one line of JSON for each answer and "    \
 		"each end. strowger reload begins the file anew when it was renamed. Empty: none " \

@@ -35,6 +35,8 @@ struct stw_service {
 	struct stw_str diversion, history; /* lines of the forwarded request */
 	struct stw_str group, group_domain, group_aor; /* whose members are tried; empty: none */
 	unsigned member;                               /* the next of them */
+	const uint8_t *turns;                          /* in which turn they come … */
+	unsigned turn_count;                           /* … 0: as they are listed */
 	bool goes_on;                    /* what was said so far counts beside what comes */
 	struct stw_refusal announcement; /* to be told before the next group; cause NULL: none */
 	bool open;                       /* stw_request_proxy() was called */
@@ -137,6 +139,10 @@ struct stw_str stw_route_tel_domain(const struct stw_config *config, const struc
 /* ambiguous.c */
 /** P12: a name that several users go by: 485, or 404. */
 enum stw_verdict stw_route_ambiguous(struct stw_check *check);
+/* session.c */
+/** P11: the session interval is too small: refused, or raised (RFC 4028 §8.1). */
+enum stw_verdict stw_route_session(struct stw_check *check);
+
 /* limit.c */
 /** P10: the call begins; a caller who has as many as he may is refused. */
 enum stw_verdict stw_route_call(struct stw_check *check);

@@ -573,6 +573,7 @@ static const struct {
 	{ "limits.source_exempt", "[192.0.2.0/24, '2001:db8::/32', 192.0.2.7]", "192.0.2.0/24" },
 	{ "limits.max_sources", "100", "100" },
 	{ "limits.max_calls", "1000", "1000" },
+	{ "session_timer.min_se", "5m", "5m" },
 	{ "cdr.file", "/var/log/strowger/calls.json", "/var/log/strowger/calls.json" },
 	{ "overload.target_delay", "80ms", "80ms" },
 	{ "overload.retry_after", "30s", "30s" },
