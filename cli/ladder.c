@@ -85,7 +85,8 @@ static bool is_first_request(const json_t *record)
 	return is_kind(record, "request-in") || is_kind(record, "dropped");
 }
 
-/* The caller on the left, then the server, then whom it spoke to, in the order of their appearance.
+/* The caller on the left, then the server (first, when it calls), then whom it spoke to, in the
+ * order of their appearance.
  */
 static void columns_find(struct ladder *ladder, const json_t *call)
 {
@@ -94,6 +95,8 @@ static void columns_find(struct ladder *ladder, const json_t *call)
 
 	json_array_foreach(records, i, record)
 	{
+		if (is_kind(record, "request-out"))
+			break; /* the request is our own */
 		if (!is_first_request(record))
 			continue;
 		column_add(ladder, text(record, "peer"), text(call, "from"));

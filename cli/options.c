@@ -9,7 +9,7 @@
 
 #include "server/suggest.h"
 
-#define OWN_MAX    24
+#define OWN_MAX    48
 #define COMMON_MAX 4
 #define OWN_FIRST  1000 /* values of getopt_long for a command's own options */
 

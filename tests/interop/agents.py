@@ -1,0 +1,341 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Our own user agent (`strowger call`, `answer`, `message`, `register`): with itself, with the server, with
+other people's programs; sound is heard where it should be."""
+import json
+import math
+import subprocess
+import sys
+import time
+import wave
+
+sys.dont_write_bytecode = True
+from interop import (DOMAIN, PASSWORD, STROWGER, Failure, free_port, new_folder, require,  # noqa: E402
+                     require_program, run_tests, start, stop, tail, wait_until)
+
+
+class Agent:
+    """One `strowger call` or `answer`; its events are lines of JSON."""
+
+    def __init__(self, command, *arguments, user="", server=None):
+        self.folder = new_folder()
+        self.log = self.folder / "said"
+        self.port = free_port()
+        arguments = ["--listen", f"127.0.0.1:{self.port}", *arguments]
+        if user:
+            secret = self.folder / "password"
+            secret.write_text(PASSWORD[user] + "\n")
+            arguments += ["--user", f"sip:{user}@{DOMAIN}", "--password-file", secret]
+        if server:
+            arguments += ["--proxy", f"sip:127.0.0.1:{server.port}"]
+        with open(self.log, "wb") as said:
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", STROWGER, command, "-o", "json", *map(str, arguments)],
+                stdin=subprocess.PIPE, stdout=said, stderr=said, cwd=self.folder)
+        self.seen = 0
+
+    def events(self):
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+    def wait(self, name, seconds=8):
+        """The next event of this name."""
+        found = []
+
+        def look():
+            for index, event in enumerate(self.events()):
+                if index >= self.seen and event["event"] == name:
+                    self.seen = index + 1
+                    found.append(event)
+                    return True
+            return False
+        wait_until(look, f"event {name}\n{tail(self.log)}", seconds)
+        return found[0]
+
+    def tell(self, line):
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def ends(self, status=0, seconds=10):
+        try:
+            got = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            got = "no end"
+        require(got == status, f"status {got} instead of {status}\n{tail(self.log)}")
+
+    def done(self):
+        stop(self.process)
+        subprocess.run(["rm", "-rf", self.folder], check=True)
+
+
+def listening(agent):
+    """Its socket is bound."""
+    wait_until(lambda: f":{agent.port:04X} " in open("/proc/net/udp").read().upper(),
+               f"the agent listens\n{tail(agent.log)}")
+
+
+def answer(bench, *arguments, **options):
+    agent = bench.add(Agent("answer", *arguments, **options))
+    listening(agent)
+    return agent
+
+
+def call(bench, uri, *arguments, **options):
+    return bench.add(Agent("call", *arguments, uri, **options))
+
+
+def share(path, hz):
+    """The part of the power in the loud half second in the middle of a recording that is this tone."""
+    with wave.open(str(path)) as sound:
+        require(sound.getparams()[:3] == (1, 2, 8000), f"{path}: {sound.getparams()}")
+        data = sound.readframes(sound.getnframes())
+    samples = memoryview(data).cast("h")
+    middle = samples[len(samples) // 2 - 2000:len(samples) // 2 + 2000] if len(samples) > 4000 else samples
+    turn, last, before = 2 * math.cos(2 * math.pi * hz / 8000), 0.0, 0.0
+    for sample in middle:
+        last, before = sample + turn * last - before, last
+    power = sum(sample * sample for sample in middle)
+    require(power > len(middle) * 1e5, f"{path}: {len(samples)} samples are all but silent")
+    return (last * last + before * before - turn * last * before) * 2 / (power * len(middle))
+
+
+def hears(agent, name, hz):
+    got = share(agent.folder / name, hz)
+    require(got > 0.9, f"{hz} Hz are {got:.2f} of what is heard")
+
+
+def sound(bench):
+    """Two of ours, without a server: each hears the other's tone; digits arrive; nothing is lost."""
+    bob = answer(bench, "--ring", 0.1, "--count", 1, "--tone", 700, "--record", "heard.wav")
+    alice = call(bench, f"sip:bob@127.0.0.1:{bob.port}", "--tone", 1000, "--record", "heard.wav",
+                 "--dtmf", "5#", "--duration", 2.4)
+    alice.ends()
+    bob.ends()
+    hears(alice, "heard.wav", 700)
+    hears(bob, "heard.wav", 1000)
+    digits = "".join(event["digit"] for event in bob.events() if event["event"] == "digit")
+    require(digits == "5#", f"digits {digits}")
+    ended = alice.wait("ended")
+    require(ended["by_us"] and ended["sound"]["lost_packets"] == 0 and
+            ended["sound"]["received_packets"] > 50 and ended["sound"]["jitter_ms"] < 20, str(ended))
+
+
+def files(bench):
+    """A file is played and echoed; the call ends when it was played."""
+    bob = answer(bench, "--ring", 0, "--count", 1, "--echo", "--codecs", "PCMA")
+    folder = new_folder()
+    path = folder / "tone.wav"
+    with wave.open(str(path), "wb") as out:
+        out.setparams((1, 2, 8000, 0, "NONE", ""))
+        out.writeframes(b"".join(
+            int(9000 * math.sin(2 * math.pi * 440 * i / 8000)).to_bytes(2, "little", signed=True)
+            for i in range(9600)))
+    alice = call(bench, f"sip:bob@127.0.0.1:{bob.port}", "--play", path, "--record", "heard.wav")
+    require(alice.wait("media")["codec"] == "PCMA", "the codec is not PCMA")
+    alice.ends()
+    bob.ends()
+    subprocess.run(["rm", "-rf", folder], check=True)
+    hears(alice, "heard.wav", 440)
+
+
+def through_server(bench):
+    """Bob registers, Alice proves who she is, and they hear each other."""
+    server = bench.server()
+    bob = answer(bench, "--ring", 0.1, "--count", 1, "--tone", 700, "--record", "heard.wav", user="bob",
+                 server=server)
+    bob.wait("registered")
+    alice = call(bench, f"sip:bob@{DOMAIN}", "--tone", 1000, "--record", "heard.wav", "--duration", 1,
+                 user="alice", server=server)
+    alice.ends()
+    bob.ends()
+    hears(alice, "heard.wav", 700)
+    hears(bob, "heard.wav", 1000)
+    require("bob" not in server.command("binding", "list"), "the binding was not removed")
+
+
+def codes(bench):
+    """What `answer` is told to say is said, and `call` explains it and ends with status 1."""
+    for options, code in ((("--then", 486), 486), (("--then", 603), 603), (("--dnd",), 480),
+                          (("--require", "foo"), 421), (("--redirect", "sip:x@127.0.0.1:9"), None),
+                          (("--codecs", "PCMA"), 488), (("--codecs", "PCMA", "--media-everywhere"), 606)):
+        bob = answer(bench, "--ring", 0, "--count", 1, *options)
+        alice = call(bench, f"sip:bob@127.0.0.1:{bob.port}", *(("--codecs", "PCMU") if code in (488, 606) else ()),
+                     *(("--timeout", 1) if not code else ()))
+        alice.ends(1)
+        ended = alice.wait("ended")
+        if not code:
+            continue
+        require(ended["code"] == code, f"{options}: {ended}")
+        explained = alice.wait("explanation")
+        require(explained["code"] == code and explained["meaning"] and explained["remedy"], str(explained))
+
+
+def give_up(bench):
+    bob = answer(bench, "--ring", 30, "--count", 1)
+    alice = call(bench, f"sip:bob@127.0.0.1:{bob.port}", "--cancel-after", 0.4)
+    alice.ends()
+    bob.ends()
+    require(alice.wait("ended")["code"] == 487, tail(alice.log))
+
+
+def hold(bench):
+    """Hold and resume by lines of standard input; then the called side hangs up."""
+    bob = answer(bench, "--ring", 0, "--count", 1, "--hangup-after", 3)
+    alice = call(bench, f"sip:bob@127.0.0.1:{bob.port}", "--tone", 1000)
+    require(alice.wait("media")["direction"] == 3, tail(alice.log))
+    bob.wait("media")
+    alice.wait("established")
+    alice.tell("hold")
+    require(bob.wait("media")["direction"] == 2, tail(bob.log))
+    alice.wait("changed")
+    alice.tell("resume")
+    require(bob.wait("media")["direction"] == 3, tail(bob.log))
+    alice.ends()
+    bob.ends()
+
+
+def text(bench):
+    server = bench.server()
+    bob = answer(bench, user="bob", server=server)
+    bob.wait("registered")
+    secret = bob.folder / "alice"
+    secret.write_text(PASSWORD["alice"])
+    done = subprocess.run([STROWGER, "message", "--user", f"sip:alice@{DOMAIN}", "--password-file", secret, "--proxy",
+                           f"sip:127.0.0.1:{server.port}", f"sip:bob@{DOMAIN}", "lunch?"], capture_output=True,
+                          text=True, timeout=20, check=False)
+    require(done.returncode == 0, done.stdout + done.stderr)
+    require("alice" in bob.wait("message")["from"], tail(bob.log))
+    done = subprocess.run([STROWGER, "message", "--proxy", f"sip:127.0.0.1:{server.port}",
+                           f"sip:nobody@{DOMAIN}", "lunch?"], capture_output=True, text=True, timeout=20, check=False)
+    require(done.returncode == 1 and "404" in done.stdout, done.stdout + done.stderr)
+
+
+def registration(bench):
+    server = bench.server()
+    folder = new_folder()
+    secret = folder / "password"
+    base = [STROWGER, "register", "--user", f"sip:bob@{DOMAIN}", "--proxy", f"sip:127.0.0.1:{server.port}",
+            "--password-file", secret]
+    for password, more, status in ((PASSWORD["bob"], (), 0), ("guess", (), 1), (PASSWORD["bob"], ("--fetch",), 0)):
+        secret.write_text(password + "\n")
+        done = subprocess.run([*base, *more], capture_output=True, text=True, timeout=20, check=False)
+        require(done.returncode == status, f"{password} {more}: {done.returncode} {done.stdout} {done.stderr}")
+        require(status or "binding <sip:bob@" in done.stdout, done.stdout)
+    require("bob" in server.command("binding", "list"), "no binding")
+    subprocess.run(["rm", "-rf", folder], check=True)
+
+
+def calls_baresip(bench):
+    """Baresip gives back what it hears; hold and resume; we hang up."""
+    server = bench.server()
+    bob = bench.phone("bob", server)
+    bob.registered()
+    alice = call(bench, f"sip:bob@{DOMAIN}", "--tone", 1000, "--record", "heard.wav", user="alice", server=server)
+    bob.wait("CALL_INCOMING")
+    bob.tell("accept")
+    alice.wait("established")
+    bob.wait("CALL_ESTABLISHED")
+    time.sleep(1.5)
+    alice.tell("hold")
+    alice.wait("changed")
+    alice.tell("resume")
+    alice.wait("changed")
+    alice.tell("hangup")
+    alice.ends()
+    bob.closed()
+    hears(alice, "heard.wav", 1000)
+
+
+def baresip_calls(bench):
+    server = bench.server()
+    bob = answer(bench, "--ring", 0.1, "--count", 1, "--tone", 700, "--record", "heard.wav", user="bob",
+                 server=server)
+    bob.wait("registered")
+    alice = bench.phone("alice", server)
+    alice.registered()
+    alice.dial("bob")
+    alice.wait("CALL_ESTABLISHED")
+    bob.wait("established")
+    time.sleep(1)
+    alice.tell("hold")
+    require(bob.wait("media")["direction"] >= 0, tail(bob.log))
+    time.sleep(0.2)
+    alice.tell("resume")
+    bob.wait("media")
+    alice.tell("hangup")
+    bob.ends()
+    hears(bob, "heard.wav", 700)
+
+
+def transfers_baresip(bench):
+    """We transfer Baresip to a third party, blindly."""
+    server = bench.server(("alice", "bob", "carol"))
+    bob = bench.phone("bob", server)
+    bob.registered()
+    carol = answer(bench, "--ring", 0, user="carol", server=server)
+    carol.wait("registered")
+    alice = call(bench, f"sip:bob@{DOMAIN}", user="alice", server=server)
+    bob.wait("CALL_INCOMING")
+    bob.tell("accept")
+    alice.wait("established")
+    alice.tell(f"transfer sip:carol@{DOMAIN}")
+    alice.wait("transferred")
+    carol.wait("established")
+
+
+def sipp(bench, *options, port):
+    require_program("sipp")
+    folder = new_folder()
+    log = folder / "sipp.log"
+    process = start(["sipp", *options, "-i", "127.0.0.1", "-p", port, "-mi", "127.0.0.1", "-mp", free_port() + 20000,
+                     "-m", 1, "-timeout", 15, "-timeout_error", "-nostdin", "-trace_err"], folder, log)
+    return process, folder, log
+
+
+def sipp_ends(process, folder, log):
+    status = process.wait(20)
+    said = tail(log, 40)
+    subprocess.run(["rm", "-rf", folder], check=True)
+    if status:
+        raise Failure(f"SIPp: status {status}\n{said}")
+
+
+def sipp_calls(bench):
+    bob = answer(bench, "--ring", 0.1, "--count", 1)
+    sipp_ends(*sipp(bench, f"127.0.0.1:{bob.port}", "-sn", "uac", "-d", 300, port=free_port()))
+    bob.ends()
+
+
+def calls_sipp(bench):
+    port = free_port()
+    things = sipp(bench, "-sn", "uas", port=port)
+    wait_until(lambda: f":{port:04X} " in open("/proc/net/udp").read().upper(), "SIPp listens")
+    alice = call(bench, f"sip:service@127.0.0.1:{port}", "--duration", 0.3)
+    alice.ends()
+    sipp_ends(*things)
+
+
+def sofia(bench):
+    require_program("sip-options")
+    bob = answer(bench)
+    done = subprocess.run(["sip-options", f"sip:bob@127.0.0.1:{bob.port}"], capture_output=True, text=True,
+                          timeout=20, check=False)
+    require("200" in done.stdout + done.stderr, done.stdout + done.stderr)
+
+
+run_tests([
+    ("two of ours hear each other, and digits", sound),
+    ("a file is played and echoed", files),
+    ("two of ours through the server", through_server),
+    ("each refusal has its code and explanation", codes),
+    ("a call is given up", give_up),
+    ("hold and resume", hold),
+    ("MESSAGE", text),
+    ("REGISTER", registration),
+    ("we call baresip", calls_baresip),
+    ("baresip calls us", baresip_calls),
+    ("we transfer baresip", transfers_baresip),
+    ("SIPp's uac calls us", sipp_calls),
+    ("we call SIPp's uas", calls_sipp),
+    ("sip-options of sofia-sip", sofia),
+])
