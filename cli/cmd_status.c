@@ -56,6 +56,22 @@ static void list_print(FILE *out, const char *label, const json_t *list)
 
 static void overload_print(FILE *out, const json_t *overload);
 
+/* Call records that are delivered, and what was lost of all. Nothing when all is well without. */
+static void records_print(FILE *out, const json_t *records)
+{
+	json_int_t lost = number(records, "lost") + number(records, "undelivered");
+
+	if (!number(records, "delivered") && !number(records, "waiting") &&
+		!number(records, "unwritten") && !lost)
+		return;
+	fprintf(out,
+		"  %-18s %lld delivered, %lld wait (%lld POSTs failed); %lld lost, %lld not "
+		"written\n",
+		"call records", (long long)number(records, "delivered"),
+		(long long)number(records, "waiting"), (long long)number(records, "failed_posts"),
+		(long long)lost, (long long)number(records, "unwritten"));
+}
+
 /* Web servers that are asked about calls. Nothing when there are none. */
 static void hook_print(FILE *out, const json_t *hook)
 {
@@ -145,6 +161,7 @@ static void status_print(FILE *out, const json_t *json)
 	trunks_print(out, json_object_get(json, "trunks"));
 	overload_print(out, json_object_get(json, "overload"));
 	hook_print(out, json_object_get(json, "hook"));
+	records_print(out, json_object_get(json, "records"));
 }
 
 /* One line when all is well; else what is refused, and to whom. */

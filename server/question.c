@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "server/core_internal.h"
+#include "server/hook/delivery.h"
 #include "server/try.h"
 
 #define SOURCES_SHOWN 20
@@ -27,6 +28,22 @@ static json_t *question_hook(const struct stw_core *core)
 		(int)core->open_questions);
 }
 
+/* Call records: of the process, each worker says the same. */
+static json_t *question_records(const struct stw_core *core)
+{
+	const struct stw_core_options *options = &core->options;
+	struct stw_delivery_stats stats = { 0 };
+
+	if (options->hook && options->hook->delivered)
+		options->hook->delivered(options->hook_user, &stats);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "lost",
+		(json_int_t)(options->records ? stw_records_lost(options->records) : 0),
+		"unwritten",
+		(json_int_t)(options->records ? stw_records_unwritten(options->records) : 0),
+		"delivered", (json_int_t)stats.delivered, "undelivered", (json_int_t)stats.lost,
+		"waiting", (json_int_t)stats.waiting, "failed_posts", (json_int_t)stats.failures);
+}
+
 static void question_status(struct stw_core *core, struct stw_question *question)
 {
 	struct stw_stack_stats stats;
@@ -34,7 +51,7 @@ static void question_status(struct stw_core *core, struct stw_question *question
 	stw_stack_stats(core->stack, &stats);
 	question->answer = json_pack(
 		"{s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-		"s:I, s:I, s:I, s:o, s:o}",
+		"s:I, s:I, s:I, s:o, s:o, s:o}",
 		"uptime_s", (json_int_t)((core->now.mono_ms - core->started.mono_ms) / 1000),
 		"draining", core->draining, "users",
 		(json_int_t)stw_directory_count(core->options.directory), "addresses_bound",
@@ -49,7 +66,8 @@ static void question_status(struct stw_core *core, struct stw_question *question
 		(json_int_t)stats.faults, "workers", (json_int_t)1, "handed_in",
 		(json_int_t)stats.handed_in, "handed_out", (json_int_t)stats.handed_out,
 		"handed_lost", (json_int_t)stats.handed_lost, "overload",
-		question_overload(core, &stats), "hook", question_hook(core));
+		question_overload(core, &stats), "hook", question_hook(core), "records",
+		question_records(core));
 	if (core->registrations)
 		json_object_set_new(question->answer, "trunks",
 			stw_registrations_report(core->registrations, core->now));

@@ -266,7 +266,8 @@ struct stw_config {
 		enum stw_log_level level;
 	} log;
 	struct {
-		struct stw_str file; /* empty: none */
+		struct stw_str file, url; /* empty: none */
+		uint32_t max_waiting, timeout_ms;
 	} cdr;
 	struct {
 		uint32_t min_se_s;

@@ -444,6 +444,16 @@
 		"so "                                                                              \
 		"with 422; for who does not, the interval is raised.",                             \
 		"RFC 4028 §8.1")                                                                   \
+	OPTION("cdr.url", TEXT, cdr.url, "", 0, 0, "http://… or https://…", "", RESTART,           \
+		FORM(hook_url),                                                                    \
+		"Web server that gets the records of calls, one JSON object a line, several in a " \
+		"POST of application/x-ndjson; what it does not take is sent again. Empty: none.", \
+		"")                                                                                \
+	OPTION("cdr.max_waiting", UINT, cdr.max_waiting, "", 1, 1000000, "", "10000", RESTART,     \
+		NO_FORM,                                                                           \
+		"Records that may wait for it; beyond it the oldest are lost, and counted.", "")   \
+	OPTION("cdr.timeout", DURATION, cdr.timeout_ms, "ms", 100, 60 * MS_PER_S, "", "10s",       \
+		RESTART, NO_FORM, "How long it may take for a POST.", "")                          \
 	OPTION("cdr.file", TEXT, cdr.file, "", 0, 0, "", "", RESTART, NO_FORM,                     \
 		"Where the records of calls are written, one line of JSON for each answer and "    \
 		"each end. strowger reload begins the file anew when it was renamed. Empty: none " \

@@ -588,9 +588,15 @@ static struct stw_hook_question *client_answer(void *hook, unsigned queue)
 	return question;
 }
 
+static void client_delivered(void *hook, struct stw_delivery_stats *ret)
+{
+	stw_hook_client_delivered(hook, ret);
+}
+
 const struct stw_hook_ops stw_hook_client_ops = {
 	.submit = client_submit,
 	.answer = client_answer,
+	.delivered = client_delivered,
 };
 
 void stw_hook_client_stop(struct stw_hook_client *client)

@@ -10,6 +10,8 @@
 
 #include <strowger/base.h>
 
+struct stw_delivery_stats;
+
 enum stw_hook_result {
 	STW_HOOK_ANSWERED, /* with 200, and a body of bounded size */
 	STW_HOOK_LATE,     /* not within the time */
@@ -43,6 +45,8 @@ struct stw_hook_ops {
 	int (*submit)(void *hook, struct stw_hook_question *question);
 	/** Worker's thread: the next one that has an end; NULL: none. */
 	struct stw_hook_question *(*answer)(void *hook, unsigned queue);
+	/** Lines that are delivered to a web server (delivery.h). May be NULL. */
+	void (*delivered)(void *hook, struct stw_delivery_stats *ret);
 };
 
 /** Copies both texts. @return 0, -ENOMEM */

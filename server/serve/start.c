@@ -20,6 +20,8 @@
 #include "server/folder.h"
 #include "server/serve/sandbox.h"
 
+#define LINES_BYTES_MAX (64u << 20)
+
 int serve_fail(struct serve *serve, int err, const char *format, ...)
 {
 	va_list args;
@@ -241,12 +243,16 @@ static int start_hook(struct serve *serve)
 		.max_answer_bytes = config->hook.max_answer_bytes,
 		.ca = config->hook.ca.ptr,
 		.dns_servers = config->dns.servers.ptr,
+		.lines_url = config->cdr.url.ptr,
+		.max_lines = config->cdr.max_waiting,
+		.max_line_bytes = LINES_BYTES_MAX,
+		.lines_timeout_ms = config->cdr.timeout_ms,
 		.wake = worker_wake,
 		.wake_context = serve,
 		.thread_start = serve_sandbox_hook };
 	int err;
 
-	if (!config->analytics.url.len && !config->credit.url.len)
+	if (!config->analytics.url.len && !config->credit.url.len && !config->cdr.url.len)
 		return 0;
 	err = stw_hook_client_new(&options, &serve->hook);
 	return err < 0 ? serve_fail(serve, err, "web servers cannot be asked: %s", strerror(-err))
@@ -255,6 +261,11 @@ static int start_hook(struct serve *serve)
 
 /* ---- records of calls -------------------------------------------------------------------- */
 
+static void deliver(void *context, struct stw_str line)
+{
+	stw_hook_client_deliver(context, line);
+}
+
 static int start_records(struct serve *serve)
 {
 	struct stw_records_options options = { .path = serve->config->cdr.file,
@@ -262,7 +273,11 @@ static int start_records(struct serve *serve)
 		.threaded = true,
 		.thread_start = serve_sandbox_store };
 
-	if (!options.path.len)
+	if (serve->config->cdr.url.len) {
+		options.take = deliver;
+		options.take_context = serve->hook;
+	}
+	if (!options.path.len && !options.take)
 		return 0;
 	return stw_records_open(&options, &serve->records, serve->error, ERROR_BYTES);
 }
@@ -416,7 +431,7 @@ int serve_start(struct serve *serve)
 {
 	static int (*const steps[])(struct serve *) = { start_user, start_lock, start_listen,
 		start_maps, start_admin, start_drop, start_sandbox, start_store, start_trial_users,
-		start_records, start_hook, start_cores, serve_workers_start, start_answering };
+		start_hook, start_records, start_cores, serve_workers_start, start_answering };
 	int err;
 
 	serve_pages_prepare();
@@ -451,9 +466,10 @@ void serve_done(struct serve *serve)
 	 */
 	if (serve->log)
 		stw_rcu_offline();
-	stw_hook_client_stop(serve->hook);
 	for (unsigned i = 0; i < serve->worker_count; i++)
 		stw_core_free(serve->workers[i].core);
+	/* The records of the last calls go to the web server before that is left. */
+	serve->records = stw_records_close(serve->records);
 	stw_hook_client_free(serve->hook);
 	stw_workers_free(serve->shared);
 	stw_nonces_free(serve->nonces);

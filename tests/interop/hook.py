@@ -13,7 +13,7 @@ import threading
 import time
 
 sys.dont_write_bytecode = True
-from interop import free_port, require, require_program, run_tests  # noqa: E402
+from interop import free_port, require, require_program, run_tests, wait_until  # noqa: E402
 from interop import DOMAIN, new_folder, stop  # noqa: E402
 from wire import Datagrams, request  # noqa: E402
 
@@ -36,7 +36,8 @@ class Web:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                web.asked.append((self.headers, json.loads(body)))
+                lines = self.headers["Content-Type"] == "application/x-ndjson"
+                web.asked.append((self.headers, [json.loads(line) for line in body.splitlines()] if lines else json.loads(body)))
                 web.connections.add(self.client_address)
                 play(self, web.asked[-1][1])
 
@@ -283,6 +284,33 @@ def card(bench):
     web.stop()
 
 
+def refused_call(server):
+    with Datagrams(server.port) as udp:
+        reply = udp.ask(request("INVITE", f"sip:nobody@{DOMAIN}"), 2)
+        refuses(reply, 404)
+        return reply.get("call-id")
+
+
+def records(bench):
+    """Call records arrive, in their order; a POST that failed comes again after a second; the last ones at the end."""
+    web = Web(lambda handler, _: handler.say("", 503 if len(web.asked) == 1 else 204))
+    server = bench.server(options=f"auth: {{required: false}}\nworkers: 2\ncdr: {{url: '{web.url()}'}}\n")
+    first = refused_call(server)
+    wait_until(lambda: len(web.asked) == 1, "the first POST")
+    second = refused_call(server)
+    begin = time.monotonic()
+    wait_until(lambda: len(web.asked) == 2, "it comes again")
+    require(time.monotonic() - begin > 0.5, "it came again at once")
+    got = [record["call_id"] for record in web.asked[1][1]]
+    require(got == [first, second], f"{got} instead of {[first, second]}")
+    require(web.asked[1][1][0]["code"] == 404, str(web.asked[1][1][0]))
+    wait_until(lambda: json.loads(server.command("status", "-o", "json"))["records"]["delivered"] == 2, "they are counted")
+    third = refused_call(server)
+    stop(server.process)
+    require(web.asked[2][1][0]["call_id"] == third, "the last one is delivered at the end")
+    web.stop()
+
+
 def many(bench):
     """Three workers, two connections, more calls than may wait: each is answered, the server is well."""
     def play(handler, _):
@@ -327,4 +355,4 @@ def stops(bench):
 if __name__ == "__main__":
     run_tests([("a web server answers", answers), ("a name is looked up", by_name), ("a slow one", slow), ("a dead one", dead),
                ("a half-closed one", half_closed), ("a huge one", huge), ("nonsense", nonsense), ("certificates", tls),
-               ("a card", card), ("many calls, several workers", many), ("the server stops meanwhile", stops)])
+               ("a card", card), ("call records", records), ("many calls, several workers", many), ("the server stops meanwhile", stops)])
