@@ -314,8 +314,9 @@ static const struct {
 	{ "emergency: {route: trunk psap}\n",
 		"1:20: emergency.route: there is no trunk \"psap\"; trunks are listed under "
 		"trunks\n" },
-	{ "groups: [{name: sales, members: bob, ring: longest_idle}]\n",
-		"1:44: groups: ring: \"longest_idle\" is not known; allowed: all, order, q\n" },
+	{ "groups: [{name: sales, members: bob, ring: longest}]\n",
+		"1:44: groups: ring: \"longest\" is not known; allowed: all, order, q, "
+		"longest_idle\n" },
 	{ "groups: [{name: sales, members: bob, timeout: 20}]\n",
 		"1:47: groups: timeout: \"20\" is no time; allowed: 1s to 10m\n" },
 	{ "groups: [{name: sales, members: 'b b'}]\n",
