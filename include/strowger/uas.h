@@ -61,7 +61,8 @@ int stw_request_take(struct stw_request *request, const struct stw_server_ops *o
  *         was followed by a final response; -ENOMEM; -ENOBUFS; -EALREADY: a final response is out
  */
 int stw_request_answer(struct stw_request *request, const struct stw_answer *answer);
-/** Tell nothing any more about a request that was taken; what has to be repeated still is. */
+/** Tell nothing any more about a request that was taken, and repeat nothing that waits for an ACK:
+ * its dialog is over. */
 void stw_request_forget(struct stw_request *request);
 /** §8.2.2.2: is it a copy, which came another way, of a request that was taken before? Asked once,
  * after stw_request_take(). */

@@ -321,6 +321,7 @@ void stw_request_forget(struct stw_request *request)
 	static const struct stw_server_ops nothing = { 0 };
 
 	box_of(request)->uas->ops = &nothing;
+	repeat_stop(box_of(request)->uas);
 }
 
 bool stw_request_is_merged(struct stw_request *request)

@@ -290,6 +290,8 @@ struct stw_str expand(struct scenario *s, struct party *self, struct stw_str tex
 
 			memset(bytes, 'x', count);
 			found = (struct stw_str){ bytes, count };
+		} else if (is_word(name, "crlf")) {
+			found = STW_STR("\r\n");
 		} else if (!reference_value(s, self, name, &found)) {
 			found = stw_str_cut(value, open, close + 1);
 		}

@@ -806,6 +806,7 @@ static int play_head(struct scenario *s)
 		text = line->text;
 		s->at = line;
 		if ((head_of(&text, "server:") && play_server(s, text, false) < 0) ||
+			(head_of(&text, "agent:") && agent_setting(s, text) < 0) ||
 			(head_of(&text, "users:") && play_users(s, text) < 0) ||
 			(head_of(&text, "config from ") && play_guide(s, text) < 0) ||
 			(head_of(&text, "party ") && play_party(s, text) < 0))
@@ -842,7 +843,7 @@ static int play_group(struct scenario *s)
 
 	for (s->at = s->at->next; s->at && !is_word(s->at->text, "}"); s->at = s->at->next) {
 		text = s->at->text;
-		if (!head_of(&text, "server ->"))
+		if (!head_of(&text, "server ->") && !head_of(&text, "agent ->"))
 			return fail(s, "only what the server sends can stand in { }");
 		if (play_expect(s, text, true) < 0)
 			return -1;
@@ -866,6 +867,30 @@ static int play_hook(struct scenario *s, struct stw_str text)
 
 static int play_line(struct scenario *s, struct stw_str text);
 
+/* What the agent sends, drops and tells, and what it is to do. */
+static int play_agent(struct scenario *s, struct stw_str text)
+{
+	struct stw_str verb;
+
+	if (head_of(&text, "->"))
+		return play_expect(s, text, false);
+	if (head_of(&text, "drops"))
+		return play_note(s, STW_NOTE_DROPPED, text);
+	if (head_of(&text, "gives up"))
+		return play_note(s, STW_NOTE_TIMEOUT, text);
+	if (head_of(&text, "cannot send"))
+		return play_note(s, STW_NOTE_FAILURE, text);
+	if (head_of(&text, "decides"))
+		return play_note(s, STW_NOTE_DECISION, text);
+	if (head_of(&text, "tells "))
+		return agent_tells(s, text);
+	if (check_quiet(s) < 0 || !next_word(&text, &verb))
+		return -1;
+	tell(s, "agent %.*s %.*s", STW_STR_ARG(verb), STW_STR_ARG(text));
+	now_is_mark(s);
+	return agent_does(s, verb, stw_str_trim(text)) < 0 ? -1 : world_settle(s);
+}
+
 /* "repeat 100: LINE" */
 static int play_repeat(struct scenario *s, struct stw_str text)
 {
@@ -887,12 +912,14 @@ static int play_line(struct scenario *s, struct stw_str text)
 	struct stw_str rest = text, word, arrow;
 	struct party *party;
 
-	if (head_of(&text, "server:") || head_of(&text, "users:") || head_of(&text, "covers:") ||
-		head_of(&text, "party ") || head_of(&text, "one worker:") ||
-		head_of(&text, "config from "))
+	if (head_of(&text, "agent:") || head_of(&text, "server:") || head_of(&text, "users:") ||
+		head_of(&text, "covers:") || head_of(&text, "party ") ||
+		head_of(&text, "one worker:") || head_of(&text, "config from "))
 		return 0;
 	if (head_of(&text, "repeat "))
 		return play_repeat(s, text);
+	if (s->agent && head_of(&text, "agent "))
+		return play_agent(s, text);
 	if (is_word(text, "{"))
 		return play_group(s);
 	if (head_of(&text, "server -> hook"))
@@ -916,7 +943,7 @@ static int play_line(struct scenario *s, struct stw_str text)
 	text = rest;
 	if (party && next_word(&rest, &arrow) && is_word(arrow, "->")) {
 		next_word(&rest, &arrow);
-		return is_word(arrow, "server")
+		return is_word(arrow, s->agent ? "agent" : "server")
 			       ? play_send(s, party, rest)
 			       : fail(s, "%.*s can talk to the server only", STW_STR_ARG(word));
 	}

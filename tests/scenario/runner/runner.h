@@ -10,6 +10,7 @@
  *	dialog.c   what a party has seen: calls, dialogs, route sets
  *	compose.c  the messages of the parties
  *	expect.c   comparison of a message with its line
+ *	agent.c    a user agent in the place of the server
  *	hook.c     the web server that is asked about calls
  *	record.c   the records of calls
  *	play.c     the lines of a file, one after the other
@@ -182,6 +183,7 @@ struct scenario {
 	void *store_lock;
 	char store_dir[64]; /* when the file restarts the server or breaks its store */
 	struct stw_listeners listeners;
+	struct agent *agent;         /* a user agent in its place; NULL: the server */
 	struct stw_records *records; /* NULL: not asked for */
 	struct recorded *recorded;   /* oldest first */
 	struct asked *asked;         /* what the web server was asked, oldest first */
@@ -245,6 +247,20 @@ int server_check_empty(struct scenario *s);
 void server_stop(struct scenario *s);
 void server_drain(struct scenario *s);
 bool server_idle(const struct scenario *s);
+
+void server_log(void *context, const struct stw_note *what, struct stw_str place);
+
+/* agent.c */
+int agent_setting(struct scenario *s, struct stw_str items);
+int agent_start(struct scenario *s);
+void agent_batch(struct scenario *s, const struct stw_io_event *event);
+uint64_t agent_next(const struct scenario *s);
+bool agent_idle(const struct scenario *s);
+int agent_check_empty(struct scenario *s);
+void agent_stop(struct scenario *s);
+int agent_tells(struct scenario *s, struct stw_str text);
+/* "calls sip:…", "ends", "holds" … */
+int agent_does(struct scenario *s, struct stw_str verb, struct stw_str text);
 
 /* message.c */
 /* What a line calls a message: "INVITE", "486", "pong", "closed". */

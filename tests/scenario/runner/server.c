@@ -161,7 +161,7 @@ static void note_facts(struct scenario *s, struct note *note, const struct stw_r
 			refusal->facts[i].key, STW_STR_ARG(refusal->facts[i].value));
 }
 
-static void server_log(void *context, const struct stw_note *what, struct stw_str place)
+void server_log(void *context, const struct stw_note *what, struct stw_str place)
 {
 	struct scenario *s = context;
 	struct note *note;
@@ -320,6 +320,8 @@ int server_start(struct scenario *s)
 	if (config_make(s, &s->config) < 0)
 		return -1;
 	s->domain = keep(s, s->config->domains[0]);
+	if (s->agent)
+		return agent_start(s);
 	if (store_start(s) < 0 || users_add(s) < 0)
 		return -1;
 	return core_start(s);
@@ -397,6 +399,8 @@ bool server_idle(const struct scenario *s)
 {
 	bool idle = true;
 
+	if (s->agent)
+		return agent_idle(s);
 	for (unsigned i = 0; i < s->worker_count; i++)
 		idle = idle && stw_core_idle(s->workers[i].core);
 	return idle;
@@ -409,6 +413,8 @@ int server_check_empty(struct scenario *s)
 	json_int_t left;
 	size_t i;
 
+	if (s->agent)
+		return agent_check_empty(s);
 	server_ask(s, &question);
 	for (i = 0; i < STW_ARRAY_SIZE(counters); i++) {
 		left = json_integer_value(json_object_get(question.answer, counters[i]));
@@ -426,6 +432,8 @@ void server_stop(struct scenario *s)
 {
 	if (s->store_lock)
 		server_store_fails(s, false);
+	if (s->agent)
+		agent_stop(s);
 	server_end(s);
 	s->config = stw_config_unref(s->config);
 	if (!s->store_dir[0])

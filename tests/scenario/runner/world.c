@@ -384,6 +384,10 @@ static bool told_too_late(struct scenario *s, const struct stw_io_event *event)
 
 static void batch(struct worker *worker, const struct stw_io_event *event)
 {
+	if (worker->s->agent) {
+		agent_batch(worker->s, event);
+		return;
+	}
 	stw_core_begin(worker->core, worker->s->now);
 	if (event)
 		stw_core_event(worker->core, event);
@@ -429,6 +433,11 @@ static uint64_t next_due(const struct scenario *s)
 	uint64_t answer = hook_due(s);
 
 	next = answer < next ? answer : next;
+	if (s->agent) {
+		uint64_t due = agent_next(s);
+
+		return due < next ? due : next;
+	}
 	for (unsigned i = 0; i < s->worker_count; i++) {
 		uint64_t due = stw_core_next(s->workers[i].core);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Requests outside of sessions: registration, MESSAGE, OPTIONS, INFO; what is done about each answer. */
+/* Requests outside of sessions: registration, MESSAGE, OPTIONS, INFO; what is done about each
+ * answer. */
 #include "lab.h"
 
 static struct stw_ua_options alice(void)
@@ -51,8 +52,8 @@ static void binding_is_refreshed_and_removed(void **state)
 	struct net *net = net_new();
 	struct agent *a = agent_new(net, alice());
 	struct stw_registration *registration =
-		registers(a, (struct stw_registration_options){ .expires_s = 600,
-				     .contact_params = STW_STR(";q=0.5") });
+		registers(a, (struct stw_registration_options){
+				     .expires_s = 600, .contact_params = STW_STR(";q=0.5") });
 	const char *text = raw(net, "REGISTER sip:192.0.2.9 SIP/2.0\r\n");
 	char call_id[128];
 
@@ -216,10 +217,10 @@ static void message_and_options_of_two_agents(void **state)
 {
 	struct net *net = net_new();
 	struct agent *a = agent_new(net, alice());
-	struct agent *b = agent_new(net,
-		(struct stw_ua_options){ .aor = STW_STR("sip:bob@192.0.2.2"),
-			.agent = STW_STR("test/1"),
-			.policy = { .recv_info = STW_STR("foo") } });
+	struct agent *b =
+		agent_new(net, (struct stw_ua_options){ .aor = STW_STR("sip:bob@192.0.2.2"),
+				       .agent = STW_STR("test/1"),
+				       .policy = { .recv_info = STW_STR("foo") } });
 	int job;
 
 	(void)state;
@@ -233,8 +234,8 @@ static void message_and_options_of_two_agents(void **state)
 	assert_string_equal(b->text, "Hello");
 	told(a, "response 200 OK");
 	assert_ptr_equal(a->last.job, &job);
-	sends(a, (struct stw_ua_message){ .method = STW_STR("OPTIONS"),
-			 .uri = STW_STR("sip:bob@192.0.2.2") });
+	sends(a, (struct stw_ua_message){
+			 .method = STW_STR("OPTIONS"), .uri = STW_STR("sip:bob@192.0.2.2") });
 	net_settle(net);
 	told(b, "options 200");
 	told(a, "response 200 OK");
@@ -261,8 +262,8 @@ static void each_code_is_told(void **state)
 			net_free(net);
 			continue;
 		}
-		sends(a, (struct stw_ua_message){ .method = STW_STR("MESSAGE"),
-				 .uri = STW_STR("sip:x@192.0.2.9") });
+		sends(a, (struct stw_ua_message){
+				 .method = STW_STR("MESSAGE"), .uri = STW_STR("sip:x@192.0.2.9") });
 		snprintf(status, sizeof(status), "%u %s", all[i].code, all[i].phrase);
 		raw_answer(net, 1, raw(net, "MESSAGE "), status, "t", "");
 		snprintf(line, sizeof(line), "response %s", status);
@@ -300,14 +301,15 @@ static void demand_is_dropped(void **state)
 	ends(net);
 }
 
-/* ---- INFO in a session ------------------------------------------------------------------------ */
+/* ---- INFO in a session ------------------------------------------------------------------------
+ */
 
 static void info_packages(void **state)
 {
 	struct net *net = net_new();
-	struct agent *b = agent_new(net,
-		(struct stw_ua_options){ .aor = STW_STR("sip:bob@192.0.2.1"),
-			.policy = { .automatic = true, .recv_info = STW_STR("foo, bar") } });
+	struct agent *b = agent_new(
+		net, (struct stw_ua_options){ .aor = STW_STR("sip:bob@192.0.2.1"),
+			     .policy = { .automatic = true, .recv_info = STW_STR("foo, bar") } });
 	char tag[128];
 
 	(void)state;

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A user agent in the place of the server: "agent: automatic=true; ring=1s; then=486". */
+#include "runner.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <strowger/ua.h>
+#include <strowger/uac.h>
+
+/* What was told, oldest first. */
+struct told {
+	struct told *next;
+	struct stw_str text; /* "ended 486" */
+};
+
+struct agent {
+	struct scenario *s;
+	struct stw_stack *stack;
+	struct stw_ua *ua;
+	struct stw_ua_options options;
+	struct stw_ua_policy policy;
+	struct stw_sdp_abilities abilities;
+	bool mute;                            /* no media at all */
+	struct stw_session *session, *second; /* the last one, and the one before */
+	struct stw_registration *registration;
+	struct told *told, **told_end;
+};
+
+/* ---- settings ------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *key;
+	size_t at;
+} texts[] = {
+#define TEXT(key, member)                                                                          \
+	{                                                                                          \
+		key, offsetof(struct agent, member)                                                \
+	}
+	TEXT("aor", options.aor),
+	TEXT("outbound", options.outbound),
+	TEXT("password", options.auth_password),
+	TEXT("agent", options.agent),
+	TEXT("methods", policy.methods),
+	TEXT("extensions", policy.extensions),
+	TEXT("users", policy.users),
+	TEXT("accept", policy.accept),
+	TEXT("require", policy.require),
+	TEXT("screen_via", policy.screen_via),
+	TEXT("recv_info", policy.recv_info),
+	TEXT("redirect", policy.redirect),
+	TEXT("realm", policy.auth_realm),
+	TEXT("caller", policy.auth_user),
+	TEXT("caller_password", policy.auth_password),
+#undef TEXT
+}, flags[] = {
+#define FLAG(key, member)                                                                          \
+	{                                                                                          \
+		key, offsetof(struct agent, member)                                                \
+	}
+	FLAG("follow_redirects", options.follow_redirects),
+	FLAG("automatic", policy.automatic),
+	FLAG("dnd", policy.dnd),
+	FLAG("reject_anonymous", policy.reject_anonymous),
+	FLAG("busy_everywhere", policy.busy_everywhere),
+	FLAG("early_media", policy.early_media),
+	FLAG("reliable", policy.reliable),
+	FLAG("refuse_transfer", policy.refuse_transfer),
+	FLAG("qos_fails", policy.qos_fails),
+	FLAG("media_everywhere", abilities.everywhere),
+	FLAG("mute", mute),
+#undef FLAG
+}, numbers[] = {
+#define NUMBER(key, member)                                                                        \
+	{                                                                                          \
+		key, offsetof(struct agent, member)                                                \
+	}
+	NUMBER("session_expires", options.session_expires_s),
+	NUMBER("max_sessions", options.max_sessions),
+	NUMBER("min_se", policy.min_se_s),
+	NUMBER("max_body", policy.max_body),
+	NUMBER("lines", policy.lines),
+	NUMBER("then", policy.then),
+	NUMBER("ring_ms", policy.ring_ms),
+#undef NUMBER
+};
+
+static int agent_set(struct agent *agent, struct stw_str key, struct stw_str value)
+{
+	char *base = (char *)agent;
+	uint64_t number;
+
+	for (size_t i = 0; i < STW_ARRAY_SIZE(texts); i++) {
+		if (!is_word(key, texts[i].key))
+			continue;
+		*(struct stw_str *)(void *)(base + texts[i].at) = keep(agent->s, unquoted(value));
+		return 0;
+	}
+	for (size_t i = 0; i < STW_ARRAY_SIZE(flags); i++) {
+		if (!is_word(key, flags[i].key))
+			continue;
+		*(bool *)(void *)(base + flags[i].at) = is_word(value, "true");
+		return 0;
+	}
+	for (size_t i = 0; i < STW_ARRAY_SIZE(numbers); i++) {
+		if (!is_word(key, numbers[i].key) ||
+			stw_str_to_uint(value, UINT32_MAX, &number) < 0)
+			continue;
+		*(unsigned *)(void *)(base + numbers[i].at) = (unsigned)number;
+		return 0;
+	}
+	return fail(agent->s, "agent: \"%.*s=%.*s\" cannot be understood", STW_STR_ARG(key),
+		STW_STR_ARG(value));
+}
+
+int agent_setting(struct scenario *s, struct stw_str items)
+{
+	struct stw_str item;
+
+	if (!s->agent) {
+		s->agent = make(s, sizeof(*s->agent));
+		s->agent->s = s;
+		s->agent->told_end = &s->agent->told;
+		s->agent->options.aor = STW_STR("sip:bob@example.com");
+	}
+	while (next_item(&items, ';', &item)) {
+		size_t equal = stw_str_find(item, '=', 0);
+
+		if (item.len && agent_set(s->agent, stw_str_trim(stw_str_cut(item, 0, equal)),
+					stw_str_trim(stw_str_cut(item, equal + 1, item.len))) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- what the stack and the agent ask ---------------------------------------------------------
+ */
+
+static void agent_request(void *user, struct stw_request *request)
+{
+	struct agent *agent = user;
+
+	if (!stw_ua_request(agent->ua, request))
+		stw_request_drop(request, &stw_cause_ack_unmatched);
+}
+
+static void agent_note(void *user, const struct stw_note *note)
+{
+	struct agent *agent = user;
+
+	server_log(agent->s, note, STW_STR_NONE);
+}
+
+static const struct stw_core_ops core_ops = { .request = agent_request, .note = agent_note };
+
+/* What the peer did wrong is a decision of the record. */
+static void agent_fault(struct agent *agent, const struct stw_ua_event *event)
+{
+	struct stw_note note = {
+		.kind = STW_NOTE_DECISION, .msg = event->msg, .cause = event->cause
+	};
+
+	server_log(agent->s, &note, STW_STR_NONE);
+}
+
+static void agent_event(void *user, const struct stw_ua_event *event)
+{
+	struct agent *agent = user;
+	struct told *told = make(agent->s, sizeof(*told));
+
+	told->text = print(agent->s, "%s", stw_ua_event_name(event->kind));
+	if (event->code)
+		told->text = print(agent->s, "%.*s %u", STW_STR_ARG(told->text), event->code);
+	*agent->told_end = told;
+	agent->told_end = &told->next;
+	tell(agent->s, "    agent tells %.*s %.*s", STW_STR_ARG(told->text),
+		STW_STR_ARG(event->phrase));
+	if (event->cause && (event->kind == STW_UA_FAULT || event->kind == STW_UA_ENDED))
+		agent_fault(agent, event);
+	if (!event->session)
+		return;
+	if (event->kind == STW_UA_ENDED) {
+		if (agent->session == event->session)
+			agent->session = agent->second, agent->second = NULL;
+		else if (agent->second == event->session)
+			agent->second = NULL;
+	} else if (event->session != agent->session) {
+		if (event->session != agent->second)
+			agent->second = agent->session, agent->session = event->session;
+	}
+}
+
+static const struct stw_sdp_abilities *agent_media(void *user, struct stw_session *session)
+{
+	struct agent *agent = user;
+
+	return agent->mute ? NULL : &agent->abilities;
+}
+
+static const struct stw_ua_ops ua_ops = { .event = agent_event, .media = agent_media };
+
+/* ---- life -------------------------------------------------------------------------------------
+ */
+
+int agent_start(struct scenario *s)
+{
+	struct agent *agent = s->agent;
+	struct stw_stack_options options = { .io = &world_ops,
+		.io_user = &s->workers[0],
+		.core = &core_ops,
+		.core_user = agent,
+		.listeners = &s->listeners,
+		.key = { 3, 4 },
+		.seed = 4711,
+		.max_transactions = 1000,
+		.udp_oversize_tcp = true,
+		.overload = { .target_ms = 25 },
+		.flows = { .max_flows = FLOWS_MAX,
+			.max_per_source = FLOWS_MAX,
+			.idle_ms = 3600000,
+			.message_ms = 10000 },
+		.proxy = { .max_breadth = 60, .max_branches = 32, .timer_c_ms = 181000 } };
+
+	s->worker_count = 1;
+	s->workers[0].s = s;
+	s->listeners = s->config->listen;
+	options.flows.message = stw_msg_limits_default;
+	agent->abilities.address = STW_STR("192.0.2.100");
+	agent->abilities.rtp_port = 4000;
+	agent->abilities.qos = agent->policy.qos_fails ? STW_SDP_QOS_SUPPORTED : STW_SDP_QOS_NONE;
+	if (stw_stack_new(&options, s->now, &agent->stack) < 0)
+		return fail(s, "the stack does not start");
+	agent->options.stack = agent->stack;
+	agent->options.ops = &ua_ops;
+	agent->options.user = agent;
+	agent->options.policy = agent->policy;
+	if (stw_ua_new(&agent->options, &agent->ua) < 0)
+		return fail(s, "the agent does not start");
+	return 0;
+}
+
+void agent_batch(struct scenario *s, const struct stw_io_event *event)
+{
+	struct stw_stack *stack = s->agent->stack;
+
+	stw_stack_begin(stack, s->now);
+	if (event)
+		stw_stack_event(stack, event);
+	stw_stack_timers(stack);
+	stw_stack_end(stack);
+}
+
+uint64_t agent_next(const struct scenario *s)
+{
+	return stw_stack_next(s->agent->stack);
+}
+
+bool agent_idle(const struct scenario *s)
+{
+	struct stw_stack_stats stats;
+
+	stw_stack_stats(s->agent->stack, &stats);
+	return stats.transactions == 0 && stats.requests == 0 && stw_ua_idle(s->agent->ua);
+}
+
+int agent_check_empty(struct scenario *s)
+{
+	struct stw_stack_stats stats;
+
+	stw_stack_stats(s->agent->stack, &stats);
+	if (!stw_ua_idle(s->agent->ua))
+		return fail(s, "at the end the agent has something left");
+	if (stats.transactions || stats.requests || stats.flows)
+		return fail(s,
+			"at the end %zu transactions, %zu requests, %zu connections are left",
+			stats.transactions, stats.requests, stats.flows);
+	return 0;
+}
+
+void agent_stop(struct scenario *s)
+{
+	s->agent->ua = stw_ua_free(s->agent->ua);
+	s->agent->stack = stw_stack_free(s->agent->stack);
+}
+
+/* ---- lines -------------------------------------------------------------------------------------
+ */
+
+/* "agent tells ended 486": what was told before it is passed over. */
+int agent_tells(struct scenario *s, struct stw_str text)
+{
+	struct told *told = s->agent->told;
+
+	while (told && !stw_str_equal(told->text, text))
+		told = told->next;
+	if (!told)
+		return fail(s, "the agent has not told \"%.*s\"%s%.*s", STW_STR_ARG(text),
+			s->agent->told ? ", but " : "",
+			s->agent->told ? (int)s->agent->told->text.len : 0,
+			s->agent->told ? s->agent->told->text.ptr : "");
+	s->agent->told = told->next;
+	if (!told->next)
+		s->agent->told_end = &s->agent->told;
+	return 0;
+}
+
+static int agent_call(struct agent *agent, struct stw_str uri, bool late, bool anonymous)
+{
+	struct stw_session_options options = {
+		.uri = uri, .late_offer = late, .anonymous = anonymous
+	};
+
+	struct stw_session *session = NULL;
+	int err = stw_ua_call(agent->ua, &options, &session);
+
+	if (session && session != agent->session)
+		agent->second = agent->session, agent->session = session;
+	return err;
+}
+
+static int agent_register(struct agent *agent, struct stw_str text)
+{
+	struct stw_registration_options options = { .registrar = text };
+
+	return stw_ua_register(agent->ua, &options, &agent->registration);
+}
+
+static int agent_sends(struct agent *agent, struct stw_str text)
+{
+	struct stw_ua_message message = { 0 };
+
+	if (!next_word(&text, &message.method) || !next_word(&text, &message.uri))
+		return -EINVAL;
+	message.body = unquoted(stw_str_trim(text));
+	if (message.body.len)
+		message.content_type = STW_STR("text/plain");
+	return stw_ua_send(agent->ua, &message);
+}
+
+/* What needs a session. */
+static int session_does(struct agent *agent, struct stw_str verb, struct stw_str text)
+{
+	struct stw_session *session = agent->session;
+	uint64_t code = 0;
+
+	if (!session)
+		return -ENOENT;
+	(void)stw_str_to_uint(text, 699, &code);
+	if (is_word(verb, "rings"))
+		return stw_session_ring(session, code ? (unsigned)code : 180);
+	if (is_word(verb, "accepts"))
+		return stw_session_accept(session);
+	if (is_word(verb, "refuses"))
+		return stw_session_refuse(session, (unsigned)code, STW_STR_NONE, STW_STR_NONE);
+	if (is_word(verb, "holds") || is_word(verb, "resumes"))
+		return stw_session_hold(session, verb.ptr[0] == 'h');
+	if (is_word(verb, "refers") && is_word(text, "to second"))
+		return stw_session_refer_to_session(session, agent->second, NULL);
+	if (is_word(verb, "refers"))
+		return stw_session_refer(session, text, NULL);
+	if (is_word(verb, "informs"))
+		return stw_session_send(
+			session, STW_STR("INFO"), STW_STR_NONE, STW_STR_NONE, STW_STR_NONE, NULL);
+	if (is_word(verb, "ends"))
+		return stw_session_end(session, STW_STR_NONE), 0;
+	return -EINVAL;
+}
+
+int agent_does(struct scenario *s, struct stw_str verb, struct stw_str text)
+{
+	struct agent *agent = s->agent;
+	int err;
+
+	stw_stack_begin(agent->stack, s->now);
+	if (is_word(verb, "calls"))
+		err = agent_call(agent, text, false, false);
+	else if (is_word(verb, "calls-without-offer"))
+		err = agent_call(agent, text, true, false);
+	else if (is_word(verb, "calls-anonymously"))
+		err = agent_call(agent, text, false, true);
+	else if (is_word(verb, "registers"))
+		err = agent_register(agent, text);
+	else if (is_word(verb, "unregisters") && agent->registration)
+		stw_registration_end(agent->registration), err = 0;
+	else if (is_word(verb, "sends"))
+		err = agent_sends(agent, text);
+	else
+		err = session_does(agent, verb, text);
+	stw_stack_end(agent->stack);
+	if (err < 0)
+		return fail(s, "the agent cannot: %s", strerror(-err));
+	return 0;
+}
