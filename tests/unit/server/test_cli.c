@@ -64,6 +64,20 @@ static const struct {
 	{ "exlpain 2>&1", 2, "unknown command exlpain; did you mean explain?" },
 	{ "--vresion 2>&1", 2, "unknown option --vresion" },
 	{ "explain causes", 0, "\n481 Call/Transaction Does Not Exist\n  " },
+	{ "cdr list --file cdr.json", 0,
+		"Session Establishment Ratio (SER)                  40 %" },
+	{ "cdr list --file cdr.json", 0, "Effectiveness Ratio (SEER)   60 %" },
+	{ "cdr list --file cdr.json", 0,
+		"Session Completion Ratio (SCR)                     16.67 %" },
+	{ "cdr list --file cdr.json", 0,
+		"Ineffective Session Attempts (ISA)                 16.67 %" },
+	{ "cdr list --file cdr.json", 0, "(SRD), successful, mean      1500 ms" },
+	{ "cdr list --file cdr.json", 0, "Duration Time (SDT), mean                  60000 ms" },
+	{ "cdr list --file cdr.json --user bob@example.com -o json", 0, "\"requests\": 2" },
+	{ "cdr list --file cdr.json --since 2026-01-02 -o json", 0, "\"requests\": 1" },
+	{ "cdr list --file cdr.json --since soon 2>&1", 2, "--since: soon is no time" },
+	{ "cdr list --file none.json 2>&1", 1, "none.json: No such file" },
+	{ "cdr show 2>&1", 2, "show is not known" },
 	{ "explain causes", 0, "No response: what came is dropped" },
 	{ "explain causes -o json", 0, "\"cause\": \"not-registered\"" },
 	{ "explain 488", 0, "488 Not Acceptable Here  (4xx Request Failure)\n" },
@@ -97,11 +111,33 @@ static const struct {
 	{ "explain > /dev/full", 1, "" },
 };
 
+#define CDR(id, day, from, ring, answer, end, duration, code, cause, by)                           \
+	"{\"call_id\":\"" id "\",\"from\":\"sip:" from                                             \
+	"@example.com\",\"to\":\"sip:x@example.com\","                                             \
+	"\"request_uri\":\"sip:x@example.com\",\"start\":\"2026-01-" day                           \
+	"T00:00:00.000Z\",\"ring\":" ring ",\"answer\":" answer ",\"end\":" end                    \
+	",\"duration_ms\":" duration ",\"code\":" code ",\"cause\":" cause ",\"ended_by\":" by     \
+	",\"diverted\":[],\"legs\":[]}\n"
+
+/* Six calls: one completed, one lost, one busy, one redirected, one timed out, one unknown. */
+static const char cdr_lines[] = CDR("1", "01", "bob", "\"2026-01-01T00:00:01.000Z\"",
+	"\"2026-01-01T00:00:05.000Z\"", "null", "null", "200", "null",
+	"null") "half a li\n" CDR("1", "01", "bob", "\"2026-01-01T00:00:01.000Z\"",
+	"\"2026-01-01T00:00:05.000Z\"", "\"2026-01-01T00:01:05.000Z\"", "60000", "200", "null",
+	"\"callee\"") CDR("2", "01", "bob", "null", "\"2026-01-01T00:00:02.000Z\"", "null", "null",
+	"200", "\"lost\"", "null") CDR("3", "01", "bobby", "null", "null",
+	"\"2026-01-01T00:00:02.000Z\"", "null", "486", "null", "\"callee\"") CDR("4", "01", "eve",
+	"null", "null", "\"2026-01-01T00:00:02.000Z\"", "null", "302", "\"redirected\"",
+	"\"server\"") CDR("5", "01", "eve", "null", "null", "\"2026-01-01T00:00:32.000Z\"", "null",
+	"408", "\"no-response-downstream\"", "\"server\"") CDR("6", "02", "eve", "null", "null",
+	"\"2026-01-02T00:00:00.000Z\"", "null", "404", "\"user-unknown\"", "\"server\"");
+
 static void test_status_and_output(void **state)
 {
 	static struct result result;
 	unsigned wrong = 0;
 
+	file_write("cdr.json", cdr_lines);
 	file_write("good.yaml", "domains: example.com\nlisten: [udp:127.0.0.1:5070]\n");
 	file_write("bad.yaml", "log:\n  levle: debug\n");
 	for (size_t i = 0; i < STW_ARRAY_SIZE(cases); i++) {
