@@ -177,6 +177,8 @@ bool stw_ua_has_dialog(const struct stw_ua *ua, const struct stw_msg *request);
 void stw_ua_stop(struct stw_ua *ua);
 /** Nothing is left: no session, registration or transaction. */
 bool stw_ua_idle(const struct stw_ua *ua);
+/** Nothing is awaited any more: what is left only answers repetitions of the peers. */
+bool stw_ua_quiet(const struct stw_ua *ua);
 /** Before its stack is freed. Tells nothing any more. Accepts NULL; returns NULL. */
 struct stw_ua *stw_ua_free(struct stw_ua *ua);
 

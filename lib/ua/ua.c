@@ -200,6 +200,15 @@ bool stw_ua_idle(const struct stw_ua *ua)
 	return !ua->sessions && !ua->registrations && !ua->exchanges;
 }
 
+bool stw_ua_quiet(const struct stw_ua *ua)
+{
+	const struct exchange *exchange = ua->exchanges;
+
+	while (exchange && (exchange->finished || exchange->dead))
+		exchange = exchange->next;
+	return !ua->sessions && !ua->registrations && !exchange;
+}
+
 struct stw_ua *stw_ua_free(struct stw_ua *ua)
 {
 	static const struct stw_ua_ops silent = { 0 };
