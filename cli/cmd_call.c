@@ -138,6 +138,7 @@ int stw_cmd_call(struct stw_cli *cli)
 			NULL },
 		{ "late-offer", 0, NULL, "let the called side offer", NULL, &call.late_offer },
 		{ "anonymous", 0, NULL, "do not say who we are (RFC 3323)", NULL, &call.anonymous },
+		{ "qos", 0, NULL, "demand preconditions (RFC 3312)", NULL, &call.qos },
 	};
 	int status = stw_cli_parse(cli, options, STW_ARRAY_SIZE(options), 1, 1);
 	struct agent *agent;

@@ -153,21 +153,57 @@ def through_server(bench):
     require("bob" not in server.command("binding", "list"), "the binding was not removed")
 
 
+REFUSALS = (  # what the called side is told, what the calling side is told, the code
+    (("--then", 486), (), 486),
+    (("--then", 603), (), 603),
+    (("--dnd",), (), 480),
+    (("--require", "foo"), (), 421),
+    (("--reject-anonymous",), ("--anonymous",), 433),
+    (("--codecs", "PCMA"), ("--codecs", "PCMU"), 488),
+    (("--codecs", "PCMA", "--media-everywhere"), ("--codecs", "PCMU"), 606),
+    (("--qos", "fail"), ("--qos",), 580),
+)
+
+
 def codes(bench):
     """What `answer` is told to say is said, and `call` explains it and ends with status 1."""
-    for options, code in ((("--then", 486), 486), (("--then", 603), 603), (("--dnd",), 480),
-                          (("--require", "foo"), 421), (("--redirect", "sip:x@127.0.0.1:9"), None),
-                          (("--codecs", "PCMA"), 488), (("--codecs", "PCMA", "--media-everywhere"), 606)):
-        bob = answer(bench, "--ring", 0, "--count", 1, *options)
-        alice = call(bench, f"sip:bob@127.0.0.1:{bob.port}", *(("--codecs", "PCMU") if code in (488, 606) else ()),
-                     *(("--timeout", 1) if not code else ()))
+    for called, calling, code in REFUSALS:
+        bob = answer(bench, "--ring", 0, "--count", 1, *called)
+        alice = call(bench, f"sip:bob@127.0.0.1:{bob.port}", *calling)
         alice.ends(1)
         ended = alice.wait("ended")
-        if not code:
-            continue
-        require(ended["code"] == code, f"{options}: {ended}")
+        require(ended["code"] == code, f"{called}: {ended}")
         explained = alice.wait("explanation")
         require(explained["code"] == code and explained["meaning"] and explained["remedy"], str(explained))
+        bob.ends()
+
+
+def password(bench):
+    """Callers must know the password of the called side: 401, then it goes, or not."""
+    bob = answer(bench, "--ring", 0, "--auth", "--no-register", user="bob")
+    call(bench, f"sip:bob@127.0.0.1:{bob.port}", "--duration", 0.2, user="bob").ends()
+    alice = call(bench, f"sip:bob@127.0.0.1:{bob.port}", user="alice")
+    alice.ends(1)
+    require(alice.wait("ended")["code"] == 401, tail(alice.log))
+
+
+def busy(bench):
+    bob = answer(bench, "--ring", 0, "--busy-everywhere")
+    first = call(bench, f"sip:bob@127.0.0.1:{bob.port}")
+    first.wait("established")
+    second = call(bench, f"sip:bob@127.0.0.1:{bob.port}")
+    second.ends(1)
+    require(second.wait("ended")["code"] == 600, tail(second.log))
+    first.tell("hangup")
+    first.ends()
+
+
+def redirect(bench):
+    """302: the call goes on to the other place by itself."""
+    carol = answer(bench, "--ring", 0, "--count", 1)
+    bob = answer(bench, "--redirect", f"sip:carol@127.0.0.1:{carol.port}")
+    call(bench, f"sip:bob@127.0.0.1:{bob.port}", "--duration", 0.2).ends()
+    carol.ends()
 
 
 def give_up(bench):
@@ -328,6 +364,9 @@ run_tests([
     ("a file is played and echoed", files),
     ("two of ours through the server", through_server),
     ("each refusal has its code and explanation", codes),
+    ("the called side asks for its password", password),
+    ("busy everywhere", busy),
+    ("a redirected call goes on", redirect),
     ("a call is given up", give_up),
     ("hold and resume", hold),
     ("MESSAGE", text),
