@@ -56,7 +56,7 @@ uint64_t stw_calls_unfollowed(const struct stw_calls *calls)
 
 uint64_t stw_calls_next(const struct stw_calls *calls)
 {
-	return stw_wheel_next(&calls->wheel);
+	return calls->table.count ? stw_wheel_next(&calls->wheel) : UINT64_MAX;
 }
 
 /* ---- who is in it ------------------------------------------------------------------------ */
@@ -629,6 +629,8 @@ void stw_calls_timers(struct stw_calls *calls)
 {
 	struct stw_timer *timer;
 
+	if (!calls->table.count)
+		return;
 	while ((timer = stw_wheel_expire(&calls->wheel, calls->now.mono_ms))) {
 		struct call *call = timer->owner;
 
