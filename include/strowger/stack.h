@@ -235,8 +235,9 @@ int stw_stack_account(struct stw_stack *stack, const struct stw_account_options 
 /** NULL: there is none of this name. */
 const struct stw_account *stw_stack_account_find(
 	const struct stw_stack *stack, struct stw_str name);
-/** Was the account used at this place? By a datagram it is told by its port as well. */
-bool stw_account_is_at(const struct stw_account *account, const struct stw_hop *hop);
+/** Was the account used at this address? @param any_port  … or at another port there */
+bool stw_account_is_at(
+	const struct stw_account *account, const struct stw_addr *addr, bool any_port);
 
 /** Counters since the start; the last line are numbers of now. */
 struct stw_stack_stats {

@@ -93,23 +93,12 @@ void accounts_free(struct stw_stack *stack)
 
 /* ---- where it is used --------------------------------------------------------------------- */
 
-static bool account_knows(const struct stw_account *account, const struct stw_addr *addr)
+bool stw_account_is_at(
+	const struct stw_account *account, const struct stw_addr *addr, bool any_port)
 {
 	for (unsigned i = 0; i < account->place_count; i++) {
-		if (stw_addr_same_ip(&account->places[i], addr))
-			return true;
-	}
-	return false;
-}
-
-bool stw_account_is_at(const struct stw_account *account, const struct stw_hop *hop)
-{
-	bool exact = hop->transport == STW_TRANSPORT_UDP;
-
-	if (!exact)
-		return account_knows(account, &hop->remote);
-	for (unsigned i = 0; i < account->place_count; i++) {
-		if (stw_addr_equal(&account->places[i], &hop->remote))
+		if (any_port ? stw_addr_same_ip(&account->places[i], addr)
+			     : stw_addr_equal(&account->places[i], addr))
 			return true;
 	}
 	return false;
@@ -117,10 +106,8 @@ bool stw_account_is_at(const struct stw_account *account, const struct stw_hop *
 
 static void account_learn(struct stw_account *account, const struct stw_addr *addr)
 {
-	for (unsigned i = 0; i < account->place_count; i++) {
-		if (stw_addr_equal(&account->places[i], addr))
-			return;
-	}
+	if (stw_account_is_at(account, addr, false))
+		return;
 	account->places[account->place_next] = *addr;
 	account->place_next = (account->place_next + 1) % ACCOUNT_PLACES;
 	if (account->place_count < ACCOUNT_PLACES)
@@ -140,7 +127,7 @@ void branch_find_account(struct branch *branch)
 	if (branch->account || !request->routing.in_dialog || branch->target.has_hop)
 		return;
 	for (account = request->stack->accounts; account; account = account->next) {
-		if (account_knows(account, &branch->hop.remote))
+		if (stw_account_is_at(account, &branch->hop.remote, false))
 			branch->account = account;
 	}
 }
@@ -277,7 +264,9 @@ bool branch_challenged(struct branch *branch, const struct stw_msg *response)
 {
 	if (branch->state == BRANCH_ENDED)
 		return false;
-	account_learn(branch->account, &branch->hop.remote);
+	/* What is only known by its address teaches no others. */
+	if (branch->target.account)
+		account_learn(branch->account, &branch->hop.remote);
 	if (response->code == 401 || response->code == 407) {
 		answer_challenge(branch, response);
 		return true;

@@ -95,38 +95,41 @@ static bool uri_is_trunk(const struct stw_uri *uri, const struct stw_uri *trunk)
 	       (trunk->host_kind == STW_HOST_NAME || port_of(uri) == port_of(trunk));
 }
 
-static bool hop_is_trunk(const struct stw_hop *hop, const struct stw_uri *trunk)
+static bool addr_is_trunk(const struct stw_addr *addr, bool any_port, const struct stw_uri *trunk)
 {
 	struct stw_target where;
 
 	return trunk->host_kind != STW_HOST_NAME && stw_target_from_uri(trunk, &where) == 0 &&
 	       !where.need_resolve &&
-	       (hop->transport == STW_TRANSPORT_UDP ? stw_addr_equal(&where.addr, &hop->remote)
-						    : stw_addr_same_ip(&where.addr, &hop->remote));
+	       (any_port ? stw_addr_same_ip(&where.addr, addr) : stw_addr_equal(&where.addr, addr));
 }
 
 /* The account that the trunk has been called with, in this worker. */
-static bool account_is_at(
-	const struct stw_request *request, const struct stw_trunk *trunk, const struct stw_hop *hop)
+static bool account_is_at(const struct stw_request *request, const struct stw_trunk *trunk,
+	const struct stw_addr *addr, bool any_port)
 {
 	const struct stw_account *account =
 		trunk->user.len ? stw_stack_account_find(request->stack, trunk->name) : NULL;
 
-	return account && stw_account_is_at(account, hop);
+	return account && stw_account_is_at(account, addr, any_port);
 }
 
+/* By one of the two, the other is NULL. A connection of theirs comes from any port. */
 static const struct stw_trunk *trunk_find(const struct stw_config *config,
-	const struct stw_request *request, const struct stw_uri *uri, const struct stw_hop *hop)
+	const struct stw_request *request, const struct stw_uri *uri, const struct stw_addr *addr)
 {
+	bool any_port =
+		addr == &request->source.remote && request->source.transport != STW_TRANSPORT_UDP;
+
 	for (unsigned i = 0; i < config->trunk_count; i++) {
 		const struct stw_trunk *trunk = &config->trunks[i];
 
 		for (unsigned u = 0; u < trunk->uri_count; u++) {
 			if (uri ? uri_is_trunk(uri, &trunk->parsed[u])
-				: hop_is_trunk(hop, &trunk->parsed[u]))
+				: addr_is_trunk(addr, any_port, &trunk->parsed[u]))
 				return trunk;
 		}
-		if (hop && account_is_at(request, trunk, hop))
+		if (addr && account_is_at(request, trunk, addr, any_port))
 			return trunk;
 	}
 	return NULL;
@@ -137,16 +140,17 @@ static const struct stw_trunk *trunk_find(const struct stw_config *config,
 const struct stw_cause *stw_route_guard(struct stw_core *core, const struct stw_request *request,
 	const struct stw_uri *uri, const struct stw_hop *hop)
 {
-	return core->config->trunk_count && trunk_find(core->config, request, uri, hop)
+	return core->config->trunk_count &&
+			       trunk_find(core->config, request, uri, hop ? &hop->remote : NULL)
 		       ? &stw_cause_trunk_direct
 		       : NULL;
 }
 
 const struct stw_trunk *stw_route_trunk_of_source(struct stw_check *check)
 {
-	return check->config->trunk_count
-		       ? trunk_find(check->config, check->request, NULL, &check->request->source)
-		       : NULL;
+	return check->config->trunk_count ? trunk_find(check->config, check->request, NULL,
+						    &check->request->source.remote)
+					  : NULL;
 }
 
 static enum stw_verdict direct_refuse(
