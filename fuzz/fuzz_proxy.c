@@ -50,7 +50,7 @@ static void reparse(struct stw_slices slices, struct stw_msg *out)
 {
 	struct stw_fault fault = { 0 };
 	static const struct stw_msg_limits wide = { 1u << 30, 1u << 30, 1u << 30, 1u << 30,
-		1u << 30 };
+		1u << 30, false };
 	size_t bytes = stw_slices_bytes(slices);
 
 	must(bytes <= sizeof(joined));

@@ -10,7 +10,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct stw_field fields[STW_MSG_FIELDS_MAX];
-static const struct stw_registrar_options options = { 60, 3600, 1800, 4 };
+static const struct stw_registrar_options options = { 60, 3600, 1800, 4, false, false };
 
 static void must(bool is_true)
 {

@@ -267,6 +267,7 @@ struct stw_msg_limits {
 	uint32_t max_body;    /* 413 */
 	uint32_t max_headers; /* fields: 513 */
 	uint32_t max_field;   /* one field, bytes: 513 */
+	bool rfc2543;         /* no Content-Length over a connection: 411 (RFC 2543 §7.4.12) */
 };
 
 extern const struct stw_msg_limits stw_msg_limits_default;

@@ -60,6 +60,8 @@ int stw_bindings_load(const uint8_t *from, size_t len, size_t *ret_used, struct 
 struct stw_registrar_options {
 	uint32_t min_expires_s, max_expires_s, default_expires_s;
 	uint32_t max_bindings;
+	bool exclusive; /* one device at a time: another one is refused while the first is there */
+	bool rfc2543; /* conflicts get 409, also those of the parameter action (RFC 2543 §7.4.10) */
 };
 
 #define STW_REGISTER_CONTACTS_MAX 32

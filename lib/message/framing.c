@@ -143,7 +143,9 @@ static struct stw_frame body_next(
 	if (framing->fault)
 		return frame_broken(framing, len, framing->fault);
 	if (!framing->has_length)
-		return frame_broken(framing, len, &stw_cause_content_length_missing);
+		return frame_broken(framing, len,
+			limits->rfc2543 ? &stw_cause_length_required
+					: &stw_cause_content_length_missing);
 	if (framing->content_length > limits->max_body)
 		return frame_broken(framing, len, &stw_cause_body_too_large);
 	if (whole > limits->max_message)

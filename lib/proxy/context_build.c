@@ -17,7 +17,7 @@ static int bytes_keep(
 	const char *bytes, size_t len, struct stw_block **ret_block, struct stw_msg **ret)
 {
 	static const struct stw_msg_limits limits = { UINT32_MAX, UINT32_MAX, UINT32_MAX,
-		UINT32_MAX, UINT32_MAX };
+		UINT32_MAX, UINT32_MAX, false };
 	struct stw_field fields[STW_MSG_FIELDS_MAX];
 	struct stw_msg msg = { .fields = fields, .field_capacity = STW_MSG_FIELDS_MAX };
 	struct stw_fault fault;

@@ -114,6 +114,39 @@ static int draft_start(struct draft *draft, const struct stw_bindings *old, stru
 	return 0;
 }
 
+/* RFC 2543 §6.13: "proxy" or "redirect". */
+static bool action_differs(struct stw_str a, struct stw_str b)
+{
+	struct stw_str left, right;
+
+	return stw_param_find(a, STW_STR("action"), &left) &&
+	       stw_param_find(b, STW_STR("action"), &right) && !stw_str_equal_nocase(left, right);
+}
+
+/* Each contact of a request is of the same device as the others. */
+static const struct stw_cause *draft_conflict(
+	const struct draft *draft, const struct stw_registrar_options *options)
+{
+	const struct stw_binding *first = NULL;
+	unsigned i;
+
+	for (i = 0; i < draft->n && !first; i++)
+		if (is_of_request(draft, &draft->v[i]))
+			first = &draft->v[i];
+	for (i = 0; first && i < draft->n; i++) {
+		const struct stw_binding *other = &draft->v[i];
+
+		if (options->rfc2543 && action_differs(first->params, other->params))
+			return &stw_cause_action_conflict;
+		if (!options->exclusive || is_of_request(draft, other) ||
+			(first->instance.len && stw_str_equal(first->instance, other->instance)))
+			continue;
+		return options->rfc2543 ? &stw_cause_device_conflict_legacy
+					: &stw_cause_device_conflict;
+	}
+	return NULL;
+}
+
 static const struct stw_cause *draft_apply(
 	struct draft *draft, const struct stw_registrar_options *options, struct stw_now now)
 {
@@ -129,6 +162,8 @@ static const struct stw_cause *draft_apply(
 	/* A limit that was lowered later does not stop a phone from refreshing what it has. */
 	if (!cause && draft->added && draft->n > options->max_bindings)
 		cause = &stw_cause_too_many_bindings;
+	if (!cause && (options->exclusive || options->rfc2543))
+		cause = draft_conflict(draft, options);
 	return cause;
 }
 

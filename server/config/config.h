@@ -171,6 +171,7 @@ struct stw_config {
 	struct {
 		uint32_t min_expires_s, max_expires_s, default_expires_s;
 		uint32_t max_bindings;
+		bool exclusive;
 		enum stw_use_source use_source;
 	} registration;
 	struct {

@@ -100,6 +100,11 @@
 	OPTION("registration.max_bindings", UINT, registration.max_bindings, "", 1, 1000, "",      \
 		"10", LIVE, NO_FORM, "Bindings that one user may have at a time.",                 \
 		"RFC 3261 §10.3")                                                                  \
+	OPTION("registration.exclusive", BOOL, registration.exclusive, "", 0, 0, "", "false",      \
+		LIVE, NO_FORM,                                                                     \
+		"One device for each user: another one (by +sip.instance, else by Contact) is "    \
+		"refused while the first is registered.",                                          \
+		"RFC 3261 §21.4.4")                                                                \
 	OPTION("registration.use_source", ENUM, registration.use_source, "", 0, 0,                 \
 		"auto|always|never", "auto", LIVE, NO_FORM,                                        \
 		"Reach a phone at the address its REGISTER came from: auto when its Contact "      \
@@ -436,6 +441,11 @@
 		"Requests above 1300 bytes to a UDP target: tcp tries TCP first, send sends them " \
 		"over UDP.",                                                                       \
 		"RFC 3261 §18.1.1")                                                                \
+	OPTION("legacy.rfc2543", BOOL, limits.message.rfc2543, "", 0, 0, "", "false", RESTART,     \
+		NO_FORM,                                                                           \
+		"Refuse as RFC 2543 did: 409 when REGISTERs contradict each other, 411 without "   \
+		"Content-Length over a connection.",                                               \
+		"RFC 2543 §7.4.10, §7.4.12")                                                       \
 	OPTION("log.level", ENUM, log.level, "", 0, 0, "error|warning|notice|debug", "notice",     \
 		LIVE, NO_FORM, "How much is logged.", "")                                          \
 	OPTION("session_timer.min_se", DURATION, session_timer.min_se_s, "s", 90, S_PER_DAY, "",   \

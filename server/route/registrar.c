@@ -59,6 +59,8 @@ static struct stw_registrar_options registrar_options(const struct stw_config *c
 		.max_expires_s = config->registration.max_expires_s,
 		.default_expires_s = config->registration.default_expires_s,
 		.max_bindings = config->registration.max_bindings,
+		.exclusive = config->registration.exclusive,
+		.rfc2543 = config->limits.message.rfc2543,
 	};
 }
 
@@ -204,6 +206,11 @@ void stw_route_registered(struct stw_core *core, struct stw_request *request, st
 		stw_refusal_fact(&refusal, "aor", registration->want.aor);
 		if (job->cause == &stw_cause_too_many_bindings)
 			refusal.option = "registration.max_bindings";
+		else if (job->cause == &stw_cause_action_conflict)
+			refusal.option = "legacy.rfc2543";
+		else if (job->cause == &stw_cause_device_conflict ||
+			 job->cause == &stw_cause_device_conflict_legacy)
+			refusal.option = "registration.exclusive";
 		stw_request_refuse(request, &refusal);
 	} else {
 		if (job->result)

@@ -170,7 +170,7 @@ static void test_line_lengths(void **state)
 
 static void test_limits(void **state)
 {
-	struct stw_msg_limits limits = { 200, 20, 10, 3, 40 };
+	struct stw_msg_limits limits = { 200, 20, 10, 3, 40, false };
 	static const struct {
 		const char *in, *cause;
 	} rows[] = {

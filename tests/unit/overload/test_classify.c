@@ -48,7 +48,7 @@ static void test_classes(void **state)
 	for (size_t i = 0; i < STW_ARRAY_SIZE(cases); i++) {
 		struct stw_field fields[16];
 		struct stw_msg msg = { .fields = fields, .field_capacity = 16 };
-		struct stw_msg_limits limits = { 65535, 2048, 32768, 16, 8192 };
+		struct stw_msg_limits limits = { 65535, 2048, 32768, 16, 8192, false };
 		struct stw_fault fault;
 		char text[600];
 		int len = snprintf(text, sizeof(text),

@@ -134,8 +134,8 @@ static void compared_as_uris(void **state)
 
 static void limit(void **state)
 {
-	static const struct stw_registrar_options two = { 60, 7200, 3600, 2 },
-						  one = { 60, 7200, 3600, 1 };
+	static const struct stw_registrar_options two = { 60, 7200, 3600, 2, false, false },
+						  one = { 60, 7200, 3600, 1, false, false };
 	static const struct step steps[] = {
 		{ "1@h", 1, "Contact: <sip:w@a>, <sip:w@b>, <sip:w@c>\r\n", 0,
 			"too-many-bindings" },

@@ -115,7 +115,7 @@ static void what_is_asked(void **state)
 /* 423-3: a minimum above an hour rejects nothing that asks for an hour. */
 static void long_minimum(void **state)
 {
-	const struct stw_registrar_options with = { 7200, 86400, 7200, 10 };
+	const struct stw_registrar_options with = { 7200, 86400, 7200, 10, false, false };
 	struct stw_register *request = malloc(sizeof(*request));
 
 	assert_null(request_parse(&with, "1@h", 7, "Contact: <sip:w@h>;expires=3600\r\n", request));
@@ -131,7 +131,7 @@ static void long_minimum(void **state)
 /* The default is what we chose: it is never too brief. */
 static void short_default(void **state)
 {
-	const struct stw_registrar_options with = { 600, 86400, 300, 10 };
+	const struct stw_registrar_options with = { 600, 86400, 300, 10, false, false };
 	struct stw_register *request = malloc(sizeof(*request));
 
 	assert_null(request_parse(&with, "1@h", 7, "Contact: <sip:w@h>\r\n", request));

@@ -30,7 +30,7 @@
 #define START_MS INT64_C(1700000000000)
 
 static const struct stw_now start = { 0, START_MS };
-static const struct stw_registrar_options registrar = { 60, 7200, 3600, 10 };
+static const struct stw_registrar_options registrar = { 60, 7200, 3600, 10, false, false };
 
 /* ---- a store and its maps ------------------------------------------------------------------ */
 

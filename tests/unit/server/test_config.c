@@ -528,6 +528,7 @@ static const struct {
 	{ "registration.max_expires", "2h", "2h" },
 	{ "registration.default_expires", "30m", "30m" },
 	{ "registration.max_bindings", "3", "3" },
+	{ "registration.exclusive", "true", "true" },
 	{ "registration.use_source", "never", "never" },
 	{ "call.ring_timeout", "1500ms", "1s500ms" },
 	{ "call.max_forwards", "7", "7" },
@@ -623,6 +624,7 @@ static const struct {
 	{ "priority.sources", "[192.0.2.0/24, '2001:db8::1']", "192.0.2.0/24" },
 	{ "analytics.headers", "[X-Reputation, Alert-Info]", "X-Reputation" },
 	{ "udp_oversize", "send", "send" },
+	{ "legacy.rfc2543", "true", "true" },
 	{ "log.level", "debug", "debug" },
 	{ "decisions.keep_calls", "0", "0" },
 };
