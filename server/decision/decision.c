@@ -285,7 +285,10 @@ static struct record *record_new(
 	record->relayed = note->relayed;
 	record->cause = note->cause;
 	record->transport = note->hop ? (uint8_t)note->hop->transport : 0;
-	record->method = (uint8_t)note->method;
+	/* The ACK and CANCEL of an INVITE are not it. */
+	record->method =
+		(uint8_t)(note->kind == STW_NOTE_REQUEST_OUT ? stw_method_from(note->method_name)
+							     : note->method);
 	record->phrase = phrase_of(note);
 	record->more = more_keep(call, note, place, record->phrase);
 	uri = text_keep(call, note->uri, TEXT_MAX);

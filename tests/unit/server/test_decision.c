@@ -160,6 +160,34 @@ static void test_successes_go_first_refusals_last(void **state)
 	stw_decisions_free(decisions);
 }
 
+/* What the server sends for an INVITE is told by its own name. */
+static void test_cancel_and_ack_have_their_names(void **state)
+{
+	static const char *const methods[] = { "INVITE", "CANCEL", "ACK", "X-ODD" };
+	struct stw_decisions *decisions;
+	json_t *call, *records;
+	struct request request;
+
+	assert_int_equal(stw_decisions_new(10, key, &decisions), 0);
+	note_request(decisions, "INVITE", "one@a", "", 1000);
+	for (unsigned i = 0; i < STW_ARRAY_SIZE(methods); i++) {
+		struct stw_note note = { .kind = STW_NOTE_REQUEST_OUT,
+			.hop = &peer,
+			.msg = request_make(&request, "INVITE", "one@a", ""),
+			.method = i < 3 ? STW_METHOD_INVITE : STW_METHOD_UNKNOWN,
+			.method_name = stw_str_from(methods[i]) };
+
+		stw_decisions_note(decisions, &note, STW_STR_NONE);
+	}
+	call = stw_decisions_call(decisions, STW_STR("last"));
+	records = json_object_get(call, "records");
+	assert_int_equal(json_array_size(records), 5);
+	for (unsigned i = 0; i < STW_ARRAY_SIZE(methods); i++)
+		assert_string_equal(text(json_array_get(records, i + 1), "method"), methods[i]);
+	json_decref(call);
+	stw_decisions_free(decisions);
+}
+
 static void test_a_challenge_is_no_failure(void **state)
 {
 	struct stw_decisions *decisions;
@@ -350,6 +378,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_call_is_told_as_it_went),
 		cmocka_unit_test(test_successes_go_first_refusals_last),
+		cmocka_unit_test(test_cancel_and_ack_have_their_names),
 		cmocka_unit_test(test_a_challenge_is_no_failure),
 		cmocka_unit_test(test_what_is_rare_is_told_too),
 		cmocka_unit_test(test_records_of_a_call_are_bounded),
