@@ -69,9 +69,16 @@ static const struct stw_cause *core_guard(void *user, const struct stw_request *
 	return stw_route_guard(user, request, uri, hop);
 }
 
+static void core_ended(
+	void *user, struct stw_request *request, unsigned code, const struct stw_msg *response)
+{
+	stw_route_ended(user, request, code, response);
+}
+
 static const struct stw_core_ops core_ops = {
 	.request = core_request,
 	.next = core_next,
+	.ended = core_ended,
 	.guard = core_guard,
 	.admit = core_admit,
 	.emergency = core_emergency,
@@ -151,6 +158,15 @@ int stw_core_nonces_new(const struct stw_config *config, const uint8_t secret[32
 	return err;
 }
 
+static int core_queues(struct stw_core *core)
+{
+	static const struct stw_queues_options options = { .workers = 1 };
+	int err = core->options.queues ? 0 : stw_queues_new(&options, &core->own_queues);
+
+	core->queues = core->options.queues ? core->options.queues : core->own_queues;
+	return err;
+}
+
 /* One worker is enough, and a trial sends nothing. */
 static int core_trunks(struct stw_core *core)
 {
@@ -170,7 +186,7 @@ static int core_trunks(struct stw_core *core)
 
 bool core_follows_calls(const struct stw_core *core)
 {
-	return core->options.records || core->config->group_idle ||
+	return core->options.records || core->config->group_idle || core->config->queue_count ||
 	       stw_directory_limited(core->options.directory);
 }
 
@@ -219,6 +235,8 @@ int stw_core_new(const struct stw_core_options *options, struct stw_now now, str
 	}
 	if (err == 0)
 		err = core_trunks(core);
+	if (err == 0)
+		err = core_queues(core);
 	if (err < 0) {
 		stw_core_free(core);
 		return err;
@@ -237,6 +255,7 @@ void stw_core_reload(struct stw_core *core, struct stw_config *config)
 	core_stack_options(core, &stack);
 	stw_stack_reconfigure(core->stack, &stack);
 	stw_calls_max_age(core->calls, config->call.max_age_s);
+	stw_queues_look(core->queues, core->options.worker);
 }
 
 void stw_core_drain(struct stw_core *core)
@@ -288,6 +307,7 @@ struct stw_core *stw_core_free(struct stw_core *core)
 	stw_route_features_free(core);
 	stw_calls_free(core->calls);
 	stw_busy_free(core->own_busy);
+	stw_queues_free(core->own_queues);
 	stw_decisions_free(core->decisions);
 	stw_nonces_free(core->own_nonces);
 	stw_hook_cache_free(core->answers);
@@ -312,12 +332,24 @@ void stw_core_event(struct stw_core *core, const struct stw_io_event *event)
 	stw_stack_event(core->stack, event);
 }
 
+/* Who has registered, logged in, or wants to be disturbed again may take a call. */
+static void core_queues_hear(struct stw_core *core, const struct stw_job *job)
+{
+	for (unsigned i = 0; job->kind == STW_JOB_SETTINGS && i < job->setting_count; i++) {
+		if (stw_str_starts(job->settings[i], STW_STR("queues")))
+			stw_queues_forgive(core->queues, job->aor);
+	}
+	if (job->kind != STW_JOB_SWEEP)
+		stw_queues_look(core->queues, core->options.worker);
+}
+
 static void core_results(struct stw_core *core)
 {
 	struct stw_job *job;
 
 	while ((job = stw_store_result(core->options.store, core->options.worker))) {
 		core->pending_jobs--;
+		core_queues_hear(core, job);
 		if (job == &core->sweep)
 			core->sweeping = false;
 		else if (job->kind == STW_JOB_REGISTER)
@@ -372,6 +404,7 @@ void stw_core_work(struct stw_core *core)
 	stw_store_run(core->options.store);
 	core_results(core);
 	core_answers(core);
+	stw_route_queues_work(core);
 }
 
 void stw_core_end(struct stw_core *core)
@@ -382,9 +415,10 @@ void stw_core_end(struct stw_core *core)
 uint64_t stw_core_next(const struct stw_core *core)
 {
 	uint64_t next = stw_stack_next(core->stack), calls = stw_calls_next(core->calls);
+	uint64_t queues = stw_queues_next(core->queues, core->options.worker);
 
-	if (calls < next)
-		next = calls;
+	next = calls < next ? calls : next;
+	next = queues < next ? queues : next;
 	if (stw_store_defers(core->options.store, core->options.worker) || core_registers(core))
 		return 0;
 

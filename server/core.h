@@ -14,6 +14,7 @@
 #include "server/decision/decision.h"
 #include "server/directory/location.h"
 #include "server/directory/user.h"
+#include "server/queue/queue.h"
 #include "server/store/store.h"
 #include "server/trunk/registration.h"
 
@@ -31,6 +32,7 @@ struct stw_core_options {
 	struct stw_nonces *nonces;      /* of all workers, outlive the core; NULL: its own */
 	unsigned worker;                /* which one; also its queue of the store */
 	struct stw_trunk_board *trunks; /* shared by all workers; NULL: its own */
+	struct stw_queues *queues;      /* shared by all workers; NULL: its own */
 	struct stw_sources *sources;    /* shared by all workers; NULL: no limits for each source */
 	struct stw_busy *busy;          /* of all workers, outlives the core; NULL: its own */
 	struct stw_records *records;    /* the same; NULL: calls are not recorded */
@@ -92,6 +94,7 @@ enum stw_question_kind {
 	STW_QUESTION_SETTINGS,       /* text: AOR; job.settings, .setting_count, .setting_error */
 	STW_QUESTION_BINDINGS,       /* text: AOR (any form) or empty: all */
 	STW_QUESTION_BINDING_REMOVE, /* text: AOR; text2: contact URI or empty */
+	STW_QUESTION_QUEUES,         /* text: name of a queue or empty: all */
 	STW_QUESTION_DRAIN,
 	STW_QUESTION_RELOAD, /* config: the new snapshot */
 	STW_QUESTION_STOP,

@@ -27,6 +27,8 @@ struct stw_core {
 	struct stw_feature_call *feature_calls; /* server/route/feature.c */
 	struct stw_trunk_board *trunks;         /* options.trunks or own_trunks */
 	struct stw_trunk_board *own_trunks;
+	struct stw_queues *queues; /* options.queues or own_queues */
+	struct stw_queues *own_queues;
 	struct stw_registrations *registrations; /* of worker 0 only */
 	bool registrations_set;                  /* … as the configuration has them */
 	bool draining;

@@ -6,6 +6,7 @@
 
 #include "server/core_internal.h"
 #include "server/hook/delivery.h"
+#include "server/route/route.h"
 #include "server/try.h"
 
 #define SOURCES_SHOWN 20
@@ -264,6 +265,13 @@ void stw_core_question(struct stw_core *core, struct stw_question *question)
 	case STW_QUESTION_BINDINGS:
 		question_bindings(core, question);
 		break;
+	case STW_QUESTION_QUEUES: {
+		struct stw_queue_view view = stw_route_queue_view(core);
+
+		question->answer = stw_queues_report(core->queues, &view, question->text);
+		question->error = question->answer ? 0 : -ENOENT;
+		break;
+	}
 	case STW_QUESTION_TRY:
 		question->error =
 			stw_try(core, question->ask, &question->answer, question->refusal);

@@ -31,6 +31,7 @@ bool stw_question_concerns_all(enum stw_question_kind kind)
 	case STW_QUESTION_SETTINGS:
 	case STW_QUESTION_BINDINGS:
 	case STW_QUESTION_BINDING_REMOVE:
+	case STW_QUESTION_QUEUES:
 	case STW_QUESTION_TRY:
 		break;
 	}

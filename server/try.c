@@ -39,7 +39,7 @@ try {
 	struct stw_trial trial; /* first: row() casts */
 	struct stw_core *core;
 	json_t *checks, *targets, *names, *result;
-	bool answered, ok;
+	bool answered, ok, waits;
 	char message[MESSAGE_MAX];
 };
 
@@ -111,6 +111,11 @@ static void try_note(void *context, const struct stw_note *note, struct stw_str 
 		try_target(try, note->uri, note->hop);
 	} else if (note->kind == STW_NOTE_DROPPED && !try->answered) {
 		try->answered = true;
+		try_cause(try, note, place);
+	} else if (note->kind == STW_NOTE_RESPONSE_OUT && note->code == 182 && !try->answered) {
+		try->waits = true;
+		json_object_set_new(try->result, "code", json_integer(note->code));
+		json_object_set_new(try->result, "phrase", stw_json_text(note->phrase));
 		try_cause(try, note, place);
 	} else if (note->kind == STW_NOTE_RESPONSE_OUT && note->code >= 200 && !try->answered) {
 		try->answered = true;
@@ -270,6 +275,7 @@ static int try_run(
 		now.wall_ms = (uint64_t)json_integer_value(at);
 	options.config = try->core->config;
 	options.workers = NULL;
+	options.queues = NULL; /* as if nobody else waited */
 	options.worker = 0;
 	options.nonces = try->core->nonces;
 	options.sources = NULL;
@@ -348,7 +354,7 @@ int stw_try(struct stw_core *core, const json_t *ask, json_t **ret, char error[2
 		try_front(try);
 		json_object_set_new(try->result, "passes",
 			json_boolean(try->answered ? try->ok
-						   : json_array_size(try->targets) ||
+						   : try->waits || json_array_size(try->targets) ||
 							     json_array_size(try->names)));
 		json_object_set(try->result, "checks", try->checks);
 		json_object_set(try->result, "targets", try->targets);

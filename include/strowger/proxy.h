@@ -97,6 +97,8 @@ struct stw_proxy_target {
 	/* Responses behind which targets of lower q are tried, as they are when it is silent or
 	 * cannot be reached; another one is final. NULL: all but 6xx. */
 	const struct stw_code_set *next_on;
+	bool own_6xx; /* a 6xx ends its own group only, as a further one may be asked for
+			 (stw_response_context_ask()): it speaks for one of several people */
 	bool granted; /* that it may go there is decided: guard() of the core is not asked */
 	struct stw_account
 		*account; /* who answers the challenges of this server; NULL: the caller */

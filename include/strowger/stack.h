@@ -141,6 +141,10 @@ struct stw_core_ops {
 	/** A forwarded request that asks (stw_proxy_job): all that was tried has failed. Answered
 	 * with stw_request_more() or stw_request_settle(), now or later. */
 	void (*next)(void *core, struct stw_request *request, const struct stw_outcome *outcome);
+	/** A forwarded request that asks (stw_proxy_job) has its final response `code`; `response`:
+	 * of the phone, NULL: made here. 0: it ends without one. Once. May be NULL. */
+	void (*ended)(void *core, struct stw_request *request, unsigned code,
+		const struct stw_msg *response);
 	/** A forwarded request outside a dialog is about to go to `uri` (of the first Route, if
 	 * there is one), or to `addr` that a name has led to; one of them is NULL. Not asked for
 	 * targets that are granted. @return NULL, or why it may not. May be NULL. */
@@ -326,10 +330,16 @@ void stw_request_proxy(struct stw_request *request, const struct stw_proxy_job *
 void stw_request_more(struct stw_request *request, const struct stw_proxy_job *job);
 /** The other answer: the best response goes up, or `refusal` in its place. What rings is ended. */
 void stw_request_settle(struct stw_request *request, const struct stw_refusal *refusal);
+/** What rings is given up, as if ring_timeout_ms with `together` were over: next() comes. */
+void stw_request_expire(struct stw_request *request);
 /** A provisional response of our own to an INVITE that was given to stw_request_proxy() (181, 182):
- * an early dialog of its own, with Contact and Record-Route. Left out when the INVITE requires
- * 100rel, and when it has been answered. @return false: left out */
+ * an early dialog of its own, with Contact and Record-Route. When the INVITE requires 100rel it is
+ * a reliable one, whose PRACK is answered here; left out without an offer (RFC 3262 §5: it would
+ * have to bring one), while the one before waits for its PRACK, and when the INVITE has been
+ * answered. @return false: left out */
 bool stw_request_progress(struct stw_request *request, const struct stw_refusal *refusal);
+/** Will stw_request_progress() never give this one? */
+bool stw_request_progress_barred(const struct stw_request *request);
 /** Tell the decision record where the request goes and why. */
 void stw_request_note(struct stw_request *request, const struct stw_refusal *refusal);
 /** ACK and unmatched CANCEL: forward once without state to one target (NULL: by Route or

@@ -589,6 +589,22 @@ static void response_store(
 		candidate_put(context, &branch->received, &candidate);
 }
 
+/* What is pending is cancelled and not waited for, what was not tried is not tried. */
+static void context_leave_pending(struct stw_response_context *context, struct stw_str lines)
+{
+	struct branch *branch;
+
+	context->untried = NULL;
+	for (branch = context->started; branch; branch = branch->next) {
+		if (branch->state != BRANCH_PENDING || branch->left)
+			continue;
+		candidate_own(context, &branch->own, &stw_cause_no_answer);
+		branch_cancel(context, branch, lines);
+		branch->left = true;
+		context->left++;
+	}
+}
+
 static void response_global(
 	struct stw_response_context *context, struct branch *branch, const struct stw_msg *response)
 {
@@ -598,9 +614,13 @@ static void response_global(
 
 	response_store(context, branch, response);
 	branch_end(context, branch);
-	context_close(context);
 	err = stw_arena_printf(&context->arena, &reason, "Reason: SIP;cause=%u%s%s%s\r\n",
 		(unsigned)response->code, *phrase ? ";text=\"" : "", phrase, *phrase ? "\"" : "");
+	if (branch->target.own_6xx && context->asks) {
+		context_leave_pending(context, err < 0 ? STW_STR_NONE : reason);
+		return;
+	}
+	context_close(context);
 	context_cancel_pending(context, err < 0 ? STW_STR_NONE : reason);
 }
 
@@ -777,20 +797,11 @@ void stw_response_context_no_answer(struct stw_response_context *context)
 void stw_response_context_leave(struct stw_response_context *context)
 {
 	static const char reason[] = "Reason: SIP;cause=408;text=\"Request Timeout\"\r\n";
-	struct branch *branch;
 
 	queue_begin(context, NULL);
 	if (context->closed || !context->invite || context->asked)
 		return;
-	context->untried = NULL;
-	for (branch = context->started; branch; branch = branch->next) {
-		if (branch->state != BRANCH_PENDING || branch->left)
-			continue;
-		candidate_own(context, &branch->own, &stw_cause_no_answer);
-		branch_cancel(context, branch, STW_STR(reason));
-		branch->left = true;
-		context->left++;
-	}
+	context_leave_pending(context, STW_STR(reason));
 	context_advance(context);
 }
 

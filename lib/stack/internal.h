@@ -94,6 +94,7 @@ struct service {
 	unsigned without_count;
 	bool together;          /* the time of ringing is for all targets of the group */
 	bool expired;           /* and it was over */
+	bool ended;             /* the core knows */
 	struct stw_refusal end; /* in the place of the best response; cause NULL: none */
 };
 
@@ -301,6 +302,8 @@ void reply_give_own(
 void reply_trying(struct box *box);
 void reply_early_end(struct box *box, struct stw_str tag, unsigned code);
 void reply_tx_actions(struct stw_tx *tx, unsigned actions);
+/* To where responses go; the transaction hears of it only when that fails. */
+void reply_transmit(struct box *box, struct stw_slices slices);
 void reply_again(struct box *box);
 int reply_settle(struct stw_stack *stack, struct stw_slices *slices);
 struct stw_str reply_tag(struct stw_stack *stack, const struct stw_msg *request, char buffer[24]);
@@ -386,6 +389,8 @@ void stack_resolved(struct stw_stack *stack, const struct stw_io_event *event);
 /* service.c: requests that ask what comes next */
 int service_open(struct box *box, const struct stw_proxy_job *job);
 void service_next(struct box *box, const struct stw_proxy_action *action);
+/* The final response is out, or none will come (code 0). */
+void service_ended(struct box *box, unsigned code, const struct stw_msg *response);
 void service_expire(struct box *box);
 
 /* forward.c: the context's actions */

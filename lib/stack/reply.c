@@ -48,7 +48,7 @@ static struct stw_hop reply_hop(struct box *box)
 	return hop;
 }
 
-static void reply_transmit(struct box *box, struct stw_slices slices)
+void reply_transmit(struct box *box, struct stw_slices slices)
 {
 	struct stw_stack *stack = box->request.stack;
 	struct stw_hop hop = reply_hop(box);
@@ -145,6 +145,8 @@ static void reply_lost(struct box *box, unsigned code)
 	if (!tx || code < 200)
 		return;
 	box->request.answered = true;
+	if (box->service)
+		service_ended(box, 0, NULL);
 	reply_tx_actions(
 		tx, stw_tx_respond(tx, 500, (struct stw_slices){ 0 }, box->request.stack->now));
 }
@@ -267,6 +269,8 @@ void reply_give_own(
 	if (code >= 200)
 		box->request.answered = true;
 	reply_note(box, &note);
+	if (code >= 200 && box->service)
+		service_ended(box, code, NULL);
 	reply_give(box, code, (struct stw_slices){ &text, 1 });
 }
 
@@ -338,6 +342,8 @@ void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str
 	if (response->code >= 200)
 		box->request.answered = true;
 	reply_note(box, &note);
+	if (response->code >= 200 && box->service)
+		service_ended(box, response->code, response);
 	reply_give(box, response->code, slices);
 }
 

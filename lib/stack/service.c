@@ -8,6 +8,8 @@
 
 #include <errno.h>
 
+#include <strowger/uas.h>
+
 #include "internal.h"
 
 int service_open(struct box *box, const struct stw_proxy_job *job)
@@ -43,6 +45,17 @@ void service_expire(struct box *box)
 {
 	box->service->expired = true;
 	stw_response_context_leave(box->context);
+}
+
+void service_ended(struct box *box, unsigned code, const struct stw_msg *response)
+{
+	struct stw_stack *stack = box->request.stack;
+
+	if (box->service->ended)
+		return;
+	box->service->ended = true;
+	if (stack->options.core->ended)
+		stack->options.core->ended(stack->options.core_user, &box->request, code, response);
 }
 
 /* ---- what the core may ask ----------------------------------------------------------- */
@@ -85,6 +98,42 @@ void stw_request_settle(struct stw_request *request, const struct stw_refusal *r
 	forward_run(box);
 }
 
+void stw_request_expire(struct stw_request *request)
+{
+	struct box *box = box_of(request);
+
+	if (!box->service || !box->context || request->answered)
+		return;
+	stw_timer_stop(&request->stack->wheel, &box->no_answer);
+	branch_unwant_all(box);
+	service_expire(box);
+	forward_run(box);
+}
+
+static bool requires_100rel(const struct stw_request *request)
+{
+	return stw_msg_has_token(request->msg, STW_HDR_REQUIRE, STW_STR("100rel"));
+}
+
+bool stw_request_progress_barred(const struct stw_request *request)
+{
+	return requires_100rel(request) && !stw_msg_body(request->msg).len;
+}
+
+static bool progress_reliably(struct stw_request *request, const struct stw_refusal *refusal)
+{
+	struct stw_answer answer = { .code = refusal->cause->code,
+		.cause = refusal->cause,
+		.refusal = refusal,
+		.phrase = refusal->phrase,
+		.headers = refusal->headers,
+		.dialog = true,
+		.reliable = true };
+
+	return !stw_request_progress_barred(request) && !stw_request_awaits_prack(request) &&
+	       stw_request_answer(request, &answer) == 0;
+}
+
 bool stw_request_progress(struct stw_request *request, const struct stw_refusal *refusal)
 {
 	struct box *box = box_of(request);
@@ -93,9 +142,10 @@ bool stw_request_progress(struct stw_request *request, const struct stw_refusal 
 	char buffer[300];
 	struct stw_str sent_by;
 
-	if (request->answered || request->msg->method != STW_METHOD_INVITE ||
-		stw_msg_has_token(request->msg, STW_HDR_REQUIRE, STW_STR("100rel")))
+	if (request->answered || request->msg->method != STW_METHOD_INVITE)
 		return false;
+	if (requires_100rel(request))
+		return progress_reliably(request, refusal);
 	sent_by = stack_sent_by(stack, &request->source, buffer, sizeof(buffer));
 	if (stw_arena_printf(&stack->scratch, &with_contact.headers,
 		    "Contact: <sip:%.*s%s>\r\n%.*s", STW_STR_ARG(sent_by),

@@ -406,7 +406,9 @@ static void box_free(struct box *box)
 
 	if (box->client)
 		client_done(box);
-	else if (stack->options.core->done)
+	else if (box->service)
+		service_ended(box, 0, NULL);
+	if (!box->client && stack->options.core->done)
 		stack->options.core->done(stack->options.core_user, &box->request);
 	if (box->uas)
 		uas_done(box);

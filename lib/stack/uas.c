@@ -149,6 +149,9 @@ static void repeat_give_up(struct uas *uas)
 	stack_note(request->stack, &note);
 	if (uas->ops && uas->ops->unanswered)
 		uas->ops->unanswered(uas->user, request, code);
+	else if (!uas->ops && code < 200)
+		stw_request_settle(
+			request, &(struct stw_refusal){ .cause = &stw_cause_prack_missing });
 }
 
 /* §13.3.1.4: T1, doubled up to T2, also on reliable transports, for what loses it may be further
@@ -166,7 +169,7 @@ void uas_timer(struct stw_timer *timer)
 		return;
 	}
 	if (uas->repeated_code < 200)
-		reply_again(uas->box);
+		reply_transmit(uas->box, again); /* others may have followed it */
 	else if (tx)
 		reply_tx_actions(tx, stw_tx_respond(tx, uas->repeated_code, again, stack->now));
 	uas->interval_ms *= 2;
@@ -388,7 +391,7 @@ static int answer_repeat(struct box *box, unsigned code, struct stw_str text)
 	if (!uas)
 		return -ENOMEM;
 	err = uas_list(uas, stw_request_tag(&box->request));
-	if (err == 0 && code >= 200)
+	if (err == 0)
 		err = repeat_keep(uas, text);
 	if (err == 0)
 		repeat_start(uas, code);

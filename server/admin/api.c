@@ -12,6 +12,7 @@
 #include "server/admin/account.h"
 #include "server/card/card.h"
 #include "server/directory/change.h"
+#include "server/queue/queue.h"
 
 #define ARENA_BYTES   16384u
 #define CALLS_DEFAULT 20
@@ -379,7 +380,9 @@ static int setting_check(struct turn *turn, const char *key, const char *value)
 		stw_forward_target_parse(stw_str_from(value), &target) < 0 ||
 		(target.kind != STW_FORWARD_TO_QUEUE && target.kind != STW_FORWARD_TO_GROUP) ||
 		(target.kind == STW_FORWARD_TO_GROUP &&
-			stw_config_group(turn->request->config, target.text)))
+			stw_config_group(turn->request->config, target.text)) ||
+		(target.kind == STW_FORWARD_TO_QUEUE &&
+			stw_config_queue(turn->request->config, target.text)))
 		return 0;
 	stw_api_error(turn->reply, 400, "%s: there is no %s %.*s in the configuration", key,
 		target.kind == STW_FORWARD_TO_QUEUE ? "queue" : "group", STW_STR_ARG(target.text));
@@ -540,6 +543,91 @@ static void delete_binding(struct turn *turn)
 			      (int)ask.question.job.changed));
 }
 
+/* ---- queues ------------------------------------------------------------------------------- */
+
+static void get_queues(struct turn *turn)
+{
+	struct stw_ask ask = { .question = { .kind = STW_QUESTION_QUEUES,
+				       .text = stw_str_from(turn->rest) } };
+	int err = turn->api->ask(turn->api->context, &ask);
+
+	if (err == 0 && ask.question.error == -ENOENT)
+		stw_api_error(turn->reply, 404, "there is no queue %s", turn->rest);
+	else if (err < 0 || ask.question.error < 0)
+		stw_api_error(turn->reply, 503, "the server is ending");
+	else
+		turn_ok(turn, ask.question.answer);
+}
+
+static int queue_change(
+	struct turn *turn, struct stw_str aor, enum stw_queue_act act, struct stw_queue_change *ret)
+{
+	int err;
+
+	if (turn->api->read_rcu)
+		stw_rcu_register_thread();
+	err = stw_queue_change(turn->request->config, stw_directory_find(turn->api->directory, aor),
+		act, stw_str_from(turn->rest), ret);
+	if (turn->api->read_rcu)
+		stw_rcu_unregister_thread();
+	return err;
+}
+
+/* Why an agent is not logged in, out or paused. */
+static void queue_refuse(struct turn *turn, const char *agent, int err)
+{
+	if (err == -ENOTUNIQ)
+		stw_api_error(turn->reply, 404, "there is no user %s", agent);
+	else if (err == -ENOENT)
+		stw_api_error(turn->reply, 404, "there is no queue %s", turn->rest);
+	else if (err == -EPERM)
+		stw_api_error(
+			turn->reply, 403, "%s is none of the agents of %s", agent, turn->rest);
+	else
+		stw_api_error(turn->reply, 409, "%s is not logged in to %s", agent, turn->rest);
+}
+
+/* {"agent": AOR, "act": "login"} */
+static void post_queues(struct turn *turn)
+{
+	static const char *const acts[] = { "login", "logout", "pause" };
+	const char *agent = json_string_value(json_object_get(turn->request->body, "agent"));
+	const char *word = json_string_value(json_object_get(turn->request->body, "act"));
+	struct stw_ask ask = { .question.kind = STW_QUESTION_SETTINGS };
+	struct stw_setting_error error = { "the change is not possible" };
+	struct stw_queue_change change;
+	struct stw_account account;
+	unsigned act = 0;
+	int err;
+
+	while (word && act < STW_ARRAY_SIZE(acts) && strcmp(acts[act], word) != 0)
+		act++;
+	if (!agent || !word || act == STW_ARRAY_SIZE(acts)) {
+		stw_api_error(turn->reply, 400,
+			"\"agent\" is a user, \"act\" is one of login, logout, pause");
+		return;
+	}
+	if (turn_account(turn, stw_str_from(agent), &account) < 0)
+		return;
+	err = queue_change(turn, account.aor, (enum stw_queue_act)act, &change);
+	if (err < 0) {
+		queue_refuse(turn, agent, err);
+		return;
+	}
+	ask.question.text = account.aor;
+	ask.question.job.settings = change.settings;
+	ask.question.job.setting_count = STW_ARRAY_SIZE(change.settings);
+	ask.question.job.setting_error = &error;
+	err = turn_ask(turn, &ask);
+	if (err == -EBADMSG)
+		stw_api_error(turn->reply, 400, "%s", error.text);
+	if (err < 0)
+		return;
+	json_decref(ask.question.answer);
+	turn_ok(turn, json_pack("{s:s, s:o, s:s}", "queue", turn->rest, "agent",
+			      stw_json_text(account.aor), "act", acts[act]));
+}
+
 /* ---- try ---- */
 
 static void post_try(struct turn *turn)
@@ -592,6 +680,8 @@ static const struct endpoint endpoints[] = {
 	{ "GET", "/v1/card", false, false, get_card },
 	{ "GET", "/v1/bindings", true, false, get_bindings },
 	{ "DELETE", "/v1/bindings", true, true, delete_binding },
+	{ "GET", "/v1/queues", true, false, get_queues },
+	{ "POST", "/v1/queues", true, true, post_queues },
 	{ "POST", "/v1/try", false, false, post_try },
 	{ "POST", "/v1/reload", false, true, post_reload },
 	{ "POST", "/v1/drain", false, true, post_drain },

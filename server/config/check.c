@@ -112,6 +112,7 @@ void config_check(struct config_context *context)
 	config_check_plan(context);
 	config_check_groups(context);
 	config_check_features(context);
+	config_check_queues(context);
 	config_check_emergency(context);
 	config_check_card(context);
 	advertise_apply(context);

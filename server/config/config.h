@@ -22,6 +22,10 @@
 #define STW_CONFIG_RULES_MAX     512 /* of the dial plan; also ranges */
 #define STW_CONFIG_GROUPS_MAX    256
 #define STW_GROUP_MEMBERS_MAX    32
+#define STW_CONFIG_QUEUES_MAX    64
+#define STW_QUEUE_AGENTS_MAX     64
+#define STW_QUEUE_LENGTH_MAX     1000
+#define STW_QUEUE_KEYS           10
 #define STW_CONFIG_TRUNKS_MAX    64
 #define STW_CONFIG_CLASSES_MAX   32
 #define STW_CONFIG_NAMES_MAX     256
@@ -38,7 +42,7 @@ enum stw_use_source { STW_USE_SOURCE_AUTO, STW_USE_SOURCE_ALWAYS, STW_USE_SOURCE
 enum stw_log_level { STW_LOG_ERROR, STW_LOG_WARNING, STW_LOG_NOTICE, STW_LOG_DEBUG };
 enum stw_udp_oversize { STW_UDP_OVERSIZE_TCP, STW_UDP_OVERSIZE_SEND };
 
-enum stw_dial_kind { STW_DIAL_USER, STW_DIAL_TRUNK, STW_DIAL_REJECT };
+enum stw_dial_kind { STW_DIAL_USER, STW_DIAL_QUEUE, STW_DIAL_TRUNK, STW_DIAL_REJECT };
 
 /** A rule of the dial plan: what becomes of the numbers that match. */
 struct stw_dial_rule {
@@ -49,6 +53,7 @@ struct stw_dial_rule {
 	enum stw_dial_kind kind;
 	struct stw_str user, domain; /* USER: this one; empty: whose number it is, of the domain
 					that was called */
+	struct stw_str queue;        /* QUEUE: its name */
 	unsigned trunk;              /* TRUNK: index */
 	unsigned code;               /* REJECT */
 };
@@ -130,6 +135,30 @@ struct stw_group {
 	struct stw_str overflow; /* who gets the call when no member takes it; empty: nobody */
 };
 
+/** Whose Priority header field (RFC 3261 §20.26) counts. */
+enum stw_queue_priority {
+	STW_QUEUE_PRIORITY_USERS, /* that of our own users */
+	STW_QUEUE_PRIORITY_ALL,
+	STW_QUEUE_PRIORITY_NONE,
+};
+
+/** Callers who wait until an agent is free. */
+struct stw_call_queue {
+	struct stw_str name;
+	struct stw_str texts[STW_QUEUE_KEYS];                 /* as written, by key */
+	struct stw_group_member agents[STW_QUEUE_AGENTS_MAX]; /* who may log in; none: every user;
+								  domain empty: the first one */
+	unsigned agent_count;
+	uint32_t agent_timeout_ms; /* how long one is rung */
+	uint32_t wrap_up_ms;       /* that he has to himself behind a call of the queue */
+	unsigned max_length;       /* callers who wait */
+	uint32_t max_wait_ms;
+	uint32_t announce_ms;  /* between two 182 */
+	uint32_t call_time_ms; /* of a call, before any has been measured */
+	enum stw_queue_priority priority;
+	struct stw_str overflow; /* who gets whom no agent gets; empty: nobody */
+};
+
 /** What happens to a call when a web server that is asked about it does not answer. */
 enum stw_on_failure { STW_ON_FAILURE_OPEN, STW_ON_FAILURE_CLOSED };
 enum stw_asked_about { STW_ASKED_ABOUT_ALL, STW_ASKED_ABOUT_STRANGERS, STW_ASKED_ABOUT_USERS };
@@ -189,7 +218,9 @@ struct stw_config {
 	unsigned shared_name_count;
 	struct stw_group *groups;
 	unsigned group_count;
-	bool group_idle;             /* one of them asks who is idle since when */
+	bool group_idle; /* one of them asks who is idle since when */
+	struct stw_call_queue *queues;
+	unsigned queue_count;
 	struct stw_dial_rule *rules; /* of the dial plan, in the order of the file */
 	unsigned rule_count;
 	struct stw_dial_table dialplan, ranges; /* ranges: value is the index of range_texts */
@@ -339,6 +370,11 @@ struct stw_config_errors {
 struct stw_str stw_config_domain(const struct stw_config *config, struct stw_str name);
 /** NULL: there is none of this name. */
 const struct stw_group *stw_config_group(const struct stw_config *config, struct stw_str name);
+/** NULL: there is none of this name. */
+const struct stw_call_queue *stw_config_queue(const struct stw_config *config, struct stw_str name);
+/** May this user log in as an agent? */
+bool stw_queue_admits(const struct stw_config *config, const struct stw_call_queue *queue,
+	struct stw_str user, struct stw_str domain);
 
 /** Read a file; every error is collected. @return 0; -ENOENT …; -EINVAL with `errors` */
 int stw_config_load(const char *path, struct stw_config_errors *errors, struct stw_config **ret);

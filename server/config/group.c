@@ -114,12 +114,11 @@ static bool overflow_read(
 	char quoted[96];
 
 	group->overflow = field->text;
-	if (!field->text.ptr || (stw_forward_target_parse(field->text, &target) == 0 &&
-					target.kind != STW_FORWARD_TO_QUEUE))
+	if (!field->text.ptr || stw_forward_target_parse(field->text, &target) == 0)
 		return true;
 	config_error(context, field->mark,
 		"groups: overflow: %s cannot be called; allowed: a user, a number, a SIP URI, "
-		"group:NAME",
+		"group:NAME, queue:NAME",
 		config_quote(field->text, quoted));
 	return false;
 }
@@ -206,9 +205,8 @@ const struct stw_group *stw_config_group(const struct stw_config *config, struct
 
 static void check_group(struct config_context *context, const struct stw_group *group)
 {
-	static const struct stw_str prefix = { "group:", 6 };
 	struct config_mark mark = config_option_mark(context, "groups");
-	struct stw_str other = stw_str_cut(group->overflow, prefix.len, group->overflow.len);
+	struct stw_str target[2];
 
 	for (unsigned i = 0; i < group->member_count; i++) {
 		struct stw_str domain = group->members[i].domain;
@@ -220,10 +218,11 @@ static void check_group(struct config_context *context, const struct stw_group *
 				STW_STR_ARG(group->members[i].user),
 				STW_STR_ARG(group->members[i].domain), STW_STR_ARG(group->name));
 	}
-	if (stw_str_starts(group->overflow, prefix) && !stw_config_group(context->config, other))
-		config_error(context, mark, "groups: overflow of %.*s: there is no group %.*s",
-			STW_STR_ARG(group->name), STW_STR_ARG(other));
-	else if (stw_str_starts(group->overflow, prefix) && stw_str_equal(other, group->name))
+	if (!config_check_target(context, group->overflow, target))
+		config_error(context, mark, "groups: overflow of %.*s: there is no %.*s %.*s",
+			STW_STR_ARG(group->name), STW_STR_ARG(target[0]), STW_STR_ARG(target[1]));
+	else if (stw_str_equal(target[0], STW_STR("group")) &&
+		 stw_str_equal(target[1], group->name))
 		config_error(context, mark, "groups: overflow of %.*s leads to itself",
 			STW_STR_ARG(group->name));
 }

@@ -74,10 +74,10 @@ extern const struct stw_option_form config_form_domains, config_form_listen, con
 	config_form_socket, config_form_servers, config_form_workers, config_form_exempt,
 	config_form_dialplan, config_form_ranges, config_form_trunks, config_form_classes,
 	config_form_emergency_numbers, config_form_emergency_route, config_form_shared_names,
-	config_form_groups, config_form_features, config_form_redirect, config_form_hook_url,
-	config_form_analytics_methods, config_form_analytics_codes, config_form_analytics_headers,
-	config_form_namespaces, config_form_card_contacts, config_form_sip_uri,
-	config_form_priority_sources, config_form_class;
+	config_form_groups, config_form_queues, config_form_features, config_form_redirect,
+	config_form_hook_url, config_form_analytics_methods, config_form_analytics_codes,
+	config_form_analytics_headers, config_form_namespaces, config_form_card_contacts,
+	config_form_sip_uri, config_form_priority_sources, config_form_class;
 
 /* form.c */
 /** "[::1]:5060", "192.0.2.1:5060", "example.com": port 0 when none. @return 0, -EBADMSG */
@@ -129,6 +129,11 @@ void config_check_features(struct config_context *context);
 
 /* group.c: members and overflow that lead nowhere */
 void config_check_groups(struct config_context *context);
+/* queue.c: the same for queues */
+void config_check_queues(struct config_context *context);
+/* Is there what "queue:NAME" or "group:NAME" names? Else `ret` says which kind and which name. */
+bool config_check_target(
+	struct config_context *context, struct stw_str text, struct stw_str ret[2]);
 
 /* emergency.c: a route that names a trunk */
 void config_check_emergency(struct config_context *context);

@@ -156,12 +156,24 @@
 		"in its turn, may ring (20s); overflow is who gets the call when nobody takes "    \
 		"it: a user, a number, a URI or group:NAME.",                                      \
 		"RFC 3261 §16.5")                                                                  \
+	OPTION("queues", LIST, queues, "", 0, STW_CONFIG_QUEUES_MAX,                               \
+		"{name, agents, agent_timeout, wrap_up, max_length, max_wait, overflow, "          \
+		"announce, call_time, priority}",                                                  \
+		"[]", LIVE, FORM(queues),                                                          \
+		"Callers who wait until an agent is free. agents is who may log in (`strowger "    \
+		"queue login`; everybody); agent_timeout is how long one is rung (15s), wrap_up "  \
+		"what he has to himself behind each call (0s), max_length how many may wait (50) " \
+		"and max_wait how long (30m); overflow is who gets the others: a user, a number, " \
+		"a URI, group:NAME or queue:NAME; announce is how often place and wait are told "  \
+		"(30s), call_time what a call takes before any was measured (3m); priority is "    \
+		"whose Priority counts: users, all, none.",                                        \
+		"RFC 3261 §21.1.4")                                                                \
 	OPTION("dialplan", LIST, rules, "", 0, STW_CONFIG_RULES_MAX,                               \
 		"{match, class, strip, prepend, to}", "[]", LIVE, FORM(dialplan),                  \
 		"What becomes of a number. In match, x is one digit, [2-5] a set, . one or more "  \
 		"digits; the most specific pattern wins. class is what the caller needs, strip "   \
 		"takes symbols off the front, prepend puts some there. to is user (whose number "  \
-		"it is), user NAME, trunk NAME, or reject CODE.",                                  \
+		"it is), user NAME, group NAME, queue NAME, trunk NAME, or reject CODE.",          \
 		"RFC 3261 §16.5, RFC 3966")                                                        \
 	OPTION("ranges", LIST, range_texts, "", 0, STW_CONFIG_RULES_MAX,                           \
 		"patterns like +493012xx", "[]", LIVE, FORM(ranges),                               \

@@ -247,15 +247,19 @@ static bool to_read(
 		return user_read(context, to, rest, rule);
 	if (stw_str_equal(word, STW_STR("reject")))
 		return reject_read(context, to, rest, rule);
-	if (stw_str_equal(word, STW_STR("group")) || stw_str_equal(word, STW_STR("queue")))
-		return rule_error(context, to,
-			"is not built yet: groups and queues cannot be called; allowed: user, user "
-			"NAME, trunk NAME, reject CODE");
+	if (stw_str_equal(word, STW_STR("group")) && rest.len > 0)
+		return user_read(context, to, rest, rule);
+	if (stw_str_equal(word, STW_STR("queue")) && rest.len > 0) {
+		rule->kind = STW_DIAL_QUEUE;
+		rule->queue = rest;
+		return true;
+	}
 	rule->kind = STW_DIAL_TRUNK;
 	if (stw_str_equal(word, STW_STR("trunk")) && rest.len > 0)
 		return true;
-	return rule_error(
-		context, to, "leads nowhere; allowed: user, user NAME, trunk NAME, reject CODE");
+	return rule_error(context, to,
+		"leads nowhere; allowed: user, user NAME, group NAME, queue NAME, trunk NAME, "
+		"reject CODE");
 }
 
 static bool rewrite_read(
@@ -355,12 +359,27 @@ static void check_trunk(struct config_context *context, unsigned index)
 		stw_str_trim(stw_str_cut(rule->to, 5, rule->to.len)), &rule->trunk);
 }
 
+static void check_rule_queue(struct config_context *context, unsigned index)
+{
+	struct stw_str name = context->config->rules[index].queue;
+	char quoted[96];
+
+	if (!stw_config_queue(context->config, name))
+		config_error(context, context->rule_to_at[index],
+			"dialplan: there is no queue %s; queues are listed under queues",
+			config_quote(name, quoted));
+}
+
 static void check_user(struct config_context *context, unsigned index)
 {
 	const struct stw_config *config = context->config;
 	const struct stw_dial_rule *rule = &config->rules[index];
 	char quoted[96];
 
+	if (stw_str_starts(rule->to, STW_STR("group ")) && !stw_config_group(config, rule->user))
+		config_error(context, context->rule_to_at[index],
+			"dialplan: there is no group %s; groups are listed under groups",
+			config_quote(rule->user, quoted));
 	if (rule->domain.len > 0 && !stw_config_domain(config, rule->domain).len)
 		config_error(context, context->rule_to_at[index],
 			"dialplan: %s is of none of the domains of this server",
@@ -406,6 +425,8 @@ void config_check_plan(struct config_context *context)
 			check_trunk(context, i);
 		else if (config->rules[i].kind == STW_DIAL_USER)
 			check_user(context, i);
+		else if (config->rules[i].kind == STW_DIAL_QUEUE)
+			check_rule_queue(context, i);
 	}
 	for (unsigned i = 0; i < config->dialplan.n; i++) {
 		for (unsigned j = 0; j < i; j++) {

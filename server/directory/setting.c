@@ -21,6 +21,8 @@ struct draft {
 	struct stw_str *elements; /* of all lists */
 	struct stw_setting_error *error;
 	const struct row *row;
+	char changed[STW_SETTING_TEXT_MAX]; /* lists with one element more or less */
+	size_t changed_len;
 };
 
 struct row {
@@ -327,6 +329,10 @@ static const struct row rows[] = {
 		"Forward when no phone is registered or reached."),
 	ROW("forward.dnd", TARGET_WORDS, "", forward[STW_FORWARD_DND], target,
 		"Forward instead of the 480 of do-not-disturb."),
+	ROW("queues", "names of queues; several with commas", "", queues, names,
+		"Queues whose calls this user takes as an agent; see `strowger queue`."),
+	ROW("queues_paused", "names of queues; several with commas", "", queues_paused, names,
+		"Those of them that he is not rung for now."),
 };
 
 #define ROWS STW_ARRAY_SIZE(rows)
@@ -372,17 +378,69 @@ static bool printable(struct stw_str value)
 	return true;
 }
 
+/* Elements of a comma list, but one of them. */
+static size_t list_without(struct stw_str list, struct stw_str element, char *out)
+{
+	size_t from = 0, end, len = 0;
+
+	for (; from < list.len; from = end + 1) {
+		struct stw_str one;
+
+		end = stw_str_find(list, ',', from);
+		one = stw_str_trim(stw_str_cut(list, from, end));
+		if (!one.len || stw_str_equal(one, element))
+			continue;
+		if (len)
+			out[len++] = ',';
+		memcpy(out + len, one.ptr, one.len);
+		len += one.len;
+	}
+	return len;
+}
+
+/* "KEY+=VALUE", "KEY-=VALUE": who changes one element need not know the others. */
+static int assign_element(
+	struct draft *draft, struct stw_str *value, struct stw_str element, bool adds)
+{
+	char *text = draft->changed + draft->changed_len;
+	size_t room = sizeof(draft->changed) - draft->changed_len;
+	size_t len;
+
+	if (value->len + element.len + 1 > room || stw_str_find(element, ',', 0) < element.len)
+		return fail(draft, element);
+	len = list_without(*value, element, text);
+	if (adds && len)
+		text[len++] = ',';
+	if (adds && element.len)
+		memcpy(text + len, element.ptr, element.len);
+	len += adds ? element.len : 0;
+	*value = (struct stw_str){ text, len };
+	draft->changed_len += len;
+	return 0;
+}
+
 static int assign(struct draft *draft, struct stw_str change)
 {
 	size_t equals = stw_str_find(change, '=', 0);
+	struct stw_str key = stw_str_cut(change, 0, equals);
 	struct stw_str value = stw_str_trim(stw_str_cut(change, equals + 1, change.len));
-	const struct row *row = row_find(stw_str_trim(stw_str_cut(change, 0, equals)));
+	char sign = key.len ? key.ptr[key.len - 1] : 0;
+	const struct row *row;
 
+	if (sign == '+' || sign == '-')
+		key.len--;
+	row = row_find(stw_str_trim(key));
 	if (!row)
-		return key_unknown(draft, stw_str_trim(stw_str_cut(change, 0, equals)));
+		return key_unknown(draft, stw_str_trim(key));
 	draft->row = row;
 	if (equals == change.len || !printable(value))
 		return fail(draft, value);
+	if (key.len < equals)
+		return row->read == read_names || row->read == read_numbers ||
+				       row->read == read_callers
+			       ? assign_element(
+					 draft, &draft->values[row - rows], value, sign == '+')
+			       : fail(draft, value);
 	draft->values[row - rows] = value;
 	return 0;
 }
@@ -518,6 +576,15 @@ int stw_settings_parse(
 	int err = assign_lines(&draft, text);
 
 	return err < 0 ? err : make(&draft, ret);
+}
+
+bool stw_setting_list_has(const struct stw_setting_list *list, struct stw_str element)
+{
+	for (unsigned i = 0; i < list->n; i++) {
+		if (stw_str_equal(list->v[i], element))
+			return true;
+	}
+	return false;
 }
 
 struct stw_str stw_settings_value(const struct stw_settings *settings, const char *key)

@@ -54,6 +54,8 @@ struct stw_settings {
 	enum stw_user_mode mode;
 	struct stw_str forward[STW_FORWARD_KINDS]; /* empty: none */
 	uint32_t no_answer_ms;                     /* of STW_FORWARD_NO_ANSWER */
+	struct stw_setting_list queues;            /* in which he is logged in as an agent … */
+	struct stw_setting_list queues_paused;     /* … and those that he is not rung for now */
 };
 
 enum stw_forward_kind {
@@ -93,7 +95,8 @@ struct stw_setting_error {
 /**
  * The settings with changes.
  * @param old      NULL: the defaults
- * @param changes  "KEY=VALUE"; an empty value clears; a later one of the same key wins
+ * @param changes  "KEY=VALUE"; an empty value clears; a later one of the same key wins.
+ *                 "KEY+=VALUE" and "KEY-=VALUE" put one element into a list, or take it out
  * @param ret      free() it
  * @return 0; -EBADMSG with `error`; -ENOMEM
  */
@@ -102,6 +105,8 @@ int stw_settings_change(const struct stw_settings *old, const struct stw_str *ch
 /** From the text of the store: what a former version wrote. As stw_settings_change. */
 int stw_settings_parse(
 	struct stw_str text, struct stw_settings **ret, struct stw_setting_error *error);
+/** Is it one of the elements? */
+bool stw_setting_list_has(const struct stw_setting_list *list, struct stw_str element);
 /** The value of a key as written; empty when it has the default. */
 struct stw_str stw_settings_value(const struct stw_settings *settings, const char *key);
 

@@ -27,6 +27,7 @@ struct stw_directory {
 	struct stw_map map;
 	struct stw_map names;
 	_Atomic size_t limited; /* users with max_calls */
+	struct stw_map agents;  /* names of users who are logged in to a queue; aor is empty */
 };
 
 static struct stw_str user_key(const void *item)
@@ -52,6 +53,7 @@ struct stw_directory *stw_directory_free(struct stw_directory *directory)
 	if (directory) {
 		stw_map_done(&directory->map);
 		stw_map_done(&directory->names);
+		stw_map_done(&directory->agents);
 	}
 	free(directory);
 	return NULL;
@@ -64,7 +66,8 @@ int stw_directory_new(struct stw_hash_key key, struct stw_directory **ret)
 	if (!directory)
 		return -ENOMEM;
 	if (stw_map_init(&directory->map, &user_kind, key) < 0 ||
-		stw_map_init(&directory->names, &name_kind, key) < 0) {
+		stw_map_init(&directory->names, &name_kind, key) < 0 ||
+		stw_map_init(&directory->agents, &name_kind, key) < 0) {
 		stw_directory_free(directory);
 		return -ENOMEM;
 	}
@@ -161,6 +164,7 @@ struct stw_user *stw_user_free(struct stw_user *user)
 		return NULL;
 	names_free(user->names);
 	free((void *)(uintptr_t)user->settings);
+	free(user->agent);
 	free(user);
 	return NULL;
 }
@@ -292,6 +296,10 @@ int stw_user_settle(struct stw_user *user, struct stw_settings *settings)
 		stw_arena_done(&collection->arena);
 		free(collection);
 	}
+	if (err == 0 && settings->queues.n) {
+		user->agent = name_new(user->aor, STW_STR(""));
+		err = user->agent ? 0 : -ENOMEM;
+	}
 	if (err == 0)
 		user->settings = settings;
 	return err;
@@ -352,10 +360,27 @@ bool stw_directory_limited(const struct stw_directory *directory)
 	return atomic_load_explicit(&directory->limited, memory_order_relaxed) > 0;
 }
 
+static bool is_agent(const struct stw_user *user)
+{
+	return user && user->settings && user->settings->queues.n;
+}
+
+static int agents_publish(struct stw_directory *directory, struct stw_user *user)
+{
+	void *agent = user->agent;
+
+	user->agent = NULL;
+	if (agent)
+		return stw_map_put(&directory->agents, agent);
+	if (is_agent(stw_map_find(&directory->map, user->aor)))
+		stw_map_remove(&directory->agents, user->aor);
+	return 0;
+}
+
 /* The old snapshot is the last to go: its names are read until then. */
 int stw_directory_publish(struct stw_directory *directory, struct stw_user *user)
 {
-	if (names_publish(directory, user) < 0) {
+	if (names_publish(directory, user) < 0 || agents_publish(directory, user) < 0) {
 		stw_user_free(user);
 		return -ENOMEM;
 	}
@@ -375,8 +400,12 @@ int stw_directory_put(struct stw_directory *directory, struct stw_str user, stru
 
 int stw_directory_remove(struct stw_directory *directory, struct stw_str aor)
 {
-	names_remove(directory, stw_map_find(&directory->map, aor), NULL);
-	limited_count(directory, stw_map_find(&directory->map, aor), NULL);
+	const struct stw_user *user = stw_map_find(&directory->map, aor);
+
+	names_remove(directory, user, NULL);
+	if (is_agent(user))
+		stw_map_remove(&directory->agents, aor);
+	limited_count(directory, user, NULL);
 	return stw_map_remove(&directory->map, aor);
 }
 
@@ -384,6 +413,8 @@ int stw_directory_reserve(struct stw_directory *directory, size_t more, size_t n
 {
 	int err = stw_map_reserve(&directory->map, more);
 
+	if (err == 0)
+		err = stw_map_reserve(&directory->agents, more);
 	return err < 0 ? err : stw_map_reserve(&directory->names, names);
 }
 
@@ -391,6 +422,7 @@ void stw_directory_reclaim(struct stw_directory *directory)
 {
 	stw_map_reclaim(&directory->map);
 	stw_map_reclaim(&directory->names);
+	stw_map_reclaim(&directory->agents);
 }
 
 struct visitor {
@@ -411,6 +443,28 @@ void stw_directory_walk(const struct stw_directory *directory,
 	struct visitor visitor = { visit, context };
 
 	stw_map_walk(&directory->map, visit_user, &visitor);
+}
+
+struct agent_visitor {
+	const struct stw_directory *directory;
+	bool (*visit)(void *context, const struct stw_user *user);
+	void *context;
+};
+
+static bool visit_agent(void *context, const void *item)
+{
+	const struct agent_visitor *visitor = context;
+	const struct stw_user *user = stw_map_find(&visitor->directory->map, name_key(item));
+
+	return !is_agent(user) || visitor->visit(visitor->context, user);
+}
+
+void stw_directory_agents(const struct stw_directory *directory,
+	bool (*visit)(void *context, const struct stw_user *user), void *context)
+{
+	struct agent_visitor visitor = { directory, visit, context };
+
+	stw_map_walk(&directory->agents, visit_agent, &visitor);
 }
 
 size_t stw_directory_count(const struct stw_directory *directory)

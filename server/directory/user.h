@@ -20,6 +20,7 @@ struct stw_user {
 	struct stw_ha1 ha1_user, ha1_user_domain;
 	const struct stw_settings *settings; /* NULL: all as without settings */
 	struct stw_user_names *names;        /* private; NULL: none */
+	void *agent; /* private: an item of the map of agents, until it is published */
 };
 
 struct stw_directory;
@@ -66,6 +67,9 @@ void stw_directory_walk(const struct stw_directory *directory,
 	bool (*visit)(void *context, const struct stw_user *user), void *context);
 /** Is the number of calls of any user limited (max_calls)? Any thread. */
 bool stw_directory_limited(const struct stw_directory *directory);
+/** Those who are logged in to any queue (setting `queues`), without a look at the others. */
+void stw_directory_agents(const struct stw_directory *directory,
+	bool (*visit)(void *context, const struct stw_user *user), void *context);
 size_t stw_directory_count(const struct stw_directory *directory);
 struct stw_directory *stw_directory_free(struct stw_directory *directory);
 

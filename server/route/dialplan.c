@@ -177,6 +177,15 @@ static bool number_rewrite(const struct stw_dial_rule *rule, struct stw_str numb
 	return true;
 }
 
+static enum stw_verdict call_queue(
+	struct stw_check *check, const struct stw_dial_rule *rule, struct stw_str number)
+{
+	const struct stw_call_queue *queue = stw_config_queue(check->config, rule->queue);
+
+	return queue ? stw_route_queue(check, queue)
+		     : number_refuse(check, &stw_cause_number_unknown, number, rule);
+}
+
 static enum stw_verdict rule_apply(
 	struct stw_check *check, const struct stw_dial_rule *rule, struct stw_str number)
 {
@@ -192,6 +201,8 @@ static enum stw_verdict rule_apply(
 	}
 	if (rule->kind == STW_DIAL_REJECT)
 		return number_reject(check, number, rule);
+	if (rule->kind == STW_DIAL_QUEUE)
+		return call_queue(check, rule, number);
 	if (rule->kind == STW_DIAL_USER && rule->user.len > 0)
 		return call_user(
 			check, rule->user, rule->domain.len > 0 ? rule->domain : check->domain);

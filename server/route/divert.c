@@ -75,6 +75,16 @@ int stw_route_divert_watch(struct stw_check *check, const struct stw_user *user)
 	return stw_arena_copy(&check->request->arena, user->aor, &service->aor);
 }
 
+/* 181, or a note when there is none. */
+static void announce(struct stw_check *check)
+{
+	struct stw_refusal *announcement = &check->service->announcement;
+
+	if (announcement->cause && !stw_request_progress(check->request, announcement))
+		stw_request_note(check->request, announcement);
+	announcement->cause = NULL;
+}
+
 static enum stw_verdict serve(struct stw_check *check, struct stw_proxy_job *job)
 {
 	struct stw_service *service = check->service;
@@ -101,12 +111,24 @@ static enum stw_verdict serve(struct stw_check *check, struct stw_proxy_job *job
 		if (!job->hold)
 			return STW_DONE;
 	}
-	if (service->announcement.cause &&
-		!stw_request_progress(check->request, &service->announcement))
-		stw_request_note(check->request, &service->announcement);
-	service->announcement.cause = NULL;
+	announce(check);
 	stw_request_more(check->request, job);
 	return STW_DONE;
+}
+
+bool stw_route_hold(struct stw_check *check)
+{
+	struct stw_proxy_job job = { .asks = true, .hold = true };
+	struct stw_service *service = check->service;
+
+	check->request->user = service;
+	if (!service->open) {
+		service->open = true;
+		stw_request_proxy(check->request, &job);
+	}
+	if (!check->request->answered)
+		announce(check);
+	return !check->request->answered;
 }
 
 enum stw_verdict stw_route_submit(struct stw_check *check, struct stw_proxy_job *job)
@@ -218,7 +240,7 @@ int stw_route_target_uri(
 	struct stw_str number, aor;
 	int err;
 
-	if (stw_str_starts(text, STW_STR("group:")))
+	if (stw_str_starts(text, STW_STR("group:")) || stw_str_starts(text, STW_STR("queue:")))
 		text = stw_str_cut(text, 6, text.len);
 	else if (stw_str_find(text, ':', 0) < text.len)
 		return stw_arena_copy(arena, text, ret);
@@ -270,6 +292,20 @@ static enum stw_verdict forward_to(struct stw_check *check, const struct stw_div
 		return stw_route_refuse(check, &stw_cause_forward_target);
 	verdict = stw_route_dialplan(check);
 	return verdict == STW_PASS ? stw_route_target_set(check) : verdict;
+}
+
+/* By its name, which may be that of a user, too. */
+static enum stw_verdict forward_to_queue(
+	struct stw_check *check, const struct stw_diverting *diverting)
+{
+	const struct stw_call_queue *queue = stw_config_queue(
+		check->config, stw_str_cut(diverting->target, 6, diverting->target.len));
+
+	if (!queue)
+		return stw_route_refuse(check, &stw_cause_forward_target);
+	if (stw_arena_copy(&check->request->arena, diverting->domain, &check->domain) < 0)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	return stw_route_queue(check, queue);
 }
 
 /* ---- whether ---- */
@@ -403,6 +439,8 @@ enum stw_verdict stw_route_divert_to(struct stw_check *check, const struct stw_d
 			0)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	check->on_behalf = newest->aor;
+	if (stw_str_starts(diverting->target, STW_STR("queue:")))
+		return forward_to_queue(check, diverting);
 	return forward_to(check, newest);
 }
 
@@ -455,6 +493,10 @@ void stw_route_next(
 	check.called = &request->routing.uri;
 	check.caller_domain = stw_route_domain(core, &request->msg->from.uri);
 	check.follows = request->msg->method == STW_METHOD_INVITE && core_follows_calls(core);
+	if (check.service->waiting) {
+		stw_route_queue_next(check.service->waiting, outcome);
+		return;
+	}
 	if (check.service->group.len) {
 		stw_route_group_next(
 			&check, outcome_kind(outcome, &when) ? when : STW_FORWARD_UNREGISTERED);

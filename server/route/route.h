@@ -26,6 +26,7 @@ enum stw_verdict {
 };
 
 struct stw_diverter;
+struct stw_waiting; /* queue.c */
 
 /** What the server does for a call beside forwarding it once; lies in the request's arena. */
 struct stw_service {
@@ -37,6 +38,7 @@ struct stw_service {
 	unsigned member;                               /* the next of them */
 	const uint8_t *turns;                          /* in which turn they come … */
 	unsigned turn_count;                           /* … 0: as they are listed */
+	struct stw_waiting *waiting;                   /* in a queue; NULL: no longer */
 	bool goes_on;                    /* what was said so far counts beside what comes */
 	struct stw_refusal announcement; /* to be told before the next group; cause NULL: none */
 	bool open;                       /* stw_request_proxy() was called */
@@ -229,6 +231,19 @@ enum stw_verdict stw_route_group(
 /** What rang has ended: the next member, or somebody else. */
 void stw_route_group_next(struct stw_check *check, enum stw_forward_when when);
 
+/* queue.c */
+/** A queue is called: a free agent is rung, or the caller waits. */
+enum stw_verdict stw_route_queue(struct stw_check *check, const struct stw_call_queue *queue);
+/** The agent who rang does not take the call. */
+void stw_route_queue_next(struct stw_waiting *waiting, const struct stw_outcome *outcome);
+/** A call that asks has ended, or has been answered: stw_core_ops.ended. */
+void stw_route_ended(struct stw_core *core, struct stw_request *request, unsigned code,
+	const struct stw_msg *response);
+/** What is to be done for callers who wait. */
+void stw_route_queues_work(struct stw_core *core);
+/** What this worker knows of queues. */
+struct stw_queue_view stw_route_queue_view(const struct stw_core *core);
+
 /* ask.c: web servers */
 /** A question, and how long its answer may be used again. */
 struct stw_hook_ask {
@@ -279,6 +294,9 @@ bool stw_route_divert(struct stw_check *check, const struct stw_user *user,
 /** The phones of the user are about to be tried: his rules are asked when they have ended. @return
  * 0, -ENOMEM */
 int stw_route_divert_watch(struct stw_check *check, const struct stw_user *user);
+/** The call is given to the stack, and nothing rings yet; who has forwarded it is told. @return
+ * false: it is over */
+bool stw_route_hold(struct stw_check *check);
 /** P14: the targets of a request, or further ones of a call that was forwarded. */
 enum stw_verdict stw_route_submit(struct stw_check *check, struct stw_proxy_job *job);
 /** All that was tried has ended. */

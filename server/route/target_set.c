@@ -133,7 +133,12 @@ unsigned stw_route_bindings(struct stw_check *check, struct stw_str aor,
 static enum stw_verdict target_no_user(struct stw_check *check, struct stw_str aor)
 {
 	const struct stw_group *group = NULL;
+	const struct stw_call_queue *queue = NULL;
 
+	if (check->config->queue_count)
+		queue = stw_config_queue(check->config, check->called->user);
+	if (queue)
+		return stw_route_queue(check, queue);
 	if (check->config->group_count)
 		group = stw_config_group(check->config, check->called->user);
 	return group ? stw_route_group(check, group, aor)

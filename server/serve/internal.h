@@ -52,6 +52,7 @@ struct serve {
 	unsigned worker_count;
 	struct stw_workers *shared; /* NULL: one worker */
 	struct stw_trunk_board *trunks;
+	struct stw_queues *queues;
 	struct stw_nonces *nonces;
 	int lock_fd;
 	struct stw_directory *directory;

@@ -291,11 +291,16 @@ static int start_shared(struct serve *serve, const struct stw_core_options *core
 		.max_flows = serve->config->limits.max_connections,
 		.wake = worker_wake,
 		.wake_context = serve };
+	const struct stw_queues_options queues = {
+		.workers = serve->worker_count, .wake = worker_wake, .wake_context = serve
+	};
 	int err = stw_core_nonces_new(
 		serve->config, core->nonce_secret, stw_io_now(), &serve->nonces);
 
 	if (err == 0)
 		err = stw_trunk_board_new(&serve->trunks);
+	if (err == 0)
+		err = stw_queues_new(&queues, &serve->queues);
 	if (err == 0 && serve->worker_count > 1)
 		err = stw_workers_new(&options, &serve->shared);
 	return err;
@@ -314,6 +319,7 @@ static int start_worker(
 	options.workers = serve->shared;
 	options.nonces = serve->nonces;
 	options.trunks = serve->trunks;
+	options.queues = serve->queues;
 	options.io_user = worker->io;
 	options.log_context = worker->log;
 	return stw_core_new(&options, stw_io_now(), &worker->core);
@@ -474,6 +480,7 @@ void serve_done(struct serve *serve)
 	stw_workers_free(serve->shared);
 	stw_nonces_free(serve->nonces);
 	stw_trunk_board_free(serve->trunks);
+	stw_queues_free(serve->queues);
 	if (serve->admin)
 		stw_admin_stop(serve->admin);
 	stw_store_close(serve->store);

@@ -43,7 +43,7 @@ for page in "$root"/docs/guide/*.md; do
 	[ -e "$home/block.1" ] || continue
 	cp "$home/block.1" "$home/guide.yaml"
 	echo "store: sqlite:$home/guide.db" >> "$home/guide.yaml"
-	grep '^strowger user set ' "$page" > "$home/lines"
+	grep -E '^strowger (user set|queue (login|logout|pause)) ' "$page" > "$home/lines"
 	[ -s "$home/lines" ] || continue
 	printf '%s@example.com:guide\n' alice bob carol dave erin > "$home/users"
 	"$strowger" user import "$home/users" --config "$home/guide.yaml" > "$home/out" 2>&1

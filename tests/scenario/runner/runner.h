@@ -171,6 +171,7 @@ struct scenario {
 	} workers[WORKERS_MAX];
 	struct stw_workers *shared; /* NULL: one worker */
 	struct stw_nonces *nonces;
+	struct stw_queues *queues;
 	struct stw_trunk_board *trunks;
 	bool store_waits; /* jobs lie there until it goes on */
 	struct stw_config *config;

@@ -221,6 +221,31 @@ static int users_add(struct scenario *s)
 	return 0;
 }
 
+static void settings_answered(struct stw_question *question)
+{
+	*(bool *)question->context = true;
+}
+
+/* As the administration has them changed while the server runs. @return as the question's error */
+static int settings_ask(struct scenario *s, struct stw_str aor, const struct stw_job *job)
+{
+	bool answered = false;
+	struct stw_question question = { .kind = STW_QUESTION_SETTINGS,
+		.text = aor,
+		.job = *job,
+		.answered = settings_answered,
+		.context = &answered };
+	struct stw_core *core = s->workers[0].core;
+
+	stw_core_begin(core, s->now);
+	stw_core_question(core, &question);
+	stw_core_work(core);
+	stw_core_end(core);
+	if (!answered)
+		return -EBUSY;
+	return world_wake(s) < 0 ? -EIO : question.error;
+}
+
 int server_user_settings(struct scenario *s, const struct party *party, struct stw_str text)
 {
 	struct stw_setting_error error = { "" };
@@ -234,6 +259,11 @@ int server_user_settings(struct scenario *s, const struct party *party, struct s
 		next_word(&text, &changes[job.setting_count]))
 		job.setting_count++;
 	aor = print(s, "sip:%.*s@%.*s", STW_STR_ARG(party->name), STW_STR_ARG(s->domain));
+	if (s->workers[0].core)
+		return settings_ask(s, aor, &job) == 0
+			       ? 0
+			       : fail(s, "settings of %.*s: %s", STW_STR_ARG(party->name),
+					 error.text);
 	job.aor = aor;
 	if (stw_store_submit(s->store, &job) < 0)
 		return fail(s, "the store takes no settings");
@@ -274,6 +304,9 @@ static int workers_start(struct scenario *s, const struct stw_core_options *core
 
 	if (err == 0)
 		err = stw_trunk_board_new(&s->trunks);
+	if (err == 0)
+		err = stw_queues_new(
+			&(struct stw_queues_options){ .workers = s->worker_count }, &s->queues);
 	return err < 0 || s->worker_count == 1 ? err : stw_workers_new(&options, &s->shared);
 }
 
@@ -305,6 +338,7 @@ static int core_start(struct scenario *s)
 	options.workers = s->shared;
 	options.nonces = s->nonces;
 	options.trunks = s->trunks;
+	options.queues = s->queues;
 	for (i = 0; i < s->worker_count; i++) {
 		s->workers[i].s = s;
 		s->workers[i].index = options.worker = i;
@@ -336,6 +370,7 @@ static void server_end(struct scenario *s)
 	s->shared = stw_workers_free(s->shared);
 	s->nonces = stw_nonces_free(s->nonces);
 	s->trunks = stw_trunk_board_free(s->trunks);
+	s->queues = stw_queues_free(s->queues);
 	if (s->store)
 		s->store = stw_store_close(s->store);
 	s->location = stw_location_free(s->location);

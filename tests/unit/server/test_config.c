@@ -179,11 +179,35 @@ static const struct {
 		"1:31: dialplan: match stands twice in this entry\n" },
 	{ "dialplan: [{match: {a: b}, to: user}]\n", "1:13: dialplan: match must be a text\n" },
 	{ "dialplan: [{match: 12, to: nowhere}]\n",
-		"1:28: dialplan: \"nowhere\" leads nowhere; allowed: user, user NAME, trunk NAME, "
-		"reject CODE\n" },
+		"1:28: dialplan: \"nowhere\" leads nowhere; allowed: user, user NAME, group NAME, "
+		"queue NAME, trunk NAME, reject CODE\n" },
 	{ "dialplan: [{match: 12, to: group sales}]\n",
-		"1:28: dialplan: \"group sales\" is not built yet: groups and queues cannot be "
-		"called; allowed: user, user NAME, trunk NAME, reject CODE\n" },
+		"1:28: dialplan: there is no group \"sales\"; groups are listed under groups\n" },
+	{ "dialplan: [{match: 12, to: queue sales}]\n",
+		"1:28: dialplan: there is no queue \"sales\"; queues are listed under queues\n" },
+	{ "queues: [{agents: bob}]\n", "1:10: queues: the entry has no name\n" },
+	{ "queues: [{name: a b}]\n",
+		"1:17: queues: \"a b\" is no name of at most 63 characters\n" },
+	{ "queues: [{name: a}, {name: a}]\n", "1:28: queues: \"a\" stands twice\n" },
+	{ "queues: [{name: a, agents: [bob, c d]}]\n",
+		"1:28: queues: \"c d\" is no user; allowed: bob, bob@example.com\n" },
+	{ "queues: [{name: a, announce: 2m}]\n",
+		"1:30: queues: announce: \"2m\" is no time; allowed: 5s to 1m\n" },
+	{ "queues: [{name: a, max_length: 1001}]\n",
+		"1:32: queues: max_length: \"1001\" is no length; allowed: 0 to 1000\n" },
+	{ "queues: [{name: a, priority: some}]\n",
+		"1:30: queues: priority: \"some\" is not known; allowed: users, all, none\n" },
+	{ "queues: [{name: a, overflow: 'a b c'}]\n",
+		"1:30: queues: overflow: \"a b c\" cannot be called; allowed: a user, a number, a "
+		"SIP URI, group:NAME, queue:NAME\n" },
+	{ "queues: [{name: a, overflow: 'queue:a'}]\n",
+		"1:9: queues: overflow of a leads to itself\n" },
+	{ "queues: [{name: a, overflow: 'queue:b'}]\n",
+		"1:9: queues: overflow of a: there is no queue b\n" },
+	{ "queues: [{name: a, agents: bob@else.example}]\n",
+		"1:9: queues: bob@else.example of a is of none of the domains of this server\n" },
+	{ "groups: [{name: a, members: bob}]\nqueues: [{name: a}]\n",
+		"2:9: queues: a is the name of a group, too\n" },
 	{ "dialplan: [{match: 12, to: reject 401}]\n",
 		"1:28: dialplan: \"reject 401\" names no code that can be given; allowed: reject "
 		"403, 404, 410, 480, 484, 486, 603, 604\n" },
@@ -541,6 +565,12 @@ static const struct {
 		"[{name: sales, members: [bob, carol], ring: order, timeout: 15s, "
 		"overflow: dave}]",
 		"{name: sales, members: bob, carol, ring: order, timeout: 15s, overflow: dave}" },
+	{ "queues",
+		"[{name: support, agents: [bob, carol], agent_timeout: 10s, wrap_up: 5s, "
+		"max_length: 3, max_wait: 1m, overflow: dave, announce: 20s, call_time: 2m, "
+		"priority: all}]",
+		"{name: support, agents: bob, carol, agent_timeout: 10s, wrap_up: 5s, max_length: "
+		"3, max_wait: 1m, overflow: dave, announce: 20s, call_time: 2m, priority: all}" },
 	{ "shared_names", "[{name: lee, users: [Lee S <lee.s>, lee.j@a.example]}]",
 		"{name: lee, users: Lee S <lee.s>, lee.j@a.example}" },
 	{ "dialplan", "[{match: 0., class: national, strip: 1, prepend: +49, to: user}]",

@@ -88,6 +88,32 @@ static void an_empty_value_clears(void **state)
 	free(third);
 }
 
+/* Who changes one element of a list need not know the others. */
+static void one_element_is_put_in_or_taken_out(void **state)
+{
+	struct stw_settings *one = set(NULL, "queues+=support"), *two = set(one, "queues+=sales"),
+			    *same = set(two, "queues+=support"), *less = set(same, "queues-=sales"),
+			    *none = set(less, "queues-=support");
+	struct stw_str wrong[] = { STW_STR("dnd+=on"), STW_STR("queues+=a,b"), STW_STR("+=a") };
+	struct stw_setting_error error;
+	struct stw_settings *never;
+
+	assert_str(one->text, "queues=support\n");
+	assert_str(two->text, "queues=support,sales\n");
+	assert_str(same->text, "queues=sales,support\n");
+	assert_true(stw_setting_list_has(&same->queues, STW_STR("sales")));
+	assert_false(stw_setting_list_has(&less->queues, STW_STR("sales")));
+	assert_str(less->text, "queues=support\n");
+	assert_str(none->text, "");
+	for (size_t i = 0; i < STW_ARRAY_SIZE(wrong); i++)
+		assert_int_equal(stw_settings_change(two, &wrong[i], 1, &never, &error), -EBADMSG);
+	free(one);
+	free(two);
+	free(same);
+	free(less);
+	free(none);
+}
+
 static void what_is_wrong_is_said(void **state)
 {
 	static const struct {
@@ -165,6 +191,7 @@ int main(void)
 		cmocka_unit_test(without_settings_all_is_default),
 		cmocka_unit_test(each_key_is_read),
 		cmocka_unit_test(an_empty_value_clears),
+		cmocka_unit_test(one_element_is_put_in_or_taken_out),
 		cmocka_unit_test(what_is_wrong_is_said),
 		cmocka_unit_test(lists_and_texts_are_bounded),
 		cmocka_unit_test(no_memory_is_said),
