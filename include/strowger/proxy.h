@@ -249,8 +249,13 @@ void stw_response_context_options(
  * and what was tried may be tried again. @return as stw_response_context_add() */
 int stw_response_context_more(struct stw_response_context *context,
 	const struct stw_proxy_target *targets, unsigned n, bool fresh);
-/** The other answer: the best response goes up. Before NEXT: nothing will be asked. */
+/** The other answer: the best response goes up, as soon as those that were left have ended. Before
+ * NEXT: nothing will be asked. */
 void stw_response_context_settle(struct stw_response_context *context);
+/** The third answer: `cause` goes up at that time instead of the best response; at once when
+ * something is being tried. */
+void stw_response_context_refuse(
+	struct stw_response_context *context, const struct stw_cause *cause);
 /** Time is up for what is being tried: it is cancelled, counts as S408 and is not waited for; NEXT.
  * Of what it still says only a 2xx counts. */
 void stw_response_context_leave(struct stw_response_context *context);

@@ -253,10 +253,15 @@ static void context_conclude(struct stw_response_context *context)
 {
 	if (context->asked)
 		queue_drop_next(context);
-	context->decision = context_decide(context);
+	if (context->refusal)
+		context->decision =
+			(struct decision){ .kind = DECISION_ANSWER, .cause = context->refusal };
+	else
+		context->decision = context_decide(context);
 	context->decided = true;
 	context_close(context);
-	context_build(context);
+	if (!context->refusal)
+		context_build(context);
 	context_push(context, ENTRY_FINAL, 0);
 }
 
@@ -266,10 +271,13 @@ static bool context_waits(const struct stw_response_context *context)
 	return !context->closed && !context->own.code && !context->started_count;
 }
 
+/* What was left has been told to end: a 2xx may cross the CANCEL, and must not come behind another
+ * final response (§16.7 step 6). */
 static void context_exhausted(struct stw_response_context *context)
 {
 	if (!context->asks || context->closed) {
-		context_conclude(context);
+		if (!context->left)
+			context_conclude(context);
 	} else if (!context->asked) {
 		context->asked = true;
 		context_push(context, ENTRY_NEXT, 0);
@@ -827,6 +835,22 @@ void stw_response_context_stop(struct stw_response_context *context, const struc
 	context_push(context, ENTRY_FINAL, 0);
 	context_cancel_pending(context, STW_STR_NONE);
 	context_finish(context);
+}
+
+void stw_response_context_refuse(
+	struct stw_response_context *context, const struct stw_cause *cause)
+{
+	queue_begin(context, NULL);
+	if (context->decided)
+		return;
+	if (context_active(context)) {
+		stw_response_context_stop(context, cause);
+		return;
+	}
+	context->refusal = cause;
+	context_close(context);
+	queue_drop_next(context);
+	context_advance(context);
 }
 
 void stw_response_context_give_up_silent(struct stw_response_context *context)

@@ -94,6 +94,7 @@ struct stw_response_context {
 	bool asked;     /* … and the answer is not there yet */
 	bool closed;    /* no new branch ever */
 	bool cancelled; /* by the caller */
+	const struct stw_cause *refusal; /* goes up instead of the best response; NULL: none */
 	bool decided, finished;
 	struct candidate *candidates, **candidates_end; /* first received first */
 	struct candidate

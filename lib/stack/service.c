@@ -93,7 +93,7 @@ void stw_request_settle(struct stw_request *request, const struct stw_refusal *r
 	} else {
 		box->service->end = *refusal;
 		branch_unwant_all(box);
-		stw_response_context_stop(box->context, refusal->cause);
+		stw_response_context_refuse(box->context, refusal->cause);
 	}
 	forward_run(box);
 }
