@@ -467,7 +467,7 @@ static bool outcome_kind(const struct stw_outcome *outcome, enum stw_forward_whe
 {
 	if (outcome->expired || outcome->code == 408)
 		*ret = STW_FORWARD_NO_ANSWER;
-	else if (outcome->code == 486)
+	else if (outcome->code == 486 || outcome->cause == &stw_cause_all_busy)
 		*ret = STW_FORWARD_BUSY;
 	else if (outcome->code == 480 && (!outcome->rang || outcome->cause))
 		*ret = STW_FORWARD_UNREGISTERED;
