@@ -14,6 +14,7 @@
 #define DEVICES          (NODES * USERS * DEVICES_MAX)
 #define ENDPOINTS        (2 * NODES) /* the nodes, then the access network of each */
 #define CONNECTIONS      512
+#define GROUPS           3 /* of each node */
 #define VALUES_MAX       24
 #define TEXT_MAX         16384
 #define LINES_REMEMBERED 60
@@ -52,6 +53,8 @@ struct sip {
 	struct stw_str vias[VALUES_MAX], routes[VALUES_MAX], record_routes[VALUES_MAX],
 		contacts[VALUES_MAX];
 	unsigned via_count, route_count, record_route_count, contact_count;
+	struct stw_str diversions[VALUES_MAX]; /* who has forwarded it, the newest first */
+	unsigned diversion_count;
 	struct stw_str branch, sent_by; /* of the top Via */
 	struct stw_str challenge;
 	bool proxy_challenge;
@@ -120,6 +123,20 @@ struct disk {
 	bool crashed;         /* nothing reaches it any more */
 };
 
+/* What the server has acknowledged of a user's settings. */
+struct service_user {
+	char forward[STW_FORWARD_KINDS][24];
+	bool dnd;
+	bool unknown; /* a crash came between a change and its answer */
+};
+
+struct service_group {
+	const char *name, *ring;
+	unsigned members; /* a bit for each user */
+	unsigned timeout_s;
+	int overflow; /* a user, -1: none */
+};
+
 struct node {
 	bool auth_chosen, auth_required;
 	struct world *world;
@@ -137,6 +154,8 @@ struct node {
 	struct stw_core *core;
 	struct disk disk;
 	uint64_t stalled_until_ms, stateless;
+	struct service_user users[USERS];
+	struct service_group groups[GROUPS];
 	char path[300], domain[32];
 };
 
@@ -150,6 +169,18 @@ void node_check_bindings(struct node *node);
 void node_check_empty(struct node *node);
 void node_reload(struct node *node);
 void node_ask(struct node *node);
+
+/* Who has which settings, and which groups there are: once, before the first call. */
+void services_choose(struct node *node);
+/* The option of the groups, for its configuration. */
+void services_yaml(const struct node *node, char *buffer, size_t size);
+void services_begin(struct node *node);
+/* What was not acknowledged before a crash is as the store says. */
+void services_adopt(struct node *node);
+/* A user changes what becomes of his calls. */
+void services_change(struct node *node);
+/* What was acknowledged is there. */
+void services_check(struct node *node);
 
 void disk_register(struct world *world);
 void disk_unregister(void);
@@ -203,14 +234,23 @@ struct device {
 	uint64_t registers_at_ms;
 	/* What the server has acknowledged. */
 	int64_t bound_until_ms; /* wall clock; 0: not bound */
-	unsigned pending;       /* REGISTERs that the node has and did not answer */
-	bool uncertain;         /* a crash came between a REGISTER and its answer */
+	uint64_t bound_since_ms;
+	unsigned pending; /* REGISTERs that the node has and did not answer */
+	bool uncertain;   /* a crash came between a REGISTER and its answer */
 };
 
 struct call {
 	char call_id[64];
 	unsigned device, node, user;
 	bool cancelled, over, oracle;
+	bool plain;      /* an INVITE to a user or a group, without oddities */
+	bool redirected; /* a phone has named another address */
+	int group;       /* that is called; -1: a user */
+	uint64_t began_ms;
+	unsigned settings_at; /* world->settings_changes when it began */
+	uint32_t may_ring;    /* users that it may lead to, a bit for each */
+	uint8_t reached_of[NODES * USERS];
+	uint8_t owners[16]; /* whose phones have answered with `codes` */
 	unsigned reached, successes, final;
 	unsigned codes[16], code_count; /* what phones have answered */
 	uint64_t messages;
@@ -227,6 +267,16 @@ void client_timer(struct world *world, uint64_t key);
 void server_timer(struct world *world, uint64_t key);
 void server_answer(struct world *world, uint64_t key, unsigned code);
 void dialog_step(struct world *world, uint64_t key, unsigned what);
+/* One of his phones is registered, has been since then and will be for a while. */
+bool user_bound(const struct world *world, unsigned id, uint64_t since_ms);
+/* A call begins: to a group instead of a user, perhaps; and whom it may lead to. */
+void service_call(struct world *world, struct call *call, char *uri, size_t uri_size);
+/* One of his phones gets the call. */
+void service_rings(struct world *world, struct call *call, unsigned id);
+/* Has the called user no settings? */
+bool service_plain(const struct world *world, unsigned id);
+/* The caller has his answer. */
+void service_final(struct world *world, const struct call *call, unsigned code);
 /* The call that a Call-ID belongs to, NULL: none. */
 struct call *call_of(struct world *world, struct stw_str call_id);
 
@@ -257,9 +307,11 @@ struct world {
 	const struct stw_simulate_options *options;
 	struct stw_simulate_result *result;
 	struct stw_random random;
+	struct stw_random service_random; /* apart: what a seed brings stays without services */
 	struct stw_now now;
 	/* weather */
 	bool srv, naptr; /* the names of the servers have such records */
+	bool services;   /* users forward their calls, and there are groups */
 	bool calm, mutate, starve, crashes, disks, parts, breaks, loops, slow_names;
 	unsigned loss, repeat, jitter_ms; /* per mille */
 	bool quiet;                       /* nothing new begins */
@@ -270,6 +322,7 @@ struct world {
 	struct happening **heap;
 	unsigned heap_count, heap_capacity;
 	uint64_t order, serial;
+	unsigned settings_changes;
 	struct call *calls;
 	struct keyed_table call_ids, clients, servers, dialogs, records, notes;
 	struct record_list short_records, long_records;

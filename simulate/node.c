@@ -17,7 +17,7 @@ static struct stw_config *config_make(struct node *node)
 	struct stw_config_errors errors = { .n = 0 };
 	struct stw_config *config = NULL;
 	bool required = chance(world, 500);
-	char yaml[1500];
+	char yaml[2500], groups[700];
 	int n;
 
 	/* Once for all: a request that was refused without state, and whose repetition comes behind
@@ -26,6 +26,7 @@ static struct stw_config *config_make(struct node *node)
 		node->auth_required = required;
 	node->auth_chosen = true;
 
+	services_yaml(node, groups, sizeof(groups));
 	n = snprintf(yaml, sizeof(yaml),
 		"domains: [%s]\nlisten: [\"udp:192.0.2.%u:5060\", \"tcp:192.0.2.%u:5060\"]\n"
 		"store: \"memory:\"\nauth: {required: %s, insecure_listen: true}\n"
@@ -33,13 +34,13 @@ static struct stw_config *config_make(struct node *node)
 		"20}\ncall: {ring_timeout: %llus}\n"
 		"proxy: {recurse: %s, serial_fallback: %s, all_busy_600: %s, timer_c: %s}\n"
 		"limits: {connection_idle: %s, max_transactions: %u}\n"
-		"decisions: {keep_calls: 100}\n",
+		"decisions: {keep_calls: 100}\n%s",
 		node->domain, 100 + node->index, 100 + node->index,
 		node->auth_required ? "true" : "false", chance(world, 700) ? "tcp" : "send",
 		chance(world, 800) ? "auto" : "always", (unsigned long long)(5 + below(world, 40)),
 		chance(world, 400) ? "true" : "false", chance(world, 500) ? "true" : "false",
 		chance(world, 200) ? "true" : "false", chance(world, 700) ? "3m1s" : "5m",
-		chance(world, 500) ? "1m" : "15m", world->calm ? 20000 : 2000);
+		chance(world, 500) ? "1m" : "15m", world->calm ? 20000 : 2000, groups);
 	if (n < 0 || stw_config_parse("simulate", yaml, (size_t)n, &errors, &config) < 0)
 		wrong(world, STW_STR_NONE, "configuration: %s", errors.v[0].text);
 	return config;
@@ -111,8 +112,11 @@ int node_start(struct node *node)
 	err = store_start(node);
 	if (err < 0)
 		return err;
-	if (!node->boots++)
+	if (!node->boots++) {
 		users_add(node);
+		services_begin(node);
+	}
+	services_adopt(node);
 	if (!node->config)
 		node->config = config_make(node);
 	if (!node->config)
@@ -128,6 +132,8 @@ int node_start(struct node *node)
 	node->up = err == 0;
 	if (node->up)
 		node_check_bindings(node);
+	if (node->up)
+		services_check(node);
 	return err;
 }
 
@@ -202,6 +208,7 @@ void node_ask(struct node *node)
 	struct stw_question *question;
 
 	node_check_bindings(node);
+	services_check(node);
 	if (node->held || node->stalled_until_ms > node->world->now.mono_ms)
 		return;
 	question = must_alloc(sizeof(*question));
@@ -284,4 +291,5 @@ void node_check_empty(struct node *node)
 		wrong(world, STW_STR_NONE, "server%u: left are %zu timers", node->index,
 			stats.timers);
 	node_check_bindings(node);
+	services_check(node);
 }

@@ -155,18 +155,23 @@ void phones_noise(struct world *world)
 /* ---- calls ----------------------------------------------------------------------------------- */
 
 /* One of the callee's phones is registered and will be for a while. */
-static bool callee_bound(const struct world *world, const struct call *call)
+bool user_bound(const struct world *world, unsigned id, uint64_t since_ms)
 {
-	const struct device *device =
-		&world->devices[(call->node * USERS + call->user) * DEVICES_MAX];
+	const struct device *device = &world->devices[id * DEVICES_MAX];
 	unsigned i;
 
 	for (i = 0; i < DEVICES_MAX; i++, device++) {
 		if (device->contact[0] && !device->pending && !device->uncertain &&
+			device->bound_since_ms <= since_ms &&
 			device->bound_until_ms > world->now.wall_ms + 20000)
 			return true;
 	}
 	return false;
+}
+
+static bool callee_bound(const struct world *world, const struct call *call)
+{
+	return user_bound(world, call->node * USERS + call->user, world->now.mono_ms);
 }
 
 static void call_uri(struct world *world, struct call *call, struct request *request)
@@ -179,7 +184,7 @@ static void call_uri(struct world *world, struct call *call, struct request *req
 	snprintf(request->uri, sizeof(request->uri), "sip:u%u@d%u.example", call->user, call->node);
 	if (chance(world, 900))
 		return;
-	call->oracle = false;
+	call->oracle = call->plain = false;
 	switch (below(world, 4)) {
 	case 0:
 		snprintf(request->uri, sizeof(request->uri), "sip:nobody@d%u.example", call->node);
@@ -241,26 +246,33 @@ void call_start(struct world *world, unsigned number)
 
 	call->device = any_device(world);
 	device = &world->devices[call->device];
-	call->oracle = !device->wrong_password;
+	call->oracle = call->plain = !device->wrong_password;
+	call->group = -1;
+	call->began_ms = world->now.mono_ms;
 	snprintf(call->call_id, sizeof(call->call_id), "c%u-%llx@p%u", number,
 		(unsigned long long)below(world, 1u << 20), call->device);
 	memcpy(keyed + 1, &number, sizeof(number));
 	keyed_add(&world->call_ids, text_hash(call->call_id, strlen(call->call_id)), keyed);
 	snprintf(request.method, sizeof(request.method), "%s", call_method(world));
 	call_uri(world, call, &request);
+	call->plain = call->plain && strcmp(request.method, "INVITE") == 0;
+	service_call(world, call, request.uri, sizeof(request.uri));
 	call_odds(world, call, &request);
 	snprintf(request.from, sizeof(request.from), "%s<sip:u%u@d%u.example>;tag=f%u",
 		chance(world, 100) ? "\"A, \\\"b\\\"; <c>\" " : "", device->user, device->node,
 		number);
 	snprintf(request.to, sizeof(request.to), "<%s>", request.uri);
 	snprintf(request.call_id, sizeof(request.call_id), "%s", call->call_id);
+	call->plain = call->plain && call->oracle && !device->pending;
 	call->oracle = call->oracle && world->calm && !device->pending &&
-		       strcmp(request.method, "INVITE") == 0 && callee_bound(world, call);
+		       strcmp(request.method, "INVITE") == 0 && call->group < 0 &&
+		       service_plain(world, call->node * USERS + call->user) &&
+		       callee_bound(world, call);
 	client = client_start(world, call->device, FOR_CALL, &request);
 	client->call = call;
 	if (strcmp(request.method, "INVITE") != 0 || !chance(world, 200))
 		return;
-	call->oracle = false;
+	call->oracle = call->plain = false;
 	cancel = happen(world, CALL_CANCEL, below(world, chance(world, 700) ? 3000 : 60000));
 	cancel->key = client->keyed.key;
 	plan(world, cancel);
@@ -279,6 +291,7 @@ static void call_check(struct world *world, const struct call *call, unsigned co
 		return;
 	if (call->successes && !call->cancelled && code / 100 != 2)
 		wrong(world, call_id, "a phone has answered, and the caller gets %u", code);
+	service_final(world, call, code);
 	if (!call->oracle || world->loops)
 		return;
 	if (!call->reached && callee_bound(world, call) && code != 408)

@@ -16,6 +16,7 @@
 #define SENDS_MAX       12     /* of one request over UDP: Timer A or E until B or F */
 #define CALL_MESSAGES   4000
 #define PROVISIONAL_MS  200
+#define FORWARDS_MAX    5 /* call.max_forwards, as it is by default */
 #define SAMPLE_PER_MILL 20
 
 /* A transaction as the wire shows it, seen from one server. */
@@ -30,6 +31,8 @@ struct record {
 	uint64_t from, to, rest, body, second; /* hashes; rest: the Vias behind the top one */
 	unsigned cseq, via_count, max_forwards;
 	bool has_max_forwards, has_to_tag, has_rport;
+	bool hunts;   /* in: members of a group ring one after the other */
+	int owner;    /* out: whose phone of this server it is for; -1: nobody's */
 	long asked_s; /* REGISTER: how long; -1: not known */
 	struct stw_hop hop;
 	uint64_t first_ms;
@@ -44,7 +47,7 @@ struct record {
 	/* out: what was sent and came back */
 	uint64_t of_key, bytes;         /* of_key: the request that was forwarded */
 	unsigned sends, failures, acks; /* failures: 300–699 to an INVITE that came in */
-	bool got_1xx, got_final, broken;
+	bool got_1xx, got_final, broken, cancelled;
 };
 
 /* Why a request may stay without an answer. */
@@ -109,6 +112,18 @@ static bool second_via(const struct sip *sip, struct stw_str *ret_branch, struct
 	return true;
 }
 
+/* "sip:u3@10.0.3.1:5060": 3; -1: another server's, or nobody's. */
+static int owner_of(struct stw_str uri)
+{
+	char text[24], host[6];
+	unsigned user;
+
+	copy_text(text, sizeof(text), uri);
+	if (sscanf(text, "sip:u%u@%5[^.]", &user, host) < 2 || host[0] == 'd')
+		return -1;
+	return (int)user;
+}
+
 static struct record *record_new(
 	struct node *node, bool out, const struct sip *sip, uint64_t key, const struct stw_hop *hop)
 {
@@ -137,6 +152,8 @@ static struct record *record_new(
 	record->has_to_tag = sip->to_tag.len != 0;
 	record->has_rport = sip_param(sip->vias[0], "rport", &rport);
 	record->asked_s = -1;
+	record->hunts = !out && stw_str_starts(sip->uri, STW_STR("sip:hunt@"));
+	record->owner = out && record->invite ? owner_of(sip->uri) : -1;
 	record->hop = *hop;
 	record->first_ms = world->now.mono_ms;
 	keyed_add(&world->records, key, &record->keyed);
@@ -187,6 +204,8 @@ static void registration_answered(
 		return;
 	granted_s = contact_expires(device, sip);
 	device->uncertain = false;
+	if (device->bound_until_ms <= node->world->now.wall_ms)
+		device->bound_since_ms = node->world->now.mono_ms;
 	device->bound_until_ms =
 		granted_s < 0 ? 0 : node->world->now.wall_ms + (int64_t)granted_s * 1000;
 	if (asked_s > 0 && (granted_s > asked_s || granted_s < asked_s - STORE_WAITS_S))
@@ -326,6 +345,9 @@ static void own_tag(struct record *record, const struct sip *sip)
 {
 	struct node *node = record->node;
 
+	/* What is sent again has no note of its own. */
+	if (record->stateful && record->final)
+		return;
 	if (sip->code == 100 || node->relaying || sip->to_tag.len != 19 ||
 		!stw_str_starts(sip->to_tag, STW_STR("stw")))
 		return;
@@ -392,6 +414,8 @@ static void cancel_out(struct node *node, const struct sip *sip, bool first)
 	struct record *invite = keyed_find(&node->world->records,
 		record_key(node, true, sip->branch, STW_STR_NONE, STW_STR("INVITE")));
 
+	if (invite)
+		invite->cancelled = true;
 	if (!invite) {
 		wrong(node->world, sip->call_id, "server%u: CANCEL of a branch that was not sent",
 			node->index);
@@ -439,6 +463,22 @@ static void forwarded_matches(struct node *node, const struct record *of,
 			record->method, what, record->via_count, record->max_forwards);
 }
 
+/* A group that hunts rings its members one after the other. */
+static void check_hunt(struct node *node, const struct record *of, const struct record *newest)
+{
+	const struct record *record = node->world->long_records.first;
+
+	for (; record; record = record->later) {
+		if (record->out && record->node == node && record->of_key == newest->of_key &&
+			record->boot == newest->boot && record->owner != newest->owner &&
+			record->got_1xx && !record->got_final && !record->broken &&
+			!record->cancelled)
+			wrong(node->world, stw_str_from(of->call_id),
+				"server%u: u%d and u%d of a group that hunts ring at a time",
+				node->index, record->owner, newest->owner);
+	}
+}
+
 static void forwarded(struct node *node, struct record *record, const struct sip *sip)
 {
 	struct world *world = node->world;
@@ -460,6 +500,26 @@ static void forwarded(struct node *node, struct record *record, const struct sip
 		forwarded_matches(node, of, record, sip);
 	if (of)
 		of->forwarded = true;
+	if (of && of->hunts && record->invite && !sip->to_tag.len)
+		check_hunt(node, of, record);
+}
+
+/* Nobody forwards the same call twice, and not more than call.max_forwards do. */
+static void check_diversions(struct node *node, const struct sip *sip)
+{
+	unsigned i, j;
+
+	if (sip->diversion_count > FORWARDS_MAX)
+		wrong(node->world, sip->call_id, "server%u: a call was forwarded %u times",
+			node->index, sip->diversion_count);
+	for (i = 0; i < sip->diversion_count; i++) {
+		for (j = 0; j < i; j++) {
+			if (stw_str_equal(sip_uri(sip->diversions[i]), sip_uri(sip->diversions[j])))
+				wrong(node->world, sip->call_id,
+					"server%u: %.*s has forwarded a call twice", node->index,
+					STW_STR_ARG(sip_uri(sip->diversions[i])));
+		}
+	}
 }
 
 /* A call does not go round and round. */
@@ -485,8 +545,9 @@ static void request_out(
 		return;
 	if (first) {
 		record = record_new(node, true, sip, key, hop);
-		forwarded(node, record, sip);
 		record->bytes = bytes;
+		forwarded(node, record, sip);
+		check_diversions(node, sip);
 	}
 	if (sip->via_count == 1 && sip_is(sip->method, "CANCEL"))
 		cancel_out(node, sip, first);

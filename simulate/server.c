@@ -97,10 +97,13 @@ static void call_tally(struct server *server)
 
 	if (!call || server->in_dialog || !server->invite)
 		return;
+	call->redirected |= server->code / 100 == 3;
 	if (server->code < 300)
 		call->successes++;
-	else if (call->code_count < STW_ARRAY_SIZE(call->codes))
+	else if (call->code_count < STW_ARRAY_SIZE(call->codes)) {
+		call->owners[call->code_count] = (uint8_t)(server->device / DEVICES_MAX);
 		call->codes[call->code_count++] = server->code;
+	}
 }
 
 void server_answer(struct world *world, uint64_t key, unsigned code)
@@ -247,7 +250,7 @@ static void behave(struct world *world, struct server *server, const struct sip 
 		server_answer(world, server->keyed.key, 481);
 	} else if (server->invite) {
 		if (server->call)
-			server->call->reached++;
+			service_rings(world, server->call, server->device / DEVICES_MAX);
 		if (merged(world, server->device, sip))
 			server_answer(world, server->keyed.key, 482);
 		else

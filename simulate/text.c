@@ -58,6 +58,7 @@ static const struct {
 	{ "Max-Forwards", "Max-Forwards" },
 	{ "WWW-Authenticate", "WWW-Authenticate" },
 	{ "Proxy-Authenticate", "Proxy-Authenticate" },
+	{ "Diversion", "Diversion" },
 };
 
 /* Values of a list, apart at commas outside of quotes and brackets. */
@@ -141,6 +142,9 @@ static void take_field(struct stw_str name, struct stw_str value, struct sip *re
 	case 10:
 		ret->challenge = value;
 		ret->proxy_challenge = i == 10;
+		break;
+	case 11:
+		take_list(value, ret->diversions, &ret->diversion_count);
 		break;
 	default:
 		break;

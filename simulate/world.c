@@ -291,6 +291,7 @@ static void trouble(struct world *world)
 	case 6:
 		if (node->up && chance(world, 100))
 			node_reload(node);
+		services_change(node);
 		break;
 	default:
 		if (node->up)
@@ -519,15 +520,17 @@ static void weather(struct world *world)
 		world->starve = chance(world, 120) && can_starve;
 	}
 	world->loops = chance(world, 300);
+	world->services = stw_random_below(&world->service_random, 1000) < 600;
 	world->srv = chance(world, 500);
 	world->naptr = world->srv && chance(world, 500);
 	snprintf(world->result->weather, sizeof(world->result->weather),
-		"%sloss %u‰, repeat %u‰, up to %u ms%s%s%s%s%s%s%s%s", world->calm ? "calm, " : "",
-		world->loss, world->repeat, world->jitter_ms, world->crashes ? ", crashes" : "",
-		world->parts ? ", partitions" : "", world->disks ? ", bad disks" : "",
-		world->breaks ? ", broken connections" : "",
+		"%sloss %u‰, repeat %u‰, up to %u ms%s%s%s%s%s%s%s%s%s",
+		world->calm ? "calm, " : "", world->loss, world->repeat, world->jitter_ms,
+		world->crashes ? ", crashes" : "", world->parts ? ", partitions" : "",
+		world->disks ? ", bad disks" : "", world->breaks ? ", broken connections" : "",
 		world->slow_names ? ", slow names" : "", world->loops ? ", loops" : "",
-		world->mutate ? ", mutations" : "", world->starve ? ", no memory" : "");
+		world->services ? ", services" : "", world->mutate ? ", mutations" : "",
+		world->starve ? ", no memory" : "");
 }
 
 static int world_begin(struct world *world)
@@ -536,6 +539,7 @@ static int world_begin(struct world *world)
 	int err = 0;
 
 	stw_random_seed(&world->random, world->options->seed);
+	stw_random_seed(&world->service_random, ~world->options->seed);
 	world->now = (struct stw_now){ .mono_ms = 1000, .wall_ms = 1800000000000 };
 	world->short_records.last = &world->short_records.first;
 	world->long_records.last = &world->long_records.first;
@@ -550,6 +554,7 @@ static int world_begin(struct world *world)
 			.family = 4, .ip = { 192, 0, 2, (uint8_t)(100 + i) }, .port = 5060
 		};
 		snprintf(node->domain, sizeof(node->domain), "d%u.example", i);
+		services_choose(node);
 		snprintf(node->path, sizeof(node->path), "%s/n%u.db", world->options->folder, i);
 		if (err == 0)
 			err = node_start(node);
