@@ -468,11 +468,12 @@ static void check_hunt(struct node *node, const struct record *of, const struct 
 {
 	const struct record *record = node->world->long_records.first;
 
-	for (; record; record = record->later) {
+	/* A phone may name other places, that count as its own. */
+	for (; record && newest->owner >= 0; record = record->later) {
 		if (record->out && record->node == node && record->of_key == newest->of_key &&
-			record->boot == newest->boot && record->owner != newest->owner &&
-			record->got_1xx && !record->got_final && !record->broken &&
-			!record->cancelled)
+			record->boot == newest->boot && record->owner >= 0 &&
+			record->owner != newest->owner && record->got_1xx && !record->got_final &&
+			!record->broken && !record->cancelled)
 			wrong(node->world, stw_str_from(of->call_id),
 				"server%u: u%d and u%d of a group that hunts ring at a time",
 				node->index, record->owner, newest->owner);
