@@ -108,6 +108,8 @@ struct stw_feature {
 	struct stw_str code, set; /* as written: "*21*.#", "forward.always=$" */
 	bool has_digits;
 	unsigned before, behind; /* symbols of a number that are not the digits meant */
+	unsigned queue_act;      /* of "queue.login=NAME": an enum stw_queue_act … */
+	struct stw_str queue;    /* … and NAME; empty: it is about the user's other settings */
 };
 /** "forward.always=0171…": what the user who dials this number changes. */
 struct stw_str stw_feature_change(const struct stw_feature *feature, struct stw_str number,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "server/directory/setting.h"
+#include "server/queue/queue.h"
 
 enum { FEATURE_CODE, FEATURE_SET, FEATURE_KEYS };
 
@@ -52,6 +53,24 @@ static bool key_is_of_user(struct stw_str key)
 	return false;
 }
 
+/* "queue.login=support": an agent logs in, out or pauses. The queue is looked for when all is read.
+ */
+static bool queue_read(struct stw_str set, struct stw_feature *feature)
+{
+	static const char *const acts[] = { [STW_QUEUE_LOGIN] = "queue.login=",
+		[STW_QUEUE_LOGOUT] = "queue.logout=",
+		[STW_QUEUE_PAUSE] = "queue.pause=" };
+
+	for (unsigned i = 0; i < STW_ARRAY_SIZE(acts); i++) {
+		if (!stw_str_starts(set, stw_str_from(acts[i])))
+			continue;
+		feature->queue_act = i;
+		feature->queue = stw_str_cut(set, strlen(acts[i]), set.len);
+		return feature->queue.len > 0 && !feature->has_digits;
+	}
+	return false;
+}
+
 struct stw_str stw_feature_change(const struct stw_feature *feature, struct stw_str number,
 	char buffer[STW_FEATURE_CHANGE_MAX])
 {
@@ -78,6 +97,8 @@ static bool set_read(struct config_context *context, const struct config_field *
 	struct stw_settings *settings = NULL;
 
 	feature->set = field->text;
+	if (queue_read(field->text, feature))
+		return true;
 	config_quote(field->text, quoted);
 	config_quote(feature->code, code);
 	if (key.len == field->text.len || !key_is_of_user(key) ||
@@ -85,7 +106,7 @@ static bool set_read(struct config_context *context, const struct config_field *
 		config_error(context, field->mark,
 			"feature_codes: %s is nothing that a user may change by a code; allowed: "
 			"dnd, reject_anonymous, block, allow, forward.…=VALUE, with $ for what is "
-			"dialled",
+			"dialled, and queue.login|logout|pause=NAME",
 			quoted);
 		return false;
 	}
@@ -164,6 +185,14 @@ void config_check_features(struct config_context *context)
 	enum stw_pattern_order order;
 	char quoted[2][96];
 
+	for (unsigned i = 0; i < config->feature_count; i++) {
+		const struct stw_feature *feature = &config->features[i];
+
+		if (feature->queue.len && !stw_config_queue(config, feature->queue))
+			config_error(context, config_option_mark(context, "feature_codes"),
+				"feature_codes: %s names no queue",
+				config_quote(feature->set, quoted[0]));
+	}
 	for (unsigned i = 0; i < config->feature_table.n; i++) {
 		for (unsigned j = 0; j < i; j++) {
 			order = stw_pattern_compare(&v[i].pattern, &v[j].pattern, NULL, NULL);

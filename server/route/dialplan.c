@@ -189,7 +189,8 @@ static enum stw_verdict call_queue(
 static enum stw_verdict rule_apply(
 	struct stw_check *check, const struct stw_dial_rule *rule, struct stw_str number)
 {
-	const struct stw_trunk *trunk = &check->config->trunks[rule->trunk];
+	const struct stw_trunk *trunk =
+		check->config->trunk_count ? &check->config->trunks[rule->trunk] : NULL;
 	char buffer[STW_NUMBER_MAX];
 	struct stw_str dialled = number;
 	enum stw_verdict verdict;

@@ -10,6 +10,7 @@
 #include <strowger/uac.h>
 #include <strowger/uas.h>
 
+#include "server/queue/queue.h"
 #include "server/try.h"
 
 #define BYE_AFTER_MS  1000
@@ -33,6 +34,8 @@ struct stw_feature_call {
 	char contact[CONTACT_BYTES];
 	char change_text[STW_FEATURE_CHANGE_MAX];
 	struct stw_str change, aor, code, body;
+	struct stw_queue_change queue_change; /* when an agent logs in, out or pauses */
+	bool of_queue;
 	char body_text[ANSWER_BYTES];
 	char aor_text[];
 };
@@ -270,6 +273,7 @@ static struct stw_feature_call *call_new(
 	call->aor = (struct stw_str){ call->aor_text, check->user_aor.len };
 	call->code = (struct stw_str){ call->aor_text + call->aor.len, number.len };
 	call->change = stw_feature_change(feature, number, call->change_text);
+	call->of_queue = feature->queue.len > 0;
 	call->source = check->request->source;
 	stw_writer_init(&writer, call->contact, sizeof(call->contact));
 	stw_write_char(&writer, 'f');
@@ -298,8 +302,8 @@ static void call_submit(struct stw_feature_call *call)
 		.queue = core->options.worker,
 		.now = core->now,
 		.aor = call->aor,
-		.settings = &call->change,
-		.setting_count = 1,
+		.settings = call->of_queue ? call->queue_change.settings : &call->change,
+		.setting_count = call->of_queue ? STW_ARRAY_SIZE(call->queue_change.settings) : 1,
 		.setting_error = &call->error };
 	if (stw_store_submit(core->options.store, &call->job) < 0) {
 		call_refuse(call, &stw_cause_store_unavailable);
@@ -307,6 +311,24 @@ static void call_submit(struct stw_feature_call *call)
 	}
 	call->submitted = true;
 	core->pending_jobs++;
+}
+
+/* An agent logs in, out or pauses: may he? */
+static bool queue_allows(
+	struct stw_check *check, struct stw_feature_call *call, const struct stw_feature *feature)
+{
+	int err = stw_queue_change(check->config,
+		stw_directory_find(check->core->options.directory, call->aor),
+		(enum stw_queue_act)feature->queue_act, feature->queue, &call->queue_change);
+
+	if (err == 0)
+		return true;
+	check->refusal.option = "feature_codes";
+	stw_refusal_fact(&check->refusal, "set", feature->set);
+	stw_refusal_fact(&check->refusal, "why",
+		err == -EPERM ? STW_STR("he is none of the agents of the queue")
+			      : STW_STR("he is not logged in to the queue"));
+	return false;
 }
 
 static enum stw_verdict call_begin(
@@ -318,6 +340,8 @@ static enum stw_verdict call_begin(
 
 	if (!call)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	if (call->of_queue && !queue_allows(check, call, feature))
+		return call_fail(check, call, &stw_cause_feature_refused);
 	if (body_write(call, request->msg, stw_random_next(stw_request_random(request))) < 0)
 		return call_fail(check, call, &stw_cause_feature_media);
 	if (trial) {

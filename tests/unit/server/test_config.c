@@ -253,7 +253,7 @@ static const struct {
 	{ "feature_codes: [{code: '*78', set: credit=5}]\n",
 		"1:36: feature_codes: \"credit=5\" is nothing that a user may change by a code; "
 		"allowed: dnd, reject_anonymous, block, allow, forward.…=VALUE, with $ for what is "
-		"dialled\n" },
+		"dialled, and queue.login|logout|pause=NAME\n" },
 	{ "feature_codes: [{code: '*21*x.#', set: dnd=on}]\n",
 		"1:40: feature_codes: \"dnd=on\" has no $ for the digits of the code "
 		"\"*21*x.#\"\n" },
