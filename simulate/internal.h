@@ -142,9 +142,9 @@ struct node {
 	struct world *world;
 	unsigned index, boots, stalls;
 	bool up, leaving;
-	bool held;     /* the disk is slow */
-	bool changed;  /* options, since it was started */
-	bool relaying; /* the response that was noted last is passed on */
+	bool held;      /* the disk is slow */
+	bool changed;   /* options, since it was started */
+	bool own_noted; /* a response of its own was noted, and comes now */
 	struct stw_addr addr;
 	struct stw_config *config;
 	struct stw_listeners listeners;

@@ -40,7 +40,8 @@ struct record {
 	uint64_t first_response_ms, final_hash;
 	unsigned final, sent_code;
 	bool success, stateful, flow_gone, got_success, got_success_soon, forwarded;
-	bool two_ways; /* TCP did not take a large request in time, and the datagram went after it
+	bool two_ways; /* its connection was lost and came again, or TCP did not take a large
+			* request in time, and the datagram went after it
 			*/
 	bool owed;     /* the request was repeated, the response not yet */
 	char own_tag[32];
@@ -260,7 +261,8 @@ void rules_in(struct node *node, struct stw_str text, const struct stw_hop *hop)
 	if (record) {
 		/* Once its ACK has come, an INVITE is absorbed. */
 		record->owed = record->final && !record->invite;
-		record->two_ways |= hop->transport != record->hop.transport;
+		record->two_ways |= hop->transport != record->hop.transport ||
+				    hop->remote.port != record->hop.remote.port;
 		return;
 	}
 	record = record_new(node, false, &sip, key, hop);
@@ -327,7 +329,7 @@ static void response_matches(struct node *node, const struct record *record, con
 		wrong(node->world, sip->call_id,
 			"server%u: in the response %u to %s %s is not as in the request: %s",
 			node->index, sip->code, record->method, record->branch, what);
-	if (record->has_rport &&
+	if (record->has_rport && !record->two_ways &&
 		(!sip_param(sip->vias[0], "rport", &received) ||
 			strtoul(received.ptr, NULL, 10) != record->hop.remote.port))
 		wrong(node->world, sip->call_id,
@@ -344,11 +346,12 @@ static void response_matches(struct node *node, const struct record *record, con
 static void own_tag(struct record *record, const struct sip *sip)
 {
 	struct node *node = record->node;
+	bool own = node->own_noted; /* what is sent again has no note of its own */
 
-	/* What is sent again has no note of its own. */
+	node->own_noted = false;
 	if (record->stateful && record->final)
 		return;
-	if (sip->code == 100 || node->relaying || sip->to_tag.len != 19 ||
+	if (sip->code == 100 || !own || sip->to_tag.len != 19 ||
 		!stw_str_starts(sip->to_tag, STW_STR("stw")))
 		return;
 	if (record->own_tag[0] && !stw_str_equal(stw_str_from(record->own_tag), sip->to_tag) &&
@@ -619,7 +622,7 @@ void rules_note(struct node *node, const struct stw_note *note)
 			note->kind == STW_NOTE_RESPONSE_OUT ? "the response" : "what it notes",
 			note->code);
 	if (note->kind == STW_NOTE_RESPONSE_OUT)
-		node->relaying = note->relayed;
+		node->own_noted = !note->relayed;
 	if (note->kind == STW_NOTE_RESPONSE_OUT)
 		note_keep(&world->batch_notes, answer_key(call_id, note->code), world->now.mono_ms);
 	else if (note->kind == STW_NOTE_TIMEOUT || note->kind == STW_NOTE_FAILURE ||
