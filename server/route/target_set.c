@@ -110,6 +110,11 @@ unsigned stw_route_bindings(struct stw_check *check, struct stw_str aor,
 	enum stw_scheme scheme;
 	size_t cursor = 0;
 
+	/* Behind what failed the request comes here again; what is malformed was refused at first.
+	 */
+	if (bindings && !check->preferences)
+		stw_preferences_parse(
+			check->request->msg, &check->request->arena, &check->preferences);
 	*ret_live = 0;
 	if (!check->follows)
 		aor = STW_STR_NONE;
