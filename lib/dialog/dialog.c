@@ -124,6 +124,17 @@ static int ids_keep(struct stw_dialog *dialog, const struct stw_msg *msg,
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+/* The last step of both: the dialog, or what has failed. */
+static int dialog_give(struct stw_dialog *dialog, int err, struct stw_dialog **ret)
+{
+	if (err < 0) {
+		stw_dialog_free(dialog);
+		return err;
+	}
+	*ret = dialog;
+	return 0;
+}
+
 int stw_dialog_new_uac(
 	const struct stw_msg *request, const struct stw_msg *response, struct stw_dialog **ret)
 {
@@ -146,12 +157,7 @@ int stw_dialog_new_uac(
 	}
 	if (err == 0)
 		err = target_keep(dialog, contact.uri.text);
-	if (err < 0) {
-		stw_dialog_free(dialog);
-		return err;
-	}
-	*ret = dialog;
-	return 0;
+	return dialog_give(dialog, err, ret);
 }
 
 int stw_dialog_new_uas(
@@ -174,12 +180,7 @@ int stw_dialog_new_uas(
 		err = route_keep(dialog, request, false);
 	if (err == 0)
 		err = target_keep(dialog, contact.uri.text);
-	if (err < 0) {
-		stw_dialog_free(dialog);
-		return err;
-	}
-	*ret = dialog;
-	return 0;
+	return dialog_give(dialog, err, ret);
 }
 
 /* Text lies in the dialog itself: its copy points to its own. */
