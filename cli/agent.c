@@ -74,6 +74,8 @@ static void told(void *user, const struct stw_ua_event *event)
 
 	if (event->kind == STW_UA_MEDIA && line && event->stream)
 		agent_line_stream(line, event->stream);
+	if (event->kind == STW_UA_JOINED && line && agent_line_find(agent, event->other))
+		agent_line_join(line, agent_line_find(agent, event->other));
 	agent->sessions += event->kind == STW_UA_INCOMING;
 	agent->sessions -= event->kind == STW_UA_ENDED && agent->sessions;
 	if (event->kind == STW_UA_REGISTERED || event->kind == STW_UA_UNREGISTERED)

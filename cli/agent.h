@@ -70,6 +70,9 @@ struct agent_line {
 	char address[STW_ADDR_TEXT_MAX];
 	uint64_t hangup_ms; /* UINT64_MAX: not by us */
 	bool hung_up;
+	unsigned conversation; /* lines with the same number hear each other; 0: alone */
+	struct stw_mix said;
+	struct stw_mix_ear ears[AGENT_LINES_MAX]; /* where it is in what the others say */
 };
 
 struct agent {
@@ -96,6 +99,7 @@ struct agent {
 	const char *dial; /* digits, when a session is established */
 	struct agent_line lines[AGENT_LINES_MAX];
 	unsigned recordings;
+	unsigned conversations;
 	json_t *records; /* of the ladder */
 	char first_uri[512];
 	/** What the command does at an event, after it was said. */
@@ -136,6 +140,8 @@ const struct stw_sdp_abilities *agent_media(void *user, struct stw_session *sess
 struct agent_line *agent_line_find(struct agent *agent, const struct stw_session *session);
 /** What was agreed on is in force. */
 void agent_line_stream(struct agent_line *line, const struct stw_sdp_stream *stream);
+/** They hear each other from now on (RFC 3911), and all that do already. */
+void agent_line_join(struct agent_line *line, struct agent_line *other);
 /** Packets in and out. */
 void agent_lines_turn(struct agent *agent);
 /** When the next packet is due. */

@@ -61,6 +61,7 @@ static void line_heard(void *user, uint64_t at, const int16_t *samples, unsigned
 	struct agent_line *line = user;
 	uint8_t bytes[2 * STW_RTP_BYTES_MAX];
 
+	stw_mix_put(&line->said, samples, count);
 	if (!line->record || at + count > RECORD_SAMPLES_MAX)
 		return;
 	for (unsigned i = 0; i < count; i++) {
@@ -71,6 +72,28 @@ static void line_heard(void *user, uint64_t at, const int16_t *samples, unsigned
 		fwrite(bytes, 2, count, line->record);
 	if (at + count > line->recorded)
 		line->recorded = at + count;
+}
+
+/* ---- a conversation of more than two
+ * -------------------------------------------------------------- */
+
+static void line_mix(void *user, int16_t *samples, unsigned count)
+{
+	struct agent_line *line = user;
+
+	for (unsigned i = 0; line->conversation && i < AGENT_LINES_MAX; i++) {
+		const struct agent_line *other = &line->agent->lines[i];
+
+		if (other != line && other->used && other->conversation == line->conversation)
+			stw_mix_add(&other->said, &line->ears[i], samples, count);
+	}
+}
+
+void agent_line_join(struct agent_line *line, struct agent_line *other)
+{
+	if (!other->conversation)
+		other->conversation = ++other->agent->conversations;
+	line->conversation = other->conversation;
 }
 
 /* ---- a line and its sound
@@ -88,7 +111,7 @@ static void sound_init(struct agent_line *line)
 		.loop = agent->options->loop,
 		.tone_hz = agent->tone_hz,
 		.echo = agent->options->echo,
-		.ops = { line_heard, agent_digit },
+		.ops = { .heard = line_heard, .digit = agent_digit, .mix = line_mix },
 		.user = line,
 	};
 
@@ -109,6 +132,8 @@ const struct stw_sdp_abilities *agent_media(void *user, struct stw_session *sess
 		if (line + 1 == agent->lines + AGENT_LINES_MAX)
 			return NULL;
 	memset(line, 0, sizeof(*line));
+	for (unsigned i = 0; i < AGENT_LINES_MAX; i++)
+		agent->lines[i].ears[line - agent->lines] = (struct stw_mix_ear){ 0 };
 	addr.port = 0;
 	err = stw_io_rtp_open(agent->io, &addr, &line->rtp);
 	if (err < 0) {

@@ -57,10 +57,22 @@ static void stream_words(const struct stw_sdp_stream *stream, char *buffer, size
 			(unsigned)stream->rtp_port, words[stream->direction]);
 }
 
+/* As Replaces and Join of another phone name the dialog to this one (RFC 3891 §3). */
+static void dialog_words(const struct stw_session *session, char *buffer, size_t size)
+{
+	const struct stw_dialog *dialog = session ? stw_session_dialog(session) : NULL;
+
+	*buffer = '\0';
+	if (dialog)
+		snprintf(buffer, size, "%.*s;to-tag=%.*s;from-tag=%.*s",
+			STW_STR_ARG(dialog->call_id), STW_STR_ARG(dialog->local_tag),
+			STW_STR_ARG(dialog->remote_tag));
+}
+
 static json_t *event_json(const struct stw_ua_event *event)
 {
 	json_t *json = json_object();
-	char uri[512];
+	char uri[1024];
 
 	if (event->code)
 		json_object_set_new(json, "code", json_integer(event->code));
@@ -76,6 +88,9 @@ static json_t *event_json(const struct stw_ua_event *event)
 	party(event->msg, STW_HDR_FROM, uri, sizeof(uri));
 	if (*uri)
 		json_object_set_new(json, "from", json_string(uri));
+	dialog_words(event->kind == STW_UA_ESTABLISHED ? event->session : NULL, uri, sizeof(uri));
+	if (*uri)
+		json_object_set_new(json, "dialog", stw_json_text(stw_str_from(uri)));
 	if (event->kind == STW_UA_ENDED)
 		json_object_set_new(json, "by_us", json_boolean(event->by_us));
 	if (event->expires_s)
@@ -111,6 +126,12 @@ static void event_words(const struct stw_ua_event *event, char *buffer, size_t s
 			snprintf(buffer, size, "%s: %u %.*s",
 				event->by_us ? "ended by us" : "ended", event->code,
 				STW_STR_ARG(event->phrase));
+		break;
+	case STW_UA_REPLACED:
+		snprintf(buffer, size, "another call takes its place");
+		break;
+	case STW_UA_JOINED:
+		snprintf(buffer, size, "added to the conversation");
 		break;
 	case STW_UA_REGISTERED:
 		snprintf(buffer, size, "registered for %u s", event->expires_s);

@@ -10,7 +10,8 @@ struct answer {
 	const char *ring, *then, *count, *hangup_after, *lines, *redirect, *screen_via, *min_se,
 		*recv_info, *qos, *require, *realm;
 	bool dnd, busy_everywhere, media_everywhere, reject_anonymous, auth, early_media, reliable,
-		no_register;
+		no_register, mix, no_takeover, auto_answer, auto_answer_privileged,
+		tell_answer_mode;
 	uint64_t hangup_ms, left; /* sessions */
 	struct stw_registration *registration;
 };
@@ -110,6 +111,13 @@ static int answer_read(struct agent *agent, struct answer *answer)
 	policy->require = stw_str_from(answer->require);
 	policy->early_media = answer->early_media;
 	policy->reliable = answer->reliable;
+	policy->mixes = answer->mix;
+	policy->auto_answer = answer->auto_answer;
+	policy->auto_answer_privileged = answer->auto_answer_privileged;
+	policy->tell_answer_mode = answer->tell_answer_mode;
+	if (status < 0 && answer->auto_answer_privileged && !answer->auth)
+		return stw_cli_usage(agent->cli, "--auto-answer-privileged needs --auth");
+	policy->refuse_takeover = answer->no_takeover;
 	policy->qos_fails = answer->qos && strcmp(answer->qos, "fail") == 0;
 	agent->everywhere = answer->media_everywhere;
 	if (answer->qos)
@@ -190,6 +198,17 @@ int stw_cmd_answer(struct stw_cli *cli)
 		{ "early-media", 0, NULL, "183 with a description instead of 180", NULL,
 			&answer.early_media },
 		{ "reliable", 0, NULL, "provisional responses by 100rel", NULL, &answer.reliable },
+		{ "auto-answer", 0, NULL,
+			"callers may ask to be answered at once: Answer-Mode (RFC 5373)", NULL,
+			&answer.auto_answer },
+		{ "auto-answer-privileged", 0, NULL,
+			"those with the password of --auth by Priv-Answer-Mode", NULL,
+			&answer.auto_answer_privileged },
+		{ "tell-answer-mode", 0, NULL, "say in the 200 how it was answered", NULL,
+			&answer.tell_answer_mode },
+		{ "mix", 0, NULL, "whoever joins a call is added to it (RFC 3911); else 488", NULL,
+			&answer.mix },
+		{ "no-takeover", 0, NULL, "403 for Replaces and Join", NULL, &answer.no_takeover },
 		{ "no-register", 0, NULL, "do not register the user", NULL, &answer.no_register },
 	};
 	int status = stw_cli_parse(cli, options, STW_ARRAY_SIZE(options), 0, 0);

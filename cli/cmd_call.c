@@ -8,7 +8,7 @@
 #define KEYS_MS 100 /* standard input is looked at so often */
 
 struct call {
-	const char *duration, *cancel_after, *header, *from;
+	const char *duration, *cancel_after, *header, *from, *join, *replace;
 	bool late_offer, anonymous, qos;
 	uint64_t duration_ms, cancel_ms,
 		timeout_ms; /* UINT64_MAX: none; times of the clock later */
@@ -68,9 +68,17 @@ static void call_turn(struct agent *agent)
 		agent->deadline_ms = call->duration_ms;
 }
 
+static void line_add(char *lines, size_t size, const char *name, const char *value)
+{
+	size_t len = strlen(lines);
+
+	if (value)
+		snprintf(lines + len, size - len, "%s%s\r\n", name, value);
+}
+
 static int call_place(struct agent *agent, struct call *call, const char *target)
 {
-	char uri[1024], headers[2048];
+	char uri[1024], headers[4096] = "";
 	struct stw_session_options options = {
 		.late_offer = call->late_offer,
 		.anonymous = call->anonymous,
@@ -78,8 +86,9 @@ static int call_place(struct agent *agent, struct call *call, const char *target
 	int err;
 
 	agent_uri(agent, target, uri, sizeof(uri));
-	snprintf(headers, sizeof(headers), "%s%s", call->header ? call->header : "",
-		call->header ? "\r\n" : "");
+	line_add(headers, sizeof(headers), "", call->header);
+	line_add(headers, sizeof(headers), "Join: ", call->join);
+	line_add(headers, sizeof(headers), "Replaces: ", call->replace);
 	options.uri = stw_str_from(uri);
 	options.headers = stw_str_from(headers);
 	agent_begin(agent);
@@ -136,6 +145,11 @@ int stw_cmd_call(struct stw_cli *cli)
 		{ "dtmf", 0, "DIGITS", "send them when it was answered", &dtmf, NULL },
 		{ "header", 0, "LINE", "a header field more: \"Subject: lunch\"", &call.header,
 			NULL },
+		{ "join", 0, "DIALOG",
+			"be added to this call of the other side: CALL-ID;to-tag=TAG;from-tag=TAG",
+			&call.join, NULL },
+		{ "replace", 0, "DIALOG", "take the place of this call of the other side",
+			&call.replace, NULL },
 		{ "late-offer", 0, NULL, "let the called side offer", NULL, &call.late_offer },
 		{ "anonymous", 0, NULL, "do not say who we are (RFC 3323)", NULL, &call.anonymous },
 		{ "qos", 0, NULL, "demand preconditions (RFC 3312)", NULL, &call.qos },

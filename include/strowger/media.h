@@ -157,6 +157,30 @@ double stw_tone_share(const int16_t *samples, unsigned count, double hz);
 /** Level (RMS) in dB below full scale; silence: -100. */
 double stw_sound_level(const int16_t *samples, unsigned count);
 
+/* ---- a small conference ------------------------------------------------------------------------
+ */
+
+#define STW_MIX_SAMPLES 2400 /* 300 ms: what a listener may be behind */
+#define STW_MIX_WAIT    480  /* 60 ms: what waits before a listener begins, against jitter */
+
+/** What one party says, for those who listen. Zero at first. */
+struct stw_mix {
+	uint64_t end; /* samples that it has said */
+	int16_t samples[STW_MIX_SAMPLES];
+};
+
+/** Where a listener is in what a party says. Zero at first. */
+struct stw_mix_ear {
+	uint64_t at;
+	bool begun, hears;
+};
+
+void stw_mix_put(struct stw_mix *mix, const int16_t *samples, unsigned count);
+/** Add what the listener has not heard yet, without overflow. Silence when the party says nothing;
+ * a listener that is too far behind skips. */
+void stw_mix_add(
+	const struct stw_mix *mix, struct stw_mix_ear *ear, int16_t *samples, unsigned count);
+
 /* ---- sound of a call
  * -------------------------------------------------------------------------------- */
 
@@ -166,6 +190,8 @@ struct stw_sound_ops {
 	void (*heard)(void *user, uint64_t at, const int16_t *samples, unsigned count);
 	/** A digit has begun. May be NULL. */
 	void (*digit)(void *user, char digit);
+	/** These samples are about to be sent: add to them (stw_mix_add()). May be NULL. */
+	void (*mix)(void *user, int16_t *samples, unsigned count);
 };
 
 /** What was agreed on, and where we are in it. */

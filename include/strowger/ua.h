@@ -2,8 +2,8 @@
 /**
  * @file
  * ua: a user agent without sockets, threads and clock, on a stack (RFC 3261 §8, §10, §11, §13–15;
- * RFC 3262, 3311, 3428, 3515, 3891, 4028, 6086). It calls, answers, registers and asks; what came
- * of it is told as events.
+ * RFC 3262, 3311, 3428, 3515, 3891, 3911, 4028, 5373, 6086). It calls, answers, registers and asks;
+ *what came of it is told as events.
  *
  * The stack belongs to the user of this library, who gives it requests for the agent:
  *
@@ -48,6 +48,7 @@ struct stw_registration;
 	X(TRANSFER, "transfer")                                                                    \
 	X(TRANSFERRED, "transferred")                                                              \
 	X(REPLACED, "replaced")                                                                    \
+	X(JOINED, "joined")                                                                        \
 	X(MESSAGE, "message")                                                                      \
 	X(INFO, "info")                                                                            \
 	X(OPTIONS, "options")                                                                      \
@@ -60,17 +61,19 @@ struct stw_registration;
 
 /**
  * Of a session: INCOMING an INVITE that passed all checks (the policy answers it, or who gets
- * this); PROGRESS a 1xx to ours; ACCEPTED a 2xx sent (msg NULL) or received; ESTABLISHED the ACK
+ * this); PROGRESS a 1xx to ours; ACCEPTED a 2xx sent (msg NULL) or received, then with
+ * its Answer-Mode in `text`; ESTABLISHED the ACK
  * was sent or has come; FORKED another fork has accepted, it gets ACK and BYE; MEDIA what offer and
  * answer have agreed on; CHANGED our hold or resume has ended with this code; REFRESHED its timer,
  * by us or them (RFC 4028); TRANSFER a REFER to the URI in `text` is carried out; TRANSFERRED a
- * NOTIFY says how far ours has got, `final`: it was the last one; REPLACED another session takes
- * its place (RFC 3891); ENDED the last of it, with code, `by_us`, and Reason in `text`; FAULT the
- * peer did what it must not, and what the RFC says was done. In a session or outside: MESSAGE, INFO
- * (package in `text`) and OPTIONS came and were answered; REFUSED another request was not taken.
- * RESPONSE the final answer to stw_ua_send() and the like. Of a registration: REGISTERED with the
- * bindings in `msg`, for expires_s; UNREGISTERED refused or lost, tried again after retry_s, or
- * (code 200) removed as was asked.
+ * NOTIFY says how far ours has got, `final`: it was the last one; REPLACED `other` takes its place
+ * (RFC 3891); JOINED it belongs to the conversation of `other`: mix their sound (RFC 3911); ENDED
+ * the last of it, with code, `by_us`, and Reason in `text`; FAULT the peer did what it must not,
+ * and what the RFC says was done. In a session or outside: MESSAGE, INFO (package in `text`) and
+ * OPTIONS came and were answered; REFUSED another request was not taken. RESPONSE the final answer
+ * to stw_ua_send() and the like. Of a registration: REGISTERED with the bindings in `msg`, for
+ * expires_s; UNREGISTERED refused or lost, tried again after retry_s, or (code 200) removed as was
+ * asked.
  */
 enum stw_ua_event_kind {
 #define X(name, text) STW_UA_##name,
@@ -86,6 +89,7 @@ const char *stw_ua_event_name(enum stw_ua_event_kind kind);
 struct stw_ua_event {
 	enum stw_ua_event_kind kind;
 	struct stw_session *session;
+	struct stw_session *other; /* REPLACED, JOINED */
 	struct stw_registration *registration;
 	void *job;                 /* of stw_ua_send() and the like */
 	const struct stw_msg *msg; /* the request or response that it is about; may be NULL */
@@ -132,12 +136,17 @@ struct stw_ua_policy {
 	bool busy_everywhere;     /* … or 600 */
 	struct stw_str redirect;  /* Contact value: 302 */
 	bool automatic;           /* what follows is done without the user */
-	uint32_t ring_ms;         /* 180 for so long; 0: none */
-	bool early_media;         /* 183 with our answer in place of 180 */
-	bool reliable;            /* provisional responses by 100rel when the caller supports it */
-	unsigned then;            /* final response; 0: 200 */
+	/** RFC 5373: Answer-Mode: Auto is obeyed; Priv-Answer-Mode, too, of who has shown the
+	 * credentials of `auth_realm`; the 2xx says how it was answered. */
+	bool auto_answer, auto_answer_privileged, tell_answer_mode;
+	uint32_t ring_ms; /* 180 for so long; 0: none */
+	bool early_media; /* 183 with our answer in place of 180 */
+	bool reliable;    /* provisional responses by 100rel when the caller supports it */
+	unsigned then;    /* final response; 0: 200 */
 	struct stw_str then_phrase, then_headers; /* of it; empty: the usual ones */
 	bool refuse_transfer; /* REFER: 603; else, with `automatic`, the target is called */
+	bool refuse_takeover; /* Replaces and Join: 403; else who knows the dialog may */
+	bool mixes;           /* the user mixes the sound of sessions: Join is accepted, not 488 */
 	bool no_merge_check;  /* 482 is not sent */
 	bool qos_fails;       /* mandatory preconditions of an offer are not met: 580 */
 };
@@ -145,7 +154,7 @@ struct stw_ua_policy {
 /** What the called side can do. */
 #define STW_UA_METHODS                                                                             \
 	"INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, INFO, MESSAGE, REFER, NOTIFY"
-#define STW_UA_EXTENSIONS "100rel, timer, replaces, norefersub, 199"
+#define STW_UA_EXTENSIONS "100rel, timer, replaces, join, norefersub, 199, answermode"
 
 /** Text is borrowed and lives as long as the agent. */
 struct stw_ua_options {

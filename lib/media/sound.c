@@ -105,6 +105,8 @@ static void samples_make(struct stw_sound *sound, int16_t *samples, unsigned cou
 		stw_tone_fill(&sound->tone, samples, count);
 	else
 		memset(samples, 0, count * sizeof(*samples));
+	if (sound->options.ops.mix)
+		sound->options.ops.mix(sound->options.user, samples, count);
 }
 
 static void digit_next(struct stw_sound *sound)

@@ -108,6 +108,7 @@ static int accept_now(struct stw_session *session)
 
 	answer_begin(session, &answer, &writer, lines, sizeof(lines));
 	timer_answer(session, session->asked->msg, &writer);
+	mode_write(session, &writer);
 	answer.headers = stw_writer_text(&writer);
 	if (!session->they_offered)
 		(void)session_has_media(session);
@@ -321,7 +322,7 @@ static const struct stw_cause *policy_refusal(
 	if (policy->lines && session->ua->session_count > policy->lines)
 		return policy->busy_everywhere ? &stw_cause_ua_busy_everywhere : &stw_cause_ua_busy;
 	if (!policy->redirect.len)
-		return NULL;
+		return mode_refusal(session->ua, session->invite);
 	answer->headers.ptr = lines;
 	answer->headers.len =
 		(size_t)snprintf(lines, size, "Contact: %.*s\r\n", STW_STR_ARG(policy->redirect));
@@ -332,6 +333,7 @@ static void answer_by_policy(struct stw_session *session)
 {
 	const struct stw_ua_policy *policy = &session->ua->options.policy;
 
+	session->automatic = true;
 	if (!policy->then || policy->then / 100 == 2)
 		(void)stw_session_accept(session);
 	else
@@ -352,9 +354,15 @@ static void ring_by_policy(struct stw_session *session)
 {
 	const struct stw_ua_policy *policy = &session->ua->options.policy;
 
-	if (!policy->automatic || session->state != STW_SESSION_INCOMING)
+	if (session->state != STW_SESSION_INCOMING)
 		return;
-	if (!policy->ring_ms) {
+	if (!policy->automatic && answers_at_once(session)) {
+		session->automatic = true;
+		(void)stw_session_accept(session);
+	}
+	if (!policy->automatic)
+		return;
+	if (!policy->ring_ms || answers_at_once(session)) {
 		answer_by_policy(session);
 		return;
 	}
@@ -400,7 +408,7 @@ static bool invite_passes(struct stw_session *session, bool replaces)
 /* RFC 3891 §3: the new one is accepted at once, the old one ends. */
 static void replace(struct stw_session *session, struct stw_session *old)
 {
-	struct stw_ua_event event = { .kind = STW_UA_REPLACED };
+	struct stw_ua_event event = { .kind = STW_UA_REPLACED, .other = session };
 
 	session_enter(old);
 	if (stw_session_accept(session) == 0) {
@@ -410,14 +418,43 @@ static void replace(struct stw_session *session, struct stw_session *old)
 	session_leave(old);
 }
 
+/* RFC 3911 §4: it belongs to the conversation of the other one. Who already talks need not be asked
+ * again; what still rings here does not become heard by that. */
+static void join(struct stw_session *session, struct stw_session *other)
+{
+	struct stw_ua_event event = { .kind = STW_UA_JOINED, .other = other };
+
+	session_tell(session, &event);
+	if (session->state != STW_SESSION_INCOMING)
+		return;
+	if (other->state == STW_SESSION_INCOMING)
+		ring_by_policy(session);
+	else
+		(void)stw_session_accept(session);
+}
+
+/* Nothing is wrong with it, and its user knows of it. */
+static void incoming(struct stw_session *session, const struct named *named)
+{
+	if (session->state != STW_SESSION_INCOMING)
+		return;
+	if (!named->session || named->session->state == STW_SESSION_ENDED)
+		ring_by_policy(session);
+	else if (named->join)
+		join(session, named->session);
+	else
+		replace(session, named->session);
+}
+
 void called_invite(struct stw_ua *ua, struct stw_request *request)
 {
 	struct stw_ua_event event = { .kind = STW_UA_INCOMING, .msg = request->msg };
-	const struct stw_cause *cause = NULL;
-	struct stw_session *session, *old = replaces_find(ua, request->msg, &cause);
+	struct stw_session *session;
+	struct named named;
 
-	if (cause) {
-		refuse_request(ua, request, cause->code, cause);
+	named_find(ua, request->msg, &named);
+	if (named.cause) {
+		refuse_request(ua, request, named.cause->code, named.cause);
 		return;
 	}
 	if (session_new(ua, false, &session) < 0) {
@@ -437,12 +474,9 @@ void called_invite(struct stw_ua *ua, struct stw_request *request)
 		session->peer_update =
 			stw_msg_has_token(request->msg, STW_HDR_ALLOW, STW_STR("UPDATE"));
 		event.msg = session->invite;
-		if (invite_passes(session, old != NULL)) {
+		if (invite_passes(session, named.session && !named.join)) {
 			session_tell(session, &event);
-			if (old && session->state == STW_SESSION_INCOMING)
-				replace(session, old);
-			else
-				ring_by_policy(session);
+			incoming(session, &named);
 		}
 	}
 	session_leave(session);

@@ -271,7 +271,8 @@ static void accepted(struct exchange *exchange, const struct stw_msg *response)
 	struct stw_ua_event event = { .kind = STW_UA_ACCEPTED,
 		.code = response->code,
 		.phrase = stw_msg_phrase(response),
-		.msg = response };
+		.msg = response,
+		.text = mode_told(response) };
 	struct stw_ua_event ended = { .by_us = true, .code = 487 };
 	struct stw_str answer = STW_STR_NONE;
 	int err;

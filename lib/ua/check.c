@@ -328,6 +328,12 @@ static const struct stw_cause *check_accept(struct ua_check *check)
 	return &stw_cause_ua_accept;
 }
 
+/* RFC 3891 §3, RFC 3911 §4: nowhere but in an INVITE; what that names is looked at in named.c. */
+static const struct stw_cause *check_named(struct ua_check *check)
+{
+	return named_misplaced(check->request->msg);
+}
+
 static const struct stw_cause *(*const rows[])(struct ua_check *check) = {
 	check_auth,      /* U2 */
 	check_method,    /* U4 */
@@ -344,6 +350,7 @@ static const struct stw_cause *(*const rows[])(struct ua_check *check) = {
 	check_interval,  /* U14 */
 	check_overlap,   /* U15 */
 	check_accept,    /* U16 */
+	check_named,     /* U18 */
 };
 
 const struct stw_cause *ua_check(struct ua_check *check)

@@ -14,6 +14,7 @@
 #define REDIRECTS_MAX  5
 #define SESSIONS_MAX   1000
 #define SUBSCRIPTION_S 180 /* of a REFER */
+#define GONE_MAX       64  /* dialogs that are over and still known by name */
 
 struct exchange;
 
@@ -111,6 +112,7 @@ struct stw_session {
 	/* the called side */
 	struct stw_alarm ring;
 	bool peer_update; /* the peer takes UPDATE */
+	bool automatic;   /* no human has answered it */
 	/* REFER */
 	uint32_t refer_cseq;        /* of the one that we are carrying out, 0: none */
 	struct stw_session *refers; /* the call that it has made */
@@ -144,6 +146,9 @@ struct stw_ua {
 	struct stw_registration *registrations;
 	struct exchange *exchanges;
 	unsigned session_count;
+	struct stw_hash_key gone_key;
+	uint64_t gone[GONE_MAX]; /* hashes of the names of dialogs that are over */
+	unsigned gone_at;
 	bool stopping;
 };
 
@@ -248,8 +253,27 @@ void expiry_fired(struct stw_alarm *alarm);
 void refer_asked(struct stw_session *session, struct stw_request *request);
 void notify_asked(struct stw_session *session, struct stw_request *request);
 void refer_progress(struct stw_session *referred, unsigned code, struct stw_str phrase);
-struct stw_session *replaces_find(
-	struct stw_ua *ua, const struct stw_msg *invite, const struct stw_cause **ret_cause);
+
+/* ---- mode.c: Answer-Mode ---- */
+/* May it be answered without its user, as was asked? */
+bool answers_at_once(const struct stw_session *session);
+/* NULL: the way that was demanded is possible, or none was */
+const struct stw_cause *mode_refusal(const struct stw_ua *ua, const struct stw_msg *invite);
+void mode_write(const struct stw_session *session, struct stw_writer *writer);
+/* What the called side says of it in its 2xx; empty: nothing. */
+struct stw_str mode_told(const struct stw_msg *response);
+
+/* ---- named.c: Replaces and Join ---- */
+struct named {
+	struct stw_session *session;   /* NULL: none is named, or `cause` says what is wrong */
+	bool join;                     /* else it is to be replaced */
+	const struct stw_cause *cause; /* NULL: nothing is wrong */
+};
+void named_find(struct stw_ua *ua, const struct stw_msg *invite, struct named *ret);
+/* One of them in a request where it does not belong; NULL: none. */
+const struct stw_cause *named_misplaced(const struct stw_msg *request);
+/* The dialog is over: who names it later is told so. */
+void named_forget(struct stw_ua *ua, const struct stw_dialog *dialog);
 
 /* ---- register.c ---- */
 void registration_free(struct stw_registration *registration);

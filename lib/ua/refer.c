@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Transfer: REFER and its NOTIFYs (RFC 3515, RFC 4488, RFC 7647, RFC 5589), Replaces (RFC 3891);
- * and requests in a session that change nothing. */
+/* Transfer: REFER and its NOTIFYs (RFC 3515, RFC 4488, RFC 7647, RFC 5589); and requests in a
+ * session that change nothing. */
 #include "internal.h"
 
 #include <errno.h>
@@ -202,7 +202,7 @@ void refer_progress(struct stw_session *referred, unsigned code, struct stw_str 
 }
 
 /* "sip:x@y?Replaces=a%3Bto-tag%3Db": the headers of the URI become those of the INVITE. Only
- * Replaces is taken: others would let the transferor write our request (§19.1.5). */
+ * Replaces and Join are taken: others would let the transferor write our request (§19.1.5). */
 static void referred_headers(const struct stw_uri *uri, struct stw_writer *writer)
 {
 	struct stw_str headers = uri->headers, one, name, value;
@@ -216,11 +216,13 @@ static void referred_headers(const struct stw_uri *uri, struct stw_writer *write
 		equals = stw_str_find(one, '=', 0);
 		name = stw_str_cut(one, 0, equals);
 		value = stw_str_cut(one, equals + 1, one.len);
-		if (!stw_str_equal_nocase(name, STW_STR("Replaces")) || value.len > sizeof(text))
+		if ((!stw_str_equal_nocase(name, STW_STR("Replaces")) &&
+			    !stw_str_equal_nocase(name, STW_STR("Join"))) ||
+			value.len > sizeof(text))
 			continue;
 		len = stw_unescape(value, text);
 		if (len > 0 && !memchr(text, '\r', (size_t)len) && !memchr(text, '\n', (size_t)len))
-			stw_write_format(writer, "Replaces: %.*s\r\n", len, text);
+			stw_write_format(writer, "%.*s: %.*s\r\n", STW_STR_ARG(name), len, text);
 	}
 }
 
@@ -300,60 +302,4 @@ void refer_asked(struct stw_session *session, struct stw_request *request)
 	notify_send(session, 100, STW_STR("Trying"));
 	if (refer_call(session, &target.uri, request->msg) < 0)
 		notify_send(session, 503, STW_STR("Service Unavailable"));
-}
-
-/* ---- Replaces: list U18 ------------------------------------------------------------------------
- */
-
-static bool replaces_read(const struct stw_msg *invite, struct stw_str *ret_call_id,
-	struct stw_str *ret_to, struct stw_str *ret_from, bool *ret_early_only)
-{
-	const struct stw_field *field = stw_msg_find(invite, STW_HDR_REPLACES);
-	struct stw_str value = stw_field_value(invite, field), params, ignored;
-	size_t end = stw_str_find(value, ';', 0);
-
-	*ret_call_id = stw_str_trim(stw_str_cut(value, 0, end));
-	params = stw_str_cut(value, end, value.len);
-	*ret_early_only = stw_param_find(params, STW_STR("early-only"), &ignored);
-	return !stw_msg_find_next(invite, field) && ret_call_id->len &&
-	       !stw_msg_find_name(invite, STW_STR("Join")) &&
-	       stw_param_find(params, STW_STR("to-tag"), ret_to) &&
-	       stw_param_find(params, STW_STR("from-tag"), ret_from);
-}
-
-static bool session_is(const struct stw_session *session, struct stw_str call_id,
-	struct stw_str local_tag, struct stw_str remote_tag)
-{
-	const struct early *early = session->earlies;
-
-	if (session->dialog && stw_dialog_is(session->dialog, call_id, local_tag, remote_tag))
-		return true;
-	while (early && !stw_dialog_is(early->dialog, call_id, local_tag, remote_tag))
-		early = early->next;
-	return early;
-}
-
-/* The session that an INVITE is to replace; NULL: none is named, or `cause` says what is wrong. */
-struct stw_session *replaces_find(
-	struct stw_ua *ua, const struct stw_msg *invite, const struct stw_cause **ret_cause)
-{
-	struct stw_str call_id, to, from;
-	struct stw_session *session = ua->sessions;
-	bool early_only;
-
-	if (!stw_msg_find(invite, STW_HDR_REPLACES))
-		return NULL;
-	if (!replaces_read(invite, &call_id, &to, &from, &early_only)) {
-		*ret_cause = &stw_cause_ua_replaces_bad;
-		return NULL;
-	}
-	while (session && !session_is(session, call_id, to, from))
-		session = session->next;
-	if (!session || (session->state == STW_SESSION_INCOMING)) {
-		*ret_cause = &stw_cause_ua_replaces_nothing;
-		return NULL;
-	}
-	if (early_only && session->state == STW_SESSION_CONFIRMED)
-		*ret_cause = &stw_cause_ua_replaces_confirmed;
-	return *ret_cause ? NULL : session;
 }

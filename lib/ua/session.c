@@ -98,6 +98,8 @@ void session_free(struct stw_session *session)
 	if (session->asked)
 		stw_request_forget(session->asked);
 	earlies_free(session);
+	if (session->dialog)
+		named_forget(session->ua, session->dialog);
 	stw_dialog_free(session->dialog);
 	stw_block_unref(session->invite_block);
 	free(session->sdp);
@@ -215,6 +217,8 @@ void session_bye(struct stw_session *session, struct stw_str reason, struct stw_
 
 	/* The dialog is that of the BYE from here on: what the peer still asks in it is 481. */
 	session->dialog = NULL;
+	if (dialog)
+		named_forget(session->ua, dialog);
 	if (dialog && exchange_begin(session->ua, &options, NULL) < 0)
 		stw_dialog_free(dialog);
 	session_over(session, event);

@@ -157,6 +157,8 @@ int stw_ua_new(const struct stw_ua_options *options, struct stw_ua **ret)
 	if (stw_uri_parse(options->aor, &ua->aor) < 0 ||
 		(ua->aor.scheme != STW_SCHEME_SIP && ua->aor.scheme != STW_SCHEME_SIPS))
 		err = -EINVAL;
+	ua->gone_key = (struct stw_hash_key){ stw_random_next(stw_stack_random(ua->stack)),
+		stw_random_next(stw_stack_random(ua->stack)) };
 	ua->contact_user = options->contact_user.len ? options->contact_user : ua->aor.user;
 	if (err == 0 && options->auth_password.len)
 		err = stw_digest_client_new(

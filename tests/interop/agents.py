@@ -120,6 +120,23 @@ def sound(bench):
             ended["sound"]["received_packets"] > 50 and ended["sound"]["jitter_ms"] < 20, str(ended))
 
 
+def conference(bench):
+    """A third party joins a call (RFC 3911): it is heard by the first, and hears it; --replace then takes a place."""
+    bob = answer(bench, "--ring", 0, "--mix")
+    alice = call(bench, f"sip:bob@127.0.0.1:{bob.port}", "--tone", 1000, "--record", "heard.wav", "--duration", 5)
+    dialog = bob.wait("established")["dialog"]
+    carol = call(bench, f"sip:bob@127.0.0.1:{bob.port}", "--join", dialog, "--tone", 700, "--record", "heard.wav",
+                 "--duration", 4.5)
+    bob.wait("joined")
+    carol.ends()
+    alice.ends()
+    hears(alice, "heard.wav", 700)
+    hears(carol, "heard.wav", 1000)
+    gone = call(bench, f"sip:bob@127.0.0.1:{bob.port}", "--replace", dialog)
+    gone.ends(1)
+    require(gone.wait("ended")["code"] == 603, "the call that is to be replaced is over")
+
+
 def files(bench):
     """A file is played and echoed; the call ends when it was played."""
     bob = answer(bench, "--ring", 0, "--count", 1, "--echo", "--codecs", "PCMA")
@@ -369,6 +386,7 @@ run_tests([
     ("a redirected call goes on", redirect),
     ("a call is given up", give_up),
     ("hold and resume", hold),
+    ("a third one joins and is heard", conference),
     ("MESSAGE", text),
     ("REGISTER", registration),
     ("we call baresip", calls_baresip),

@@ -67,6 +67,11 @@ static const struct {
 	FLAG("early_media", policy.early_media),
 	FLAG("reliable", policy.reliable),
 	FLAG("refuse_transfer", policy.refuse_transfer),
+	FLAG("refuse_takeover", policy.refuse_takeover),
+	FLAG("mixes", policy.mixes),
+	FLAG("auto_answer", policy.auto_answer),
+	FLAG("auto_answer_privileged", policy.auto_answer_privileged),
+	FLAG("tell_answer_mode", policy.tell_answer_mode),
 	FLAG("qos_fails", policy.qos_fails),
 	FLAG("media_everywhere", abilities.everywhere),
 	FLAG("mute", mute),
@@ -305,14 +310,19 @@ int agent_tells(struct scenario *s, struct stw_str text)
 	return 0;
 }
 
-static int agent_call(struct agent *agent, struct stw_str uri, bool late, bool anonymous)
+/* "sip:x@y with Subject: lunch": a line more, whose {references} are filled in. */
+static int agent_call(struct agent *agent, struct stw_str text, bool late, bool anonymous)
 {
-	struct stw_session_options options = {
-		.uri = uri, .late_offer = late, .anonymous = anonymous
-	};
-
+	struct stw_session_options options = { .late_offer = late, .anonymous = anonymous };
 	struct stw_session *session = NULL;
-	int err = stw_ua_call(agent->ua, &options, &session);
+	int err;
+
+	if (!next_word(&text, &options.uri))
+		return -EINVAL;
+	if (next_word(&text, &options.headers) && is_word(options.headers, "with"))
+		options.headers = print(agent->s, "%.*s\r\n",
+			STW_STR_ARG(expand(agent->s, NULL, stw_str_trim(text))));
+	err = stw_ua_call(agent->ua, &options, &session);
 
 	if (session && session != agent->session)
 		agent->second = agent->session, agent->session = session;

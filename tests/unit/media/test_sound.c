@@ -47,7 +47,7 @@ static int setup(void **state)
 		options[i].ssrc = 100 + i;
 		options[i].seed = i;
 		options[i].cname = STW_STR("x");
-		options[i].ops = (struct stw_sound_ops){ heard, digit };
+		options[i].ops = (struct stw_sound_ops){ .heard = heard, .digit = digit };
 		options[i].user = &ears[i];
 	}
 	stream = (struct stw_sound_stream){ .law = STW_PCMU,
