@@ -188,6 +188,13 @@ struct stw_str stw_proxy_stateless_branch(const struct stw_proxy_options *option
 
 /** Record-Route values of a request as it was received: they stand below ours in the response. */
 unsigned stw_record_route_count(const struct stw_msg *request);
+/** A 2xx to INVITE or UPDATE without Session-Expires: who has sent it does not know session timers
+ * (RFC 4028 §8.2). */
+bool stw_relay_wants_session(const struct stw_msg *response);
+/** Put Session-Expires with this interval (seconds, 0: none), refresher=uac and Require: timer
+ * before `lines`, when the response wants it. New text lies in `arena`. @return 0, -ENOMEM */
+int stw_relay_session(const struct stw_msg *response, uint32_t interval_s, struct stw_arena *arena,
+	struct stw_str *lines);
 /** The response to a request that brought `record_routes`, as it goes upstream: top Via removed;
  * our Record-Route values marked with where the callee is; `lines` (may be empty) put behind the
  * last header field, `via_params` (";oc=…", may be empty) behind the Via that is then the top one.

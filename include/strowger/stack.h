@@ -76,6 +76,7 @@ struct stw_note {
 	const struct stw_refusal *refusal; /* facts and option of an own response; may be NULL */
 	bool relayed;                      /* RESPONSE_OUT: passed on, not made by us */
 	struct stw_str uri;                /* REQUEST_OUT: Request-URI of the branch */
+	uint32_t session_s; /* RESPONSE_IN: the session interval that this 2xx gets here; 0: none */
 	const struct stw_proxy_target
 		*target; /* of the branch that it is about (REQUEST_OUT, RESPONSE_IN, TIMEOUT,
 			    FAILURE); NULL: none, or it is over */
@@ -338,6 +339,10 @@ void stw_request_expire(struct stw_request *request);
  * have to bring one), while the one before waits for its PRACK, and when the INVITE has been
  * answered. @return false: left out */
 bool stw_request_progress(struct stw_request *request, const struct stw_refusal *refusal);
+/** The request as it goes on asks for a session of this interval, and its sender knows session
+ * timers: a 2xx without Session-Expires, of somebody who does not know them, gets it on its way up
+ * with the sender as the refresher (RFC 4028 §8.2). 0: none does. */
+void stw_request_session(struct stw_request *request, uint32_t interval_s);
 /** Will stw_request_progress() never give this one? */
 bool stw_request_progress_barred(const struct stw_request *request);
 /** Tell the decision record where the request goes and why. */

@@ -51,6 +51,28 @@ static void second_via_append(struct stw_edit *edit, struct stw_str params)
 			edit, (uint32_t)(value.ptr + value.len - edit->msg->data), 0, params);
 }
 
+bool stw_relay_wants_session(const struct stw_msg *response)
+{
+	enum stw_method method = response->cseq.method;
+
+	return response->code / 100 == 2 &&
+	       (method == STW_METHOD_INVITE || method == STW_METHOD_UPDATE) &&
+	       !stw_msg_find(response, STW_HDR_SESSION_EXPIRES);
+}
+
+/* A further Require field says the same as a further value of the first one (RFC 3261 §7.3.1). */
+int stw_relay_session(const struct stw_msg *response, uint32_t interval_s, struct stw_arena *arena,
+	struct stw_str *lines)
+{
+	bool required;
+
+	if (!interval_s || !stw_relay_wants_session(response))
+		return 0;
+	required = stw_msg_has_token(response, STW_HDR_REQUIRE, STW_STR("timer"));
+	return stw_arena_printf(arena, lines, "Session-Expires: %u;refresher=uac\r\n%s%.*s",
+		interval_s, required ? "" : "Require: timer\r\n", STW_STR_ARG(*lines));
+}
+
 int stw_relay_build(const struct stw_proxy_options *options, unsigned record_routes,
 	const struct stw_msg *response, struct stw_str lines, struct stw_str via_params,
 	struct stw_arena *arena, struct stw_slices *ret)

@@ -120,6 +120,7 @@ struct box {
 	struct branch *branches;
 	struct stw_timer no_answer, expires;
 	uint32_t ring_timeout_ms;
+	uint32_t session_s;                 /* stw_request_session() */
 	const struct stw_cause *lost_cause; /* why the last branch found no place */
 	const char *lost_key;               /* and which name or realm it was */
 	struct stw_str lost_name;

@@ -121,6 +121,14 @@ static const struct stw_cause *response_misfit(
 	return &stw_cause_response_no_way_up;
 }
 
+/* What the response belongs to. */
+static void note_branch(struct stw_note *note, const struct branch *branch)
+{
+	note->target = &branch->target;
+	if (stw_relay_wants_session(note->msg))
+		note->session_s = branch->box->session_s;
+}
+
 static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 {
 	struct stw_note note = { .kind = STW_NOTE_RESPONSE_IN,
@@ -152,7 +160,7 @@ static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 	}
 	branch_heard(tx, &stack->msg->via);
 	if (tx->user && tx->user_kind == USER_REQUEST)
-		note.target = &((struct branch *)tx->user)->target;
+		note_branch(&note, tx->user);
 	actions = stw_tx_receive_response(tx, stack->msg, stack->now);
 	if (actions & STW_TX_PASS_UP)
 		stack_note(stack, &note);

@@ -334,6 +334,7 @@ void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str
 
 	oc = stw_overload_params(&stack->overload, &box->request.msg->via, stack->now, buffer);
 	if (stw_arena_copy(&stack->scratch, oc, &oc) < 0 ||
+		stw_relay_session(response, box->session_s, &stack->scratch, &lines) < 0 ||
 		stw_relay_build(&stack->options.proxy, stw_record_route_count(box->request.msg),
 			response, lines, oc, &stack->scratch, &slices) < 0) {
 		reply_lost(box, response->code);

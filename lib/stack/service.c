@@ -156,6 +156,11 @@ bool stw_request_progress(struct stw_request *request, const struct stw_refusal 
 	return true;
 }
 
+void stw_request_session(struct stw_request *request, uint32_t interval_s)
+{
+	box_of(request)->session_s = interval_s;
+}
+
 void stw_request_note(struct stw_request *request, const struct stw_refusal *refusal)
 {
 	struct stw_note note = { .kind = STW_NOTE_DECISION,

@@ -381,17 +381,19 @@ static void leg_end(struct call *call, const struct stw_note *note, unsigned cod
 
 /* ---- its dialogs --------------------------------------------------------------------------- */
 
-/* RFC 4028 §8.2: from the 2xx on, for as long as it says; without one there is no end. */
+/* RFC 4028 §8.2: from the 2xx on, for as long as it says, or we say in it; else there is no end. */
 static void dialog_refresh(
-	struct stw_calls *calls, struct dialog *dialog, const struct stw_msg *response)
+	struct stw_calls *calls, struct dialog *dialog, const struct stw_note *note)
 {
-	const struct stw_field *field = stw_msg_find(response, STW_HDR_SESSION_EXPIRES);
-	struct stw_str value = field ? stw_field_value(response, field) : STW_STR_NONE;
+	const struct stw_field *field = stw_msg_find(note->msg, STW_HDR_SESSION_EXPIRES);
+	struct stw_str value = field ? stw_field_value(note->msg, field) : STW_STR_NONE;
 	uint64_t interval_s;
 
 	value = stw_str_trim(stw_str_cut(value, 0, stw_str_find(value, ';', 0)));
 	dialog->expires_ms = 0;
-	if (stw_str_to_uint(value, UINT32_MAX, &interval_s) == 0)
+	if (stw_str_to_uint(value, UINT32_MAX, &interval_s) < 0)
+		interval_s = note->session_s;
+	if (interval_s)
 		dialog->expires_ms = calls->now.mono_ms + interval_s * 1000;
 }
 
@@ -425,7 +427,7 @@ static void call_answered(struct stw_calls *calls, struct call *call, const stru
 		(void)party_enter(calls, call, owner, 0);
 		dialog->party = party_find(call, owner);
 	}
-	dialog_refresh(calls, dialog, note->msg);
+	dialog_refresh(calls, dialog, note);
 	call_schedule(calls, call);
 	if (!first)
 		return;
@@ -504,7 +506,7 @@ static void note_response_in(
 	dialog = dialog_find(calls, call, note->msg);
 	if (!dialog)
 		return;
-	dialog_refresh(calls, dialog, note->msg);
+	dialog_refresh(calls, dialog, note);
 	call_schedule(calls, call);
 }
 

@@ -51,6 +51,19 @@ static void check_order(struct config_context *context, const char *low_key, con
 		STW_STR_ARG(config_number_text(high, b, high_text, sizeof(high_text))));
 }
 
+/* 0s switches an option off. */
+static void check_session_timer(struct config_context *context)
+{
+	const struct stw_config *config = context->config;
+
+	if (config->session_timer.insert_s)
+		check_order(context, "session_timer.min_se", "session_timer.insert");
+	if (config->session_timer.max_s) {
+		check_order(context, "session_timer.min_se", "session_timer.max");
+		check_order(context, "session_timer.insert", "session_timer.max");
+	}
+}
+
 static void check_tls(struct config_context *context)
 {
 	const struct stw_config *config = context->config;
@@ -107,6 +120,7 @@ void config_check(struct config_context *context)
 	check_order(context, "registration.min_expires", "registration.default_expires");
 	check_order(context, "registration.default_expires", "registration.max_expires");
 	check_order(context, "limits.max_connections_per_source", "limits.max_connections");
+	check_session_timer(context);
 	check_tls(context);
 	check_redirect(context);
 	config_check_plan(context);

@@ -305,6 +305,8 @@ struct stw_config {
 	} cdr;
 	struct {
 		uint32_t min_se_s;
+		uint32_t insert_s; /* 0: none is inserted */
+		uint32_t max_s;    /* 0: any */
 	} session_timer;
 	struct {
 		uint32_t keep_calls;

@@ -466,6 +466,16 @@
 		"so "                                                                              \
 		"with 422; for who does not, the interval is raised.",                             \
 		"RFC 4028 §8.1")                                                                   \
+	OPTION("session_timer.insert", DURATION, session_timer.insert_s, "s", 0, S_PER_DAY, "",    \
+		"0s", LIVE, NO_FORM,                                                               \
+		"Session interval that is asked for in each INVITE and UPDATE that has none. "     \
+		"0s: calls need no refreshes unless their phones want them.",                      \
+		"RFC 4028 §8.1")                                                                   \
+	OPTION("session_timer.max", DURATION, session_timer.max_s, "s", 0, S_PER_DAY, "", "0s",    \
+		LIVE, NO_FORM,                                                                     \
+		"Longest session interval: more is reduced to it, never below the Min-SE of the "  \
+		"request. 0s: any.",                                                               \
+		"RFC 4028 §8.1")                                                                   \
 	OPTION("cdr.url", TEXT, cdr.url, "", 0, 0, "http://… or https://…", "", RESTART,           \
 		FORM(hook_url),                                                                    \
 		"Web server that gets the records of calls, one JSON object a line, several in a " \

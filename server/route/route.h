@@ -142,7 +142,7 @@ struct stw_str stw_route_tel_domain(const struct stw_config *config, const struc
 /** P12: a name that several users go by: 485, or 404. */
 enum stw_verdict stw_route_ambiguous(struct stw_check *check);
 /* session.c */
-/** P11: the session interval is too small: refused, or raised (RFC 4028 §8.1). */
+/** P11: the session interval, as the options want it (RFC 4028 §8.1). */
 enum stw_verdict stw_route_session(struct stw_check *check);
 
 /* limit.c */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* P11: session timers, RFC 4028 §8.1: what a proxy does about an interval that is too small. */
+/* P11: session timers, RFC 4028 §8.1: an interval that is too small is refused or raised, one that
+ * is too large is reduced, and one that is missing is inserted. */
 #include <errno.h>
 #include <string.h>
 
@@ -48,8 +49,9 @@ static int fields_leave_out(struct stw_check *check, struct stw_service *service
 	return 0;
 }
 
-/* The refresher stays as it was: a proxy must not touch it. `min_se_s` 0: Min-SE stays, too. */
-static enum stw_verdict session_raise(
+/* Session-Expires as it goes on, in the place of what there was. `params`: the refresher, which a
+ * proxy must not touch. `min_se_s` 0: Min-SE stays, too. */
+static int session_write(
 	struct stw_check *check, uint64_t expires_s, uint64_t min_se_s, struct stw_str params)
 {
 	struct stw_service *service = stw_route_service(check);
@@ -66,30 +68,63 @@ static enum stw_verdict session_raise(
 	if (err == 0 && min_se_s)
 		err = stw_arena_printf(arena, &service->added, "%.*sMin-SE: %llu\r\n",
 			STW_STR_ARG(service->added), (unsigned long long)min_se_s);
-	return err < 0 ? stw_route_refuse(check, &stw_cause_out_of_memory) : STW_PASS;
+	return err;
+}
+
+/* What the request says of its session. */
+struct session {
+	bool timer;                   /* the caller knows session timers */
+	bool asks;                    /* there is a Session-Expires … */
+	uint64_t expires_s, min_se_s; /* … that is a number */
+	struct stw_str params;
+};
+
+static int session_read(const struct stw_msg *msg, struct session *ret)
+{
+	struct stw_str ignored;
+	int err = interval_read(msg, STW_HDR_SESSION_EXPIRES, &ret->expires_s, &ret->params);
+
+	ret->asks = err != -ENOENT;
+	ret->timer = stw_msg_has_token(msg, STW_HDR_SUPPORTED, STW_STR("timer"));
+	if (interval_read(msg, STW_HDR_MIN_SE, &ret->min_se_s, &ignored) < 0)
+		ret->min_se_s = MIN_SE_STANDARD_S;
+	return ret->asks ? err : 0;
+}
+
+/* The interval that goes on: ours when there is none, not above our largest, never below Min-SE.
+ * 0: none. */
+static uint64_t session_interval(const struct session *session, const struct stw_config *config)
+{
+	uint64_t expires_s = session->asks ? session->expires_s : config->session_timer.insert_s;
+
+	if (!session->asks && !expires_s)
+		return 0;
+	if (config->session_timer.max_s && expires_s > config->session_timer.max_s)
+		expires_s = config->session_timer.max_s;
+	return expires_s < session->min_se_s ? session->min_se_s : expires_s;
 }
 
 enum stw_verdict stw_route_session(struct stw_check *check)
 {
 	const struct stw_msg *msg = check->request->msg;
-	uint64_t ours_s = check->config->session_timer.min_se_s;
-	uint64_t expires_s, min_se_s = MIN_SE_STANDARD_S;
-	struct stw_str params, ignored;
+	uint64_t ours_s = check->config->session_timer.min_se_s, expires_s, min_se_s = 0;
+	struct session session = { 0 };
 
 	if (msg->method != STW_METHOD_INVITE && msg->method != STW_METHOD_UPDATE)
 		return STW_PASS;
-	if (interval_read(msg, STW_HDR_SESSION_EXPIRES, &expires_s, &params) < 0)
+	if (session_read(msg, &session) < 0)
 		return STW_PASS;
-	if (interval_read(msg, STW_HDR_MIN_SE, &min_se_s, &ignored) < 0)
-		min_se_s = MIN_SE_STANDARD_S;
-	if (stw_msg_has_token(msg, STW_HDR_SUPPORTED, STW_STR("timer"))) {
-		if (expires_s < ours_s)
-			return session_refuse(check);
-		return expires_s < min_se_s ? session_raise(check, min_se_s, 0, params) : STW_PASS;
-	}
-	if (min_se_s < ours_s)
-		min_se_s = ours_s;
-	if (expires_s >= min_se_s)
-		return STW_PASS;
-	return session_raise(check, min_se_s, min_se_s, params);
+	if (session.timer && session.asks && session.expires_s < ours_s)
+		return session_refuse(check);
+	if (!session.timer && session.min_se_s < ours_s)
+		session.min_se_s = ours_s;
+	expires_s = session_interval(&session, check->config);
+	if (!session.timer && session.asks && session.expires_s < session.min_se_s)
+		min_se_s = session.min_se_s;
+	if ((expires_s != session.expires_s || !session.asks) && expires_s &&
+		session_write(check, expires_s, min_se_s, session.params) < 0)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	if (session.timer)
+		stw_request_session(check->request, (uint32_t)expires_s);
+	return STW_PASS;
 }

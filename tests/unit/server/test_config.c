@@ -74,6 +74,12 @@ static const struct {
 					       "registration.default_expires (1h)\n" },
 	{ "registration:\n  default_expires: 10s\n", "2:20: registration.min_expires (1m) is more "
 						     "than registration.default_expires (10s)\n" },
+	{ "session_timer: {insert: 80s}\n", "1:25: session_timer.min_se (1m30s) is more than "
+					    "session_timer.insert (1m20s)\n" },
+	{ "session_timer:\n  insert: 1h\n  max: 30m\n",
+		"2:11: session_timer.insert (1h) is more than session_timer.max (30m)\n" },
+	{ "session_timer:\n  max: 1m\n", "2:8: session_timer.min_se (1m30s) is more than "
+					 "session_timer.max (1m)\n" },
 	{ "proxy: {timer_c: 3m}\n",
 		"1:18: proxy.timer_c: \"3m\" is out of range; allowed: 3m1ms to 1d\n" },
 	{ "limits: {max_output: 1MB}\n", "1:22: limits.max_output: \"1MB\" is not a number of "
@@ -606,6 +612,8 @@ static const struct {
 	{ "limits.max_sources", "100", "100" },
 	{ "limits.max_calls", "1000", "1000" },
 	{ "session_timer.min_se", "5m", "5m" },
+	{ "session_timer.insert", "30m", "30m" },
+	{ "session_timer.max", "2h", "2h" },
 	{ "cdr.file", "/var/log/strowger/calls.json", "/var/log/strowger/calls.json" },
 	{ "overload.target_delay", "80ms", "80ms" },
 	{ "overload.retry_after", "30s", "30s" },
