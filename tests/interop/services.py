@@ -1,15 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Baresip phones and what users have set: forwarding, do-not-disturb, lists of callers; and whether `strowger why` tells it."""
+"""Baresip phones and what users have set: forwarding, do-not-disturb, lists of callers; queues; and whether `strowger why` tells it."""
 import sys
 
 sys.dont_write_bytecode = True
 from interop import DOMAIN, require, run_tests, wait_until  # noqa: E402
 
 
-def three_phones(bench, *settings, **options):
-    server = bench.server(("alice", "bob", "carol"))
-    server.command("user", "set", f"bob@{DOMAIN}", *settings)
+QUEUES = """queues:
+  - {name: support, agents: [bob, carol], agent_timeout: 2s, wrap_up: 1s, announce: 5s}
+"""
+
+
+def three_phones(bench, *settings, configuration="", **options):
+    server = bench.server(("alice", "bob", "carol"), configuration)
+    if settings:
+        server.command("user", "set", f"bob@{DOMAIN}", *settings)
     phones = [bench.phone(user, server, **(options if user == "bob" else {})) for user in ("alice", "bob", "carol")]
     for phone in phones:
         phone.registered()
@@ -29,11 +35,15 @@ def tells(server, *words):
         raise
 
 
-def answered_by(caller, callee):
+def established(caller, callee):
     callee.wait("CALL_INCOMING")
     callee.tell("accept")
     caller.wait("CALL_ESTABLISHED")
     callee.wait("CALL_ESTABLISHED")
+
+
+def answered_by(caller, callee):
+    established(caller, callee)
     caller.tell("hangup")
     callee.closed()
 
@@ -41,9 +51,7 @@ def answered_by(caller, callee):
 def busy(bench):
     server, alice, bob, carol = three_phones(bench, f"forward.busy=sip:carol@{DOMAIN}", calls=1)
     carol.dial("bob")
-    bob.wait("CALL_INCOMING")
-    bob.tell("accept")
-    carol.wait("CALL_ESTABLISHED")
+    established(carol, bob)
     alice.dial("bob")
     answered_by(alice, carol)
     tells(server, "486", "181", "forwarded-busy", "carol")
@@ -82,9 +90,66 @@ def blocked(bench):
     answered_by(carol, bob)
 
 
+def queued(bench):
+    """The only agent is in a call; alice waits, and gets him when he has hung up and wrapped up."""
+    server, alice, bob, carol = three_phones(bench, configuration=QUEUES, calls=1)
+    server.command("queue", "login", "support", f"bob@{DOMAIN}")
+    carol.dial("bob")
+    established(carol, bob)
+    alice.dial("support")
+    wait_until(lambda: "place 1" in server.command("queue", "show", "support"), "alice waits")
+    require("busy" in server.command("queue", "show", "support"), "bob is busy")
+    carol.tell("hangup")
+    bob.closed()
+    answered_by(alice, bob)
+    tells(server, "182 Queued; place 1; wait", "queue-waits", "queue-agent-rings", f"bob@{DOMAIN}", "200")
+    require("queue-agent-declined" not in server.command("why", "last"), "bob was rung while he talked")
+
+
+def next_agent(bench):
+    """Who has had nothing to do for the longest time is rung, and lets it ring; the other one gets the call."""
+    server, alice, bob, carol = three_phones(bench, configuration=QUEUES)
+    server.command("queue", "login", "support", f"bob@{DOMAIN}")
+    server.command("queue", "login", "support", f"carol@{DOMAIN}")
+    carol.dial("bob")
+    answered_by(carol, bob)
+    alice.dial("support")
+    first, second = (bob, carol) if rings(bob, carol) is bob else (carol, bob)
+    answered_by(alice, second)
+    first.closed()
+    tells(server, "CANCEL", "queue-agent-declined", "queue-agent-rings", f"{second.user}@{DOMAIN}", "200")
+
+
+def rings(*phones, seconds=8):
+    """The one of them that rings first."""
+    found = []
+
+    def look():
+        for phone in phones:
+            phone.read_events(0.05)
+            if any(event["type"] == "CALL_INCOMING" for event in phone.events):
+                found.append(phone)
+        return found
+
+    wait_until(look, "a phone rings", seconds)
+    found[0].wait("CALL_INCOMING")
+    return found[0]
+
+
+def nobody_logged_in(bench):
+    server, alice, bob, _ = three_phones(bench, configuration=QUEUES)
+    alice.dial("support")
+    alice.closed("480")
+    require(not bob.events, f"bob's phone rang: {bob.events}")
+    tells(server, "480", "queue-nobody-logged-in", "queue login")
+
+
 run_tests([
     ("forwarded on busy", busy),
     ("forwarded on no answer", no_answer),
     ("do-not-disturb, but for those who are allowed", do_not_disturb),
     ("a list of callers", blocked),
+    ("a caller waits until the agent of a queue is free", queued),
+    ("an agent of a queue does not answer: the next one", next_agent),
+    ("no agent is logged in", nobody_logged_in),
 ])
