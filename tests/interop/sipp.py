@@ -37,11 +37,13 @@ class Sipp:
             f"[authentication username={user} password={password}]\n")
 
     def command(self, scenario, *options):
+        """What -auth_uri names stands in the credentials that SIPp writes, and in those that it checks."""
+        if self.user != "provider":
+            options += ("-auth_uri", DOMAIN if scenario == "register" else f"bob@{DOMAIN}")
         what = ("-sn", scenario[1:]) if scenario[0] == "-" else ("-sf", SCENARIOS / f"{scenario}.xml")
         return ["sipp", f"127.0.0.1:{self.server.port}", *what, "-i", "127.0.0.1", "-p", self.port,
                 "-mi", "127.0.0.1", "-mp", free_media_port(), "-t", self.transport,
-                "-inf", "fields.csv", "-nostdin", "-trace_err", "-error_file", "errors.log", "-auth_uri",
-                DOMAIN if scenario == "register" else f"bob@{DOMAIN}", *options]
+                "-inf", "fields.csv", "-nostdin", "-trace_err", "-error_file", "errors.log", *options]
 
     def run(self, scenario, calls=1, rate=1, seconds=60, options=()):
         log = self.folder / "sipp.log"
