@@ -169,6 +169,9 @@ struct stw_digest_client *stw_digest_client_free(struct stw_digest_client *clien
  */
 int stw_digest_client_challenged(
 	struct stw_digest_client *client, const struct stw_msg *response, bool *ret_stale);
+/** Did the request carry credentials for each realm that the response asks for? Then they were
+ * refused, unless their nonce was too old (§22.1: not tried again). */
+bool stw_digest_was_answered(const struct stw_msg *request, const struct stw_msg *response);
 /** What was answered and refused all the same is not used again. */
 void stw_digest_client_refused(struct stw_digest_client *client, const struct stw_msg *response);
 /** Is there a challenge that the next request can answer at once? */

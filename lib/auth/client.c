@@ -210,16 +210,37 @@ bool stw_digest_client_ready(const struct stw_digest_client *client)
 
 /* ---- credentials ------------------------------------------------------------------------- */
 
-/* §22.3: the client's own credentials for that realm are not ours to replace. */
-static bool request_has(const struct stw_msg *request, const struct asked *asked)
+static bool request_has(const struct stw_msg *request, enum stw_header header, struct stw_str realm)
 {
 	struct stw_credentials credentials;
 	char buffer[256];
-	int len = auth_unescape(asked->realm, buffer, sizeof(buffer));
+	int len = auth_unescape(realm, buffer, sizeof(buffer));
 
 	return request && len >= 0 &&
-	       stw_credentials_find(request, asked->header, (struct stw_str){ buffer, (size_t)len },
+	       stw_credentials_find(request, header, (struct stw_str){ buffer, (size_t)len },
 		       &credentials) == 0;
+}
+
+static bool fields_answered(const struct stw_msg *request, const struct stw_msg *response,
+	enum stw_header from, enum stw_header header)
+{
+	const struct stw_field *field = stw_msg_find(response, from);
+	struct challenge_read challenge;
+
+	for (; field; field = stw_msg_find_next(response, field)) {
+		(void)challenge_read(stw_field_value(response, field), &challenge);
+		if (challenge.realm.ptr && !request_has(request, header, challenge.realm))
+			return false;
+	}
+	return true;
+}
+
+bool stw_digest_was_answered(const struct stw_msg *request, const struct stw_msg *response)
+{
+	return fields_answered(
+		       request, response, STW_HDR_WWW_AUTHENTICATE, STW_HDR_AUTHORIZATION) &&
+	       fields_answered(request, response, STW_HDR_PROXY_AUTHENTICATE,
+		       STW_HDR_PROXY_AUTHORIZATION);
 }
 
 int stw_digest_client_write(struct stw_digest_client *client, struct stw_writer *writer,
@@ -241,7 +262,8 @@ int stw_digest_client_write(struct stw_digest_client *client, struct stw_writer 
 		struct stw_writer hex;
 		int err;
 
-		if (request_has(msg, asked))
+		/* §22.3: the client's own credentials for a realm are not ours to replace. */
+		if (request_has(msg, asked->header, asked->realm))
 			continue;
 		stw_writer_init(&hex, cnonce, sizeof(cnonce));
 		stw_write_hex(&hex, (const uint8_t *)random, sizeof(random));

@@ -245,11 +245,12 @@ int exchange_begin(struct stw_ua *ua, const struct exchange_options *options, st
 /* ---- what comes
  * ---------------------------------------------------------------------------------- */
 
-/* §22: once for each realm that asks; again only when a nonce was too old. */
+/* §22.1: once for each realm that asks; again only when a nonce was too old. Credentials from before
+ * may have lived on another nonce: the first challenge is answered in any case. */
 static bool answer_challenge(struct exchange *exchange, const struct stw_msg *response)
 {
 	struct stw_ua *ua = exchange->ua;
-	bool stale = false;
+	bool stale = false, refused;
 	int err;
 
 	if (!ua->digest)
@@ -257,7 +258,9 @@ static bool answer_challenge(struct exchange *exchange, const struct stw_msg *re
 	err = stw_digest_client_challenged(ua->digest, response, &stale);
 	if (err < 0)
 		return false;
-	if (exchange->auth_tries >= AUTH_TRIES + (stale ? 1u : 0u)) {
+	refused = exchange->auth_tries && !stale &&
+		  stw_digest_was_answered(stw_client_request(exchange->client), response);
+	if (refused || exchange->auth_tries >= AUTH_TRIES + (stale ? 1u : 0u)) {
 		stw_digest_client_refused(ua->digest, response);
 		return false;
 	}
