@@ -266,9 +266,12 @@ struct stw_registration_options {
 	struct stw_str registrar;      /* URI; empty: the domain of the AOR */
 	uint32_t expires_s;            /* asked for; 0: 3600 */
 	struct stw_str contact_params; /* ";q=0.5;+sip.instance=…", or empty */
-	bool fetch;                    /* ask for the bindings only: one REGISTER without Contact */
-	bool remove_all;               /* Contact: * with Expires: 0 */
-	bool once;                     /* no refresh */
+	/** Bound besides ours and removed with it: "<mailto:alice@example.com>, <sip:…>;q=0.1".
+	 * Without expires parameters; empty: none. */
+	struct stw_str contacts;
+	bool fetch;      /* ask for the bindings only: one REGISTER without Contact */
+	bool remove_all; /* Contact: * with Expires: 0 */
+	bool once;       /* no refresh */
 };
 
 /** Bind our Contact to the AOR and keep it so: refreshed in time, with a larger time after 423,

@@ -217,8 +217,8 @@ static bool request_has(const struct stw_msg *request, enum stw_header header, s
 	int len = auth_unescape(realm, buffer, sizeof(buffer));
 
 	return request && len >= 0 &&
-	       stw_credentials_find(request, header, (struct stw_str){ buffer, (size_t)len },
-		       &credentials) == 0;
+	       stw_credentials_find(
+		       request, header, (struct stw_str){ buffer, (size_t)len }, &credentials) == 0;
 }
 
 static bool fields_answered(const struct stw_msg *request, const struct stw_msg *response,
@@ -239,8 +239,8 @@ bool stw_digest_was_answered(const struct stw_msg *request, const struct stw_msg
 {
 	return fields_answered(
 		       request, response, STW_HDR_WWW_AUTHENTICATE, STW_HDR_AUTHORIZATION) &&
-	       fields_answered(request, response, STW_HDR_PROXY_AUTHENTICATE,
-		       STW_HDR_PROXY_AUTHORIZATION);
+	       fields_answered(
+		       request, response, STW_HDR_PROXY_AUTHENTICATE, STW_HDR_PROXY_AUTHORIZATION);
 }
 
 int stw_digest_client_write(struct stw_digest_client *client, struct stw_writer *writer,

@@ -245,8 +245,8 @@ int exchange_begin(struct stw_ua *ua, const struct exchange_options *options, st
 /* ---- what comes
  * ---------------------------------------------------------------------------------- */
 
-/* §22.1: once for each realm that asks; again only when a nonce was too old. Credentials from before
- * may have lived on another nonce: the first challenge is answered in any case. */
+/* §22.1: once for each realm that asks; again only when a nonce was too old. Credentials from
+ * before may have lived on another nonce: the first challenge is answered in any case. */
 static bool answer_challenge(struct exchange *exchange, const struct stw_msg *response)
 {
 	struct stw_ua *ua = exchange->ua;

@@ -127,7 +127,7 @@ struct stw_registration {
 	struct stw_ua *ua;
 	struct exchange *exchange;
 	struct stw_alarm again;
-	struct stw_str registrar, contact_params; /* in `text` */
+	struct stw_str registrar, contact_params, contacts; /* in `text` */
 	uint32_t expires_s, cseq;
 	unsigned failures;
 	bool fetch, remove_all, once, ending;

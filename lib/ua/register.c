@@ -174,7 +174,7 @@ static const struct exchange_ops register_ops = { .final = register_final };
 static int registration_send(struct stw_registration *registration)
 {
 	struct stw_ua *ua = registration->ua;
-	char lines[TEXT_MAX], params[TEXT_MAX];
+	char lines[TEXT_MAX * 2], params[TEXT_MAX];
 	struct stw_writer writer, contact;
 	struct exchange_options options = { .method = STW_STR("REGISTER"),
 		.uri = registration->registrar,
@@ -195,6 +195,9 @@ static int registration_send(struct stw_registration *registration)
 		stw_write_format(&contact, ";expires=%u", expires_s);
 		stw_write_str(&contact, registration->contact_params);
 	}
+	if (registration->contacts.len)
+		stw_write_format(&writer, "Contact: %.*s\r\nExpires: %u\r\n",
+			STW_STR_ARG(registration->contacts), expires_s);
 	if (writer.overflow || contact.overflow)
 		return -ENOBUFS;
 	options.headers = stw_writer_text(&writer);
@@ -233,6 +236,10 @@ static int registration_text(
 	registration->registrar = stw_writer_text(&writer);
 	stw_write_str(&writer, options->contact_params);
 	registration->contact_params = stw_str_cut(stw_writer_text(&writer), from, writer.len);
+	from = writer.len;
+	if (!options->fetch && !options->remove_all)
+		stw_write_str(&writer, options->contacts);
+	registration->contacts = stw_str_cut(stw_writer_text(&writer), from, writer.len);
 	return writer.overflow ? -ENOBUFS : 0;
 }
 

@@ -310,18 +310,29 @@ int agent_tells(struct scenario *s, struct stw_str text)
 	return 0;
 }
 
-/* "sip:x@y with Subject: lunch": a line more, whose {references} are filled in. */
+/* "sip:x@y with "Subject: lunch"": a line more, whose {references} are filled in. */
+static bool agent_line(
+	struct agent *agent, struct stw_str text, struct stw_str *ret_uri, struct stw_str *ret_line)
+{
+	struct stw_str word;
+
+	*ret_line = STW_STR_NONE;
+	if (!next_word(&text, ret_uri))
+		return false;
+	if (next_word(&text, &word) && is_word(word, "with"))
+		*ret_line = print(agent->s, "%.*s\r\n",
+			STW_STR_ARG(expand(agent->s, NULL, stw_str_trim(text))));
+	return true;
+}
+
 static int agent_call(struct agent *agent, struct stw_str text, bool late, bool anonymous)
 {
 	struct stw_session_options options = { .late_offer = late, .anonymous = anonymous };
 	struct stw_session *session = NULL;
 	int err;
 
-	if (!next_word(&text, &options.uri))
+	if (!agent_line(agent, text, &options.uri, &options.headers))
 		return -EINVAL;
-	if (next_word(&text, &options.headers) && is_word(options.headers, "with"))
-		options.headers = print(agent->s, "%.*s\r\n",
-			STW_STR_ARG(expand(agent->s, NULL, stw_str_trim(text))));
 	err = stw_ua_call(agent->ua, &options, &session);
 
 	if (session && session != agent->session)
@@ -329,10 +340,18 @@ static int agent_call(struct agent *agent, struct stw_str text, bool late, bool 
 	return err;
 }
 
-static int agent_register(struct agent *agent, struct stw_str text)
+/* "registers [REGISTRAR [with "Contact: further ones"]]", "fetches" the bindings, "removes-all". */
+static int agent_register(struct agent *agent, struct stw_str verb, struct stw_str text)
 {
-	struct stw_registration_options options = { .registrar = text };
+	struct stw_registration_options options = { .fetch = is_word(verb, "fetches"),
+		.remove_all = is_word(verb, "removes-all") };
+	struct stw_str line, name = STW_STR("Contact: ");
 
+	(void)agent_line(agent, text, &options.registrar, &line);
+	if (line.len && !stw_str_starts(line, name))
+		return -EINVAL;
+	if (line.len)
+		options.contacts = stw_str_cut(line, name.len, line.len - 2);
 	return stw_ua_register(agent->ua, &options, &agent->registration);
 }
 
@@ -342,10 +361,23 @@ static int agent_sends(struct agent *agent, struct stw_str text)
 
 	if (!next_word(&text, &message.method) || !next_word(&text, &message.uri))
 		return -EINVAL;
-	message.body = unquoted(stw_str_trim(text));
+	message.body = expand(agent->s, NULL, stw_str_trim(text));
 	if (message.body.len)
-		message.content_type = STW_STR("text/plain");
+		message.content_type =
+			message.body.ptr[0] == '<' ? STW_STR("text/html") : STW_STR("text/plain");
 	return stw_ua_send(agent->ua, &message);
+}
+
+/* The other one of its sessions is meant from now on. */
+static int agent_switch(struct agent *agent)
+{
+	struct stw_session *session = agent->second;
+
+	if (!session)
+		return -ENOENT;
+	agent->second = agent->session;
+	agent->session = session;
+	return 0;
 }
 
 /* What needs a session. */
@@ -389,12 +421,15 @@ int agent_does(struct scenario *s, struct stw_str verb, struct stw_str text)
 		err = agent_call(agent, text, true, false);
 	else if (is_word(verb, "calls-anonymously"))
 		err = agent_call(agent, text, false, true);
-	else if (is_word(verb, "registers"))
-		err = agent_register(agent, text);
+	else if (is_word(verb, "registers") || is_word(verb, "fetches") ||
+		 is_word(verb, "removes-all"))
+		err = agent_register(agent, verb, text);
 	else if (is_word(verb, "unregisters") && agent->registration)
 		stw_registration_end(agent->registration), err = 0;
 	else if (is_word(verb, "sends"))
 		err = agent_sends(agent, text);
+	else if (is_word(verb, "switches"))
+		err = agent_switch(agent);
 	else
 		err = session_does(agent, verb, text);
 	stw_stack_end(agent->stack);

@@ -50,6 +50,23 @@ struct call *call_new(struct scenario *s, struct party *party, struct stw_str id
 	return call;
 }
 
+/* "sipalg shares proxy2": what goes past a proxy that does not stay in the way, or a phone that
+ * moves.
+ */
+int call_share(struct scenario *s, struct party *party, struct stw_str name)
+{
+	const struct party *other = party_find(s, name);
+	struct call *copy;
+
+	if (!other || !other->call)
+		return fail(s, "\"%.*s\" has no call", STW_STR_ARG(name));
+	copy = make(s, sizeof(*copy));
+	*copy = *other->call;
+	copy->next = party->calls;
+	party->calls = party->call = copy;
+	return 0;
+}
+
 struct dialog *dialog_find(const struct call *call, struct stw_str remote_tag)
 {
 	struct dialog *dialog = call->dialogs;

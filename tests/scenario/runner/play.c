@@ -539,6 +539,8 @@ static int play_party_event(struct scenario *s, struct party *party, struct stw_
 		party->silent = true;
 	else if (is_word(what, "uses tcp"))
 		party->uses_tcp = true;
+	else if (stw_str_starts(what, STW_STR("shares ")))
+		return call_share(s, party, stw_str_cut(what, 7, what.len));
 	else if (stw_str_starts(what, STW_STR("has ")))
 		return server_user_settings(s, party, stw_str_cut(what, 4, what.len));
 	else

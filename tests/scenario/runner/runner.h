@@ -283,6 +283,8 @@ int changes_read(struct scenario *s, struct stw_str text, struct changes *ret);
 /* dialog.c */
 struct call *call_find(struct party *party, struct stw_str id);
 struct call *call_new(struct scenario *s, struct party *party, struct stw_str id);
+/* The call of the party of that name, from here on for this party too. */
+int call_share(struct scenario *s, struct party *party, struct stw_str name);
 struct dialog *dialog_find(const struct call *call, struct stw_str remote_tag);
 /* The party has got or sent this message: its line was played. */
 void dialog_note(struct scenario *s, struct message *message);
