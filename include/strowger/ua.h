@@ -168,8 +168,9 @@ struct stw_ua_options {
 	struct stw_str auth_user, auth_password; /* for 401 and 407; empty user: that of the AOR */
 	struct stw_str agent;                    /* User-Agent and Server; empty: none */
 	uint32_t session_expires_s;              /* asked for in INVITE, RFC 4028; 0: none */
-	bool follow_redirects;                   /* 3xx: its Contacts are tried, §8.1.3.4 */
-	unsigned max_sessions;                   /* of all kinds: 503 above; 0: 1000 */
+	bool follow_redirects; /* 3xx but 380: its Contacts are tried, by q (§8.1.3.4); in a dialog
+				  too, with its route set (§12.2.1.2) */
+	unsigned max_sessions; /* of all kinds: 503 above; 0: 1000 */
 	struct stw_ua_policy policy;
 };
 
@@ -208,6 +209,8 @@ struct stw_session_options {
 	struct stw_str content_type, body; /* in place of a description of ours; empty: none */
 	bool late_offer; /* no offer in the INVITE: theirs is answered in the ACK */
 	bool anonymous;  /* RFC 3323: From without identity, Privacy: id */
+	/* anonymous: the user agrees that after a 433 it is sent openly (RFC 5079 §4) */
+	bool identity_allowed;
 	void *user;
 };
 
@@ -255,10 +258,13 @@ struct stw_ua_message {
 	struct stw_str uri;
 	struct stw_str headers; /* whole lines besides */
 	struct stw_str content_type, body;
+	/* sent in its place after a 413, if smaller, or a 415 whose Accept has this type */
+	struct stw_str other_type, other_body;
 	void *job; /* comes back with RESPONSE */
 };
 
-/** Send it; credentials and redirects are seen to. @return as stw_stack_originate() */
+/** Send it; redirects, and what single codes ask for, are seen to (lib/ua/again.c). @return as
+ * stw_stack_originate() */
 int stw_ua_send(struct stw_ua *ua, const struct stw_ua_message *message);
 
 /** Text is copied. */

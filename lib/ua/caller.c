@@ -121,9 +121,9 @@ static void prack_final(struct exchange *exchange, const struct stw_msg *respons
 	exchange->owns_dialog = false;
 }
 
-/* RFC 3262 §4. The PRACK has a copy of the early dialog, which may end before its answer comes. */
+/* RFC 3262 §4. The PRACK has a copy of the dialog, which may end before its answer comes. */
 static void send_prack(
-	struct exchange *invite, struct early *early, uint32_t rseq, struct stw_str answer)
+	struct exchange *invite, struct stw_dialog *dialog, uint32_t rseq, struct stw_str answer)
 {
 	static const struct exchange_ops ops = { .final = prack_final };
 	char rack[80];
@@ -138,33 +138,33 @@ static void send_prack(
 		options.content_type = STW_STR("application/sdp");
 	options.headers.len = (size_t)snprintf(rack, sizeof(rack), "RAck: %u %u INVITE\r\n", rseq,
 		stw_client_request(invite->client)->cseq.number);
-	if (stw_dialog_copy(early->dialog, &copy) < 0)
+	if (stw_dialog_copy(dialog, &copy) < 0)
 		return;
 	options.dialog = copy;
-	early->dialog->local_cseq++;
+	dialog->local_cseq++;
 	if (exchange_begin(invite->ua, &options, NULL) < 0)
 		stw_dialog_free(copy);
 }
 
-/* In order, without gaps; a repetition is acknowledged by the transaction of its PRACK.
- * @return false: it is none that counts */
-static bool take_reliable(
-	struct exchange *exchange, struct early *early, const struct stw_msg *response)
+bool session_take_reliable(struct exchange *invite, struct stw_dialog *dialog, uint32_t *last,
+	const struct stw_msg *response)
 {
-	struct stw_session *session = exchange->session;
+	struct stw_session *session = invite->session;
 	struct stw_str answer = STW_STR_NONE;
 	struct offer_refusal refusal;
 	uint64_t rseq;
 
-	if (stw_msg_number(response, STW_HDR_RSEQ, UINT32_MAX, &rseq) < 0 || !rseq)
+	if (!stw_msg_has_token(response, STW_HDR_REQUIRE, STW_STR("100rel")) ||
+		stw_msg_number(response, STW_HDR_RSEQ, UINT32_MAX, &rseq) < 0 || !rseq)
 		return true; /* not reliable after all */
-	if (early->rseq && rseq != (uint64_t)early->rseq + 1)
+	if (*last && rseq != (uint64_t)*last + 1)
 		return false;
-	early->rseq = (uint32_t)rseq;
-	if (session->late_offer && session_receive_offer(session, response, &refusal) == 0 &&
+	*last = (uint32_t)rseq;
+	if (session->late_offer && !session->dialog &&
+		session_receive_offer(session, response, &refusal) == 0 &&
 		stw_sdp_answer(session->sdp, &answer) == 0)
 		session_tell_media(session);
-	send_prack(exchange, early, (uint32_t)rseq, answer);
+	send_prack(invite, dialog, (uint32_t)rseq, answer);
 	return true;
 }
 
@@ -186,18 +186,15 @@ static void invite_provisional(struct exchange *exchange, const struct stw_msg *
 
 	if (!session)
 		return;
-	if (session->dialog) { /* re-INVITE: nothing new begins */
-		tell_progress(session, response);
+	if (session->dialog) /* of a fork that came too late */
 		return;
-	}
 	if (response->code > 100)
 		early = early_make(exchange, response);
 	if (early && response->code == 199) {
 		early_drop(session, early);
 		early = NULL;
 	}
-	if (early && stw_msg_has_token(response, STW_HDR_REQUIRE, STW_STR("100rel")) &&
-		!take_reliable(exchange, early, response))
+	if (early && !session_take_reliable(exchange, early->dialog, &early->rseq, response))
 		return;
 	if (early && !session->late_offer &&
 		session_receive_answer(session, response, response->to.tag) == -EBADMSG)
@@ -225,8 +222,7 @@ static int adopt_dialog(struct exchange *exchange, const struct stw_msg *respons
 		err = stw_dialog_new_uac(
 			stw_client_request(exchange->client), response, &session->dialog);
 	}
-	while (session->earlies)
-		early_drop(session, session->earlies);
+	session_drop_early(session);
 	return err;
 }
 
@@ -392,6 +388,7 @@ int stw_ua_call(
 		.uri = options->uri,
 		.to = options->uri,
 		.anonymous = options->anonymous,
+		.identity_allowed = options->identity_allowed,
 		.ops = &invite_ops };
 	struct stw_session *session;
 	int err = session_new(ua, true, &session);

@@ -210,7 +210,21 @@ static void change_final(struct exchange *exchange, const struct stw_msg *respon
 		tell_changed(session, response, code);
 }
 
-static const struct exchange_ops change_ops = { .final = change_final };
+/* A 1xx to a re-INVITE begins nothing; a reliable one wants its PRACK, and may bring the answer. */
+static void change_provisional(struct exchange *exchange, const struct stw_msg *response)
+{
+	struct stw_session *session = exchange->session;
+
+	if (!session || !session->dialog || exchange->method != STW_METHOD_INVITE ||
+		response->code == 100 ||
+		!session_take_reliable(exchange, session->dialog, &session->change_rseq, response))
+		return;
+	if (session_receive_answer(session, response, response->to.tag) == -EBADMSG)
+		session_fault(session, response, &stw_cause_ua_bad_answer);
+}
+
+static const struct exchange_ops change_ops = { .provisional = change_provisional,
+	.final = change_final };
 
 /* A request that changes the session, or with CHANGE_NONE only says that it lives. */
 static int change_send(struct stw_session *session, bool update, bool offer)
@@ -233,6 +247,7 @@ static int change_send(struct stw_session *session, bool update, bool offer)
 	}
 	if (err < 0)
 		return err;
+	session->change_rseq = 0;
 	err = exchange_begin(
 		session->ua, &options, update ? &session->updating : &session->inviting);
 	if (err < 0 && session->sdp)

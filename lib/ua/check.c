@@ -313,18 +313,14 @@ static const struct stw_cause *check_overlap(struct ua_check *check)
 static const struct stw_cause *check_accept(struct ua_check *check)
 {
 	const struct stw_msg *msg = check->request->msg;
-	struct stw_values values = stw_msg_values(msg, STW_HDR_ACCEPT);
-	struct stw_str value;
 
-	if (msg->method != STW_METHOD_INVITE || !stw_msg_find(msg, STW_HDR_ACCEPT))
+	if (msg->method != STW_METHOD_INVITE || !stw_msg_find(msg, STW_HDR_ACCEPT) ||
+		msg_accepts(msg, STW_STR("application/sdp")))
 		return NULL;
-	while (stw_values_next(&values, &value)) {
-		value = stw_str_trim(stw_str_cut(value, 0, stw_str_find(value, ';', 0)));
-		if (stw_str_equal_nocase(value, STW_STR("application/sdp")) ||
-			stw_str_equal_nocase(value, STW_STR("application/*")) ||
-			stw_str_equal_nocase(value, STW_STR("*/*")))
-			return NULL;
-	}
+	stw_write_format(&check->writer,
+		"Warning: 399 %.*s \"Accept excludes application/sdp\"\r\n",
+		STW_STR_ARG(check->ua->aor.host));
+	check_line(check, 0);
 	return &stw_cause_ua_accept;
 }
 

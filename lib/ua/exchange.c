@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A request of ours with its repetitions (RFC 3261 §8.1.3): with credentials after 401 and 407, to
- * another target after a 3xx, without what is not supported after 420. What 422, 423 and 491 ask
- * for is seen to by who waits for the answer.
- */
+/* A request of ours (RFC 3261 §8.1.1, §8.1.2) until the last word about it; what it is sent once
+ * more with is in again.c. */
 #include "internal.h"
 
 #include <errno.h>
@@ -21,6 +18,7 @@ static void exchange_free(struct exchange *exchange)
 		stw_client_forget(exchange->client);
 	if (exchange->owns_dialog)
 		stw_dialog_free(exchange->dialog);
+	targets_free(exchange);
 	free(exchange->text);
 	free(exchange);
 }
@@ -62,12 +60,27 @@ static struct stw_str text_take(char **at, struct stw_str text)
 	return kept;
 }
 
+struct exchange_options exchange_text(const struct exchange *exchange)
+{
+	return (struct exchange_options){ .method = exchange->name,
+		.uri = exchange->uri,
+		.to = exchange->to,
+		.route = exchange->route,
+		.headers = exchange->headers,
+		.content_type = exchange->content_type,
+		.body = exchange->body,
+		.other_type = exchange->other_type,
+		.other_body = exchange->other_body,
+		.contact_params = exchange->contact_params };
+}
+
 /* All text in one piece; what is borrowed from the old one stays good until it is replaced. */
-static int text_keep(struct exchange *exchange, const struct exchange_options *options)
+int exchange_keep(struct exchange *exchange, const struct exchange_options *options)
 {
 	size_t bytes = options->method.len + options->uri.len + options->to.len +
 		       options->route.len + options->headers.len + options->content_type.len +
-		       options->body.len + options->contact_params.len + 1;
+		       options->body.len + options->other_type.len + options->other_body.len +
+		       options->contact_params.len + 1;
 	char *text = malloc(bytes), *at = text, *old = exchange->text;
 
 	if (!text)
@@ -79,25 +92,12 @@ static int text_keep(struct exchange *exchange, const struct exchange_options *o
 	exchange->headers = text_take(&at, options->headers);
 	exchange->content_type = text_take(&at, options->content_type);
 	exchange->body = text_take(&at, options->body);
+	exchange->other_type = text_take(&at, options->other_type);
+	exchange->other_body = text_take(&at, options->other_body);
 	exchange->contact_params = text_take(&at, options->contact_params);
 	exchange->text = text;
 	free(old);
 	return 0;
-}
-
-int exchange_set(
-	struct exchange *exchange, struct stw_str uri, struct stw_str route, struct stw_str headers)
-{
-	struct exchange_options options = { .method = exchange->name,
-		.uri = uri,
-		.to = exchange->to,
-		.route = route,
-		.headers = headers,
-		.content_type = exchange->content_type,
-		.body = exchange->body,
-		.contact_params = exchange->contact_params };
-
-	return text_keep(exchange, &options);
 }
 
 /* ---- sending -----------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ int exchange_send(struct exchange *exchange)
 	char lines[LINES_MAX];
 	struct stw_writer writer;
 	struct stw_client_job job = { .method = exchange->name,
-		.uri = dialog ? dialog->target : exchange->uri,
+		.uri = dialog && !exchange->redirected ? dialog->target : exchange->uri,
 		.route = dialog ? dialog->route : exchange->route,
 		.content_type = exchange->content_type,
 		.body = exchange->body,
@@ -208,6 +208,7 @@ int exchange_begin(struct stw_ua *ua, const struct exchange_options *options, st
 	exchange->ops = options->ops;
 	exchange->job = options->job;
 	exchange->anonymous = options->anonymous;
+	exchange->identity_allowed = options->identity_allowed;
 	exchange->method = stw_method_from(options->method);
 	exchange->cseq = options->cseq;
 	if (options->call_id)
@@ -220,7 +221,7 @@ int exchange_begin(struct stw_ua *ua, const struct exchange_options *options, st
 	if (ua->exchanges)
 		ua->exchanges->link = &exchange->next;
 	ua->exchanges = exchange;
-	err = text_keep(exchange, options);
+	err = exchange_keep(exchange, options);
 	if (err < 0) {
 		exchange_free(exchange);
 		return err;
@@ -242,99 +243,8 @@ int exchange_begin(struct stw_ua *ua, const struct exchange_options *options, st
 	return 0;
 }
 
-/* ---- what comes
- * ---------------------------------------------------------------------------------- */
-
-/* §22.1: once for each realm that asks; again only when a nonce was too old. Credentials from
- * before may have lived on another nonce: the first challenge is answered in any case. */
-static bool answer_challenge(struct exchange *exchange, const struct stw_msg *response)
-{
-	struct stw_ua *ua = exchange->ua;
-	bool stale = false, refused;
-	int err;
-
-	if (!ua->digest)
-		return false;
-	err = stw_digest_client_challenged(ua->digest, response, &stale);
-	if (err < 0)
-		return false;
-	refused = exchange->auth_tries && !stale &&
-		  stw_digest_was_answered(stw_client_request(exchange->client), response);
-	if (refused || exchange->auth_tries >= AUTH_TRIES + (stale ? 1u : 0u)) {
-		stw_digest_client_refused(ua->digest, response);
-		return false;
-	}
-	exchange->auth_tries++;
-	return exchange_send(exchange) == 0;
-}
-
-/* §8.1.3.4: the first Contact; 305 is for this one request, through that proxy (§21.3.4). */
-static bool follow_redirect(struct exchange *exchange, const struct stw_msg *response)
-{
-	struct stw_values values = stw_msg_values(response, STW_HDR_CONTACT);
-	struct stw_address address;
-	struct stw_str value, route = exchange->route, uri;
-	char text[TEXT_MAX];
-	struct stw_writer writer;
-
-	if (!exchange->ua->options.follow_redirects || exchange->dialog || response->code == 380 ||
-		exchange->redirects >= REDIRECTS_MAX || !stw_values_next(&values, &value) ||
-		stw_address_parse(value, &address) < 0 ||
-		(address.uri.scheme != STW_SCHEME_SIP && address.uri.scheme != STW_SCHEME_SIPS) ||
-		stw_uri_equal(&address.uri, &response->uri))
-		return false;
-	exchange->redirects++;
-	uri = address.uri.text;
-	if (response->code == 305) {
-		stw_writer_init(&writer, text, sizeof(text));
-		stw_write_format(&writer, "<%.*s;lr>", STW_STR_ARG(address.uri.text));
-		if (writer.overflow)
-			return false;
-		route = stw_writer_text(&writer);
-		uri = exchange->uri;
-	}
-	return exchange_set(exchange, uri, route, exchange->headers) == 0 &&
-	       exchange_send(exchange) == 0;
-}
-
-/* §8.1.3.5: the same without the extensions that we demanded. */
-static bool drop_require(struct exchange *exchange, const struct stw_msg *response)
-{
-	static const char name[] = "Require: ";
-	const char *at = exchange->headers.len
-				 ? memmem(exchange->headers.ptr, exchange->headers.len, name,
-					   sizeof(name) - 1)
-				 : NULL;
-	size_t from, to;
-	char *lines;
-	bool sent;
-
-	if (!at || !stw_msg_find(response, STW_HDR_UNSUPPORTED))
-		return false;
-	from = (size_t)(at - exchange->headers.ptr);
-	to = stw_str_find(exchange->headers, '\n', from) + 1;
-	lines = malloc(exchange->headers.len + 1);
-	if (!lines)
-		return false;
-	memcpy(lines, exchange->headers.ptr, from);
-	memcpy(lines + from, exchange->headers.ptr + to, exchange->headers.len - to);
-	sent = exchange_set(exchange, exchange->uri, exchange->route,
-		       (struct stw_str){ lines, exchange->headers.len - (to - from) }) == 0 &&
-	       exchange_send(exchange) == 0;
-	free(lines);
-	return sent;
-}
-
-static bool send_again(struct exchange *exchange, const struct stw_msg *response)
-{
-	if (exchange->dead || (exchange->session && exchange->session->cancelled))
-		return false;
-	if (response->code == 401 || response->code == 407)
-		return answer_challenge(exchange, response);
-	if (response->code / 100 == 3)
-		return follow_redirect(exchange, response);
-	return response->code == 420 && drop_require(exchange, response);
-}
+/* ---- what comes -------------------------------------------------------------------------------
+ */
 
 static void tell_final(struct exchange *exchange, const struct stw_msg *response, unsigned code,
 	const struct stw_cause *cause)
@@ -372,7 +282,7 @@ static void client_response(void *user, struct stw_client *client, const struct 
 	exchange->busy++;
 	if (response->code < 200)
 		tell_provisional(exchange, response);
-	else if (exchange->finished || !send_again(exchange, response))
+	else if (!exchange_again(exchange, response, response->code))
 		tell_final(exchange, response, response->code, NULL);
 	exchange->busy--;
 	exchange_reap(exchange);
@@ -384,7 +294,8 @@ static void client_failed(void *user, struct stw_client *client, const struct st
 
 	(void)client;
 	exchange->busy++;
-	tell_final(exchange, NULL, cause_code(cause), cause);
+	if (!exchange_again(exchange, NULL, cause_code(cause)))
+		tell_final(exchange, NULL, cause_code(cause), cause);
 	exchange->busy--;
 	exchange_reap(exchange);
 }

@@ -11,12 +11,12 @@
 #define LINES_MAX      8192 /* header lines of a request or response of ours */
 #define MIN_SE_S       90   /* RFC 4028 §5 */
 #define AUTH_TRIES     2    /* a proxy and the called side, or a nonce that was stale */
-#define REDIRECTS_MAX  5
 #define SESSIONS_MAX   1000
 #define SUBSCRIPTION_S 180 /* of a REFER */
 #define GONE_MAX       64  /* dialogs that are over and still known by name */
 
 struct exchange;
+struct target;
 
 /* Who waits for the answer to a request of ours. */
 struct exchange_ops {
@@ -40,11 +40,14 @@ struct exchange {
 	struct stw_client *client; /* NULL: nothing is under way */
 	enum stw_method method;
 	struct stw_str name, uri, to, route, headers, content_type, body; /* in `text` */
-	struct stw_str contact_params;
+	struct stw_str other_type, other_body, contact_params;            /* likewise */
 	char call_id[STW_CALL_ID_BYTES], tag[STW_TAG_BYTES];
 	uint32_t cseq;
-	unsigned auth_tries, redirects;
-	bool anonymous;
+	unsigned auth_tries, changes;
+	struct target *targets; /* of redirections; NULL: none yet */
+	bool redirected;        /* `uri` is one of them */
+	bool by_proxy;          /* after a 305 */
+	bool anonymous, identity_allowed;
 	bool finished; /* the last word has been told */
 	unsigned busy; /* functions of it at work: not freed */
 	bool dead;     /* nobody waits any more */
@@ -54,12 +57,14 @@ struct exchange {
 /* What is to be sent; all text is copied. */
 struct exchange_options {
 	struct stw_str method, uri, to, route, headers, content_type, body, contact_params;
+	struct stw_str other_type, other_body; /* of the body when that one is not taken */
 	struct stw_session *session;
 	struct stw_registration *registration;
 	struct stw_dialog *dialog;
 	bool owns_dialog, anonymous;
-	const char *call_id; /* NULL: a new one */
-	uint32_t cseq;       /* the last one that was used */
+	bool identity_allowed; /* anonymous: not any more after a 433 */
+	const char *call_id;   /* NULL: a new one */
+	uint32_t cseq;         /* the last one that was used */
 	const struct exchange_ops *ops;
 	void *job;
 };
@@ -108,6 +113,7 @@ struct stw_session {
 	struct stw_alarm refresh, expiry;
 	/* changes */
 	enum change change;
+	uint32_t change_rseq; /* of the last reliable provisional response to it, 0: none */
 	struct stw_alarm glare;
 	/* the called side */
 	struct stw_alarm ring;
@@ -160,6 +166,8 @@ struct stw_str ua_methods(const struct stw_ua *ua);
 struct stw_str ua_extensions(const struct stw_ua *ua);
 /* Does a list "a, b" name the token? Without case. */
 bool list_has(struct stw_str list, struct stw_str token);
+/* Does Accept name a type "text/plain", or all of its kind (RFC 3261 §20.1)? */
+bool msg_accepts(const struct stw_msg *msg, struct stw_str type);
 /* Answer a request that is answered at once. */
 void ua_answer(struct stw_ua *ua, struct stw_request *request, const struct stw_answer *answer);
 /* Allow, Supported, Accept … as they go into each. */
@@ -172,11 +180,17 @@ uint32_t retry_after_s(const struct stw_msg *response);
 int exchange_begin(
 	struct stw_ua *ua, const struct exchange_options *options, struct exchange **ret);
 int exchange_send(struct exchange *exchange);
-/* Other lines, from the next exchange_send() on. */
-int exchange_set(struct exchange *exchange, struct stw_str uri, struct stw_str route,
-	struct stw_str headers);
+/* Its text as it is, to be changed and given to exchange_keep(): from the next exchange_send() on.
+ */
+struct exchange_options exchange_text(const struct exchange *exchange);
+int exchange_keep(struct exchange *exchange, const struct exchange_options *options);
 void exchange_orphan(struct exchange *exchange);
 void exchange_free_all(struct stw_ua *ua);
+
+/* ---- again.c: what a refused request is sent once more with ---- */
+/* `response` NULL: none came. @return true: it has been sent once more */
+bool exchange_again(struct exchange *exchange, const struct stw_msg *response, unsigned code);
+void targets_free(struct exchange *exchange);
 
 /* ---- session.c ---- */
 int session_new(struct stw_ua *ua, bool caller, struct stw_session **ret);
@@ -191,6 +205,8 @@ void session_over_code(struct stw_session *session, const struct stw_msg *msg, u
 /* Send BYE in its dialog, then session_over(). */
 void session_bye(struct stw_session *session, struct stw_str reason, struct stw_ua_event *event);
 void session_free(struct stw_session *session);
+/* All early dialogs (§12.3). */
+void session_drop_early(struct stw_session *session);
 void session_enter(struct stw_session *session);
 void session_leave(struct stw_session *session);
 int session_keep_invite(struct stw_session *session, const struct stw_msg *msg);
@@ -218,6 +234,11 @@ int session_receive_answer(
 extern const struct exchange_ops invite_ops;
 void caller_end(struct stw_session *session, struct stw_str reason);
 int session_ack(struct exchange *invite, struct stw_dialog *dialog, struct stw_str body);
+/* RFC 3262 §4: PRACK for a reliable provisional response, in order and without gaps; a repetition
+ * is acknowledged by the transaction of its PRACK. `last`: RSeq of the one before, 0: none.
+ * @return false: it is none that counts */
+bool session_take_reliable(struct exchange *invite, struct stw_dialog *dialog, uint32_t *last,
+	const struct stw_msg *response);
 
 /* ---- called.c ---- */
 void called_invite(struct stw_ua *ua, struct stw_request *request);

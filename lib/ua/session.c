@@ -35,7 +35,7 @@ int session_new(struct stw_ua *ua, bool caller, struct stw_session **ret)
 	return 0;
 }
 
-static void earlies_free(struct stw_session *session)
+void session_drop_early(struct stw_session *session)
 {
 	while (session->earlies) {
 		struct early *early = session->earlies;
@@ -97,7 +97,7 @@ void session_free(struct stw_session *session)
 	session_leave_sessions(session);
 	if (session->asked)
 		stw_request_forget(session->asked);
-	earlies_free(session);
+	session_drop_early(session);
 	if (session->dialog)
 		named_forget(session->ua, session->dialog);
 	stw_dialog_free(session->dialog);

@@ -12,7 +12,10 @@
 /* What was told, oldest first. */
 struct told {
 	struct told *next;
-	struct stw_str text; /* "ended 486" */
+	struct stw_str text;         /* "ended 486" */
+	struct stw_ua_event event;   /* without what it borrows, but cause */
+	struct stw_str phrase, more; /* `text` of the event */
+	struct message *message;     /* NULL: none */
 };
 
 struct agent {
@@ -169,16 +172,33 @@ static void agent_fault(struct agent *agent, const struct stw_ua_event *event)
 	server_log(agent->s, &note, STW_STR_NONE);
 }
 
+static struct told *told_new(struct agent *agent, const struct stw_ua_event *event)
+{
+	struct scenario *s = agent->s;
+	struct told *told = make(s, sizeof(*told));
+
+	told->text = print(s, "%s", stw_ua_event_name(event->kind));
+	if (event->code)
+		told->text = print(s, "%.*s %u", STW_STR_ARG(told->text), event->code);
+	told->event = *event;
+	told->event.session = NULL;
+	told->event.registration = NULL;
+	told->event.msg = NULL;
+	told->phrase = keep(s, event->phrase);
+	told->more = keep(s, event->text);
+	if (event->msg)
+		told->message = message_new(s, s->nobody,
+			keep(s, (struct stw_str){ event->msg->data, event->msg->len }));
+	*agent->told_end = told;
+	agent->told_end = &told->next;
+	return told;
+}
+
 static void agent_event(void *user, const struct stw_ua_event *event)
 {
 	struct agent *agent = user;
-	struct told *told = make(agent->s, sizeof(*told));
+	struct told *told = told_new(agent, event);
 
-	told->text = print(agent->s, "%s", stw_ua_event_name(event->kind));
-	if (event->code)
-		told->text = print(agent->s, "%.*s %u", STW_STR_ARG(told->text), event->code);
-	*agent->told_end = told;
-	agent->told_end = &told->next;
 	tell(agent->s, "    agent tells %.*s %.*s", STW_STR_ARG(told->text),
 		STW_STR_ARG(event->phrase));
 	if (event->cause && (event->kind == STW_UA_FAULT || event->kind == STW_UA_ENDED))
@@ -292,21 +312,120 @@ void agent_stop(struct scenario *s)
 /* ---- lines -------------------------------------------------------------------------------------
  */
 
-/* "agent tells ended 486": what was told before it is passed over. */
+static const char *const retry_words[] = {
+	[STW_UA_RETRY_NEVER] = "never",
+	[STW_UA_RETRY_WITH_CHANGE] = "with-change",
+	[STW_UA_RETRY_DELAY] = "after-delay",
+	[STW_UA_RETRY_OTHER] = "other-target",
+	[STW_UA_RETRY_FIX] = "after-fix",
+};
+
+/* What a condition names: of the event, of what the tables say about it, or of its message. */
+static bool told_value(
+	struct scenario *s, const struct told *told, struct stw_str name, struct stw_str *ret)
+{
+	const struct stw_cause *cause = told->event.cause;
+	const struct stw_status *status = stw_status_or_class(told->event.code);
+
+	if (is_word(name, "phrase"))
+		*ret = told->phrase;
+	else if (is_word(name, "text"))
+		*ret = told->more;
+	else if (is_word(name, "cause"))
+		*ret = stw_str_from(cause ? cause->id : "");
+	else if (is_word(name, "meaning"))
+		*ret = stw_str_from(cause ? cause->meaning : status ? status->summary : "");
+	else if (is_word(name, "remedy"))
+		*ret = stw_str_from(cause ? cause->remedy : status ? status->remedy : "");
+	else if (is_word(name, "retry"))
+		*ret = stw_str_from(retry_words[stw_ua_retry(told->event.code)]);
+	else if (is_word(name, "retry_s"))
+		*ret = print(s, "%u", told->event.retry_s);
+	else if (is_word(name, "expires_s"))
+		*ret = print(s, "%u", told->event.expires_s);
+	else if (is_word(name, "by_us"))
+		*ret = stw_str_from(told->event.by_us ? "true" : "false");
+	else
+		return told->message && message_value(s, told->message, name, ret);
+	return ret->len > 0;
+}
+
+static int told_compare(
+	struct scenario *s, const struct told *told, const struct changes *conditions)
+{
+	struct stw_str value = STW_STR_NONE;
+	bool found;
+
+	for (unsigned i = 0; i < conditions->n; i++) {
+		const struct change *condition = &conditions->v[i];
+
+		found = told_value(s, told, condition->name, &value);
+		if (is_word(condition->name, "cause") && told->event.cause)
+			cause_seen(told->event.cause, condition->op == '=');
+		if (!condition_holds(
+			    condition->op, found, value, expand(s, s->parties, condition->value)))
+			return fail(s, "the agent has told \"%.*s\" with %.*s = %.*s",
+				STW_STR_ARG(told->text), STW_STR_ARG(condition->name),
+				STW_STR_ARG(found ? value : STW_STR("nothing")));
+	}
+	return 0;
+}
+
+/* "agent tells ended 486 | conditions": what was told before it is passed over. */
 int agent_tells(struct scenario *s, struct stw_str text)
 {
 	struct told *told = s->agent->told;
+	struct changes conditions = { .n = 0 };
+	struct stw_str what;
 
-	while (told && !stw_str_equal(told->text, text))
+	if (!next_item(&text, '|', &what) || changes_read(s, text, &conditions) < 0)
+		return -1;
+	while (told && !stw_str_equal(told->text, what))
 		told = told->next;
 	if (!told)
-		return fail(s, "the agent has not told \"%.*s\"%s%.*s", STW_STR_ARG(text),
+		return fail(s, "the agent has not told \"%.*s\"%s%.*s", STW_STR_ARG(what),
 			s->agent->told ? ", but " : "",
 			s->agent->told ? (int)s->agent->told->text.len : 0,
 			s->agent->told ? s->agent->told->text.ptr : "");
 	s->agent->told = told->next;
 	if (!told->next)
 		s->agent->told_end = &s->agent->told;
+	return told_compare(s, told, &conditions);
+}
+
+/* What stands behind "|" of what the agent is to send. */
+struct agent_extras {
+	struct stw_str headers, content_type, body, other_type, other_body;
+	bool identity_allowed;
+};
+
+static int extras_read(struct scenario *s, struct stw_str text, struct agent_extras *ret)
+{
+	struct changes changes = { .n = 0 };
+
+	memset(ret, 0, sizeof(*ret));
+	if (changes_read(s, text, &changes) < 0)
+		return -1;
+	for (unsigned i = 0; i < changes.n; i++) {
+		const struct change *change = &changes.v[i];
+		struct stw_str value = expand(s, s->parties, change->value);
+
+		if (change->op == '+')
+			ret->headers = print(s, "%.*s%.*s: %.*s\r\n", STW_STR_ARG(ret->headers),
+				STW_STR_ARG(change->name), STW_STR_ARG(value));
+		else if (is_word(change->name, "Content-Type"))
+			ret->content_type = value;
+		else if (is_word(change->name, "body"))
+			ret->body = value;
+		else if (is_word(change->name, "other-type"))
+			ret->other_type = value;
+		else if (is_word(change->name, "other-body"))
+			ret->other_body = value;
+		else if (is_word(change->name, "identity"))
+			ret->identity_allowed = is_word(value, "allowed");
+		else
+			return fail(s, "the agent can send no \"%.*s\"", STW_STR_ARG(change->name));
+	}
 	return 0;
 }
 
@@ -328,13 +447,20 @@ static bool agent_line(
 static int agent_call(struct agent *agent, struct stw_str text, bool late, bool anonymous)
 {
 	struct stw_session_options options = { .late_offer = late, .anonymous = anonymous };
+	struct agent_extras extras;
 	struct stw_session *session = NULL;
+	struct stw_str what, line;
 	int err;
 
-	if (!agent_line(agent, text, &options.uri, &options.headers))
+	if (!next_item(&text, '|', &what) || extras_read(agent->s, text, &extras) < 0 ||
+		!agent_line(agent, what, &options.uri, &line))
 		return -EINVAL;
+	options.headers =
+		print(agent->s, "%.*s%.*s", STW_STR_ARG(line), STW_STR_ARG(extras.headers));
+	options.content_type = extras.content_type;
+	options.body = extras.body;
+	options.identity_allowed = extras.identity_allowed;
 	err = stw_ua_call(agent->ua, &options, &session);
-
 	if (session && session != agent->session)
 		agent->second = agent->session, agent->session = session;
 	return err;
@@ -358,13 +484,20 @@ static int agent_register(struct agent *agent, struct stw_str verb, struct stw_s
 static int agent_sends(struct agent *agent, struct stw_str text)
 {
 	struct stw_ua_message message = { 0 };
+	struct agent_extras extras;
+	struct stw_str what;
 
-	if (!next_word(&text, &message.method) || !next_word(&text, &message.uri))
+	if (!next_item(&text, '|', &what) || extras_read(agent->s, text, &extras) < 0 ||
+		!next_word(&what, &message.method) || !next_word(&what, &message.uri))
 		return -EINVAL;
-	message.body = expand(agent->s, NULL, stw_str_trim(text));
+	message.headers = extras.headers;
+	message.body = extras.body.len ? extras.body : expand(agent->s, NULL, stw_str_trim(what));
 	if (message.body.len)
-		message.content_type =
-			message.body.ptr[0] == '<' ? STW_STR("text/html") : STW_STR("text/plain");
+		message.content_type = extras.content_type.len      ? extras.content_type
+				       : message.body.ptr[0] == '<' ? STW_STR("text/html")
+								    : STW_STR("text/plain");
+	message.other_type = extras.other_type;
+	message.other_body = extras.other_body;
 	return stw_ua_send(agent->ua, &message);
 }
 
