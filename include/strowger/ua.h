@@ -144,6 +144,8 @@ struct stw_ua_policy {
 	bool reliable;    /* provisional responses by 100rel when the caller supports it */
 	unsigned then;    /* final response; 0: 200 */
 	struct stw_str then_phrase, then_headers; /* of it; empty: the usual ones */
+	bool send_199;        /* before a refusal of what has rung, to who supports it (RFC 6228 §5):
+				 for proxies on the way that do not */
 	bool refuse_transfer; /* REFER: 603; else, with `automatic`, the target is called */
 	bool refuse_takeover; /* Replaces and Join: 403; else who knows the dialog may */
 	bool mixes;           /* the user mixes the sound of sessions: Join is accepted, not 488 */

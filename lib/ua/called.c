@@ -153,6 +153,25 @@ static void refuse_now(struct stw_session *session, const struct stw_answer *ans
 	session_over_code(session, NULL, answer->code, answer->cause, by_us);
 }
 
+/* RFC 6228 §5: only where proxies on the way are known not to do it. */
+static void early_dialog_over(struct stw_session *session, unsigned code, struct stw_str phrase)
+{
+	const struct stw_msg *invite = session->asked->msg;
+	struct stw_answer answer = { .code = 199, .to_tag = session->dialog->local_tag };
+	char lines[TEXT_MAX];
+	struct stw_writer writer;
+
+	if (!session->ua->options.policy.send_199 || !session->ringing ||
+		!stw_msg_has_token(invite, STW_HDR_SUPPORTED, STW_STR("199")))
+		return;
+	stw_writer_init(&writer, lines, sizeof(lines));
+	stw_write_format(&writer, "Reason: SIP;cause=%u;text=\"%.*s\"\r\n", code,
+		STW_STR_ARG(phrase.len ? phrase : stw_str_from(stw_status_phrase(code))));
+	answer.headers = stw_writer_text(&writer);
+	answer.reliable = stw_msg_has_token(invite, STW_HDR_REQUIRE, STW_STR("100rel"));
+	(void)stw_request_answer(session->asked, &answer);
+}
+
 int stw_session_refuse(
 	struct stw_session *session, unsigned code, struct stw_str phrase, struct stw_str headers)
 {
@@ -162,6 +181,7 @@ int stw_session_refuse(
 		return -EINVAL;
 	session_enter(session);
 	answer.to_tag = session->dialog->local_tag;
+	early_dialog_over(session, code, phrase);
 	refuse_now(session, &answer, true);
 	session_leave(session);
 	return 0;

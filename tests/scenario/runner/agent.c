@@ -71,6 +71,7 @@ static const struct {
 	FLAG("reliable", policy.reliable),
 	FLAG("refuse_transfer", policy.refuse_transfer),
 	FLAG("refuse_takeover", policy.refuse_takeover),
+	FLAG("send_199", policy.send_199),
 	FLAG("mixes", policy.mixes),
 	FLAG("auto_answer", policy.auto_answer),
 	FLAG("auto_answer_privileged", policy.auto_answer_privileged),
