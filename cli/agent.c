@@ -76,8 +76,6 @@ static void told(void *user, const struct stw_ua_event *event)
 		agent_line_stream(line, event->stream);
 	if (event->kind == STW_UA_JOINED && line && agent_line_find(agent, event->other))
 		agent_line_join(line, agent_line_find(agent, event->other));
-	agent->sessions += event->kind == STW_UA_INCOMING;
-	agent->sessions -= event->kind == STW_UA_ENDED && agent->sessions;
 	if (event->kind == STW_UA_REGISTERED || event->kind == STW_UA_UNREGISTERED)
 		agent->registered = event->kind == STW_UA_REGISTERED;
 	agent_say(agent, event);
@@ -354,7 +352,8 @@ void agent_run(struct agent *agent)
 			continue;
 		if (!end_ms)
 			end_ms = agent->now.mono_ms + END_MS;
-		if (!idle_ms && !agent->sessions && !(agent->registered && agent->leaves))
+		if (!idle_ms && !stw_ua_sessions(agent->ua) &&
+			!(agent->registered && agent->leaves))
 			idle_ms = agent->now.mono_ms + LINGER_MS;
 		agent->deadline_ms = idle_ms ? idle_ms : end_ms;
 		if (agent->now.mono_ms >= agent->deadline_ms)

@@ -107,7 +107,6 @@ struct agent {
 	/** At each turn. May be NULL. */
 	void (*turn)(struct agent *agent);
 	void *user;
-	unsigned sessions;    /* that have begun and not ended */
 	bool registered;      /* a binding of ours is in force */
 	bool leaves;          /* and is removed at the end */
 	uint64_t deadline_ms; /* when `turn` wants to be called; UINT64_MAX: no matter */

@@ -11,7 +11,7 @@ struct answer {
 		*recv_info, *qos, *require, *realm;
 	bool dnd, busy_everywhere, media_everywhere, reject_anonymous, auth, early_media, reliable,
 		no_register, mix, no_takeover, auto_answer, auto_answer_privileged,
-		tell_answer_mode, send_199;
+		tell_answer_mode, send_199, obey_refer;
 	uint64_t hangup_ms, left; /* sessions */
 	struct stw_registration *registration;
 };
@@ -112,6 +112,7 @@ static int answer_read(struct agent *agent, struct answer *answer)
 	policy->early_media = answer->early_media;
 	policy->reliable = answer->reliable;
 	policy->mixes = answer->mix;
+	policy->obey_refer = answer->obey_refer;
 	policy->send_199 = answer->send_199;
 	policy->auto_answer = answer->auto_answer;
 	policy->auto_answer_privileged = answer->auto_answer_privileged;
@@ -212,6 +213,8 @@ int stw_cmd_answer(struct stw_cli *cli)
 		{ "send-199", 0, NULL,
 			"199 before a refusal, to callers that support it (RFC 6228)", NULL,
 			&answer.send_199 },
+		{ "obey-refer", 0, NULL, "call whom anybody asks for by REFER; else 603", NULL,
+			&answer.obey_refer },
 		{ "no-takeover", 0, NULL, "403 for Replaces and Join", NULL, &answer.no_takeover },
 		{ "no-register", 0, NULL, "do not register the user", NULL, &answer.no_register },
 	};

@@ -93,7 +93,6 @@ static int call_place(struct agent *agent, struct call *call, const char *target
 	options.headers = stw_str_from(headers);
 	agent_begin(agent);
 	err = stw_ua_call(agent->ua, &options, &call->session);
-	agent->sessions = err == 0;
 	agent_end(agent);
 	if (err == -EBADMSG)
 		return stw_cli_usage(agent->cli, "%s is no SIP URI", uri);

@@ -65,11 +65,12 @@ struct stw_registration;
  * its Answer-Mode in `text`; ESTABLISHED the ACK
  * was sent or has come; FORKED another fork has accepted, it gets ACK and BYE; MEDIA what offer and
  * answer have agreed on; CHANGED our hold or resume has ended with this code; REFRESHED its timer,
- * by us or them (RFC 4028); TRANSFER a REFER to the URI in `text` is carried out; TRANSFERRED a
- * NOTIFY says how far ours has got, `final`: it was the last one; REPLACED `other` takes its place
- * (RFC 3891); JOINED it belongs to the conversation of `other`: mix their sound (RFC 3911); ENDED
- * the last of it, with code, `by_us`, and Reason in `text`; FAULT the peer did what it must not,
- * and what the RFC says was done. In a session or outside: MESSAGE, INFO (package in `text`) and
+ * by us or them (RFC 4028); TRANSFER a REFER to the URI in `text` is carried out, in or outside of
+ * a session; TRANSFERRED a NOTIFY says how far ours has got, `final`: it was the last one (session
+ * NULL: outside, or it is over already; `job` as given); REPLACED `other` takes its place (RFC
+ * 3891); JOINED it belongs to the conversation of `other`: mix their sound (RFC 3911); ENDED the
+ * last of it, with code, `by_us`, and Reason in `text`; FAULT the peer did what it must not, and
+ * what the RFC says was done. In a session or outside: MESSAGE, INFO (package in `text`) and
  * OPTIONS came and were answered; REFUSED another request was not taken. RESPONSE the final answer
  * to stw_ua_send() and the like. Of a registration: REGISTERED with the bindings in `msg`, for
  * expires_s; UNREGISTERED refused or lost, tried again after retry_s, or (code 200) removed as was
@@ -144,9 +145,10 @@ struct stw_ua_policy {
 	bool reliable;    /* provisional responses by 100rel when the caller supports it */
 	unsigned then;    /* final response; 0: 200 */
 	struct stw_str then_phrase, then_headers; /* of it; empty: the usual ones */
-	bool send_199;        /* before a refusal of what has rung, to who supports it (RFC 6228 §5):
-				 for proxies on the way that do not */
-	bool refuse_transfer; /* REFER: 603; else, with `automatic`, the target is called */
+	bool send_199; /* before a refusal of what has rung, to who supports it (RFC 6228 §5):
+			  for proxies on the way that do not */
+	bool refuse_transfer; /* REFER in a session: 603; else the target is called */
+	bool obey_refer;      /* … and outside of sessions, of anybody; else 603 */
 	bool refuse_takeover; /* Replaces and Join: 403; else who knows the dialog may */
 	bool mixes;           /* the user mixes the sound of sessions: Join is accepted, not 488 */
 	bool no_merge_check;  /* 482 is not sent */
@@ -156,7 +158,7 @@ struct stw_ua_policy {
 /** What the called side can do. */
 #define STW_UA_METHODS                                                                             \
 	"INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, INFO, MESSAGE, REFER, NOTIFY"
-#define STW_UA_EXTENSIONS "100rel, timer, replaces, join, norefersub, 199, answermode"
+#define STW_UA_EXTENSIONS "100rel, timer, replaces, join, norefersub, tdialog, 199, answermode"
 
 /** Text is borrowed and lives as long as the agent. */
 struct stw_ua_options {
@@ -187,6 +189,8 @@ bool stw_ua_request(struct stw_ua *ua, struct stw_request *request);
 bool stw_ua_has_dialog(const struct stw_ua *ua, const struct stw_msg *request);
 /** End all sessions and registrations; their events follow. */
 void stw_ua_stop(struct stw_ua *ua);
+/** Sessions that have begun and not ended. */
+unsigned stw_ua_sessions(const struct stw_ua *ua);
 /** Nothing is left: no session, registration or transaction. */
 bool stw_ua_idle(const struct stw_ua *ua);
 /** Nothing is awaited any more: what is left only answers repetitions of the peers. */
@@ -236,6 +240,17 @@ int stw_session_hold(struct stw_session *session, bool hold);
 int stw_session_refer(struct stw_session *session, struct stw_str uri, void *job);
 /** Attended transfer (RFC 5589 §7): the peer of `session` is to replace us in `other`. */
 int stw_session_refer_to_session(struct stw_session *session, struct stw_session *other, void *job);
+/** Text is copied. */
+struct stw_refer_options {
+	struct stw_str uri;      /* who is asked */
+	struct stw_str refer_to; /* whom he is to call */
+	struct stw_str headers;  /* whole lines besides */
+	bool no_subscription;    /* Refer-Sub: false (RFC 4488): do not tell how far it has got */
+	void *job;
+};
+/** REFER outside of a session (RFC 3515): RESPONSE, then TRANSFERRED up to `final` unless the 2xx
+ * grants `no_subscription`. @return as stw_stack_originate() */
+int stw_ua_refer(struct stw_ua *ua, const struct stw_refer_options *options);
 /** INFO (RFC 6086; `package` empty: the old use) or MESSAGE in the dialog. RESPONSE tells. */
 int stw_session_send(struct stw_session *session, struct stw_str method, struct stw_str headers,
 	struct stw_str content_type, struct stw_str body, void *job);

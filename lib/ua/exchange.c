@@ -204,6 +204,7 @@ int exchange_begin(struct stw_ua *ua, const struct exchange_options *options, st
 	exchange->ua = ua;
 	exchange->session = options->session;
 	exchange->registration = options->registration;
+	exchange->referral = options->referral;
 	exchange->dialog = options->dialog;
 	exchange->ops = options->ops;
 	exchange->job = options->job;
@@ -215,7 +216,10 @@ int exchange_begin(struct stw_ua *ua, const struct exchange_options *options, st
 		memcpy(exchange->call_id, options->call_id, sizeof(exchange->call_id));
 	else
 		stw_stack_call_id(ua->stack, exchange->call_id);
-	stw_stack_tag(ua->stack, exchange->tag);
+	if (options->tag)
+		memcpy(exchange->tag, options->tag, sizeof(exchange->tag));
+	else
+		stw_stack_tag(ua->stack, exchange->tag);
 	exchange->next = ua->exchanges;
 	exchange->link = &ua->exchanges;
 	if (ua->exchanges)

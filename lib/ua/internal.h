@@ -7,13 +7,15 @@
 #include <strowger/uac.h>
 #include <strowger/uas.h>
 
-#define TEXT_MAX       512
-#define LINES_MAX      8192 /* header lines of a request or response of ours */
-#define MIN_SE_S       90   /* RFC 4028 §5 */
-#define AUTH_TRIES     2    /* a proxy and the called side, or a nonce that was stale */
-#define SESSIONS_MAX   1000
-#define SUBSCRIPTION_S 180 /* of a REFER */
-#define GONE_MAX       64  /* dialogs that are over and still known by name */
+#define TEXT_MAX           512
+#define LINES_MAX          8192 /* header lines of a request or response of ours */
+#define MIN_SE_S           90   /* RFC 4028 §5 */
+#define AUTH_TRIES         2    /* a proxy and the called side, or a nonce that was stale */
+#define SESSIONS_MAX       1000
+#define SUBSCRIPTION_S     180 /* of a REFER */
+#define SUBSCRIPTION_MAX_S 86400
+#define NOTIFY_WAIT_S      32 /* 64*T1: Timer N of RFC 6665 §4.1.2.4 */
+#define GONE_MAX           64 /* dialogs that are over and still known by name */
 
 struct exchange;
 struct target;
@@ -33,6 +35,7 @@ struct exchange {
 	struct stw_ua *ua;
 	struct stw_session *session;           /* NULL: outside, or it has ended */
 	struct stw_registration *registration; /* NULL: of no registration */
+	struct referral *referral;             /* NULL: no REFER, no NOTIFY of one */
 	struct stw_dialog *dialog;             /* NULL: outside of dialogs */
 	bool owns_dialog;                      /* a BYE, when its session has ended */
 	const struct exchange_ops *ops;
@@ -60,11 +63,12 @@ struct exchange_options {
 	struct stw_str other_type, other_body; /* of the body when that one is not taken */
 	struct stw_session *session;
 	struct stw_registration *registration;
+	struct referral *referral;
 	struct stw_dialog *dialog;
 	bool owns_dialog, anonymous;
-	bool identity_allowed; /* anonymous: not any more after a 433 */
-	const char *call_id;   /* NULL: a new one */
-	uint32_t cseq;         /* the last one that was used */
+	bool identity_allowed;     /* anonymous: not any more after a 433 */
+	const char *call_id, *tag; /* NULL: new ones */
+	uint32_t cseq;             /* the last one that was used */
 	const struct exchange_ops *ops;
 	void *job;
 };
@@ -117,15 +121,28 @@ struct stw_session {
 	struct stw_alarm glare;
 	/* the called side */
 	struct stw_alarm ring;
-	bool peer_update; /* the peer takes UPDATE */
-	bool automatic;   /* no human has answered it */
-	/* REFER */
-	uint32_t refer_cseq;        /* of the one that we are carrying out, 0: none */
-	struct stw_session *refers; /* the call that it has made */
-	struct stw_session *referred_by;
+	bool peer_update;             /* the peer takes UPDATE */
+	bool automatic;               /* no human has answered it */
+	struct referral *referred_by; /* a REFER has made this call, NULL: none that waits */
 	bool cancelled, ending_by_us;
 	bool interval_raised; /* after 422, once */
 	unsigned busy;        /* functions of it at work: not freed */
+};
+
+/* The subscription that a REFER has made. */
+struct referral {
+	struct referral *next, **link;
+	struct stw_ua *ua;
+	struct stw_session *session; /* in whose dialog it is; NULL: its own */
+	struct stw_dialog *dialog;   /* its own; NULL: not known yet */
+	bool ours;                   /* we have sent the REFER, and are told */
+	bool unwanted;               /* the peer has refused a NOTIFY */
+	void *job;
+	char call_id[STW_CALL_ID_BYTES], tag[STW_TAG_BYTES]; /* of our REFER outside of a session */
+	uint32_t cseq;                                       /* of the REFER; 0: not answered yet */
+	struct stw_session *made;                            /* the call that theirs has made */
+	unsigned code;                                       /* what was told last */
+	struct stw_alarm expiry;
 };
 
 struct stw_registration {
@@ -150,6 +167,7 @@ struct stw_ua {
 	struct stw_nonces *nonces;        /* NULL: nobody is challenged */
 	struct stw_session *sessions;
 	struct stw_registration *registrations;
+	struct referral *referrals;
 	struct exchange *exchanges;
 	unsigned session_count;
 	struct stw_hash_key gone_key;
@@ -271,9 +289,27 @@ void refresh_fired(struct stw_alarm *alarm);
 void expiry_fired(struct stw_alarm *alarm);
 
 /* ---- refer.c ---- */
-void refer_asked(struct stw_session *session, struct stw_request *request);
-void notify_asked(struct stw_session *session, struct stw_request *request);
-void refer_progress(struct stw_session *referred, unsigned code, struct stw_str phrase);
+/* `session` NULL: outside of sessions. */
+void refer_asked(struct stw_ua *ua, struct stw_session *session, struct stw_request *request);
+void notify_asked(struct stw_ua *ua, struct stw_session *session, struct stw_request *request);
+
+/* ---- referral.c: the subscription of a REFER ---- */
+struct referral *referral_new(struct stw_ua *ua, struct stw_session *session, bool ours);
+void referral_free(struct referral *referral);
+/* Whose NOTIFY is this? */
+struct referral *referral_find(const struct stw_ua *ua, const struct stw_msg *notify);
+int referral_receive(struct referral *referral, const struct stw_msg *notify);
+void referral_told(struct referral *referral, const struct stw_msg *notify);
+/* A NOTIFY is due within. */
+void referral_await(struct referral *referral, uint32_t seconds);
+/* Theirs: this has come of it; from 200 on it is the last word, and it is freed. */
+void referral_notify(struct referral *referral, unsigned code, struct stw_str phrase);
+/* Something has happened to the call that a REFER has made. */
+void refer_progress(struct stw_session *made, unsigned code, struct stw_str phrase);
+/* Is a REFER of theirs being carried out? */
+bool referral_is_open(const struct stw_session *session);
+void referrals_leave(struct stw_session *session, const struct stw_dialog *dialog);
+void referrals_end(struct stw_ua *ua);
 
 /* ---- mode.c: Answer-Mode ---- */
 /* May it be answered without its user, as was asked? */

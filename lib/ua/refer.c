@@ -46,18 +46,134 @@ int stw_session_send(struct stw_session *session, struct stw_str method, struct 
 	return err;
 }
 
+/* ---- REFER goes ---------------------------------------------------------------------------------
+ */
+
+/* RFC 4488 §4: there is no subscription when the 2xx says so. */
+static bool is_without_subscription(const struct stw_msg *msg)
+{
+	const struct stw_field *field = stw_msg_find_name(msg, STW_STR("Refer-Sub"));
+	struct stw_str value = field ? stw_field_value(msg, field) : STW_STR_NONE;
+
+	value = stw_str_trim(stw_str_cut(value, 0, stw_str_find(value, ';', 0)));
+	return stw_str_equal_nocase(value, STW_STR("false"));
+}
+
+static void refer_final(struct exchange *exchange, const struct stw_msg *response, unsigned code,
+	const struct stw_cause *cause)
+{
+	struct referral *referral = exchange->referral;
+
+	exchange->referral = NULL;
+	if (referral && (code >= 300 || !response || is_without_subscription(response))) {
+		referral_free(referral);
+	} else if (referral) {
+		referral->cseq = exchange->cseq;
+		if (!stw_timer_running(&referral->expiry.timer))
+			referral_await(referral, NOTIFY_WAIT_S);
+	}
+	request_final(exchange, response, code, cause);
+}
+
+static const struct exchange_ops refer_ops = { .final = refer_final };
+
+/* `session` NULL: outside of dialogs. */
+static int refer_begin(
+	struct stw_ua *ua, struct stw_session *session, struct exchange_options *options, void *job)
+{
+	struct referral *referral = referral_new(ua, session, true);
+	int err;
+
+	if (!referral)
+		return -ENOMEM;
+	referral->job = job;
+	options->method = STW_STR("REFER");
+	options->referral = referral;
+	options->ops = &refer_ops;
+	options->job = job;
+	if (session) {
+		options->session = session;
+		options->dialog = session->dialog;
+	} else {
+		stw_stack_call_id(ua->stack, referral->call_id);
+		stw_stack_tag(ua->stack, referral->tag);
+		options->call_id = referral->call_id;
+		options->tag = referral->tag;
+	}
+	err = exchange_begin(ua, options, NULL);
+	if (err < 0)
+		referral_free(referral);
+	return err;
+}
+
+int stw_ua_refer(struct stw_ua *ua, const struct stw_refer_options *refer)
+{
+	char lines[LINES_MAX];
+	struct stw_writer writer;
+	struct exchange_options options = { .uri = refer->uri, .to = refer->uri };
+
+	stw_writer_init(&writer, lines, sizeof(lines));
+	stw_write_format(&writer, "Refer-To: <%.*s>\r\nReferred-By: <%.*s>\r\n",
+		STW_STR_ARG(refer->refer_to), STW_STR_ARG(ua->options.aor));
+	if (refer->no_subscription)
+		stw_write_text(&writer, "Refer-Sub: false\r\nSupported: norefersub\r\n");
+	stw_write_str(&writer, refer->headers);
+	if (writer.overflow)
+		return -ENOBUFS;
+	options.headers = stw_writer_text(&writer);
+	return refer_begin(ua, NULL, &options, refer->job);
+}
+
+/* RFC 7647 §4: who has a GRUU is asked outside of the dialog, which Target-Dialog names. */
+static int refer_outside(struct stw_session *session, struct stw_str refer_to, void *job)
+{
+	const struct stw_dialog *dialog = session->dialog;
+	char line[TEXT_MAX];
+	struct stw_writer writer;
+	struct stw_refer_options refer = {
+		.uri = dialog->target, .refer_to = refer_to, .job = job
+	};
+
+	stw_writer_init(&writer, line, sizeof(line));
+	stw_write_format(&writer, "Target-Dialog: %.*s;local-tag=%.*s;remote-tag=%.*s\r\n",
+		STW_STR_ARG(dialog->call_id), STW_STR_ARG(dialog->local_tag),
+		STW_STR_ARG(dialog->remote_tag));
+	stw_write_text(&writer, "Require: tdialog\r\n");
+	if (writer.overflow)
+		return -ENOBUFS;
+	refer.headers = stw_writer_text(&writer);
+	return stw_ua_refer(session->ua, &refer);
+}
+
+static bool has_gruu(const struct stw_dialog *dialog)
+{
+	struct stw_str ignored;
+	struct stw_uri uri;
+
+	return stw_uri_parse(dialog->target, &uri) == 0 &&
+	       stw_uri_param(&uri, STW_STR("gr"), &ignored);
+}
+
 static int refer_send(struct stw_session *session, struct stw_str refer_to, void *job)
 {
 	char lines[LINES_MAX];
 	struct stw_writer writer;
+	struct exchange_options options = { 0 };
+	int err;
 
+	if (session->state != STW_SESSION_CONFIRMED || !session->dialog)
+		return -EINVAL;
 	stw_writer_init(&writer, lines, sizeof(lines));
 	stw_write_format(&writer, "Refer-To: <%.*s>\r\nReferred-By: <%.*s>\r\n",
 		STW_STR_ARG(refer_to), STW_STR_ARG(session->ua->options.aor));
 	if (writer.overflow)
 		return -ENOBUFS;
-	return stw_session_send(session, STW_STR("REFER"), stw_writer_text(&writer), STW_STR_NONE,
-		STW_STR_NONE, job);
+	options.headers = stw_writer_text(&writer);
+	session_enter(session);
+	err = has_gruu(session->dialog) ? refer_outside(session, refer_to, job)
+					: refer_begin(session->ua, session, &options, job);
+	session_leave(session);
+	return err;
 }
 
 int stw_session_refer(struct stw_session *session, struct stw_str uri, void *job)
@@ -108,98 +224,51 @@ int stw_session_refer_to_session(struct stw_session *session, struct stw_session
 /* ---- NOTIFY comes: how far our transfer has got ------------------------------------------------
  */
 
-/* "SIP/2.0 180 Ringing": the first line of a message/sipfrag (RFC 3420). */
-static bool sipfrag_read(struct stw_str body, unsigned *ret_code, struct stw_str *ret_phrase)
+static void refuse_refer(struct stw_ua *ua, struct stw_session *session,
+	struct stw_request *request, const struct stw_cause *cause, struct stw_str headers)
 {
-	size_t end = stw_str_find(body, '\n', 0);
-	struct stw_str line = stw_str_trim(stw_str_cut(body, 0, end));
-	uint64_t code;
+	struct stw_answer answer = { .code = cause->code, .cause = cause, .headers = headers };
+	struct stw_ua_event event = { .kind = STW_UA_REFUSED,
+		.session = session,
+		.msg = request->msg,
+		.code = cause->code,
+		.cause = cause,
+		.phrase = cause_phrase(cause) };
 
-	if (!stw_str_starts(line, STW_STR("SIP/2.0 ")) ||
-		stw_str_to_uint(stw_str_cut(line, 8, 11), 699, &code) < 0 || code < 100)
-		return false;
-	*ret_code = (unsigned)code;
-	*ret_phrase = stw_str_trim(stw_str_cut(line, 11, line.len));
-	return true;
+	ua_answer(ua, request, &answer);
+	ua_tell(ua, &event);
 }
 
-void notify_asked(struct stw_session *session, struct stw_request *request)
+void notify_asked(struct stw_ua *ua, struct stw_session *session, struct stw_request *request)
 {
-	struct stw_str event_name = stw_msg_value(request->msg, STW_HDR_EVENT);
-	struct stw_str state = stw_msg_value(request->msg, STW_HDR_SUBSCRIPTION_STATE);
+	struct stw_str name = stw_msg_value(request->msg, STW_HDR_EVENT);
+	struct referral *referral = referral_find(ua, request->msg);
+	const struct stw_cause *cause = NULL;
+	struct stw_str headers = STW_STR_NONE;
 	struct stw_answer answer = { .code = 200 };
-	struct stw_ua_event event = { .kind = STW_UA_TRANSFERRED, .msg = request->msg };
+	int err;
 
-	event_name = stw_str_trim(stw_str_cut(event_name, 0, stw_str_find(event_name, ';', 0)));
-	if (!stw_str_equal_nocase(event_name, STW_STR("refer"))) {
-		answer.code = 489;
-		answer.cause = &stw_cause_ua_event;
-		answer.headers = STW_STR("Allow-Events: refer\r\n");
-		ua_answer(session->ua, request, &answer);
+	name = stw_str_trim(stw_str_cut(name, 0, stw_str_find(name, ';', 0)));
+	if (!stw_str_equal_nocase(name, STW_STR("refer"))) {
+		cause = &stw_cause_ua_event;
+		headers = STW_STR("Allow-Events: refer\r\n");
+	} else if (!referral) {
+		cause = &stw_cause_ua_no_subscription;
+	} else {
+		err = referral_receive(referral, request->msg);
+		cause = err == -ESTALE ? &stw_cause_ua_cseq
+			: err < 0      ? &stw_cause_ua_no_contact_in_request
+				       : NULL;
+	}
+	if (cause) {
+		refuse_refer(ua, session, request, cause, headers);
 		return;
 	}
-	ua_answer(session->ua, request, &answer);
-	event.final = stw_str_starts(state, STW_STR("terminated"));
-	if (!sipfrag_read(stw_msg_body(request->msg), &event.code, &event.phrase))
-		session_fault(session, request->msg, &stw_cause_ua_bad_sipfrag);
-	else
-		session_tell(session, &event);
+	ua_answer(ua, request, &answer);
+	referral_told(referral, request->msg);
 }
 
 /* ---- REFER comes ---------------------------------------------------------------------------- */
-
-static void notify_final(struct exchange *exchange, const struct stw_msg *response, unsigned code,
-	const struct stw_cause *cause)
-{
-	(void)response;
-	(void)cause;
-	if (exchange->session && code >= 300)
-		exchange->session->refer_cseq = 0; /* nobody wants to know (RFC 6665 §4.2.2) */
-}
-
-static const struct exchange_ops notify_ops = { .final = notify_final };
-
-static void notify_send(struct stw_session *session, unsigned code, struct stw_str phrase)
-{
-	char lines[TEXT_MAX], body[TEXT_MAX];
-	struct stw_writer writer, frag;
-	struct exchange_options options = { .method = STW_STR("NOTIFY"),
-		.content_type = STW_STR("message/sipfrag"),
-		.session = session,
-		.dialog = session->dialog,
-		.ops = &notify_ops };
-
-	if (!session->refer_cseq || session->state == STW_SESSION_ENDED || !session->dialog)
-		return;
-	stw_writer_init(&writer, lines, sizeof(lines));
-	stw_write_format(&writer, "Event: refer;id=%u\r\n", session->refer_cseq);
-	if (code < 200)
-		stw_write_format(
-			&writer, "Subscription-State: active;expires=%d\r\n", SUBSCRIPTION_S);
-	else
-		stw_write_text(&writer, "Subscription-State: terminated;reason=noresource\r\n");
-	stw_writer_init(&frag, body, sizeof(body));
-	stw_write_format(&frag, "SIP/2.0 %u %.*s\r\n", code, STW_STR_ARG(phrase));
-	if (writer.overflow || frag.overflow)
-		return;
-	options.headers = stw_writer_text(&writer);
-	options.body = stw_writer_text(&frag);
-	(void)exchange_begin(session->ua, &options, NULL);
-	if (code >= 200)
-		session->refer_cseq = 0;
-}
-
-/* Something has happened to the call that a REFER has made. */
-void refer_progress(struct stw_session *referred, unsigned code, struct stw_str phrase)
-{
-	struct stw_session *session = referred->referred_by;
-
-	notify_send(session, code, phrase);
-	if (code < 200)
-		return;
-	referred->referred_by = NULL;
-	session->refers = NULL;
-}
 
 /* "sip:x@y?Replaces=a%3Bto-tag%3Db": the headers of the URI become those of the INVITE. Only
  * Replaces and Join are taken: others would let the transferor write our request (§19.1.5). */
@@ -226,16 +295,40 @@ static void referred_headers(const struct stw_uri *uri, struct stw_writer *write
 	}
 }
 
-static int refer_call(
-	struct stw_session *session, const struct stw_uri *uri, const struct stw_msg *refer)
+/* "sip:x@y;method=INVITE?Subject=z" as it goes into our INVITE: neither belongs there (§19.1.1). */
+static struct stw_str referred_uri(const struct stw_uri *uri, char *buffer, size_t size)
 {
-	char lines[LINES_MAX];
-	struct stw_writer writer;
-	struct stw_str by = stw_msg_value(refer, STW_HDR_REFERRED_BY);
 	size_t bare =
 		uri->headers.len ? (size_t)(uri->headers.ptr - uri->text.ptr) - 1 : uri->text.len;
-	struct stw_session_options options = { .uri = stw_str_cut(uri->text, 0, bare),
-		.user = session->user };
+	struct stw_str text = stw_str_cut(uri->text, 0, bare), params = uri->params;
+	struct stw_param param;
+	struct stw_writer writer;
+	size_t at = 0;
+
+	stw_writer_init(&writer, buffer, size);
+	if (!params.len)
+		return text;
+	stw_write_str(&writer, stw_str_cut(text, 0, (size_t)(params.ptr - text.ptr)));
+	while (stw_param_next(params, &at, &param) == 1) {
+		if (stw_str_equal_nocase(param.name, STW_STR("method")))
+			continue;
+		stw_write_char(&writer, ';');
+		stw_write_str(&writer, param.name);
+		if (param.value.ptr)
+			stw_write_format(&writer, "=%.*s", STW_STR_ARG(param.value));
+	}
+	return writer.overflow ? STW_STR_NONE : stw_writer_text(&writer);
+}
+
+/* `referral` NULL: nobody wants to be told. */
+static int refer_call(struct stw_ua *ua, struct stw_session *session, struct referral *referral,
+	const struct stw_uri *uri, const struct stw_msg *refer)
+{
+	char lines[LINES_MAX], text[STW_DIALOG_URI_MAX];
+	struct stw_writer writer;
+	struct stw_str by = stw_msg_value(refer, STW_HDR_REFERRED_BY);
+	struct stw_session_options options = { .uri = referred_uri(uri, text, sizeof(text)),
+		.user = session ? session->user : NULL };
 	struct stw_session *made = NULL;
 	int err;
 
@@ -246,60 +339,114 @@ static int refer_call(
 	if (writer.overflow)
 		return -ENOBUFS;
 	options.headers = stw_writer_text(&writer);
-	err = stw_ua_call(session->ua, &options, &made);
-	if (err == 0 && made) {
-		made->referred_by = session;
-		session->refers = made;
+	err = stw_ua_call(ua, &options, &made);
+	if (err == 0 && made && referral) {
+		made->referred_by = referral;
+		referral->made = made;
 	}
 	return err < 0 || !made ? -ECONNREFUSED : 0;
 }
 
-static const struct stw_cause *refer_refusal(
+/* RFC 4538 §4, RFC 7647 §4: who names a session of ours may ask what could be asked in it. */
+static struct stw_session *target_dialog(const struct stw_ua *ua, const struct stw_msg *refer)
+{
+	const struct stw_field *field = stw_msg_find_name(refer, STW_STR("Target-Dialog"));
+	struct stw_str value = field ? stw_field_value(refer, field) : STW_STR_NONE, params;
+	struct stw_str theirs, ours;
+	struct stw_session *session = ua->sessions;
+	size_t end = stw_str_find(value, ';', 0);
+
+	params = stw_str_cut(value, end, value.len);
+	value = stw_str_trim(stw_str_cut(value, 0, end));
+	if (!field || !stw_param_find(params, STW_STR("local-tag"), &theirs) ||
+		!stw_param_find(params, STW_STR("remote-tag"), &ours))
+		return NULL;
+	while (session && !(session->state == STW_SESSION_CONFIRMED && session->dialog &&
+				  stw_dialog_is(session->dialog, value, ours, theirs)))
+		session = session->next;
+	return session;
+}
+
+static const struct stw_cause *refer_refusal(const struct stw_ua *ua,
 	const struct stw_session *session, const struct stw_msg *msg, struct stw_address *ret)
 {
 	const struct stw_field *field = stw_msg_find(msg, STW_HDR_REFER_TO);
+	struct stw_str method;
 
 	if (!field || stw_msg_find_next(msg, field) ||
 		stw_address_parse(stw_field_value(msg, field), ret) < 0)
 		return &stw_cause_ua_bad_refer;
 	if (ret->uri.scheme != STW_SCHEME_SIP && ret->uri.scheme != STW_SCHEME_SIPS)
 		return &stw_cause_ua_refer_scheme;
-	if (session->ua->options.policy.refuse_transfer ||
-		session->state != STW_SESSION_CONFIRMED || session->refers)
+	if (stw_uri_param(&ret->uri, STW_STR("method"), &method) &&
+		!stw_str_equal(method, STW_STR("INVITE")))
+		return &stw_cause_ua_refer_method;
+	if (session ? ua->options.policy.refuse_transfer ||
+				session->state != STW_SESSION_CONFIRMED || referral_is_open(session)
+		    : !ua->options.policy.obey_refer)
 		return &stw_cause_ua_refer_declined;
 	return NULL;
 }
 
-/* RFC 4488: without a subscription when that is asked for. */
-void refer_asked(struct stw_session *session, struct stw_request *request)
+/* The subscription, unless none is wanted (RFC 4488 §4). @return -ENOMEM; -EBADMSG no Contact */
+static int refer_subscribe(struct stw_ua *ua, struct stw_session *session,
+	struct stw_request *request, struct referral **ret)
 {
-	struct stw_str sub = STW_STR_NONE;
-	const struct stw_field *field = stw_msg_find_name(request->msg, STW_STR("Refer-Sub"));
-	struct stw_answer answer = {
-		.code = 202, .dialog = true, .contact_user = session->ua->contact_user
-	};
-	struct stw_ua_event event = { .kind = STW_UA_TRANSFER, .msg = request->msg };
-	struct stw_address target;
+	int err = 0;
 
-	answer.cause = refer_refusal(session, request->msg, &target);
-	if (answer.cause) {
-		answer.code = answer.cause->code;
-		answer.dialog = false;
-		ua_answer(session->ua, request, &answer);
+	*ret = NULL;
+	if (is_without_subscription(request->msg))
+		return 0;
+	*ret = referral_new(ua, session, false);
+	if (!*ret)
+		return -ENOMEM;
+	(*ret)->cseq = request->msg->cseq.number;
+	if (!session)
+		err = stw_dialog_new_uas(request->msg, stw_request_tag(request), &(*ret)->dialog);
+	if (err < 0)
+		referral_free(*ret);
+	return err;
+}
+
+void refer_asked(struct stw_ua *ua, struct stw_session *session, struct stw_request *request)
+{
+	static const struct stw_server_ops nothing = { 0 };
+	struct stw_session *subject = session ? session : target_dialog(ua, request->msg);
+	struct stw_answer answer = {
+		.code = 200, .dialog = true, .contact_user = ua->contact_user
+	};
+	struct stw_ua_event event = {
+		.kind = STW_UA_TRANSFER, .session = subject, .msg = request->msg
+	};
+	struct stw_address target;
+	struct referral *referral = NULL;
+	const struct stw_cause *cause = refer_refusal(ua, subject, request->msg, &target);
+	int err = 0;
+
+	if (!cause && (request->tx || stw_request_take(request, &nothing, NULL) == 0))
+		err = refer_subscribe(ua, session, request, &referral);
+	if (err < 0)
+		cause = err == -EBADMSG ? &stw_cause_ua_no_contact_in_request
+					: &stw_cause_out_of_memory;
+	if (cause) {
+		refuse_refer(ua, session, request, cause, STW_STR_NONE);
 		return;
 	}
-	if (field)
-		sub = stw_str_trim(stw_field_value(request->msg, field));
-	session->refer_cseq =
-		stw_str_equal_nocase(sub, STW_STR("false")) ? 0 : request->msg->cseq.number;
-	if (!session->refer_cseq)
+	if (!referral)
 		answer.headers = STW_STR("Refer-Sub: false\r\n");
-	ua_answer(session->ua, request, &answer);
+	ua_answer(ua, request, &answer);
+	if (referral)
+		referral_notify(referral, 100, STW_STR("Trying"));
 	event.text = target.uri.text;
-	session_tell(session, &event);
-	if (session->state == STW_SESSION_ENDED)
-		return;
-	notify_send(session, 100, STW_STR("Trying"));
-	if (refer_call(session, &target.uri, request->msg) < 0)
-		notify_send(session, 503, STW_STR("Service Unavailable"));
+	if (subject)
+		session_enter(subject);
+	ua_tell(ua, &event);
+	if (ua->stopping) /* all is over, the subscription too */
+		err = 0, referral = NULL;
+	else
+		err = refer_call(ua, subject, referral, &target.uri, request->msg);
+	if (err < 0 && referral)
+		referral_notify(referral, 503, STW_STR("Service Unavailable"));
+	if (subject)
+		session_leave(subject);
 }

@@ -58,18 +58,6 @@ static void session_leave_exchanges(struct stw_session *session)
 	}
 }
 
-static void session_leave_sessions(struct stw_session *session)
-{
-	struct stw_session *other;
-
-	for (other = session->ua->sessions; other; other = other->next) {
-		if (other->refers == session)
-			other->refers = NULL;
-		if (other->referred_by == session)
-			other->referred_by = NULL;
-	}
-}
-
 /* While something of it is at work it is not freed, whatever its user does meanwhile. */
 void session_enter(struct stw_session *session)
 {
@@ -94,7 +82,7 @@ void session_free(struct stw_session *session)
 	stw_alarm_stop(stack, &session->glare);
 	timer_stop(session);
 	session_leave_exchanges(session);
-	session_leave_sessions(session);
+	referrals_leave(session, session->dialog);
 	if (session->asked)
 		stw_request_forget(session->asked);
 	session_drop_early(session);
@@ -170,7 +158,7 @@ void session_over(struct stw_session *session, struct stw_ua_event *event)
 	session->state = STW_SESSION_ENDED;
 	event->kind = STW_UA_ENDED;
 	if (session->referred_by)
-		refer_progress(session, event->code, event->phrase);
+		referral_notify(session->referred_by, event->code, event->phrase);
 	session_tell(session, event);
 	session_leave(session);
 }
@@ -219,6 +207,7 @@ void session_bye(struct stw_session *session, struct stw_str reason, struct stw_
 	session->dialog = NULL;
 	if (dialog)
 		named_forget(session->ua, dialog);
+	referrals_leave(session, dialog);
 	if (dialog && exchange_begin(session->ua, &options, NULL) < 0)
 		stw_dialog_free(dialog);
 	session_over(session, event);

@@ -205,6 +205,7 @@ void stw_ua_stop(struct stw_ua *ua)
 		next = session->next;
 		stw_session_end(session, STW_STR_NONE);
 	}
+	referrals_end(ua);
 	for (struct stw_registration *registration = ua->registrations, *after; registration;
 		registration = after) {
 		after = registration->next;
@@ -214,7 +215,12 @@ void stw_ua_stop(struct stw_ua *ua)
 
 bool stw_ua_idle(const struct stw_ua *ua)
 {
-	return !ua->sessions && !ua->registrations && !ua->exchanges;
+	return !ua->sessions && !ua->registrations && !ua->referrals && !ua->exchanges;
+}
+
+unsigned stw_ua_sessions(const struct stw_ua *ua)
+{
+	return ua->session_count;
 }
 
 bool stw_ua_quiet(const struct stw_ua *ua)
@@ -223,7 +229,7 @@ bool stw_ua_quiet(const struct stw_ua *ua)
 
 	while (exchange && (exchange->finished || exchange->dead))
 		exchange = exchange->next;
-	return !ua->sessions && !ua->registrations && !exchange;
+	return !ua->sessions && !ua->registrations && !ua->referrals && !exchange;
 }
 
 struct stw_ua *stw_ua_free(struct stw_ua *ua)
@@ -237,6 +243,8 @@ struct stw_ua *stw_ua_free(struct stw_ua *ua)
 		ua->sessions->busy = 0;
 		session_free(ua->sessions);
 	}
+	while (ua->referrals)
+		referral_free(ua->referrals);
 	while (ua->registrations)
 		registration_free(ua->registrations);
 	exchange_free_all(ua);
@@ -368,10 +376,10 @@ static void request_in_session(
 		answer_info(ua, request, session);
 		break;
 	case STW_METHOD_REFER:
-		refer_asked(session, request);
+		refer_asked(ua, session, request);
 		break;
 	case STW_METHOD_NOTIFY:
-		notify_asked(session, request);
+		notify_asked(ua, session, request);
 		break;
 	case STW_METHOD_OPTIONS:
 		answer_options(ua, request, session);
@@ -396,8 +404,11 @@ static void request_outside(struct stw_ua *ua, struct stw_request *request)
 	case STW_METHOD_MESSAGE:
 		answer_message(ua, request, NULL, STW_UA_MESSAGE, stw_msg_body(request->msg));
 		break;
-	case STW_METHOD_REFER: /* only in a dialog, RFC 7647 */
-		refuse(ua, request, &stw_cause_ua_refer_declined, STW_STR_NONE, NULL);
+	case STW_METHOD_REFER:
+		refer_asked(ua, NULL, request);
+		break;
+	case STW_METHOD_NOTIFY:
+		notify_asked(ua, NULL, request);
 		break;
 	default:
 		refuse(ua, request, &stw_cause_ua_no_dialog, STW_STR_NONE, NULL);

@@ -120,6 +120,22 @@ def sound(bench):
             ended["sound"]["received_packets"] > 50 and ended["sound"]["jitter_ms"] < 20, str(ended))
 
 
+def referred(bench):
+    """A phone is asked, without a call, to call another one: it does, and the asker is told."""
+    bob = answer(bench, "--ring", 0, "--obey-refer")
+    carol = answer(bench, "--ring", 0.2, "--hangup-after", 0.2, "--count", 1)
+    asker = bench.add(Agent("refer", f"sip:bob@127.0.0.1:{bob.port}", f"sip:carol@127.0.0.1:{carol.port}"))
+    asker.ends()
+    told = [event["code"] for event in asker.events() if event["event"] == "transferred"]
+    require(told[-1] == 200 and 180 in told, f"told: {told}")
+    carol.ends()
+    again = bench.add(Agent("refer", f"sip:bob@127.0.0.1:{bob.port}", f"sip:carol@127.0.0.1:{free_port()}"))
+    again.ends(1)
+    declined = bench.add(Agent("refer", f"sip:bob@127.0.0.1:{answer(bench).port}", "sip:carol@127.0.0.1:9"))
+    declined.ends(1)
+    require(declined.wait("response")["code"] == 603, "603")
+
+
 def conference(bench):
     """A third party joins a call (RFC 3911): it is heard by the first, and hears it; --replace then takes a place."""
     bob = answer(bench, "--ring", 0, "--mix")
@@ -387,6 +403,7 @@ run_tests([
     ("a call is given up", give_up),
     ("hold and resume", hold),
     ("a third one joins and is heard", conference),
+    ("a phone is asked to call another", referred),
     ("MESSAGE", text),
     ("REGISTER", registration),
     ("we call baresip", calls_baresip),

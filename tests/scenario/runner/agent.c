@@ -70,6 +70,7 @@ static const struct {
 	FLAG("early_media", policy.early_media),
 	FLAG("reliable", policy.reliable),
 	FLAG("refuse_transfer", policy.refuse_transfer),
+	FLAG("obey_refer", policy.obey_refer),
 	FLAG("refuse_takeover", policy.refuse_takeover),
 	FLAG("send_199", policy.send_199),
 	FLAG("mixes", policy.mixes),
@@ -202,7 +203,8 @@ static void agent_event(void *user, const struct stw_ua_event *event)
 
 	tell(agent->s, "    agent tells %.*s %.*s", STW_STR_ARG(told->text),
 		STW_STR_ARG(event->phrase));
-	if (event->cause && (event->kind == STW_UA_FAULT || event->kind == STW_UA_ENDED))
+	if (event->cause && (event->kind == STW_UA_FAULT || event->kind == STW_UA_ENDED ||
+				    event->kind == STW_UA_TRANSFERRED))
 		agent_fault(agent, event);
 	if (!event->session)
 		return;
@@ -514,6 +516,20 @@ static int agent_switch(struct agent *agent)
 	return 0;
 }
 
+/* "sip:a@x to call sip:b@y", then perhaps "silently". */
+static int agent_asks(struct agent *agent, struct stw_str text)
+{
+	struct stw_refer_options options = { 0 };
+	struct stw_str word;
+
+	if (!next_word(&text, &options.uri) || !next_word(&text, &word) || !is_word(word, "to") ||
+		!next_word(&text, &word) || !is_word(word, "call") ||
+		!next_word(&text, &options.refer_to))
+		return -EINVAL;
+	options.no_subscription = is_word(text, "silently");
+	return stw_ua_refer(agent->ua, &options);
+}
+
 /* What needs a session. */
 static int session_does(struct agent *agent, struct stw_str verb, struct stw_str text)
 {
@@ -560,6 +576,8 @@ int agent_does(struct scenario *s, struct stw_str verb, struct stw_str text)
 		err = agent_register(agent, verb, text);
 	else if (is_word(verb, "unregisters") && agent->registration)
 		stw_registration_end(agent->registration), err = 0;
+	else if (is_word(verb, "asks"))
+		err = agent_asks(agent, text);
 	else if (is_word(verb, "sends"))
 		err = agent_sends(agent, text);
 	else if (is_word(verb, "switches"))
