@@ -430,17 +430,31 @@ static bool goes_by_hop(const struct call *call, const struct order *order)
 	return is_word(order->what, "ACK") && call->final && call->final->msg.code >= 300;
 }
 
+/* "with carol": the dialog with her, in the newest of the party's calls that has one. */
+static struct dialog *dialog_with(struct party *party, const struct party *peer)
+{
+	struct dialog *dialog = NULL;
+	struct call *call;
+
+	if (!peer || !peer->call)
+		return NULL;
+	for (call = party->calls; call && !dialog; call = call->next) {
+		dialog = dialog_find(call, peer->call->local_tag);
+		if (dialog)
+			party->call = call;
+	}
+	return dialog;
+}
+
 static int order_dialog(
 	struct scenario *s, struct party *party, const struct order *order, struct dialog **ret)
 {
 	const struct call *call = party->call;
-	const struct party *peer;
 
 	*ret = call && !order->uri.len && !is_word(order->what, "REGISTER") ? call->current : NULL;
 	if (!order->with.len)
 		return 0;
-	peer = party_find(s, order->with);
-	*ret = call && peer && peer->call ? dialog_find(call, peer->call->local_tag) : NULL;
+	*ret = dialog_with(party, party_find(s, order->with));
 	return *ret ? 0
 		    : fail(s, "%.*s has no dialog with %.*s", STW_STR_ARG(party->name),
 			      STW_STR_ARG(order->with));
