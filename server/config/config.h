@@ -16,6 +16,7 @@
 
 #include "server/card/card.h"
 #include "server/dialplan/dialplan.h"
+#include "server/hours/hours.h"
 
 #define STW_CONFIG_DOMAINS_MAX   64
 #define STW_CONFIG_EXEMPT_MAX    64
@@ -25,7 +26,7 @@
 #define STW_CONFIG_QUEUES_MAX    64
 #define STW_QUEUE_AGENTS_MAX     64
 #define STW_QUEUE_LENGTH_MAX     1000
-#define STW_QUEUE_KEYS           10
+#define STW_QUEUE_KEYS           12
 #define STW_CONFIG_TRUNKS_MAX    64
 #define STW_CONFIG_CLASSES_MAX   32
 #define STW_CONFIG_NAMES_MAX     256
@@ -126,6 +127,13 @@ struct stw_group_member {
 	struct stw_str user, domain; /* domain empty: the one that was called */
 };
 
+/** When a group or queue takes calls. */
+struct stw_opening {
+	struct stw_str open; /* as written; empty: always */
+	struct stw_hours hours;
+	struct stw_str closed; /* who gets the call else; empty: whom overflow names */
+};
+
 /** Several users behind one name. */
 struct stw_group {
 	struct stw_str name;
@@ -135,6 +143,7 @@ struct stw_group {
 	enum stw_group_ring ring;
 	uint32_t timeout_ms;     /* of a step: of all, or of each member */
 	struct stw_str overflow; /* who gets the call when no member takes it; empty: nobody */
+	struct stw_opening opening;
 };
 
 /** Whose Priority header field (RFC 3261 §20.26) counts. */
@@ -159,6 +168,7 @@ struct stw_call_queue {
 	uint32_t call_time_ms; /* of a call, before any has been measured */
 	enum stw_queue_priority priority;
 	struct stw_str overflow; /* who gets whom no agent gets; empty: nobody */
+	struct stw_opening opening;
 };
 
 /** What happens to a call when a web server that is asked about it does not answer. */
@@ -216,6 +226,8 @@ struct stw_config {
 		struct stw_str redirect[STW_CONFIG_DOMAINS_MAX];
 		unsigned redirect_count;
 	} call;
+	struct stw_str time_zone; /* as written */
+	struct stw_zone zone;
 	struct stw_shared_name *shared_names;
 	unsigned shared_name_count;
 	struct stw_group *groups;

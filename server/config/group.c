@@ -2,9 +2,16 @@
 /* groups: several users behind one name. */
 #include "server/config/internal.h"
 
-#include "server/directory/setting.h"
-
-enum { GROUP_NAME, GROUP_MEMBERS, GROUP_RING, GROUP_TIMEOUT, GROUP_OVERFLOW, GROUP_KEYS };
+enum {
+	GROUP_NAME,
+	GROUP_MEMBERS,
+	GROUP_RING,
+	GROUP_TIMEOUT,
+	GROUP_OVERFLOW,
+	GROUP_OPEN,
+	GROUP_CLOSED,
+	GROUP_KEYS
+};
 
 static const struct config_key group_keys[GROUP_KEYS] = {
 	[GROUP_NAME] = { "name", .required = true },
@@ -12,6 +19,8 @@ static const struct config_key group_keys[GROUP_KEYS] = {
 	[GROUP_RING] = { .name = "ring" },
 	[GROUP_TIMEOUT] = { .name = "timeout" },
 	[GROUP_OVERFLOW] = { .name = "overflow" },
+	[GROUP_OPEN] = { .name = "open" },
+	[GROUP_CLOSED] = { .name = "closed" },
 };
 
 #define TIMEOUT_STANDARD_MS 20000u
@@ -107,22 +116,6 @@ static bool timeout_read(
 	return true;
 }
 
-static bool overflow_read(
-	struct config_context *context, const struct config_field *field, struct stw_group *group)
-{
-	struct stw_forward_target target;
-	char quoted[96];
-
-	group->overflow = field->text;
-	if (!field->text.ptr || stw_forward_target_parse(field->text, &target) == 0)
-		return true;
-	config_error(context, field->mark,
-		"groups: overflow: %s cannot be called; allowed: a user, a number, a SIP URI, "
-		"group:NAME, queue:NAME",
-		config_quote(field->text, quoted));
-	return false;
-}
-
 static void groups_add(struct config_context *context, const struct stw_option *option,
 	const struct config_item *item)
 {
@@ -152,7 +145,10 @@ static void groups_add(struct config_context *context, const struct stw_option *
 	if (!members_read(context, &fields[GROUP_MEMBERS], &group) ||
 		!ring_read(context, &fields[GROUP_RING], &group) ||
 		!timeout_read(context, &fields[GROUP_TIMEOUT], &group) ||
-		!overflow_read(context, &fields[GROUP_OVERFLOW], &group))
+		!config_target_read(context, option->key, "overflow", &fields[GROUP_OVERFLOW],
+			&group.overflow) ||
+		!config_opening_read(context, option->key, &fields[GROUP_OPEN],
+			&fields[GROUP_CLOSED], &group.opening))
 		return;
 	config->groups =
 		config_grow(context, config->groups, config->group_count, sizeof(*config->groups));
@@ -176,6 +172,8 @@ static bool groups_get(const struct stw_config *config, const struct stw_option 
 	ret->fields[GROUP_RING].text = group->ring_text;
 	ret->fields[GROUP_TIMEOUT].text = group->timeout_text;
 	ret->fields[GROUP_OVERFLOW].text = group->overflow;
+	ret->fields[GROUP_OPEN].text = group->opening.open;
+	ret->fields[GROUP_CLOSED].text = group->opening.closed;
 	return true;
 }
 
@@ -206,7 +204,7 @@ const struct stw_group *stw_config_group(const struct stw_config *config, struct
 static void check_group(struct config_context *context, const struct stw_group *group)
 {
 	struct config_mark mark = config_option_mark(context, "groups");
-	struct stw_str target[2];
+	struct config_way way = { "groups", "group", "overflow", group->name, group->overflow };
 
 	for (unsigned i = 0; i < group->member_count; i++) {
 		struct stw_str domain = group->members[i].domain;
@@ -218,13 +216,10 @@ static void check_group(struct config_context *context, const struct stw_group *
 				STW_STR_ARG(group->members[i].user),
 				STW_STR_ARG(group->members[i].domain), STW_STR_ARG(group->name));
 	}
-	if (!config_check_target(context, group->overflow, target))
-		config_error(context, mark, "groups: overflow of %.*s: there is no %.*s %.*s",
-			STW_STR_ARG(group->name), STW_STR_ARG(target[0]), STW_STR_ARG(target[1]));
-	else if (stw_str_equal(target[0], STW_STR("group")) &&
-		 stw_str_equal(target[1], group->name))
-		config_error(context, mark, "groups: overflow of %.*s leads to itself",
-			STW_STR_ARG(group->name));
+	config_check_way(context, &way);
+	way.key = "closed";
+	way.target = group->opening.closed;
+	config_check_way(context, &way);
 }
 
 void config_check_groups(struct config_context *context)

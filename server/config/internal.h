@@ -77,7 +77,7 @@ extern const struct stw_option_form config_form_domains, config_form_listen, con
 	config_form_groups, config_form_queues, config_form_features, config_form_redirect,
 	config_form_hook_url, config_form_analytics_methods, config_form_analytics_codes,
 	config_form_analytics_headers, config_form_namespaces, config_form_card_contacts,
-	config_form_sip_uri, config_form_priority_sources, config_form_class;
+	config_form_sip_uri, config_form_priority_sources, config_form_class, config_form_time_zone;
 
 /* form.c */
 /** "[::1]:5060", "192.0.2.1:5060", "example.com": port 0 when none. @return 0, -EBADMSG */
@@ -134,6 +134,22 @@ void config_check_queues(struct config_context *context);
 /* Is there what "queue:NAME" or "group:NAME" names? Else `ret` says which kind and which name. */
 bool config_check_target(
 	struct config_context *context, struct stw_str text, struct stw_str ret[2]);
+
+/* hours.c */
+/** Whom `key` of a group or queue names. False: an error was told */
+bool config_target_read(struct config_context *context, const char *list, const char *key,
+	const struct config_field *field, struct stw_str *ret);
+/** When it is open, and who gets the calls else. False: an error was told */
+bool config_opening_read(struct config_context *context, const char *list,
+	const struct config_field *open, const struct config_field *closed,
+	struct stw_opening *ret);
+/** Where calls of a group or queue go: "overflow" of "groups" … */
+struct config_way {
+	const char *list, *kind, *key; /* "groups", "group", "overflow" */
+	struct stw_str name, target;
+};
+/** An error when it leads to nothing, or to itself. */
+void config_check_way(struct config_context *context, const struct config_way *way);
 
 /* emergency.c: a route that names a trunk */
 void config_check_emergency(struct config_context *context);

@@ -148,17 +148,27 @@
 		"Names that several users go by, such as a surname. A user is written bob, "       \
 		"bob@example.com or Bob <bob>.",                                                   \
 		"RFC 3261 §21.4.23")                                                               \
+	OPTION("time_zone", TEXT, time_zone, "", 0, 0,                                             \
+		"local, UTC, a name like Europe/Berlin, a rule like "                              \
+		"CET-1CEST,M3.5.0,M10.5.0/3",                                                      \
+		"local", LIVE, FORM(time_zone),                                                    \
+		"In which zone the hours of groups and queues are meant; local is that of this "   \
+		"machine.",                                                                        \
+		"RFC 8536 §3.3")                                                                   \
 	OPTION("groups", LIST, groups, "", 0, STW_CONFIG_GROUPS_MAX,                               \
-		"{name, members, ring, timeout, overflow}", "[]", LIVE, FORM(groups),              \
+		"{name, members, ring, timeout, overflow, open, closed}", "[]", LIVE,              \
+		FORM(groups),                                                                      \
 		"Several users behind one name. ring is all (at once), order (one after the "      \
 		"other), longest_idle (the same, whose last call ended first before the others) "  \
 		"or q (as the phones ask in q); timeout is how long all of them, or each "         \
 		"in its turn, may ring (20s); overflow is who gets the call when nobody takes "    \
-		"it: a user, a number, a URI or group:NAME.",                                      \
+		"it: a user, a number, a URI or group:NAME; open is when it takes calls, like "    \
+		"[mon-fri 08:00-18:00, sat 09:00-12:00] (always), and closed who gets them else "  \
+		"(overflow).",                                                                     \
 		"RFC 3261 §16.5")                                                                  \
 	OPTION("queues", LIST, queues, "", 0, STW_CONFIG_QUEUES_MAX,                               \
 		"{name, agents, agent_timeout, wrap_up, max_length, max_wait, overflow, "          \
-		"announce, call_time, priority}",                                                  \
+		"announce, call_time, priority, open, closed}",                                    \
 		"[]", LIVE, FORM(queues),                                                          \
 		"Callers who wait until an agent is free. agents is who may log in (`strowger "    \
 		"queue login`; everybody); agent_timeout is how long one is rung (15s), wrap_up "  \
@@ -166,7 +176,7 @@
 		"and max_wait how long (30m); overflow is who gets the others: a user, a number, " \
 		"a URI, group:NAME or queue:NAME; announce is how often place and wait are told "  \
 		"(30s), call_time what a call takes before any was measured (3m); priority is "    \
-		"whose Priority counts: users, all, none.",                                        \
+		"whose Priority counts: users, all, none; open and closed are as in groups.",      \
 		"RFC 3261 §21.1.4")                                                                \
 	OPTION("dialplan", LIST, rules, "", 0, STW_CONFIG_RULES_MAX,                               \
 		"{match, class, strip, prepend, to}", "[]", LIVE, FORM(dialplan),                  \

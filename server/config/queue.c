@@ -15,6 +15,8 @@ enum {
 	QUEUE_ANNOUNCE,
 	QUEUE_CALL_TIME,
 	QUEUE_PRIORITY,
+	QUEUE_OPEN,
+	QUEUE_CLOSED,
 	QUEUE_KEYS
 };
 
@@ -29,6 +31,8 @@ static const struct config_key queue_keys[QUEUE_KEYS] = {
 	[QUEUE_ANNOUNCE] = { .name = "announce" },
 	[QUEUE_CALL_TIME] = { .name = "call_time" },
 	[QUEUE_PRIORITY] = { .name = "priority" },
+	[QUEUE_OPEN] = { .name = "open" },
+	[QUEUE_CLOSED] = { .name = "closed" },
 };
 
 /* Keys that are times, with what they are when they are not given. */
@@ -163,20 +167,17 @@ static bool priority_read(struct config_context *context, const struct config_fi
 	return false;
 }
 
-static bool overflow_read(struct config_context *context, const struct config_field *field,
+/* Who gets those whom no agent gets. */
+static bool ways_read(struct config_context *context, const struct config_field *fields,
 	struct stw_call_queue *queue)
 {
-	struct stw_forward_target target;
-	char quoted[96];
-
-	queue->texts[QUEUE_OVERFLOW] = queue->overflow = field->text;
-	if (!field->text.ptr || stw_forward_target_parse(field->text, &target) == 0)
-		return true;
-	config_error(context, field->mark,
-		"queues: overflow: %s cannot be called; allowed: a user, a number, a SIP URI, "
-		"group:NAME, queue:NAME",
-		config_quote(field->text, quoted));
-	return false;
+	queue->texts[QUEUE_OVERFLOW] = fields[QUEUE_OVERFLOW].text;
+	queue->texts[QUEUE_OPEN] = fields[QUEUE_OPEN].text;
+	queue->texts[QUEUE_CLOSED] = fields[QUEUE_CLOSED].text;
+	return config_target_read(
+		       context, "queues", "overflow", &fields[QUEUE_OVERFLOW], &queue->overflow) &&
+	       config_opening_read(context, "queues", &fields[QUEUE_OPEN], &fields[QUEUE_CLOSED],
+		       &queue->opening);
 }
 
 static bool name_read(struct config_context *context, const struct config_field *field,
@@ -211,7 +212,7 @@ static void queues_add(struct config_context *context, const struct stw_option *
 		!times_read(context, item, &queue) ||
 		!length_read(context, &fields[QUEUE_MAX_LENGTH], &queue) ||
 		!priority_read(context, &fields[QUEUE_PRIORITY], &queue) ||
-		!overflow_read(context, &fields[QUEUE_OVERFLOW], &queue))
+		!ways_read(context, fields, &queue))
 		return;
 	config->queues =
 		config_grow(context, config->queues, config->queue_count, sizeof(*config->queues));
@@ -291,7 +292,7 @@ bool config_check_target(struct config_context *context, struct stw_str text, st
 static void check_queue(struct config_context *context, const struct stw_call_queue *queue)
 {
 	struct config_mark mark = config_option_mark(context, "queues");
-	struct stw_str target[2];
+	struct config_way way = { "queues", "queue", "overflow", queue->name, queue->overflow };
 
 	for (unsigned i = 0; i < queue->agent_count; i++) {
 		struct stw_str domain = queue->agents[i].domain;
@@ -306,13 +307,10 @@ static void check_queue(struct config_context *context, const struct stw_call_qu
 	if (stw_config_group(context->config, queue->name))
 		config_error(context, mark, "queues: %.*s is the name of a group, too",
 			STW_STR_ARG(queue->name));
-	if (!config_check_target(context, queue->overflow, target))
-		config_error(context, mark, "queues: overflow of %.*s: there is no %.*s %.*s",
-			STW_STR_ARG(queue->name), STW_STR_ARG(target[0]), STW_STR_ARG(target[1]));
-	else if (stw_str_equal(target[0], STW_STR("queue")) &&
-		 stw_str_equal(target[1], queue->name))
-		config_error(context, mark, "queues: overflow of %.*s leads to itself",
-			STW_STR_ARG(queue->name));
+	config_check_way(context, &way);
+	way.key = "closed";
+	way.target = queue->opening.closed;
+	config_check_way(context, &way);
 }
 
 void config_check_queues(struct config_context *context)

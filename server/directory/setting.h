@@ -25,7 +25,8 @@ enum stw_forward_when {
 	STW_FORWARD_NO_ANSWER,
 	STW_FORWARD_UNREGISTERED,
 	STW_FORWARD_DND,
-	STW_FORWARD_KINDS,
+	STW_FORWARD_KINDS,                      /* that users have settings for */
+	STW_FORWARD_CLOSED = STW_FORWARD_KINDS, /* out of the hours of a group or queue */
 };
 
 enum stw_user_mode { STW_MODE_DEFAULT, STW_MODE_PROXY, STW_MODE_REDIRECT };

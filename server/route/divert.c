@@ -16,7 +16,7 @@ static const struct kind {
 	const char *reason; /* RFC 5806 §4 */
 	unsigned code;      /* RFC 4458 §3, RFC 7044 §5 */
 	const struct stw_cause *cause;
-} kinds[STW_FORWARD_KINDS] = {
+} kinds[] = {
 	[STW_FORWARD_ALWAYS] = { "forward.always", "unconditional", 302,
 		&stw_cause_forwarded_always },
 	[STW_FORWARD_BUSY] = { "forward.busy", "user-busy", 486, &stw_cause_forwarded_busy },
@@ -25,6 +25,7 @@ static const struct kind {
 	[STW_FORWARD_UNREGISTERED] = { "forward.unregistered", "unavailable", 404,
 		&stw_cause_forwarded_unregistered },
 	[STW_FORWARD_DND] = { "forward.dnd", "do-not-disturb", 480, &stw_cause_forwarded_dnd },
+	[STW_FORWARD_CLOSED] = { NULL, "time-of-day", 302, NULL }, /* no setting of a user */
 };
 
 /* One act of forwarding in this call, the oldest first. */

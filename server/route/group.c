@@ -144,8 +144,11 @@ static enum stw_verdict group_step(
 enum stw_verdict stw_route_group(
 	struct stw_check *check, const struct stw_group *group, struct stw_str aor)
 {
+	const struct stw_called_hours hours = { &group->opening, "groups", "group", "groups.closed",
+		"groups.overflow", group->name, aor, group->overflow };
 	struct stw_service *service = stw_route_service(check);
 	enum stw_method method = check->request->msg->method;
+	enum stw_verdict verdict;
 
 	if (!service || stw_arena_copy(&check->request->arena, group->name, &service->group) < 0 ||
 		stw_arena_copy(&check->request->arena, check->domain, &service->group_domain) < 0)
@@ -154,6 +157,9 @@ enum stw_verdict stw_route_group(
 		check->refusal.cause = &stw_cause_request_gone;
 		return STW_REFUSE;
 	}
+	verdict = stw_route_hours(check, &hours);
+	if (verdict != STW_PASS)
+		return verdict;
 	service->group_aor = aor;
 	service->member = service->turn_count = 0;
 	service->goes_on = false;

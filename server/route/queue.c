@@ -323,6 +323,15 @@ static struct stw_waiting *waiting_new(struct stw_check *check, const struct stw
 	return waiting;
 }
 
+static enum stw_verdict queue_hours(struct stw_check *check, const struct stw_call_queue *queue,
+	const struct stw_waiting *waiting)
+{
+	const struct stw_called_hours hours = { &queue->opening, "queues", "queue", "queues.closed",
+		"queues.overflow", queue->name, waiting->aor, queue->overflow };
+
+	return stw_route_hours(check, &hours);
+}
+
 static int waiting_enter(
 	struct stw_check *check, const struct stw_call_queue *queue, struct stw_waiting *waiting)
 {
@@ -342,6 +351,7 @@ enum stw_verdict stw_route_queue(struct stw_check *check, const struct stw_call_
 {
 	enum stw_method method = check->request->msg->method;
 	struct stw_waiting *waiting;
+	enum stw_verdict verdict;
 	int err;
 
 	if (method == STW_METHOD_ACK || method == STW_METHOD_CANCEL)
@@ -353,6 +363,9 @@ enum stw_verdict stw_route_queue(struct stw_check *check, const struct stw_call_
 	waiting = waiting_new(check, queue);
 	if (!waiting)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	verdict = queue_hours(check, queue, waiting);
+	if (verdict != STW_PASS)
+		return verdict;
 	err = waiting_enter(check, queue, waiting);
 	if (err < 0)
 		return queue_refuse(check, queue, waiting, err);

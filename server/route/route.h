@@ -231,6 +231,16 @@ enum stw_verdict stw_route_group(
 /** What rang has ended: the next member, or somebody else. */
 void stw_route_group_next(struct stw_check *check, enum stw_forward_when when);
 
+/* hours.c */
+/** A group or queue that is called. */
+struct stw_called_hours {
+	const struct stw_opening *opening;
+	const char *list, *kind, *closed, *overflow; /* "groups", "group", "groups.closed" … */
+	struct stw_str name, aor, overflow_target;
+};
+/** When it takes no calls now: who gets them then, or 480. @return PASS: it does */
+enum stw_verdict stw_route_hours(struct stw_check *check, const struct stw_called_hours *called);
+
 /* queue.c */
 /** A queue is called: a free agent is rung, or the caller waits. */
 enum stw_verdict stw_route_queue(struct stw_check *check, const struct stw_call_queue *queue);

@@ -349,6 +349,25 @@ static const struct {
 		"longest_idle\n" },
 	{ "groups: [{name: sales, members: bob, timeout: 20}]\n",
 		"1:47: groups: timeout: \"20\" is no time; allowed: 1s to 10m\n" },
+	{ "groups: [{name: sales, members: bob, open: [sun, mon 8-18]}]\n",
+		"1:44: groups: open: \"mon 8-18\" is no time; allowed: days and times like mon-fri "
+		"08:00-18:00, sat 22:00-02:00, sun\n" },
+	{ "groups: [{name: sales, members: bob, closed: carol}]\n",
+		"1:46: groups: closed without open: it is never closed\n" },
+	{ "groups: [{name: sales, members: bob, open: sun, closed: 'a b@'}]\n",
+		"1:57: groups: closed: \"a b@\" cannot be called; allowed: a user, a number, a SIP "
+		"URI, group:NAME, queue:NAME\n" },
+	{ "groups: [{name: sales, members: bob, open: sun, closed: 'group:sales'}]\n",
+		"1:9: groups: closed of sales leads to itself\n" },
+	{ "queues: [{name: a, open: sun, closed: 'group:x'}]\n",
+		"1:9: queues: closed of a: there is no group x\n" },
+	{ "time_zone: Europe/Nowhere\n",
+		"1:12: time_zone: \"Europe/Nowhere\" is no time zone of /usr/share/zoneinfo/; "
+		"allowed: local, UTC, a name like Europe/Berlin, a rule like "
+		"CET-1CEST,M3.5.0,M10.5.0/3\n" },
+	{ "time_zone: ../../../etc/passwd\n",
+		"1:12: time_zone: \"../../../etc/passwd\" is no time zone; allowed: local, UTC, a "
+		"name like Europe/Berlin, a rule like CET-1CEST,M3.5.0,M10.5.0/3\n" },
 	{ "groups: [{name: sales, members: 'b b'}]\n",
 		"1:33: groups: \"b b\" is no user; allowed: bob, bob@example.com\n" },
 	{ "groups: [{name: sales, members: bob, overflow: 'group:x'}]\n",
@@ -569,14 +588,16 @@ static const struct {
 	{ "call.ambiguous", "485-nolist", "485-nolist" },
 	{ "groups",
 		"[{name: sales, members: [bob, carol], ring: order, timeout: 15s, "
-		"overflow: dave}]",
-		"{name: sales, members: bob, carol, ring: order, timeout: 15s, overflow: dave}" },
+		"overflow: dave, open: [mon-fri 08:00-18:00, sat], closed: erin}]",
+		"{name: sales, members: bob, carol, ring: order, timeout: 15s, overflow: dave, "
+		"open: mon-fri 08:00-18:00, sat, closed: erin}" },
 	{ "queues",
 		"[{name: support, agents: [bob, carol], agent_timeout: 10s, wrap_up: 5s, "
 		"max_length: 3, max_wait: 1m, overflow: dave, announce: 20s, call_time: 2m, "
-		"priority: all}]",
+		"priority: all, open: sun, closed: erin}]",
 		"{name: support, agents: bob, carol, agent_timeout: 10s, wrap_up: 5s, max_length: "
-		"3, max_wait: 1m, overflow: dave, announce: 20s, call_time: 2m, priority: all}" },
+		"3, max_wait: 1m, overflow: dave, announce: 20s, call_time: 2m, priority: all, "
+		"open: sun, closed: erin}" },
 	{ "shared_names", "[{name: lee, users: [Lee S <lee.s>, lee.j@a.example]}]",
 		"{name: lee, users: Lee S <lee.s>, lee.j@a.example}" },
 	{ "dialplan", "[{match: 0., class: national, strip: 1, prepend: +49, to: user}]",
@@ -611,6 +632,7 @@ static const struct {
 	{ "limits.source_exempt", "[192.0.2.0/24, '2001:db8::/32', 192.0.2.7]", "192.0.2.0/24" },
 	{ "limits.max_sources", "100", "100" },
 	{ "limits.max_calls", "1000", "1000" },
+	{ "time_zone", "'CET-1CEST,M3.5.0,M10.5.0/3'", "CET-1CEST,M3.5.0,M10.5.0/3" },
 	{ "session_timer.min_se", "5m", "5m" },
 	{ "session_timer.insert", "30m", "30m" },
 	{ "session_timer.max", "2h", "2h" },
