@@ -120,6 +120,7 @@ static int answer_read(struct agent *agent, struct answer *answer)
 	if (status < 0 && answer->auto_answer_privileged && !answer->auth)
 		return stw_cli_usage(agent->cli, "--auto-answer-privileged needs --auth");
 	policy->refuse_takeover = answer->no_takeover;
+	policy->qos = answer->qos != NULL;
 	policy->qos_fails = answer->qos && strcmp(answer->qos, "fail") == 0;
 	agent->everywhere = answer->media_everywhere;
 	if (answer->qos)

@@ -5,7 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define KEYS_MS 100 /* standard input is looked at so often */
+#define KEYS_MS    100 /* standard input is looked at so often */
+#define RESERVE_MS 200 /* nothing is reserved: the time that it would take */
 
 struct call {
 	const char *duration, *cancel_after, *header, *from, *join, *replace;
@@ -108,8 +109,11 @@ static int call_run(struct agent *agent, struct call *call, const char *target)
 
 	if (call->from)
 		snprintf(agent->aor, sizeof(agent->aor), "%s", call->from);
-	if (call->qos)
+	if (call->qos) {
 		agent->qos = STW_SDP_QOS_MANDATORY;
+		agent->ua_options.policy.qos = true;
+		agent->ua_options.policy.reserve_ms = RESERVE_MS;
+	}
 	agent->user = call;
 	agent->event = call_event;
 	agent->turn = call_turn;

@@ -167,6 +167,7 @@ struct stw_sdp_qos_table {
 	unsigned want_local, want_remote; /* mandatory ones */
 	unsigned told;                    /* of `local`, by our last description */
 	bool confirm;                     /* the peer asked: tell when ours is met */
+	char unknown[96];                 /* a mandatory type that we do not know, §9; or empty */
 };
 
 /** Embedded; no memory besides. Values are copied, but `abilities` is borrowed. */
@@ -230,6 +231,8 @@ int stw_sdp_abilities_write(
 void stw_sdp_qos_reserved(struct stw_sdp_session *session, enum stw_sdp_direction direction);
 /** All mandatory preconditions are met, or there are none: the callee may ring. */
 bool stw_sdp_qos_met(const struct stw_sdp_session *session);
+/** False: the open offer demands something that we do not know (§9): 580. */
+bool stw_sdp_qos_possible(const struct stw_sdp_session *session);
 /** Ours is met and the peer waits to be told: an UPDATE with an offer is due (§5.1.2). */
 bool stw_sdp_qos_update_due(const struct stw_sdp_session *session);
 /** Body of a 580 to the open offer, §8: port 0 and what cannot be reserved; the offer is closed.

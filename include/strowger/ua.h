@@ -37,6 +37,7 @@ struct stw_registration;
 /* clang-format off */
 #define STW_UA_EVENT_LIST(X)                                                                       \
 	X(INCOMING, "incoming")                                                                    \
+	X(PRECONDITIONS, "preconditions")                                                          \
 	X(PROGRESS, "progress")                                                                    \
 	X(FORKED, "forked")                                                                        \
 	X(ACCEPTED, "accepted")                                                                    \
@@ -61,20 +62,21 @@ struct stw_registration;
 
 /**
  * Of a session: INCOMING an INVITE that passed all checks (the policy answers it, or who gets
- * this); PROGRESS a 1xx to ours; ACCEPTED a 2xx sent (msg NULL) or received, then with
- * its Answer-Mode in `text`; ESTABLISHED the ACK
- * was sent or has come; FORKED another fork has accepted, it gets ACK and BYE; MEDIA what offer and
- * answer have agreed on; CHANGED our hold or resume has ended with this code; REFRESHED its timer,
- * by us or them (RFC 4028); TRANSFER a REFER to the URI in `text` is carried out, in or outside of
- * a session; TRANSFERRED a NOTIFY says how far ours has got, `final`: it was the last one (session
- * NULL: outside, or it is over already; `job` as given); REPLACED `other` takes its place (RFC
- * 3891); JOINED it belongs to the conversation of `other`: mix their sound (RFC 3911); ENDED the
- * last of it, with code, `by_us`, and Reason in `text`; FAULT the peer did what it must not, and
- * what the RFC says was done. In a session or outside: MESSAGE, INFO (package in `text`) and
- * OPTIONS came and were answered; REFUSED another request was not taken. RESPONSE the final answer
- * to stw_ua_send() and the like. Of a registration: REGISTERED with the bindings in `msg`, for
- * expires_s; UNREGISTERED refused or lost, tried again after retry_s, or (code 200) removed as was
- * asked.
+ * this); PRECONDITIONS those of an incoming call are met, which could not ring or be accepted
+ * before
+ * (-EAGAIN, RFC 3312 §6); PROGRESS a 1xx to ours; ACCEPTED a 2xx sent (msg NULL) or received, then
+ * with its Answer-Mode in `text`; ESTABLISHED the ACK was sent or has come; FORKED another fork has
+ * accepted, it gets ACK and BYE; MEDIA what offer and answer have agreed on; CHANGED our hold or
+ * resume has ended with this code; REFRESHED its timer, by us or them (RFC 4028); TRANSFER a REFER
+ * to the URI in `text` is carried out, in or outside of a session; TRANSFERRED a NOTIFY says how
+ * far ours has got, `final`: it was the last one (session NULL: outside, or it is over already;
+ * `job` as given); REPLACED `other` takes its place (RFC 3891); JOINED it belongs to the
+ * conversation of `other`: mix their sound (RFC 3911); ENDED the last of it, with code, `by_us`,
+ * and Reason in `text`; FAULT the peer did what it must not, and what the RFC says was done. In a
+ * session or outside: MESSAGE, INFO (package in `text`) and OPTIONS came and were answered; REFUSED
+ * another request was not taken. RESPONSE the final answer to stw_ua_send() and the like. Of a
+ * registration: REGISTERED with the bindings in `msg`, for expires_s; UNREGISTERED refused or lost,
+ * tried again after retry_s, or (code 200) removed as was asked.
  */
 enum stw_ua_event_kind {
 #define X(name, text) STW_UA_##name,
@@ -152,7 +154,13 @@ struct stw_ua_policy {
 	bool refuse_takeover; /* Replaces and Join: 403; else who knows the dialog may */
 	bool mixes;           /* the user mixes the sound of sessions: Join is accepted, not 488 */
 	bool no_merge_check;  /* 482 is not sent */
-	bool qos_fails;       /* mandatory preconditions of an offer are not met: 580 */
+	/** Preconditions (RFC 3312), with abilities that say so: our resources are there after
+	 * `reserve_ms`, 0: from the beginning. Until they are met on both sides nobody is alerted.
+	 */
+	bool qos;
+	uint32_t reserve_ms;
+	bool qos_fails; /* … they cannot be had: mandatory preconditions of an offer are not met:
+			   580 */
 };
 
 /** What the called side can do. */

@@ -24,6 +24,26 @@ static const char *direction_name(unsigned direction)
 	return words[direction & 3];
 }
 
+/* A type that we do not know and that must be met: what the 580 says of it (§9). */
+static void unknown_keep(struct stw_sdp_qos_table *table, struct stw_str type, struct stw_str rest)
+{
+	struct stw_str strength, segment, word;
+	struct stw_writer writer;
+	unsigned direction;
+
+	if (table->unknown[0] || !sdp_word_next(&rest, &strength) ||
+		!stw_str_equal(strength, STW_STR("mandatory")) || !sdp_word_next(&rest, &segment) ||
+		!sdp_word_next(&rest, &word) || !direction_of(word, &direction))
+		return;
+	stw_writer_init(&writer, table->unknown, sizeof(table->unknown) - 1);
+	stw_write_format(&writer, "%.*s unknown %.*s %s", STW_STR_ARG(type),
+		STW_STR_ARG(stw_str_equal(segment, STW_STR("local"))    ? STW_STR("remote")
+			    : stw_str_equal(segment, STW_STR("remote")) ? STW_STR("local")
+									: segment),
+		direction_name(sdp_mirror((enum stw_sdp_direction)direction)));
+	table->unknown[writer.overflow ? 0 : writer.len] = '\0';
+}
+
 /* What one attribute says; directions and segments are the peer's and get mirrored (table 4). */
 static void attribute_read(
 	struct stw_sdp_qos_table *table, struct stw_str name, struct stw_str rest)
@@ -32,9 +52,13 @@ static void attribute_read(
 	bool is_des = stw_str_equal(name, STW_STR("des")), is_ours;
 	unsigned direction;
 
-	if (!sdp_word_next(&rest, &type) || !stw_str_equal(type, STW_STR("qos")) ||
-		(is_des && !sdp_word_next(&rest, &strength)) || !sdp_word_next(&rest, &segment) ||
-		!sdp_word_next(&rest, &word) || !direction_of(word, &direction))
+	if (!sdp_word_next(&rest, &type))
+		return;
+	if (is_des && !stw_str_equal(type, STW_STR("qos")))
+		unknown_keep(table, type, rest);
+	if (!stw_str_equal(type, STW_STR("qos")) || (is_des && !sdp_word_next(&rest, &strength)) ||
+		!sdp_word_next(&rest, &segment) || !sdp_word_next(&rest, &word) ||
+		!direction_of(word, &direction))
 		return;
 	table->used = true;
 	table->end_to_end |= stw_str_equal(segment, STW_STR("e2e"));
@@ -60,6 +84,7 @@ void sdp_qos_read(struct stw_sdp_session *session, const struct stw_sdp_media *m
 
 	if (session->abilities->qos == STW_SDP_QOS_NONE)
 		return;
+	table->unknown[0] = '\0';
 	while (stw_sdp_attribute_next(media->lines, &cursor, &name, &value))
 		if (stw_str_equal(name, STW_STR("curr")) || stw_str_equal(name, STW_STR("des")) ||
 			stw_str_equal(name, STW_STR("conf")))
@@ -122,6 +147,11 @@ bool stw_sdp_qos_met(const struct stw_sdp_session *session)
 	       (!(table->want_local & ~table->local) && !(table->want_remote & ~table->remote));
 }
 
+bool stw_sdp_qos_possible(const struct stw_sdp_session *session)
+{
+	return !session->qos.unknown[0];
+}
+
 bool stw_sdp_qos_update_due(const struct stw_sdp_session *session)
 {
 	const struct stw_sdp_qos_table *table = &session->qos;
@@ -137,7 +167,7 @@ int stw_sdp_qos_failure(struct stw_sdp_session *session, struct stw_str *ret)
 	struct stw_writer writer;
 	unsigned missing = table->want_local & ~table->local;
 
-	if (session->state != STW_SDP_OFFER_RECEIVED || !table->used)
+	if (session->state != STW_SDP_OFFER_RECEIVED || (!table->used && !table->unknown[0]))
 		return -EINVAL;
 	stw_writer_init(&writer, body, sizeof(body));
 	sdp_write_connection(session->abilities, &writer);
@@ -146,7 +176,9 @@ int stw_sdp_qos_failure(struct stw_sdp_session *session, struct stw_str *ret)
 
 		stw_write_format(
 			&writer, "m=%s 0 %s %s\r\n", place->type, place->protocol, place->format);
-		if (place->ours && missing)
+		if (place->ours && table->unknown[0])
+			stw_write_format(&writer, "a=des:%s\r\n", table->unknown);
+		else if (place->ours && missing)
 			stw_write_format(&writer, "a=des:qos failure %s %s\r\n",
 				table->end_to_end ? "e2e" : "local", direction_name(missing));
 	}

@@ -94,5 +94,8 @@ int stw_sdp_abilities_write(
 	sdp_write_connection(abilities, writer);
 	stw_write_text(writer, "m=audio 0 RTP/AVP");
 	sdp_write_formats(abilities, writer);
+	if (abilities->qos != STW_SDP_QOS_NONE) /* RFC 3312 §12 */
+		stw_write_text(writer, "a=des:qos none local sendrecv\r\n"
+				       "a=des:qos none remote sendrecv\r\n");
 	return writer->overflow ? -ENOBUFS : 0;
 }

@@ -30,7 +30,7 @@ static int answer_description(struct stw_session *session, struct stw_answer *an
 {
 	int err = 0;
 
-	if (!session->sdp)
+	if (!session->sdp || session->described_anew)
 		return 0;
 	if (!session->they_offered && session->sdp->state == STW_SDP_STABLE &&
 		!session->we_answered)
@@ -51,13 +51,13 @@ static bool wants_reliable(const struct stw_session *session)
 {
 	const struct stw_msg *msg = session->asked->msg;
 
-	if (stw_msg_has_token(msg, STW_HDR_REQUIRE, STW_STR("100rel")))
+	if (session->suspended || stw_msg_has_token(msg, STW_HDR_REQUIRE, STW_STR("100rel")))
 		return true;
 	return session->ua->options.policy.reliable &&
 	       stw_msg_has_token(msg, STW_HDR_SUPPORTED, STW_STR("100rel"));
 }
 
-static int ring_now(struct stw_session *session, unsigned code)
+int ring_now(struct stw_session *session, unsigned code)
 {
 	struct stw_answer answer = { .code = code, .dialog = true };
 	char lines[LINES_MAX];
@@ -89,6 +89,8 @@ int stw_session_ring(struct stw_session *session, unsigned code)
 
 	if (session->state != STW_SESSION_INCOMING || code < 101 || code > 199)
 		return -EINVAL;
+	if (session->suspended)
+		return -EAGAIN;
 	session_enter(session);
 	err = ring_now(session, code);
 	session_leave(session);
@@ -133,6 +135,8 @@ int stw_session_accept(struct stw_session *session)
 
 	if (session->state != STW_SESSION_INCOMING)
 		return -EINVAL;
+	if (session->suspended)
+		return -EAGAIN;
 	if (stw_request_awaits_prack(session->asked) && session->we_answered) {
 		session->accept_waits = true;
 		return 0;
@@ -272,6 +276,7 @@ static void invite_pracked(void *user, struct stw_request *request, struct stw_r
 	prack_description(session, prack->msg, &answer);
 	ua_answer(session->ua, prack, &answer);
 	session->ring_code = 0;
+	qos_step(session);
 	if (session->state == STW_SESSION_INCOMING && session->accept_waits)
 		(void)accept_now(session);
 	else if (session->state == STW_SESSION_INCOMING && code)
@@ -370,7 +375,7 @@ static void ring_fired(struct stw_alarm *alarm)
 	session_leave(session);
 }
 
-static void ring_by_policy(struct stw_session *session)
+void ring_by_policy(struct stw_session *session)
 {
 	const struct stw_ua_policy *policy = &session->ua->options.policy;
 
@@ -392,7 +397,7 @@ static void ring_by_policy(struct stw_session *session)
 }
 
 /* Their offer, then the user's state. @return false: it was refused */
-static bool invite_passes(struct stw_session *session, bool replaces)
+static bool invite_passes(struct stw_session *session, const struct named *named)
 {
 	struct offer_refusal refusal;
 	struct stw_answer answer = { .to_tag = session->dialog->local_tag };
@@ -408,8 +413,10 @@ static bool invite_passes(struct stw_session *session, bool replaces)
 		answer.body = (struct stw_str){ refusal.body, refusal.body_len };
 		if (refusal.body_len)
 			answer.content_type = STW_STR("application/sdp");
-	} else if (!replaces) {
-		answer.cause = policy_refusal(session, &answer, lines, sizeof(lines));
+	} else {
+		answer.cause = qos_refusal(session, named->session != NULL, &answer.headers);
+		if (!answer.cause && (!named->session || named->join))
+			answer.cause = policy_refusal(session, &answer, lines, sizeof(lines));
 		answer.code = answer.cause ? answer.cause->code : 0;
 	}
 	if (!answer.code)
@@ -458,7 +465,9 @@ static void incoming(struct stw_session *session, const struct named *named)
 {
 	if (session->state != STW_SESSION_INCOMING)
 		return;
-	if (!named->session || named->session->state == STW_SESSION_ENDED)
+	if (session->suspended)
+		qos_suspend(session);
+	else if (!named->session || named->session->state == STW_SESSION_ENDED)
 		ring_by_policy(session);
 	else if (named->join)
 		join(session, named->session);
@@ -494,7 +503,7 @@ void called_invite(struct stw_ua *ua, struct stw_request *request)
 		session->peer_update =
 			stw_msg_has_token(request->msg, STW_HDR_ALLOW, STW_STR("UPDATE"));
 		event.msg = session->invite;
-		if (invite_passes(session, named.session && !named.join)) {
+		if (invite_passes(session, &named)) {
 			session_tell(session, &event);
 			incoming(session, &named);
 		}

@@ -199,6 +199,10 @@ static void invite_provisional(struct exchange *exchange, const struct stw_msg *
 	if (early && !session->late_offer &&
 		session_receive_answer(session, response, response->to.tag) == -EBADMSG)
 		session_fault(session, response, &stw_cause_ua_bad_answer);
+	if (early && stw_msg_has_token(response, STW_HDR_ALLOW, STW_STR("UPDATE")))
+		session->peer_update = true;
+	if (session->agreed)
+		qos_begin(session);
 	tell_progress(session, response);
 	if (session->referred_by)
 		refer_progress(session, response->code, stw_msg_phrase(response));
@@ -360,6 +364,9 @@ static void call_lines(struct stw_session *session, const struct stw_session_opt
 	struct stw_writer *writer)
 {
 	ua_write_abilities(session->ua, writer);
+	/* RFC 3312 §11 */
+	if (session->sdp && session->abilities->qos == STW_SDP_QOS_MANDATORY)
+		stw_write_text(writer, "Require: precondition\r\n");
 	stw_write_str(writer, options->headers);
 }
 
@@ -373,8 +380,9 @@ static int call_offer(struct stw_session *session, const struct stw_session_opti
 		invite->body = options->body;
 		return 0;
 	}
-	if (options->late_offer || !session_has_media(session))
+	if (!session->sdp)
 		return 0;
+	qos_prepare(session);
 	invite->content_type = STW_STR("application/sdp");
 	return stw_sdp_offer(session->sdp, &invite->body);
 }
@@ -398,6 +406,8 @@ int stw_ua_call(
 	session_enter(session);
 	session->user = options->user;
 	session->expires_s = ua->options.session_expires_s;
+	if (!options->late_offer && !options->body.len)
+		(void)session_has_media(session);
 	stw_writer_init(&writer, lines, sizeof(lines));
 	call_lines(session, options, &writer);
 	err = writer.overflow ? -ENOBUFS : call_offer(session, options, &invite);

@@ -132,14 +132,13 @@ static void tell_changed(struct stw_session *session, const struct stw_msg *resp
 	session_tell(session, &event);
 }
 
-/* §14.1: after a time that is the other one's neither, in units of 10 ms. */
-static void wait_after_glare(struct stw_session *session)
+/* §14.1: a time that is the other one's neither, in units of 10 ms. */
+uint64_t glare_wait_ms(const struct stw_session *session)
 {
 	struct stw_random *random = stw_stack_random(session->ua->stack);
-	uint64_t ms = session->caller ? 2100 + 10 * stw_random_below(random, 191)
-				      : 10 * stw_random_below(random, 201);
 
-	stw_alarm_start(session->ua->stack, &session->glare, ms);
+	return session->caller ? 2100 + 10 * stw_random_below(random, 191)
+			       : 10 * stw_random_below(random, 201);
 }
 
 /* RFC 5057 §5.1, RFC 3261 §12.2.1.2. @return true: the session is over */
@@ -162,7 +161,7 @@ static void change_refused(struct stw_session *session, const struct stw_msg *re
 	if (session->sdp)
 		stw_sdp_rollback(session->sdp);
 	if (code == 491 && response) {
-		wait_after_glare(session);
+		stw_alarm_start(session->ua->stack, &session->glare, glare_wait_ms(session));
 		return;
 	}
 	session->change = CHANGE_NONE;
@@ -377,13 +376,15 @@ static void accept_change(
 	struct stw_answer answer = {
 		.code = 200, .dialog = true, .contact_user = session->ua->contact_user
 	};
+	bool stands = session->state == STW_SESSION_CONFIRMED;
 	char lines[LINES_MAX];
 	struct stw_writer writer;
 	int err = 0;
 
 	stw_writer_init(&writer, lines, sizeof(lines));
 	ua_write_abilities(session->ua, &writer);
-	timer_answer(session, request->msg, &writer);
+	if (stands)
+		timer_answer(session, request->msg, &writer);
 	answer.headers = stw_writer_text(&writer);
 	if (offered)
 		err = stw_sdp_answer(session->sdp, &answer.body);
@@ -394,17 +395,20 @@ static void accept_change(
 	if (err < 0)
 		answer = (struct stw_answer){ .code = 500, .cause = &stw_cause_out_of_memory };
 	if (err == 0)
-		(void)stw_dialog_refresh(session->dialog, request->msg);
+		(void)stw_dialog_refresh(session_dialog_of(session, request->msg), request->msg);
 	if (err == 0 && invite) {
 		session->asked = request;
 		err = stw_request_take(request, &asked_ops, session);
 	}
 	ua_answer(session->ua, request, &answer);
-	if (answer.code == 200) {
+	if (answer.code != 200)
+		return;
+	if (stands)
 		tell_refreshed(session);
-		if (offered && session->state != STW_SESSION_ENDED)
-			session_tell_media(session);
-	}
+	if (offered && session->state != STW_SESSION_ENDED)
+		session_tell_media(session);
+	session->described_anew |= offered && !stands;
+	qos_step(session);
 }
 
 static void asked(struct stw_session *session, struct stw_request *request, bool invite)

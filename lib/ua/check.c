@@ -259,12 +259,12 @@ static const struct stw_cause *check_proxy(struct ua_check *check)
 
 static const struct stw_cause *check_cseq(struct ua_check *check)
 {
-	if (!check->session || !check->session->dialog ||
-		check->request->msg->method == STW_METHOD_CANCEL)
+	struct stw_dialog *dialog =
+		check->session ? session_dialog_of(check->session, check->request->msg) : NULL;
+
+	if (!dialog || check->request->msg->method == STW_METHOD_CANCEL)
 		return NULL;
-	return stw_dialog_receive(check->session->dialog, check->request->msg) < 0
-		       ? &stw_cause_ua_cseq
-		       : NULL;
+	return stw_dialog_receive(dialog, check->request->msg) < 0 ? &stw_cause_ua_cseq : NULL;
 }
 
 static const struct stw_cause *check_interval(struct ua_check *check)

@@ -110,6 +110,12 @@ struct stw_session {
 	bool they_offered; /* in the INVITE that we have */
 	bool we_answered;  /* that one, in a provisional response */
 	bool agreed;       /* an offer has been answered */
+	/* preconditions, RFC 3312 */
+	bool suspended;      /* they are not met: nobody is alerted */
+	bool reserving;      /* begun, or done */
+	bool media_waits;    /* what was agreed on is not told before they are met */
+	bool described_anew; /* before the 2xx, which does not repeat the first answer then */
+	struct stw_alarm reserve;
 	/* session timer, RFC 4028 */
 	uint32_t expires_s, min_se_s; /* asked for */
 	uint32_t interval_s;          /* agreed on, 0: none */
@@ -213,6 +219,9 @@ void targets_free(struct exchange *exchange);
 /* ---- session.c ---- */
 int session_new(struct stw_ua *ua, bool caller, struct stw_session **ret);
 struct stw_session *session_find(const struct stw_ua *ua, const struct stw_msg *request);
+/* The dialog of it that a request belongs to; NULL: none. */
+struct stw_dialog *session_dialog_of(
+	const struct stw_session *session, const struct stw_msg *request);
 void session_tell(struct stw_session *session, struct stw_ua_event *event);
 void session_fault(
 	struct stw_session *session, const struct stw_msg *msg, const struct stw_cause *cause);
@@ -233,7 +242,9 @@ void session_established(struct stw_session *session);
 /* ---- offer.c: descriptions ---- */
 bool msg_description(const struct stw_msg *msg, struct stw_str *ret);
 bool session_has_media(struct stw_session *session);
+/* … unless preconditions are in the way. */
 void session_tell_media(struct stw_session *session);
+void session_media_is_there(struct stw_session *session);
 /* @return 0, or why the description is refused: code, and lines for it */
 struct offer_refusal {
 	unsigned code;
@@ -260,6 +271,8 @@ bool session_take_reliable(struct exchange *invite, struct stw_dialog *dialog, u
 
 /* ---- called.c ---- */
 void called_invite(struct stw_ua *ua, struct stw_request *request);
+int ring_now(struct stw_session *session, unsigned code);
+void ring_by_policy(struct stw_session *session);
 void called_end(struct stw_session *session);
 
 /* ---- check.c: the list U ---- */
@@ -284,6 +297,8 @@ void timer_answer(
 void timer_agreed(struct stw_session *session, const struct stw_msg *response);
 void timer_start(struct stw_session *session);
 void timer_stop(struct stw_session *session);
+/* §14.1: before it is tried again after a 491. */
+uint64_t glare_wait_ms(const struct stw_session *session);
 void change_fired(struct stw_alarm *alarm);
 void refresh_fired(struct stw_alarm *alarm);
 void expiry_fired(struct stw_alarm *alarm);
@@ -310,6 +325,15 @@ void refer_progress(struct stw_session *made, unsigned code, struct stw_str phra
 bool referral_is_open(const struct stw_session *session);
 void referrals_leave(struct stw_session *session, const struct stw_dialog *dialog);
 void referrals_end(struct stw_ua *ua);
+
+/* ---- qos.c: preconditions ---- */
+void qos_prepare(struct stw_session *session);
+void qos_begin(struct stw_session *session);
+void qos_step(struct stw_session *session);
+/* NULL: go on; `suspended` says whether with qos_suspend() */
+const struct stw_cause *qos_refusal(
+	struct stw_session *session, bool named, struct stw_str *ret_lines);
+void qos_suspend(struct stw_session *session);
 
 /* ---- mode.c: Answer-Mode ---- */
 /* May it be answered without its user, as was asked? */

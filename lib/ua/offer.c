@@ -62,12 +62,22 @@ bool session_has_media(struct stw_session *session)
 	return true;
 }
 
-void session_tell_media(struct stw_session *session)
+void session_media_is_there(struct stw_session *session)
 {
 	struct stw_ua_event event = { .kind = STW_UA_MEDIA, .stream = &session->sdp->stream };
 
-	session->agreed = true;
 	session_tell(session, &event);
+}
+
+/* RFC 3312 §6: nothing is sent over a stream whose preconditions are not met. */
+void session_tell_media(struct stw_session *session)
+{
+	session->agreed = true;
+	session->media_waits = session->state != STW_SESSION_CONFIRMED &&
+			       session->state != STW_SESSION_ACCEPTED &&
+			       !stw_sdp_qos_met(session->sdp);
+	if (!session->media_waits)
+		session_media_is_there(session);
 }
 
 /* ---- offers of the peer -----------------------------------------------------------------------
@@ -126,7 +136,11 @@ int session_receive_offer(
 		return -EBADMSG;
 	}
 	err = stw_sdp_receive_offer(session->sdp, text, &why);
-	if (err == 0 && session->ua->options.policy.qos_fails && !stw_sdp_qos_met(session->sdp)) {
+	if (err == 0)
+		qos_prepare(session);
+	if (err == 0 &&
+		(!stw_sdp_qos_possible(session->sdp) || (session->ua->options.policy.qos_fails &&
+								!stw_sdp_qos_met(session->sdp)))) {
 		why = (struct stw_sdp_refusal){ .code = 580 };
 		err = -EBADMSG;
 	}

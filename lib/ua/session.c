@@ -80,6 +80,7 @@ void session_free(struct stw_session *session)
 	session->ua->session_count--;
 	stw_alarm_stop(stack, &session->ring);
 	stw_alarm_stop(stack, &session->glare);
+	stw_alarm_stop(stack, &session->reserve);
 	timer_stop(session);
 	session_leave_exchanges(session);
 	referrals_leave(session, session->dialog);
@@ -100,22 +101,26 @@ int session_keep_invite(struct stw_session *session, const struct stw_msg *msg)
 	return stw_msg_keep(msg, &session->invite_block, &session->invite);
 }
 
+struct stw_dialog *session_dialog_of(
+	const struct stw_session *session, const struct stw_msg *request)
+{
+	const struct early *early = session->earlies;
+
+	if (session->dialog && stw_dialog_has_request(session->dialog, request))
+		return session->dialog;
+	while (early && !stw_dialog_has_request(early->dialog, request))
+		early = early->next;
+	return early ? early->dialog : NULL;
+}
+
 struct stw_session *session_find(const struct stw_ua *ua, const struct stw_msg *request)
 {
-	struct stw_session *session;
-	struct early *early;
+	struct stw_session *session = ua->sessions;
 
-	for (session = ua->sessions; session; session = session->next) {
-		if (session->state == STW_SESSION_ENDED)
-			continue;
-		if (session->dialog && stw_dialog_has_request(session->dialog, request))
-			return session;
-		for (early = session->earlies; early; early = early->next) {
-			if (stw_dialog_has_request(early->dialog, request))
-				return session;
-		}
-	}
-	return NULL;
+	while (session &&
+		(session->state == STW_SESSION_ENDED || !session_dialog_of(session, request)))
+		session = session->next;
+	return session;
 }
 
 /* ---- telling -----------------------------------------------------------------------------------
@@ -145,7 +150,12 @@ void session_established(struct stw_session *session)
 
 	session->state = STW_SESSION_CONFIRMED;
 	timer_start(session);
-	session_tell(session, &event);
+	if (session->media_waits) { /* whatever was demanded: the call stands */
+		session->media_waits = false;
+		session_media_is_there(session);
+	}
+	if (session->state != STW_SESSION_ENDED)
+		session_tell(session, &event);
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */

@@ -98,8 +98,12 @@ struct stw_str ua_methods(const struct stw_ua *ua)
 
 struct stw_str ua_extensions(const struct stw_ua *ua)
 {
-	return ua->options.policy.extensions.len ? ua->options.policy.extensions
-						 : STW_STR(STW_UA_EXTENSIONS);
+	const struct stw_ua_policy *policy = &ua->options.policy;
+
+	if (policy->extensions.len)
+		return policy->extensions;
+	return policy->qos || policy->qos_fails ? STW_STR(STW_UA_EXTENSIONS ", precondition")
+						: STW_STR(STW_UA_EXTENSIONS);
 }
 
 void ua_write_abilities(const struct stw_ua *ua, struct stw_writer *writer)

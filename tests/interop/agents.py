@@ -120,6 +120,22 @@ def sound(bench):
             ended["sound"]["received_packets"] > 50 and ended["sound"]["jitter_ms"] < 20, str(ended))
 
 
+def preconditions(bench):
+    """Nobody is alerted before the caller has her resources; who cannot have them says 580."""
+    bob = answer(bench, "--ring", 0.2, "--qos", "ok", "--count", 1, "--tone", 700)
+    alice = call(bench, f"sip:bob@127.0.0.1:{bob.port}", "--qos", "--duration", 1.5, "--record", "heard.wav")
+    alice.ends()
+    bob.ends()
+    hears(alice, "heard.wav", 700)
+    codes = [event["code"] for event in alice.events() if event["event"] == "progress" and event["code"] > 100]
+    require(codes == [183, 180], f"progress: {codes}")
+    names = [event["event"] for event in bob.events()]
+    require(names.index("incoming") < names.index("preconditions") < names.index("established"), f"bob: {names}")
+    refused = call(bench, f"sip:bob@127.0.0.1:{answer(bench, '--qos', 'fail').port}", "--qos")
+    refused.ends(1)
+    require(refused.wait("ended")["code"] == 580, "580")
+
+
 def referred(bench):
     """A phone is asked, without a call, to call another one: it does, and the asker is told."""
     bob = answer(bench, "--ring", 0, "--obey-refer")
@@ -402,6 +418,7 @@ run_tests([
     ("a redirected call goes on", redirect),
     ("a call is given up", give_up),
     ("hold and resume", hold),
+    ("preconditions", preconditions),
     ("a third one joins and is heard", conference),
     ("a phone is asked to call another", referred),
     ("MESSAGE", text),

@@ -25,6 +25,7 @@ struct agent {
 	struct stw_ua_options options;
 	struct stw_ua_policy policy;
 	struct stw_sdp_abilities abilities;
+	bool qos_demanded;                    /* by our offers */
 	bool mute;                            /* no media at all */
 	struct stw_session *session, *second; /* the last one, and the one before */
 	struct stw_registration *registration;
@@ -77,6 +78,8 @@ static const struct {
 	FLAG("auto_answer", policy.auto_answer),
 	FLAG("auto_answer_privileged", policy.auto_answer_privileged),
 	FLAG("tell_answer_mode", policy.tell_answer_mode),
+	FLAG("qos", policy.qos),
+	FLAG("qos_demanded", qos_demanded),
 	FLAG("qos_fails", policy.qos_fails),
 	FLAG("media_everywhere", abilities.everywhere),
 	FLAG("mute", mute),
@@ -92,6 +95,7 @@ static const struct {
 	NUMBER("max_body", policy.max_body),
 	NUMBER("lines", policy.lines),
 	NUMBER("then", policy.then),
+	NUMBER("reserve_ms", policy.reserve_ms),
 	NUMBER("ring_ms", policy.ring_ms),
 #undef NUMBER
 };
@@ -256,7 +260,10 @@ int agent_start(struct scenario *s)
 	options.flows.message = stw_msg_limits_default;
 	agent->abilities.address = STW_STR("192.0.2.100");
 	agent->abilities.rtp_port = 4000;
-	agent->abilities.qos = agent->policy.qos_fails ? STW_SDP_QOS_SUPPORTED : STW_SDP_QOS_NONE;
+	agent->abilities.qos = agent->qos_demanded ? STW_SDP_QOS_MANDATORY
+			       : agent->policy.qos || agent->policy.qos_fails
+				       ? STW_SDP_QOS_SUPPORTED
+				       : STW_SDP_QOS_NONE;
 	if (stw_stack_new(&options, s->now, &agent->stack) < 0)
 		return fail(s, "the stack does not start");
 	agent->options.stack = agent->stack;

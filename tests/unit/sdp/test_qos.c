@@ -76,18 +76,37 @@ static void test_not_mandatory(void **state)
 {
 	static const char offer[] = HEAD
 		"m=audio 9 RTP/AVP 0\r\na=curr:qos e2e none\r\na=des:qos optional e2e sendrecv\r\n"
-		"a=des:foo mandatory e2e sendrecv\r\na=des:qos\r\na=curr:qos e2e all\r\n";
+		"a=des:foo optional e2e sendrecv\r\na=des:qos\r\na=curr:qos e2e all\r\n";
 	struct stw_sdp_refusal refusal;
 	struct stw_str text;
 
 	assert_int_equal(stw_sdp_receive_offer(&bob, stw_str_from(offer), &refusal), 0);
 	assert_true(stw_sdp_qos_met(&bob));
+	assert_true(stw_sdp_qos_possible(&bob));
 	stw_sdp_session_init(&bob, &bob_can, 200);
 	assert_int_equal(stw_sdp_offer(&alice, &text), 0);
 	assert_int_equal(stw_sdp_receive_offer(&bob, text, &refusal), 0);
 	assert_true(stw_sdp_qos_met(&bob));
 	assert_int_equal(stw_sdp_answer(&bob, &text), 0);
 	assert_null(strstr(media_of(text), "qos"));
+}
+
+/* §9: what is mandatory and not known is named in the 580, from our side. */
+static void test_unknown(void **state)
+{
+	struct stw_sdp_refusal refusal;
+	struct stw_str text;
+
+	assert_int_equal(stw_sdp_receive_offer(&bob,
+				 STW_STR(HEAD "m=audio 9 RTP/AVP 0\r\n"
+					      "a=des:foo mandatory local send\r\n"),
+				 &refusal),
+		0);
+	assert_false(stw_sdp_qos_possible(&bob));
+	assert_int_equal(stw_sdp_qos_failure(&bob, &text), 0);
+	assert_string_equal(
+		media_of(text), "m=audio 0 RTP/AVP 0\r\na=des:foo unknown remote recv\r\n");
+	assert_true(stw_sdp_qos_possible(&bob));
 }
 
 int main(void)
@@ -97,6 +116,7 @@ int main(void)
 		cmocka_unit_test_setup(test_end_to_end, setup),
 		cmocka_unit_test_setup(test_failure, setup),
 		cmocka_unit_test_setup(test_not_mandatory, setup),
+		cmocka_unit_test_setup(test_unknown, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
