@@ -16,6 +16,13 @@ bool agent_keys_wanted(void)
 	return !ended && (isatty(STDIN_FILENO) || poll(&in, 1, 0) > 0);
 }
 
+/* RFC 8197 §4: while it rings, or in its midst. */
+static void unwanted(struct stw_session *session)
+{
+	if (stw_session_refuse(session, 607, STW_STR_NONE, STW_STR_NONE) < 0)
+		stw_session_end(session, STW_STR("Reason: SIP;cause=607;text=\"Unwanted\"\r\n"));
+}
+
 static void line_obey(struct agent *agent, struct stw_session *session, char *line)
 {
 	struct agent_line *sound = agent_line_find(agent, session);
@@ -32,11 +39,17 @@ static void line_obey(struct agent *agent, struct stw_session *session, char *li
 		err = stw_session_refer(session, stw_str_from(rest), NULL);
 	else if ((strcmp(word, "dtmf") == 0 || strcmp(word, "d") == 0) && rest && sound)
 		err = stw_sound_dial(&sound->sound, rest);
+	else if (strcmp(word, "dial") == 0 && rest)
+		err = stw_session_dial(session, stw_str_from(rest));
+	else if (strcmp(word, "unwanted") == 0)
+		unwanted(session);
 	else if (strcmp(word, "hangup") == 0 || strcmp(word, "q") == 0)
 		stw_session_end(session, STW_STR_NONE);
 	else
 		fprintf(agent->cli->err,
-			"hold, resume, transfer URI, dtmf DIGITS or hangup; not %s\n", word);
+			"hold, resume, transfer URI, dtmf DIGITS, dial DIGITS, unwanted or hangup; "
+			"not %s\n",
+			word);
 	if (err < 0)
 		fprintf(agent->cli->err, "%s: %s\n", word, strerror(-err));
 }

@@ -69,6 +69,77 @@ static void dialog_words(const struct stw_session *session, char *buffer, size_t
 			STW_STR_ARG(dialog->remote_tag));
 }
 
+/* What a refusal brings besides its code, for the user to see. */
+static const struct {
+	enum stw_header header;
+	const char *key, *words;
+} details[] = {
+	{ STW_HDR_CONTACT, "contact", "may be called instead" },
+	{ STW_HDR_WARNING, "warning", "warning" },
+	{ STW_HDR_ERROR_INFO, "error_info", "more about it" },
+};
+
+static bool is_refusal(const struct stw_ua_event *event)
+{
+	return event->msg && !event->msg->is_request && event->code >= 300 &&
+	       (event->kind == STW_UA_ENDED || event->kind == STW_UA_RESPONSE ||
+		       event->kind == STW_UA_INCOMPLETE);
+}
+
+static struct stw_str refusal_text(const struct stw_ua_event *event)
+{
+	struct stw_str type = stw_msg_value(event->msg, STW_HDR_CONTENT_TYPE);
+
+	type = stw_str_trim(stw_str_cut(type, 0, stw_str_find(type, ';', 0)));
+	return stw_str_equal_nocase(type, STW_STR("text/plain")) ? stw_msg_body(event->msg)
+								 : STW_STR_NONE;
+}
+
+static void details_json(const struct stw_ua_event *event, json_t *json)
+{
+	for (size_t i = 0; i < STW_ARRAY_SIZE(details); i++) {
+		struct stw_str value = stw_msg_value(event->msg, details[i].header);
+
+		if (value.len)
+			json_object_set_new(json, details[i].key, stw_json_text(value));
+	}
+	if (refusal_text(event).len)
+		json_object_set_new(json, "body", stw_json_text(refusal_text(event)));
+	if (event->retry_s)
+		json_object_set_new(json, "retry_s", json_integer(event->retry_s));
+}
+
+/* What a peer writes must not steer the terminal. */
+static void say_plainly(FILE *out, const char *words, struct stw_str text)
+{
+	fprintf(out, "          %s: ", words);
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char byte = (unsigned char)text.ptr[i];
+
+		if (byte == '\n')
+			fprintf(out, "\n          ");
+		else if (byte >= 32 && byte != 127)
+			fputc(byte, out);
+	}
+	fputc('\n', out);
+}
+
+static void say_details(FILE *out, const struct stw_ua_event *event)
+{
+	struct stw_values values;
+	struct stw_str value;
+
+	for (size_t i = 0; i < STW_ARRAY_SIZE(details); i++) {
+		values = stw_msg_values(event->msg, details[i].header);
+		while (stw_values_next(&values, &value))
+			say_plainly(out, details[i].words, value);
+	}
+	if (refusal_text(event).len)
+		say_plainly(out, "they say", refusal_text(event));
+	if (event->retry_s)
+		fprintf(out, "          may be tried again after %u s\n", event->retry_s);
+}
+
 static json_t *event_json(const struct stw_ua_event *event)
 {
 	json_t *json = json_object();
@@ -93,6 +164,8 @@ static json_t *event_json(const struct stw_ua_event *event)
 		json_object_set_new(json, "dialog", stw_json_text(stw_str_from(uri)));
 	if (event->kind == STW_UA_ENDED)
 		json_object_set_new(json, "by_us", json_boolean(event->by_us));
+	if (is_refusal(event))
+		details_json(event, json);
 	if (event->expires_s)
 		json_object_set_new(json, "expires_s", json_integer(event->expires_s));
 	if (event->stream && event->stream->active) {
@@ -162,6 +235,8 @@ void agent_say(struct agent *agent, const struct stw_ua_event *event)
 	if (sound)
 		json_object_set(json, "sound", sound);
 	agent_tell(agent, stw_ua_event_name(event->kind), json, words);
+	if (is_refusal(event) && !agent->cli->json)
+		say_details(agent->cli->out, event);
 	if (sound && !agent->cli->json)
 		fprintf(agent->cli->out,
 			"          sound: %lld packets sent, %lld received, %lld lost, jitter "

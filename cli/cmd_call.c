@@ -10,7 +10,7 @@
 
 struct call {
 	const char *duration, *cancel_after, *header, *from, *join, *replace;
-	bool late_offer, anonymous, qos;
+	bool late_offer, anonymous, openly, overlap, qos;
 	uint64_t duration_ms, cancel_ms,
 		timeout_ms; /* UINT64_MAX: none; times of the clock later */
 	struct stw_session *session;
@@ -82,7 +82,9 @@ static int call_place(struct agent *agent, struct call *call, const char *target
 	char uri[1024], headers[4096] = "";
 	struct stw_session_options options = {
 		.late_offer = call->late_offer,
-		.anonymous = call->anonymous,
+		.anonymous = call->anonymous || call->openly,
+		.identity_allowed = call->openly,
+		.overlap = call->overlap,
 	};
 	int err;
 
@@ -155,6 +157,10 @@ int stw_cmd_call(struct stw_cli *cli)
 			&call.replace, NULL },
 		{ "late-offer", 0, NULL, "let the called side offer", NULL, &call.late_offer },
 		{ "anonymous", 0, NULL, "do not say who we are (RFC 3323)", NULL, &call.anonymous },
+		{ "anonymous-or-openly", 0, NULL, "say who we are when nobody else is taken (433)",
+			NULL, &call.openly },
+		{ "overlap", 0, NULL, "more digits follow by lines \"dial DIGITS\" (484)", NULL,
+			&call.overlap },
 		{ "qos", 0, NULL, "demand preconditions (RFC 3312)", NULL, &call.qos },
 	};
 	int status = stw_cli_parse(cli, options, STW_ARRAY_SIZE(options), 1, 1);

@@ -224,6 +224,15 @@ void stw_sdp_rollback(struct stw_sdp_session *session);
 int stw_sdp_abilities_write(
 	const struct stw_sdp_abilities *abilities, uint64_t id, struct stw_writer *writer);
 
+/**
+ * Which of our codecs a description of what the peer can do names, for the next offer after a 488
+ * or 606 (RFC 3264 §9, RFC 3261 §21.4.26). In our order; those of its first audio stream.
+ * @param ret_all  how many we have
+ * @return how many are in common; 0 also when only telephone events are
+ */
+unsigned stw_sdp_codecs_common(const struct stw_sdp_abilities *abilities, struct stw_str text,
+	struct stw_sdp_codec ret[STW_SDP_CODECS_MAX], unsigned *ret_all);
+
 /* ---- preconditions: RFC 3312, RFC 4032 --------------------------------------------------------
  */
 

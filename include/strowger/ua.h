@@ -39,6 +39,7 @@ struct stw_registration;
 	X(INCOMING, "incoming")                                                                    \
 	X(PRECONDITIONS, "preconditions")                                                          \
 	X(PROGRESS, "progress")                                                                    \
+	X(INCOMPLETE, "incomplete")                                                                \
 	X(FORKED, "forked")                                                                        \
 	X(ACCEPTED, "accepted")                                                                    \
 	X(ESTABLISHED, "established")                                                              \
@@ -64,19 +65,20 @@ struct stw_registration;
  * Of a session: INCOMING an INVITE that passed all checks (the policy answers it, or who gets
  * this); PRECONDITIONS those of an incoming call are met, which could not ring or be accepted
  * before
- * (-EAGAIN, RFC 3312 §6); PROGRESS a 1xx to ours; ACCEPTED a 2xx sent (msg NULL) or received, then
- * with its Answer-Mode in `text`; ESTABLISHED the ACK was sent or has come; FORKED another fork has
- * accepted, it gets ACK and BYE; MEDIA what offer and answer have agreed on; CHANGED our hold or
- * resume has ended with this code; REFRESHED its timer, by us or them (RFC 4028); TRANSFER a REFER
- * to the URI in `text` is carried out, in or outside of a session; TRANSFERRED a NOTIFY says how
- * far ours has got, `final`: it was the last one (session NULL: outside, or it is over already;
- * `job` as given); REPLACED `other` takes its place (RFC 3891); JOINED it belongs to the
- * conversation of `other`: mix their sound (RFC 3911); ENDED the last of it, with code, `by_us`,
- * and Reason in `text`; FAULT the peer did what it must not, and what the RFC says was done. In a
- * session or outside: MESSAGE, INFO (package in `text`) and OPTIONS came and were answered; REFUSED
- * another request was not taken. RESPONSE the final answer to stw_ua_send() and the like. Of a
- * registration: REGISTERED with the bindings in `msg`, for expires_s; UNREGISTERED refused or lost,
- * tried again after retry_s, or (code 200) removed as was asked.
+ * (-EAGAIN, RFC 3312 §6); PROGRESS a 1xx to ours; INCOMPLETE a 484 asks for more digits; ACCEPTED a
+ * 2xx sent (msg NULL) or received, then with its Answer-Mode in `text`; ESTABLISHED the ACK was
+ * sent or has come; FORKED another fork has accepted, it gets ACK and BYE; MEDIA what offer and
+ * answer have agreed on; CHANGED our hold or resume has ended with this code; REFRESHED its timer,
+ * by us or them (RFC 4028); TRANSFER a REFER to the URI in `text` is carried out, in or outside of
+ * a session; TRANSFERRED a NOTIFY says how far ours has got, `final`: it was the last one (session
+ * NULL: outside, or it is over already; `job` as given); REPLACED `other` takes its place (RFC
+ * 3891); JOINED it belongs to the conversation of `other`: mix their sound (RFC 3911); ENDED the
+ * last of it, with code, `by_us`, and Reason in `text`; FAULT the peer did what it must not, and
+ * what the RFC says was done. In a session or outside: MESSAGE, INFO (package in `text`) and
+ * OPTIONS came and were answered; REFUSED another request was not taken. RESPONSE the final answer
+ * to stw_ua_send() and the like. Of a registration: REGISTERED with the bindings in `msg`, for
+ * expires_s; UNREGISTERED refused or lost, tried again after retry_s, or (code 200) removed as was
+ * asked.
  */
 enum stw_ua_event_kind {
 #define X(name, text) STW_UA_##name,
@@ -223,6 +225,7 @@ struct stw_session_options {
 	struct stw_str content_type, body; /* in place of a description of ours; empty: none */
 	bool late_offer; /* no offer in the INVITE: theirs is answered in the ACK */
 	bool anonymous;  /* RFC 3323: From without identity, Privacy: id */
+	bool overlap;    /* digits are dialled one by one: a 484 does not end it, §21.4.22 */
 	/* anonymous: the user agrees that after a 433 it is sent openly (RFC 5079 §4) */
 	bool identity_allowed;
 	void *user;
@@ -232,6 +235,9 @@ struct stw_session_options {
  * too many sessions */
 int stw_ua_call(
 	struct stw_ua *ua, const struct stw_session_options *options, struct stw_session **ret);
+/** After INCOMPLETE: more digits, behind those that the Request-URI has. @return 0; -EINVAL none
+ * are asked for; -errno */
+int stw_session_dial(struct stw_session *session, struct stw_str digits);
 /** INCOMING: a provisional response, 180 or 183 (with our answer). */
 int stw_session_ring(struct stw_session *session, unsigned code);
 /** INCOMING: 200, with our answer or offer. @return 0; -EINVAL not incoming; -errno */

@@ -76,3 +76,42 @@ bool sdp_codec_choose(const struct stw_sdp_abilities *abilities, const struct st
 	}
 	return ret->codec.codec.name.len > 0;
 }
+
+static bool media_names(const struct stw_sdp_abilities *abilities,
+	const struct stw_sdp_media *media, const struct stw_sdp_codec *codec)
+{
+	struct stw_str format;
+	size_t cursor = 0;
+	uint8_t type;
+
+	while (stw_sdp_format_next(media, &cursor, &format)) {
+		if (codec_of(abilities, media, format, &type) == codec)
+			return true;
+	}
+	return false;
+}
+
+unsigned stw_sdp_codecs_common(const struct stw_sdp_abilities *abilities, struct stw_str text,
+	struct stw_sdp_codec ret[STW_SDP_CODECS_MAX], unsigned *ret_all)
+{
+	const struct stw_sdp_codec *codecs = sdp_codecs(abilities, ret_all);
+	const struct stw_sdp_media *media = NULL;
+	struct stw_sdp_fault fault;
+	struct stw_sdp sdp;
+	unsigned count = 0;
+	bool sound = false;
+
+	if (stw_sdp_parse(text, &sdp, &fault) < 0)
+		return 0;
+	for (unsigned i = 0; !media && i < sdp.media_count; i++) {
+		if (stw_str_equal(sdp.media[i].type, STW_STR("audio")))
+			media = &sdp.media[i];
+	}
+	for (unsigned i = 0; media && i < *ret_all && count < STW_SDP_CODECS_MAX; i++) {
+		if (!media_names(abilities, media, &codecs[i]))
+			continue;
+		sound = sound || !codecs[i].telephone_events;
+		ret[count++] = codecs[i];
+	}
+	return sound ? count : 0;
+}

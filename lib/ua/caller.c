@@ -311,21 +311,91 @@ static void accepted(struct exchange *exchange, const struct stw_msg *response)
 /* ---- the last word ------------------------------------------------------------------------------
  */
 
-/* RFC 4028 §7.4: once more with the time that is asked for. */
-static bool interval_raised(struct exchange *exchange, const struct stw_msg *response)
+/* RFC 4028 §7.4: each element on the way may ask for more; Min-SE is the largest seen. */
+bool session_raise_interval(struct stw_session *session, const struct stw_msg *response)
 {
-	struct stw_session *session = exchange->session;
+	uint32_t asked_s = session->interval_s ? session->interval_s : session->expires_s;
+	uint32_t least_s = session->min_se_s > MIN_SE_S ? session->min_se_s : MIN_SE_S;
 	uint64_t min_se;
 
-	if (response->code != 422 || session->interval_raised || session->cancelled ||
-		stw_msg_number(response, STW_HDR_MIN_SE, UINT32_MAX, &min_se) < 0)
+	if (response->code != 422 || session->intervals_raised >= INTERVALS_MAX ||
+		stw_msg_number(response, STW_HDR_MIN_SE, UINT32_MAX, &min_se) < 0 ||
+		(min_se <= least_s && min_se <= asked_s))
 		return false;
-	session->interval_raised = true;
-	session->min_se_s = (uint32_t)min_se;
+	session->intervals_raised++;
+	if (session->min_se_s < min_se)
+		session->min_se_s = (uint32_t)min_se;
 	if (session->expires_s < session->min_se_s)
 		session->expires_s = session->min_se_s;
+	if (session->interval_s && session->interval_s < session->min_se_s)
+		session->interval_s = session->min_se_s;
+	return true;
+}
+
+/* §21.4.26, §21.6.4: one more offer, within what the called side says it can do. */
+static bool offer_again(struct exchange *exchange, const struct stw_msg *response)
+{
+	struct stw_session *session = exchange->session;
+	struct exchange_options text = exchange_text(exchange);
+
+	if ((response->code != 488 && response->code != 606) || session->raw_body ||
+		session->late_offer || !session_narrow(session, response))
+		return false;
+	return stw_sdp_offer(session->sdp, &text.body) == 0 && exchange_keep(exchange, &text) == 0;
+}
+
+static bool call_again(struct exchange *exchange, const struct stw_msg *response)
+{
+	struct stw_session *session = exchange->session;
+
+	if (session->cancelled ||
+		(!session_raise_interval(session, response) && !offer_again(exchange, response)))
+		return false;
+	session_drop_early(session);
+	exchange->finished = exchange_send(exchange) < 0;
+	return !exchange->finished;
+}
+
+/* §21.4.22: the number may have more digits; the exchange is kept for them. */
+static void call_incomplete(struct exchange *exchange, const struct stw_msg *response)
+{
+	struct stw_session *session = exchange->session;
+	struct stw_ua_event event = { .kind = STW_UA_INCOMPLETE,
+		.code = response->code,
+		.msg = response,
+		.phrase = stw_msg_phrase(response) };
+
 	exchange->finished = false;
-	return exchange_send(exchange) == 0;
+	session->incomplete = true;
+	session_drop_early(session);
+	session_tell(session, &event);
+}
+
+int stw_session_dial(struct stw_session *session, struct stw_str digits)
+{
+	struct exchange *exchange = session->inviting;
+	struct exchange_options text;
+	char buffer[TEXT_MAX];
+	struct stw_writer writer;
+	struct stw_uri uri;
+	size_t at;
+	int err;
+
+	if (!session->incomplete || !exchange || stw_uri_parse(exchange->uri, &uri) < 0 ||
+		!uri.user.ptr || !digits.len)
+		return -EINVAL;
+	at = (size_t)(uri.user.ptr + uri.user.len - uri.text.ptr);
+	stw_writer_init(&writer, buffer, sizeof(buffer));
+	stw_write_format(&writer, "%.*s%.*s%.*s", STW_STR_ARG(stw_str_cut(uri.text, 0, at)),
+		STW_STR_ARG(digits), STW_STR_ARG(stw_str_cut(uri.text, at, uri.text.len)));
+	text = exchange_text(exchange);
+	text.uri = text.to = stw_writer_text(&writer);
+	err = writer.overflow ? -ENOBUFS : exchange_keep(exchange, &text);
+	if (err == 0)
+		err = exchange_send(exchange);
+	if (err == 0)
+		session->incomplete = false;
+	return err;
 }
 
 static void invite_final(struct exchange *exchange, const struct stw_msg *response, unsigned code,
@@ -350,8 +420,12 @@ static void invite_final(struct exchange *exchange, const struct stw_msg *respon
 		accepted(exchange, response);
 		return;
 	}
-	if (response && interval_raised(exchange, response))
+	if (response && call_again(exchange, response))
 		return;
+	if (response && code == 484 && session->overlap && !session->cancelled) {
+		call_incomplete(exchange, response);
+		return;
+	}
 	session->inviting = NULL;
 	session_over_code(session, response, code, cause, session->cancelled);
 }
@@ -405,6 +479,7 @@ int stw_ua_call(
 		return err;
 	session_enter(session);
 	session->user = options->user;
+	session->overlap = options->overlap;
 	session->expires_s = ua->options.session_expires_s;
 	if (!options->late_offer && !options->body.len)
 		(void)session_has_media(session);
@@ -431,6 +506,11 @@ int stw_ua_call(
 void caller_end(struct stw_session *session, struct stw_str reason)
 {
 	session->cancelled = true;
+	if (session->incomplete) { /* nothing is under way */
+		session->inviting->finished = true;
+		session_over_code(session, NULL, 484, NULL, true);
+		return;
+	}
 	if (session->inviting && session->inviting->client)
 		stw_client_cancel(session->inviting->client, reason);
 }

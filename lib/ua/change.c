@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define BEFORE_EXPIRY_S 32 /* RFC 4028 §10: or a third of the interval */
+#define REFRESH_AGAIN_S 10 /* after a refusal that does not say when */
 
 /* ---- session timer ------------------------------------------------------------------------- */
 
@@ -126,11 +127,14 @@ static void tell_changed(struct stw_session *session, const struct stw_msg *resp
 	struct stw_ua_event event = { .kind = STW_UA_CHANGED,
 		.code = code,
 		.msg = response,
-		.phrase = response ? stw_msg_phrase(response)
-				   : stw_str_from(stw_status_phrase(code)) };
+		.phrase =
+			response ? stw_msg_phrase(response) : stw_str_from(stw_status_phrase(code)),
+		.retry_s = response ? retry_after_s(response) : 0 };
 
 	session_tell(session, &event);
 }
+
+static int change_send(struct stw_session *session, bool update, bool offer);
 
 /* §14.1: a time that is the other one's neither, in units of 10 ms. */
 uint64_t glare_wait_ms(const struct stw_session *session)
@@ -155,7 +159,17 @@ static bool change_ends(struct stw_session *session, const struct stw_msg *respo
 	return true;
 }
 
-static void change_refused(struct stw_session *session, const struct stw_msg *response,
+/* What only says that the session lives is said again before its time is over. */
+static void refresh_again(struct stw_session *session, const struct stw_msg *response)
+{
+	uint32_t after_s = response ? retry_after_s(response) : 0;
+
+	if (session->interval_s && session->refresher)
+		stw_alarm_start(session->ua->stack, &session->refresh,
+			(after_s ? after_s : REFRESH_AGAIN_S) * UINT64_C(1000));
+}
+
+static void change_refused(struct stw_session *session, bool update, const struct stw_msg *response,
 	unsigned code, const struct stw_cause *cause)
 {
 	if (session->sdp)
@@ -164,6 +178,11 @@ static void change_refused(struct stw_session *session, const struct stw_msg *re
 		stw_alarm_start(session->ua->stack, &session->glare, glare_wait_ms(session));
 		return;
 	}
+	if (response && session_raise_interval(session, response) &&
+		change_send(session, update, !update) == 0)
+		return;
+	if (session->change == CHANGE_NONE)
+		refresh_again(session, response);
 	session->change = CHANGE_NONE;
 	if (!change_ends(session, response, code, cause))
 		tell_changed(session, response, code);
@@ -187,7 +206,7 @@ static void change_final(struct exchange *exchange, const struct stw_msg *respon
 	else
 		session->updating = NULL;
 	if (code / 100 != 2) {
-		change_refused(session, response, code, cause);
+		change_refused(session, !invite, response, code, cause);
 		return;
 	}
 	(void)stw_dialog_refresh(session->dialog, response);
@@ -287,7 +306,9 @@ void change_fired(struct stw_alarm *alarm)
 	struct stw_session *session = STW_CONTAINER_OF(alarm, struct stw_session, glare);
 
 	session_enter(session);
-	if (change_possible(session) && session->sdp)
+	if (change_possible(session) && session->change == CHANGE_NONE)
+		(void)change_send(session, session->peer_update, !session->peer_update);
+	else if (change_possible(session) && session->sdp)
 		(void)change_send(session, false, true);
 	session_leave(session);
 }

@@ -42,9 +42,7 @@ void exchange_orphan(struct exchange *exchange)
 	exchange->registration = NULL;
 	if (!exchange->owns_dialog)
 		exchange->dialog = NULL;
-	if (exchange->method == STW_METHOD_INVITE)
-		return;
-	exchange->dead = true;
+	exchange->dead = exchange->method != STW_METHOD_INVITE;
 	exchange_reap(exchange);
 }
 

@@ -11,6 +11,7 @@
 #define LINES_MAX          8192 /* header lines of a request or response of ours */
 #define MIN_SE_S           90   /* RFC 4028 §5 */
 #define AUTH_TRIES         2    /* a proxy and the called side, or a nonce that was stale */
+#define INTERVALS_MAX      5    /* of session timers that are asked for */
 #define SESSIONS_MAX       1000
 #define SUBSCRIPTION_S     180 /* of a REFER */
 #define SUBSCRIPTION_MAX_S 86400
@@ -131,8 +132,11 @@ struct stw_session {
 	bool automatic;               /* no human has answered it */
 	struct referral *referred_by; /* a REFER has made this call, NULL: none that waits */
 	bool cancelled, ending_by_us;
-	bool interval_raised; /* after 422, once */
-	unsigned busy;        /* functions of it at work: not freed */
+	unsigned intervals_raised;         /* after 422 */
+	bool overlap, incomplete;          /* more digits may follow; a 484 has asked for them */
+	struct stw_sdp_abilities narrowed; /* what the peer can do of ours, after 488 or 606 */
+	struct stw_sdp_codec narrowed_codecs[STW_SDP_CODECS_MAX];
+	unsigned busy; /* functions of it at work: not freed */
 };
 
 /* The subscription that a REFER has made. */
@@ -255,6 +259,9 @@ struct offer_refusal {
 };
 int session_receive_offer(
 	struct stw_session *session, const struct stw_msg *msg, struct offer_refusal *ret);
+/* Only what a description of theirs names too is offered from now on; once.
+ * @return false: nothing is in common, or it is all that was offered */
+bool session_narrow(struct stw_session *session, const struct stw_msg *response);
 /* The answer in a response of the fork `tag`. @return 0; -EBADMSG; -ENOENT there is none */
 int session_receive_answer(
 	struct stw_session *session, const struct stw_msg *msg, struct stw_str tag);
@@ -262,6 +269,8 @@ int session_receive_answer(
 /* ---- caller.c ---- */
 extern const struct exchange_ops invite_ops;
 void caller_end(struct stw_session *session, struct stw_str reason);
+/* After a 422: ask for more. @return false: that is of no use */
+bool session_raise_interval(struct stw_session *session, const struct stw_msg *response);
 int session_ack(struct exchange *invite, struct stw_dialog *dialog, struct stw_str body);
 /* RFC 3262 §4: PRACK for a reliable provisional response, in order and without gaps; a repetition
  * is acknowledged by the transaction of its PRACK. `last`: RSeq of the one before, 0: none.

@@ -153,6 +153,27 @@ int session_receive_offer(
 	return err;
 }
 
+bool session_narrow(struct stw_session *session, const struct stw_msg *response)
+{
+	struct stw_str text;
+	unsigned all, common;
+
+	if (!session->sdp || session->narrowed.codecs || !msg_description(response, &text))
+		return false;
+	common = stw_sdp_codecs_common(session->abilities, text, session->narrowed_codecs, &all);
+	if (!common || common == all)
+		return false;
+	session->narrowed = *session->abilities;
+	session->narrowed.codecs = session->narrowed_codecs;
+	session->narrowed.codec_count = common;
+	session->abilities = session->sdp->abilities = &session->narrowed;
+	stw_sdp_rollback(session->sdp);
+	free(session->sdp_before);
+	session->sdp_before = NULL;
+	session->answered_tag = STW_STR_NONE;
+	return true;
+}
+
 /* ---- answers of the peer ------------------------------------------------------------------------
  */
 

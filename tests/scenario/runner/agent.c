@@ -406,7 +406,7 @@ int agent_tells(struct scenario *s, struct stw_str text)
 /* What stands behind "|" of what the agent is to send. */
 struct agent_extras {
 	struct stw_str headers, content_type, body, other_type, other_body;
-	bool identity_allowed;
+	bool identity_allowed, overlap;
 };
 
 static int extras_read(struct scenario *s, struct stw_str text, struct agent_extras *ret)
@@ -433,6 +433,8 @@ static int extras_read(struct scenario *s, struct stw_str text, struct agent_ext
 			ret->other_body = value;
 		else if (is_word(change->name, "identity"))
 			ret->identity_allowed = is_word(value, "allowed");
+		else if (is_word(change->name, "overlap"))
+			ret->overlap = is_word(value, "true");
 		else
 			return fail(s, "the agent can send no \"%.*s\"", STW_STR_ARG(change->name));
 	}
@@ -470,6 +472,7 @@ static int agent_call(struct agent *agent, struct stw_str text, bool late, bool 
 	options.content_type = extras.content_type;
 	options.body = extras.body;
 	options.identity_allowed = extras.identity_allowed;
+	options.overlap = extras.overlap;
 	err = stw_ua_call(agent->ua, &options, &session);
 	if (session && session != agent->session)
 		agent->second = agent->session, agent->session = session;
@@ -561,8 +564,13 @@ static int session_does(struct agent *agent, struct stw_str verb, struct stw_str
 	if (is_word(verb, "informs"))
 		return stw_session_send(
 			session, STW_STR("INFO"), STW_STR_NONE, STW_STR_NONE, STW_STR_NONE, NULL);
+	if (is_word(verb, "dials"))
+		return stw_session_dial(session, text);
 	if (is_word(verb, "ends"))
-		return stw_session_end(session, STW_STR_NONE), 0;
+		return stw_session_end(session,
+			       text.len ? print(agent->s, "%.*s\r\n", STW_STR_ARG(unquoted(text)))
+					: STW_STR_NONE),
+		       0;
 	return -EINVAL;
 }
 
