@@ -68,17 +68,17 @@ struct stw_registration;
  * (-EAGAIN, RFC 3312 §6); PROGRESS a 1xx to ours; INCOMPLETE a 484 asks for more digits; ACCEPTED a
  * 2xx sent (msg NULL) or received, then with its Answer-Mode in `text`; ESTABLISHED the ACK was
  * sent or has come; FORKED another fork has accepted, it gets ACK and BYE; MEDIA what offer and
- * answer have agreed on; CHANGED our hold or resume has ended with this code; REFRESHED its timer,
- * by us or them (RFC 4028); TRANSFER a REFER to the URI in `text` is carried out, in or outside of
- * a session; TRANSFERRED a NOTIFY says how far ours has got, `final`: it was the last one (session
- * NULL: outside, or it is over already; `job` as given); REPLACED `other` takes its place (RFC
- * 3891); JOINED it belongs to the conversation of `other`: mix their sound (RFC 3911); ENDED the
- * last of it, with code, `by_us`, and Reason in `text`; FAULT the peer did what it must not, and
- * what the RFC says was done. In a session or outside: MESSAGE, INFO (package in `text`) and
- * OPTIONS came and were answered; REFUSED another request was not taken. RESPONSE the final answer
- * to stw_ua_send() and the like. Of a registration: REGISTERED with the bindings in `msg`, for
- * expires_s; UNREGISTERED refused or lost, tried again after retry_s, or (code 200) removed as was
- * asked.
+ * answer have agreed on; CHANGED our hold, resume or renewal has ended with this code; REFRESHED
+ * its timer, by us or them (RFC 4028); TRANSFER a REFER to the URI in `text` is carried out, in or
+ * outside of a session; TRANSFERRED a NOTIFY says how far ours has got, `final`: it was the last
+ * one (session NULL: outside, or it is over already; `job` as given); REPLACED `other` takes its
+ * place (RFC 3891); JOINED it belongs to the conversation of `other`: mix their sound (RFC 3911),
+ * both say isfocus; ENDED the last of it, with code, `by_us`, and Reason in `text`; FAULT the peer
+ * did what it must not, and what the RFC says was done. In a session or outside: MESSAGE, INFO
+ * (package in `text`) and OPTIONS came and were answered; REFUSED another request was not taken.
+ * RESPONSE the final answer to stw_ua_send() and the like. Of a registration: REGISTERED with the
+ * bindings in `msg`, for expires_s; UNREGISTERED refused or lost, tried again after retry_s, or
+ * (code 200) removed as was asked.
  */
 enum stw_ua_event_kind {
 #define X(name, text) STW_UA_##name,
@@ -226,6 +226,7 @@ struct stw_session_options {
 	bool late_offer; /* no offer in the INVITE: theirs is answered in the ACK */
 	bool anonymous;  /* RFC 3323: From without identity, Privacy: id */
 	bool overlap;    /* digits are dialled one by one: a 484 does not end it, §21.4.22 */
+	bool focus;      /* as stw_session_focus() says */
 	/* anonymous: the user agrees that after a 433 it is sent openly (RFC 5079 §4) */
 	bool identity_allowed;
 	void *user;
@@ -250,6 +251,14 @@ void stw_session_end(struct stw_session *session, struct stw_str reason);
 /** CONFIRMED: hold or resume by re-INVITE; after 491 it is tried again (§14.1); CHANGED tells.
  * @return 0; -EBUSY an exchange is under way; -EINVAL */
 int stw_session_hold(struct stw_session *session, bool hold);
+/** CONFIRMED: re-INVITE with the description that `media` gives now and the Contact of where we are
+ * now, after a change of address (§14.1, RFC 3665 §3.7). What is on hold stays so; CHANGED tells.
+ * @return as stw_session_hold() */
+int stw_session_renew(struct stw_session *session);
+/** The user mixes its sound with that of other sessions: its Contact says isfocus from now on (RFC
+ * 4579 §4), when CONFIRMED by a re-INVITE. Of what JOINED tells that is done already.
+ * @return as stw_session_hold(); 0 before it is CONFIRMED */
+int stw_session_focus(struct stw_session *session);
 /** Blind transfer (RFC 5589 §6): REFER to `uri`; RESPONSE and TRANSFERRED tell. */
 int stw_session_refer(struct stw_session *session, struct stw_str uri, void *job);
 /** Attended transfer (RFC 5589 §7): the peer of `session` is to replace us in `other`. */

@@ -23,6 +23,7 @@ static void answer_begin(struct stw_session *session, struct stw_answer *answer,
 	if (session->asked->msg->to.tag.ptr == NULL)
 		answer->to_tag = session->dialog->local_tag;
 	answer->contact_user = ua->contact_user;
+	answer->contact_params = session_contact_params(session);
 }
 
 /* Our answer to their offer, made once and repeated; else our offer when they have sent none. */
@@ -446,18 +447,21 @@ static void replace(struct stw_session *session, struct stw_session *old)
 }
 
 /* RFC 3911 §4: it belongs to the conversation of the other one. Who already talks need not be asked
- * again; what still rings here does not become heard by that. */
+ * again; what still rings here does not become heard by that. Both hear of the focus (RFC 4579 §4).
+ */
 static void join(struct stw_session *session, struct stw_session *other)
 {
 	struct stw_ua_event event = { .kind = STW_UA_JOINED, .other = other };
 
+	session_enter(other);
+	session->focus = true;
 	session_tell(session, &event);
-	if (session->state != STW_SESSION_INCOMING)
-		return;
-	if (other->state == STW_SESSION_INCOMING)
+	if (session->state == STW_SESSION_INCOMING && other->state == STW_SESSION_INCOMING)
 		ring_by_policy(session);
-	else
+	else if (session->state == STW_SESSION_INCOMING)
 		(void)stw_session_accept(session);
+	(void)stw_session_focus(other);
+	session_leave(other);
 }
 
 /* Nothing is wrong with it, and its user knows of it. */

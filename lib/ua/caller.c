@@ -480,6 +480,7 @@ int stw_ua_call(
 	session_enter(session);
 	session->user = options->user;
 	session->overlap = options->overlap;
+	session->focus = options->focus;
 	session->expires_s = ua->options.session_expires_s;
 	if (!options->late_offer && !options->body.len)
 		(void)session_has_media(session);

@@ -286,8 +286,9 @@ int change_begin(struct stw_session *session, enum change change)
 	if (!change_possible(session))
 		return -EBUSY;
 	session->change = change;
-	stw_sdp_session_wish(
-		session->sdp, change == CHANGE_HOLD ? STW_SDP_SENDONLY : STW_SDP_SENDRECV);
+	if (change != CHANGE_RENEW)
+		stw_sdp_session_wish(
+			session->sdp, change == CHANGE_HOLD ? STW_SDP_SENDONLY : STW_SDP_SENDRECV);
 	return change_send(session, false, true);
 }
 
@@ -297,6 +298,39 @@ int stw_session_hold(struct stw_session *session, bool hold)
 
 	session_enter(session);
 	err = change_begin(session, hold ? CHANGE_HOLD : CHANGE_RESUME);
+	session_leave(session);
+	return err;
+}
+
+int stw_session_renew(struct stw_session *session)
+{
+	struct stw_ua *ua = session->ua;
+	const struct stw_sdp_abilities *abilities;
+	int err;
+
+	if (session->state != STW_SESSION_CONFIRMED || !session->sdp)
+		return -EINVAL;
+	session_enter(session);
+	abilities = ua->options.ops->media(ua->options.user, session);
+	if (abilities)
+		session->abilities = session->sdp->abilities = abilities;
+	err = change_begin(session, CHANGE_RENEW);
+	session_leave(session);
+	return err;
+}
+
+int stw_session_focus(struct stw_session *session)
+{
+	int err = 0;
+
+	if (session->state == STW_SESSION_ENDED)
+		return -EINVAL;
+	if (session->focus)
+		return 0;
+	session->focus = true;
+	session_enter(session);
+	if (session->state == STW_SESSION_CONFIRMED)
+		err = change_begin(session, CHANGE_RENEW);
 	session_leave(session);
 	return err;
 }
@@ -394,9 +428,10 @@ static const struct stw_server_ops asked_ops = {
 static void accept_change(
 	struct stw_session *session, struct stw_request *request, bool offered, bool invite)
 {
-	struct stw_answer answer = {
-		.code = 200, .dialog = true, .contact_user = session->ua->contact_user
-	};
+	struct stw_answer answer = { .code = 200,
+		.dialog = true,
+		.contact_user = session->ua->contact_user,
+		.contact_params = session_contact_params(session) };
 	bool stands = session->state == STW_SESSION_CONFIRMED;
 	char lines[LINES_MAX];
 	struct stw_writer writer;

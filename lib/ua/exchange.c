@@ -185,6 +185,8 @@ int exchange_send(struct exchange *exchange)
 		return -ENOBUFS;
 	if (exchange->contact_params.len == 1) /* ";" alone: a Contact without parameters */
 		job.contact_params = STW_STR_NONE;
+	else if (exchange->session && !exchange->contact_params.len)
+		job.contact_params = session_contact_params(exchange->session);
 	job.headers = stw_writer_text(&writer);
 	if (exchange->client)
 		stw_client_forget(exchange->client);

@@ -82,7 +82,7 @@ struct early {
 };
 
 /* What is to be changed by a re-INVITE as soon as nothing is in its way. */
-enum change { CHANGE_NONE, CHANGE_HOLD, CHANGE_RESUME };
+enum change { CHANGE_NONE, CHANGE_HOLD, CHANGE_RESUME, CHANGE_RENEW };
 
 struct stw_session {
 	struct stw_session *next, **link;
@@ -124,6 +124,7 @@ struct stw_session {
 	struct stw_alarm refresh, expiry;
 	/* changes */
 	enum change change;
+	bool focus;           /* Contact says isfocus, RFC 4579 §4 */
 	uint32_t change_rseq; /* of the last reliable provisional response to it, 0: none */
 	struct stw_alarm glare;
 	/* the called side */
@@ -242,6 +243,8 @@ void session_enter(struct stw_session *session);
 void session_leave(struct stw_session *session);
 int session_keep_invite(struct stw_session *session, const struct stw_msg *msg);
 void session_established(struct stw_session *session);
+/* Parameters of our Contact in it. */
+struct stw_str session_contact_params(const struct stw_session *session);
 
 /* ---- offer.c: descriptions ---- */
 bool msg_description(const struct stw_msg *msg, struct stw_str *ret);

@@ -158,6 +158,11 @@ void session_established(struct stw_session *session)
 		session_tell(session, &event);
 }
 
+struct stw_str session_contact_params(const struct stw_session *session)
+{
+	return session->focus ? STW_STR(";isfocus") : STW_STR_NONE;
+}
+
 /* ---- the end --------------------------------------------------------------------------------- */
 
 void session_over(struct stw_session *session, struct stw_ua_event *event)

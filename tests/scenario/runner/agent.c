@@ -406,7 +406,7 @@ int agent_tells(struct scenario *s, struct stw_str text)
 /* What stands behind "|" of what the agent is to send. */
 struct agent_extras {
 	struct stw_str headers, content_type, body, other_type, other_body;
-	bool identity_allowed, overlap;
+	bool identity_allowed, overlap, focus;
 };
 
 static int extras_read(struct scenario *s, struct stw_str text, struct agent_extras *ret)
@@ -435,6 +435,8 @@ static int extras_read(struct scenario *s, struct stw_str text, struct agent_ext
 			ret->identity_allowed = is_word(value, "allowed");
 		else if (is_word(change->name, "overlap"))
 			ret->overlap = is_word(value, "true");
+		else if (is_word(change->name, "focus"))
+			ret->focus = is_word(value, "true");
 		else
 			return fail(s, "the agent can send no \"%.*s\"", STW_STR_ARG(change->name));
 	}
@@ -452,7 +454,7 @@ static bool agent_line(
 		return false;
 	if (next_word(&text, &word) && is_word(word, "with"))
 		*ret_line = print(agent->s, "%.*s\r\n",
-			STW_STR_ARG(expand(agent->s, NULL, stw_str_trim(text))));
+			STW_STR_ARG(expand(agent->s, agent->s->nobody, stw_str_trim(text))));
 	return true;
 }
 
@@ -473,6 +475,7 @@ static int agent_call(struct agent *agent, struct stw_str text, bool late, bool 
 	options.body = extras.body;
 	options.identity_allowed = extras.identity_allowed;
 	options.overlap = extras.overlap;
+	options.focus = extras.focus;
 	err = stw_ua_call(agent->ua, &options, &session);
 	if (session && session != agent->session)
 		agent->second = agent->session, agent->session = session;
@@ -504,7 +507,8 @@ static int agent_sends(struct agent *agent, struct stw_str text)
 		!next_word(&what, &message.method) || !next_word(&what, &message.uri))
 		return -EINVAL;
 	message.headers = extras.headers;
-	message.body = extras.body.len ? extras.body : expand(agent->s, NULL, stw_str_trim(what));
+	message.body = extras.body.len ? extras.body
+				       : expand(agent->s, agent->s->nobody, stw_str_trim(what));
 	if (message.body.len)
 		message.content_type = extras.content_type.len      ? extras.content_type
 				       : message.body.ptr[0] == '<' ? STW_STR("text/html")
@@ -536,8 +540,25 @@ static int agent_asks(struct agent *agent, struct stw_str text)
 		!next_word(&text, &word) || !is_word(word, "call") ||
 		!next_word(&text, &options.refer_to))
 		return -EINVAL;
+	options.refer_to = expand(agent->s, agent->s->nobody, options.refer_to);
 	options.no_subscription = is_word(text, "silently");
 	return stw_ua_refer(agent->ua, &options);
+}
+
+/* "192.0.2.20": it goes on from another address, and tells the peer of its session. */
+static int agent_move(struct agent *agent, struct stw_str text)
+{
+	struct stw_listeners *listeners = &agent->s->listeners;
+	struct stw_addr addr;
+
+	if (!agent->session || stw_addr_from_host(text, 0, &addr) < 0)
+		return -EINVAL;
+	for (unsigned i = 0; i < listeners->n; i++) {
+		addr.port = listeners->v[i].bind.port;
+		listeners->v[i].bind = addr;
+	}
+	agent->abilities.address = keep(agent->s, text);
+	return stw_session_renew(agent->session);
 }
 
 /* What needs a session. */
@@ -561,6 +582,8 @@ static int session_does(struct agent *agent, struct stw_str verb, struct stw_str
 		return stw_session_refer_to_session(session, agent->second, NULL);
 	if (is_word(verb, "refers"))
 		return stw_session_refer(session, text, NULL);
+	if (is_word(verb, "mixes"))
+		return stw_session_focus(session);
 	if (is_word(verb, "informs"))
 		return stw_session_send(
 			session, STW_STR("INFO"), STW_STR_NONE, STW_STR_NONE, STW_STR_NONE, NULL);
@@ -597,6 +620,8 @@ int agent_does(struct scenario *s, struct stw_str verb, struct stw_str text)
 		err = agent_sends(agent, text);
 	else if (is_word(verb, "switches"))
 		err = agent_switch(agent);
+	else if (is_word(verb, "moves"))
+		err = agent_move(agent, text);
 	else
 		err = session_does(agent, verb, text);
 	stw_stack_end(agent->stack);
