@@ -240,7 +240,8 @@ static bool drop_demanded_priority(struct exchange *exchange, const struct stw_m
 	       send_with_lines(exchange, &writer);
 }
 
-/* §8.1.3.5: without the extensions that were demanded and are not supported. */
+/* §8.1.3.5: without the extensions that were demanded and are not supported. Not what Replaces and
+ * Join need: ignored, they would leave another call than the one that was meant (RFC 5589 §7.7). */
 static bool drop_extensions(struct exchange *exchange, const struct stw_msg *response)
 {
 	struct stw_values values = stw_msg_values(response, STW_HDR_UNSUPPORTED);
@@ -252,8 +253,12 @@ static bool drop_extensions(struct exchange *exchange, const struct stw_msg *res
 	stw_writer_init(&unwanted, list, sizeof(list));
 	stw_writer_init(&writer, lines, sizeof(lines));
 	stw_writer_init(&second, fewer, sizeof(fewer));
-	while (stw_values_next(&values, &tag))
+	while (stw_values_next(&values, &tag)) {
+		if (stw_str_equal_nocase(tag, STW_STR("replaces")) ||
+			stw_str_equal_nocase(tag, STW_STR("join")))
+			return false;
 		stw_write_format(&unwanted, "%.*s,", STW_STR_ARG(tag));
+	}
 	taken = lines_without_tags(
 		exchange->headers, STW_STR("Require"), stw_writer_text(&unwanted), &writer);
 	taken = lines_without_tags(stw_writer_text(&writer), STW_STR("Proxy-Require"),

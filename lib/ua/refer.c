@@ -216,6 +216,7 @@ int stw_session_refer_to_session(struct stw_session *session, struct stw_session
 	write_escaped(&writer, dialog->remote_tag);
 	stw_write_text(&writer, "%3Bfrom-tag%3D");
 	write_escaped(&writer, dialog->local_tag);
+	stw_write_text(&writer, "&Require=replaces");
 	if (writer.overflow)
 		return -ENOBUFS;
 	return refer_send(session, stw_writer_text(&writer), job);
@@ -270,8 +271,18 @@ void notify_asked(struct stw_ua *ua, struct stw_session *session, struct stw_req
 
 /* ---- REFER comes ---------------------------------------------------------------------------- */
 
-/* "sip:x@y?Replaces=a%3Bto-tag%3Db": the headers of the URI become those of the INVITE. Only
- * Replaces and Join are taken: others would let the transferor write our request (§19.1.5). */
+/* Replaces and Join, and that they are to be understood. */
+static bool is_referred_header(struct stw_str name, struct stw_str value)
+{
+	if (stw_str_equal_nocase(name, STW_STR("Require")))
+		return stw_str_equal_nocase(value, STW_STR("replaces")) ||
+		       stw_str_equal_nocase(value, STW_STR("join"));
+	return stw_str_equal_nocase(name, STW_STR("Replaces")) ||
+	       stw_str_equal_nocase(name, STW_STR("Join"));
+}
+
+/* "sip:x@y?Replaces=a%3Bto-tag%3Db&Require=replaces": the headers of the URI become those of the
+ * INVITE. No others are taken: they would let the transferor write our request (§19.1.5). */
 static void referred_headers(const struct stw_uri *uri, struct stw_writer *writer)
 {
 	struct stw_str headers = uri->headers, one, name, value;
@@ -285,9 +296,7 @@ static void referred_headers(const struct stw_uri *uri, struct stw_writer *write
 		equals = stw_str_find(one, '=', 0);
 		name = stw_str_cut(one, 0, equals);
 		value = stw_str_cut(one, equals + 1, one.len);
-		if ((!stw_str_equal_nocase(name, STW_STR("Replaces")) &&
-			    !stw_str_equal_nocase(name, STW_STR("Join"))) ||
-			value.len > sizeof(text))
+		if (!is_referred_header(name, value) || value.len > sizeof(text))
 			continue;
 		len = stw_unescape(value, text);
 		if (len > 0 && !memchr(text, '\r', (size_t)len) && !memchr(text, '\n', (size_t)len))
