@@ -329,16 +329,19 @@ static void info_packages(void **state)
 	told(b, "refused 469 Bad Info Package");
 	raw_send(net, 1, raw_request("NOTIFY", 4, tag, "Event: presence\r\n"));
 	has(raw(net, "SIP/2.0 489 Bad Event\r\n"), "Allow-Events: refer\r\n");
+	told(b, "refused 489 Bad Event");
 	raw_send(net, 1,
 		raw_request("NOTIFY", 5, tag,
 			"Event: refer\r\nSubscription-State: active\r\n"
-			"Content-Type: message/sipfrag\r\n\r\nnonsense"));
-	raw(net, "SIP/2.0 200 ");
-	told(b, "fault 400 Bad Message Fragment");
+			"Content-Type: message/sipfrag\r\n\r\nSIP/2.0 100 Trying"));
+	raw(net, "SIP/2.0 481 Subscription Does Not Exist\r\n");
+	told(b, "refused 481 Subscription Does Not Exist");
 	raw_send(net, 1, raw_request("REFER", 6, tag, ""));
 	raw(net, "SIP/2.0 400 Bad Refer-To\r\n");
+	told(b, "refused 400 Bad Refer-To");
 	raw_send(net, 1, raw_request("REFER", 7, tag, "Refer-To: <http://192.0.2.9/>\r\n"));
 	raw(net, "SIP/2.0 403 ");
+	told(b, "refused 403 Forbidden");
 	raw_send(net, 1, raw_request("BYE", 8, tag, ""));
 	raw(net, "SIP/2.0 200 ");
 	told(b, "ended 200 OK");
