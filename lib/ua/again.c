@@ -318,6 +318,8 @@ static bool show_identity(struct exchange *exchange, const struct stw_msg *respo
 	if (!exchange->anonymous || !exchange->identity_allowed)
 		return false;
 	exchange->anonymous = false;
+	if (exchange->session)
+		exchange->session->anonymous = false;
 	return exchange_send(exchange) == 0;
 }
 

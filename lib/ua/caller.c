@@ -131,6 +131,7 @@ static void send_prack(
 		.headers = { rack, 0 },
 		.body = answer,
 		.owns_dialog = true,
+		.anonymous = invite->anonymous,
 		.ops = &ops };
 	struct stw_dialog *copy;
 
@@ -160,6 +161,7 @@ bool session_take_reliable(struct exchange *invite, struct stw_dialog *dialog, u
 	if (*last && rseq != (uint64_t)*last + 1)
 		return false;
 	*last = (uint32_t)rseq;
+	(void)stw_dialog_refresh(dialog, response); /* RFC 6141 §4.7 */
 	if (session->late_offer && !session->dialog &&
 		session_receive_offer(session, response, &refusal) == 0 &&
 		stw_sdp_answer(session->sdp, &answer) == 0)
@@ -481,6 +483,7 @@ int stw_ua_call(
 	session->user = options->user;
 	session->overlap = options->overlap;
 	session->focus = options->focus;
+	session->anonymous = options->anonymous;
 	session->expires_s = ua->options.session_expires_s;
 	if (!options->late_offer && !options->body.len)
 		(void)session_has_media(session);

@@ -178,6 +178,8 @@ static void change_refused(struct stw_session *session, bool update, const struc
 		stw_alarm_start(session->ua->stack, &session->glare, glare_wait_ms(session));
 		return;
 	}
+	if (session->change != CHANGE_NONE && session->sdp)
+		stw_sdp_session_wish(session->sdp, session->wish_before);
 	if (response && session_raise_interval(session, response) &&
 		change_send(session, update, !update) == 0)
 		return;
@@ -286,6 +288,7 @@ int change_begin(struct stw_session *session, enum change change)
 	if (!change_possible(session))
 		return -EBUSY;
 	session->change = change;
+	session->wish_before = session->sdp->wish;
 	if (change != CHANGE_RENEW)
 		stw_sdp_session_wish(
 			session->sdp, change == CHANGE_HOLD ? STW_SDP_SENDONLY : STW_SDP_SENDRECV);
@@ -340,9 +343,11 @@ void change_fired(struct stw_alarm *alarm)
 	struct stw_session *session = STW_CONTAINER_OF(alarm, struct stw_session, glare);
 
 	session_enter(session);
-	if (change_possible(session) && session->change == CHANGE_NONE)
+	if (session->state == STW_SESSION_CONFIRMED && !change_possible(session))
+		stw_alarm_start(session->ua->stack, &session->glare, glare_wait_ms(session));
+	else if (session->state == STW_SESSION_CONFIRMED && session->change == CHANGE_NONE)
 		(void)change_send(session, session->peer_update, !session->peer_update);
-	else if (change_possible(session) && session->sdp)
+	else if (session->state == STW_SESSION_CONFIRMED && session->sdp)
 		(void)change_send(session, false, true);
 	session_leave(session);
 }

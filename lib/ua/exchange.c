@@ -116,8 +116,6 @@ static void write_parties(const struct exchange *exchange, struct stw_writer *wr
 	stw_write_format(writer, "\r\nTo: <%.*s>\r\nCall-ID: %s\r\nCSeq: %u %.*s\r\n",
 		STW_STR_ARG(exchange->to), exchange->call_id, exchange->cseq,
 		STW_STR_ARG(exchange->name));
-	if (exchange->anonymous)
-		stw_write_text(writer, "Privacy: id\r\n");
 }
 
 /* In a dialog the Request-URI is the remote target; what is signed is what is sent. */
@@ -174,7 +172,9 @@ int exchange_send(struct exchange *exchange)
 		exchange->cseq++;
 		write_parties(exchange, &writer);
 	}
-	if (ua->options.agent.len)
+	if (exchange->anonymous)
+		stw_write_text(&writer, "Privacy: id\r\n");
+	else if (ua->options.agent.len) /* RFC 3323 §4.1 */
 		stw_write_format(&writer, "User-Agent: %.*s\r\n", STW_STR_ARG(ua->options.agent));
 	if (exchange->session &&
 		(exchange->method == STW_METHOD_INVITE || exchange->method == STW_METHOD_UPDATE))
@@ -208,7 +208,8 @@ int exchange_begin(struct stw_ua *ua, const struct exchange_options *options, st
 	exchange->dialog = options->dialog;
 	exchange->ops = options->ops;
 	exchange->job = options->job;
-	exchange->anonymous = options->anonymous;
+	exchange->anonymous =
+		options->anonymous || (options->session && options->session->anonymous);
 	exchange->identity_allowed = options->identity_allowed;
 	exchange->method = stw_method_from(options->method);
 	exchange->cseq = options->cseq;

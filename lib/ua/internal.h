@@ -90,6 +90,7 @@ struct stw_session {
 	void *user;
 	enum stw_session_state state;
 	bool caller;
+	bool anonymous; /* RFC 3323: what we send in it does not say who we are */
 	struct stw_dialog *dialog;
 	struct early *earlies;
 	struct stw_block *invite_block;
@@ -124,7 +125,8 @@ struct stw_session {
 	struct stw_alarm refresh, expiry;
 	/* changes */
 	enum change change;
-	bool focus;           /* Contact says isfocus, RFC 4579 §4 */
+	bool focus;                         /* Contact says isfocus, RFC 4579 §4 */
+	enum stw_sdp_direction wish_before; /* when that is refused */
 	uint32_t change_rseq; /* of the last reliable provisional response to it, 0: none */
 	struct stw_alarm glare;
 	/* the called side */

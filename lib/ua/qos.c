@@ -66,6 +66,22 @@ static void qos_failed(struct stw_session *session)
 			session, 580, cause_phrase(&stw_cause_ua_precondition), STW_STR_NONE);
 }
 
+/* RFC 6141 §4.7, §4.9: of the dialog that the request had a copy of. */
+static void refresh_dialog(
+	struct stw_session *session, const struct stw_dialog *copy, const struct stw_msg *response)
+{
+	struct early *early = session->earlies;
+
+	if (session->dialog) {
+		(void)stw_dialog_refresh(session->dialog, response);
+		return;
+	}
+	while (early && !stw_str_equal(early->dialog->remote_tag, copy->remote_tag))
+		early = early->next;
+	if (early)
+		(void)stw_dialog_refresh(early->dialog, response);
+}
+
 static void update_final(struct exchange *exchange, const struct stw_msg *response, unsigned code,
 	const struct stw_cause *cause)
 {
@@ -75,6 +91,8 @@ static void update_final(struct exchange *exchange, const struct stw_msg *respon
 	if (!session)
 		return;
 	session->updating = NULL;
+	if (code / 100 == 2)
+		refresh_dialog(session, exchange->dialog, response);
 	if (code / 100 == 2 && session_receive_answer(session, response, response->to.tag) == 0) {
 		session->described_anew = true;
 		qos_step(session);

@@ -164,8 +164,10 @@ static int refer_send(struct stw_session *session, struct stw_str refer_to, void
 	if (session->state != STW_SESSION_CONFIRMED || !session->dialog)
 		return -EINVAL;
 	stw_writer_init(&writer, lines, sizeof(lines));
-	stw_write_format(&writer, "Refer-To: <%.*s>\r\nReferred-By: <%.*s>\r\n",
-		STW_STR_ARG(refer_to), STW_STR_ARG(session->ua->options.aor));
+	stw_write_format(&writer, "Refer-To: <%.*s>\r\n", STW_STR_ARG(refer_to));
+	if (!session->anonymous)
+		stw_write_format(
+			&writer, "Referred-By: <%.*s>\r\n", STW_STR_ARG(session->ua->options.aor));
 	if (writer.overflow)
 		return -ENOBUFS;
 	options.headers = stw_writer_text(&writer);

@@ -215,6 +215,7 @@ void session_bye(struct stw_session *session, struct stw_str reason, struct stw_
 		.headers = reason,
 		.dialog = session->dialog,
 		.owns_dialog = true,
+		.anonymous = session->anonymous,
 		.ops = &bye_ops };
 	struct stw_dialog *dialog = session->dialog;
 
