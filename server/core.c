@@ -69,10 +69,10 @@ static const struct stw_cause *core_guard(void *user, const struct stw_request *
 	return stw_route_guard(user, request, uri, hop);
 }
 
-static void core_ended(
-	void *user, struct stw_request *request, unsigned code, const struct stw_msg *response)
+static void core_ended(void *user, struct stw_request *request, unsigned code,
+	const struct stw_msg *response, const struct stw_proxy_target *target)
 {
-	stw_route_ended(user, request, code, response);
+	stw_route_ended(user, request, code, response, target);
 }
 
 static const struct stw_core_ops core_ops = {

@@ -143,9 +143,10 @@ struct stw_core_ops {
 	 * with stw_request_more() or stw_request_settle(), now or later. */
 	void (*next)(void *core, struct stw_request *request, const struct stw_outcome *outcome);
 	/** A forwarded request that asks (stw_proxy_job) has its final response `code`; `response`:
-	 * of the phone, NULL: made here. 0: it ends without one. Once. May be NULL. */
+	 * of the phone, NULL: made here; `target`: which one that was, NULL: not known. 0: it ends
+	 * without one. Once. May be NULL. */
 	void (*ended)(void *core, struct stw_request *request, unsigned code,
-		const struct stw_msg *response);
+		const struct stw_msg *response, const struct stw_proxy_target *target);
 	/** A forwarded request outside a dialog is about to go to `uri` (of the first Route, if
 	 * there is one), or to `addr` that a name has led to; one of them is NULL. Not asked for
 	 * targets that are granted. @return NULL, or why it may not. May be NULL. */

@@ -47,6 +47,17 @@ void service_expire(struct box *box)
 	stw_response_context_leave(box->context);
 }
 
+/* Of the branch that the response came by. */
+static const struct stw_proxy_target *answering_target(
+	const struct box *box, const struct stw_msg *response)
+{
+	const struct branch *branch = response ? box->branches : NULL;
+
+	while (branch && !(branch->tx && stw_str_equal(branch->tx->branch, response->via.branch)))
+		branch = branch->next;
+	return branch ? &branch->target : NULL;
+}
+
 void service_ended(struct box *box, unsigned code, const struct stw_msg *response)
 {
 	struct stw_stack *stack = box->request.stack;
@@ -55,7 +66,8 @@ void service_ended(struct box *box, unsigned code, const struct stw_msg *respons
 		return;
 	box->service->ended = true;
 	if (stack->options.core->ended)
-		stack->options.core->ended(stack->options.core_user, &box->request, code, response);
+		stack->options.core->ended(stack->options.core_user, &box->request, code, response,
+			answering_target(box, response));
 }
 
 /* ---- what the core may ask ----------------------------------------------------------- */

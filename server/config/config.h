@@ -26,7 +26,7 @@
 #define STW_CONFIG_QUEUES_MAX    64
 #define STW_QUEUE_AGENTS_MAX     64
 #define STW_QUEUE_LENGTH_MAX     1000
-#define STW_QUEUE_KEYS           12
+#define STW_QUEUE_KEYS           13
 #define STW_CONFIG_TRUNKS_MAX    64
 #define STW_CONFIG_CLASSES_MAX   32
 #define STW_CONFIG_NAMES_MAX     256
@@ -168,6 +168,7 @@ struct stw_call_queue {
 	uint32_t call_time_ms; /* of a call, before any has been measured */
 	enum stw_queue_priority priority;
 	struct stw_str overflow; /* who gets whom no agent gets; empty: nobody */
+	struct stw_str media; /* URI of a server that callers hear while they wait; empty: none */
 	struct stw_opening opening;
 };
 

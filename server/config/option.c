@@ -168,7 +168,7 @@
 		"RFC 3261 §16.5")                                                                  \
 	OPTION("queues", LIST, queues, "", 0, STW_CONFIG_QUEUES_MAX,                               \
 		"{name, agents, agent_timeout, wrap_up, max_length, max_wait, overflow, "          \
-		"announce, call_time, priority, open, closed}",                                    \
+		"announce, call_time, priority, open, closed, media}",                             \
 		"[]", LIVE, FORM(queues),                                                          \
 		"Callers who wait until an agent is free. agents is who may log in (`strowger "    \
 		"queue login`; everybody); agent_timeout is how long one is rung (15s), wrap_up "  \
@@ -176,7 +176,9 @@
 		"and max_wait how long (30m); overflow is who gets the others: a user, a number, " \
 		"a URI, group:NAME or queue:NAME; announce is how often place and wait are told "  \
 		"(30s), call_time what a call takes before any was measured (3m); priority is "    \
-		"whose Priority counts: users, all, none; open and closed are as in groups.",      \
+		"whose Priority counts: users, all, none; open and closed are as in groups; "      \
+		"media "                                                                           \
+		"is the SIP URI of a server that plays, in a 183, to who waits.",                  \
 		"RFC 3261 §21.1.4")                                                                \
 	OPTION("dialplan", LIST, rules, "", 0, STW_CONFIG_RULES_MAX,                               \
 		"{match, class, strip, prepend, to}", "[]", LIVE, FORM(dialplan),                  \

@@ -17,6 +17,7 @@ enum {
 	QUEUE_PRIORITY,
 	QUEUE_OPEN,
 	QUEUE_CLOSED,
+	QUEUE_MEDIA,
 	QUEUE_KEYS
 };
 
@@ -33,6 +34,7 @@ static const struct config_key queue_keys[QUEUE_KEYS] = {
 	[QUEUE_PRIORITY] = { .name = "priority" },
 	[QUEUE_OPEN] = { .name = "open" },
 	[QUEUE_CLOSED] = { .name = "closed" },
+	[QUEUE_MEDIA] = { .name = "media" },
 };
 
 /* Keys that are times, with what they are when they are not given. */
@@ -180,6 +182,21 @@ static bool ways_read(struct config_context *context, const struct config_field 
 		       &queue->opening);
 }
 
+static bool media_read(struct config_context *context, const struct config_field *field,
+	struct stw_call_queue *queue)
+{
+	struct stw_uri uri;
+	char quoted[96];
+
+	queue->texts[QUEUE_MEDIA] = queue->media = field->text;
+	if (!field->text.ptr || (stw_uri_parse(field->text, &uri) == 0 &&
+					uri.scheme == STW_SCHEME_SIP && uri.headers.len == 0))
+		return true;
+	config_error(context, field->mark, "queues: media: %s is no SIP URI",
+		config_quote(field->text, quoted));
+	return false;
+}
+
 static bool name_read(struct config_context *context, const struct config_field *field,
 	struct stw_call_queue *queue)
 {
@@ -212,7 +229,8 @@ static void queues_add(struct config_context *context, const struct stw_option *
 		!times_read(context, item, &queue) ||
 		!length_read(context, &fields[QUEUE_MAX_LENGTH], &queue) ||
 		!priority_read(context, &fields[QUEUE_PRIORITY], &queue) ||
-		!ways_read(context, fields, &queue))
+		!ways_read(context, fields, &queue) ||
+		!media_read(context, &fields[QUEUE_MEDIA], &queue))
 		return;
 	config->queues =
 		config_grow(context, config->queues, config->queue_count, sizeof(*config->queues));

@@ -50,7 +50,7 @@ struct stw_queue_call {
 	int priority;
 	bool cannot_wait;
 	struct agent *agent;             /* who rings, or is about to */
-	bool start, withdraw;            /* to be told */
+	bool start, withdraw, wait;      /* to be told */
 	char *before;                    /* who rang before him; NULL: nobody */
 	uint64_t unfit[QUEUE_UNFIT_MAX]; /* hashes of agents who cannot get him */
 	unsigned unfit_count;

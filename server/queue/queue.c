@@ -306,6 +306,7 @@ static struct stw_queue_call *call_new(
 	call->priority = caller->priority;
 	call->cannot_wait = caller->cannot_wait;
 	call->since = view->now;
+	call->wait = true;
 	text_keep(call->name, &call->name_len, caller->name);
 	text_keep(call->call_id, &call->call_id_len, caller->call_id);
 	return call;
@@ -438,6 +439,7 @@ unsigned stw_queues_failed(struct stw_queues *queues, struct stw_queue_call *cal
 	call->before = strdup(agent->aor);
 	call->agent = NULL;
 	call->start = call->withdraw = false;
+	call->wait = true;
 	workers_call_all(queues, call->worker);
 	pthread_mutex_unlock(&queues->mutex);
 	return failures;
@@ -515,8 +517,10 @@ static bool task_of(struct stw_queues *queues, const struct stw_queue_view *view
 		ret->kind = queue ? STW_QUEUE_OVER : STW_QUEUE_CLOSED;
 		return true;
 	}
-	if (tell_ms(call, queue) > now_ms)
-		return false;
+	if (tell_ms(call, queue) > now_ms) {
+		ret->kind = STW_QUEUE_WAIT;
+		return call->wait && !(call->wait = false);
+	}
 	ret->kind = STW_QUEUE_TELL;
 	ret->place = call->told_place = place_of(call);
 	ret->wait_s = line_wait_s(queues, view, queue, call->line, ret->place);

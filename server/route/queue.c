@@ -9,7 +9,14 @@
 
 #include "server/route/route.h"
 
-#define BRANCHES_SPARE 4 /* of limits.max_branches: for where the queue overflows */
+#define BRANCHES_SPARE     4 /* of limits.max_branches: for where the queue overflows */
+#define MEDIA_FAILURES_MAX 3 /* in a row: then he waits without it */
+
+enum media {
+	MEDIA_NONE,  /* he hears nothing, or an agent rings */
+	MEDIA_PLAYS, /* the media server is asked to play, or does */
+	MEDIA_ENDS,  /* we have ended it */
+};
 
 /* A caller in a queue; lies in the arena of his INVITE. */
 struct stw_waiting {
@@ -17,8 +24,11 @@ struct stw_waiting {
 	struct stw_queue_call *call; /* NULL: he is gone */
 	struct stw_str aor;          /* of the queue */
 	struct stw_str domain;
-	unsigned branches; /* that were opened for his agents */
+	unsigned branches; /* that were opened for his agents, and the media server */
 	bool withdrawn;    /* we have ended what rang */
+	enum media media;
+	struct stw_str media_uri; /* that was asked last; empty: none */
+	unsigned media_failures;  /* in a row */
 };
 
 struct stw_queue_view stw_route_queue_view(const struct stw_core *core)
@@ -65,6 +75,68 @@ static void queue_note(const struct stw_waiting *waiting, const struct stw_cause
 	stw_request_note(waiting->check.request, &refusal);
 }
 
+/* ---- what he hears -----------------------------------------------------------------------------
+ */
+
+static void media_note(struct stw_waiting *waiting, const struct stw_cause *cause, unsigned code)
+{
+	struct stw_refusal refusal = { .cause = cause, .option = "queues" };
+	struct number number;
+
+	stw_refusal_fact(&refusal, "queue", stw_queue_call_queue(waiting->call));
+	stw_refusal_fact(&refusal, "media", waiting->media_uri);
+	if (code)
+		fact_number(&refusal, "code", code, &number);
+	stw_request_note(waiting->check.request, &refusal);
+}
+
+static bool has_branches(const struct stw_waiting *waiting, unsigned more)
+{
+	return waiting->branches + more + BRANCHES_SPARE <=
+	       waiting->check.core->config->limits.max_branches;
+}
+
+/* His INVITE goes to the media server as to one more phone, in the same response context: its 183
+ * makes the early dialog (RFC 3960 §3). What it says at the end does not count. */
+static void media_begin(struct stw_waiting *waiting)
+{
+	struct stw_check check = check_again(waiting);
+	const struct stw_call_queue *queue =
+		stw_config_queue(check.config, stw_queue_call_queue(waiting->call));
+	struct stw_proxy_target target = { .q = 1000, .granted = true, .own_6xx = true };
+	struct stw_proxy_job job = { .targets = &target, .n = 1, .no_recurse = true };
+
+	if (!queue || !queue->media.len || waiting->media != MEDIA_NONE ||
+		waiting->media_failures == MEDIA_FAILURES_MAX || !has_branches(waiting, 1) ||
+		stw_arena_copy(&check.request->arena, queue->media, &target.uri) < 0)
+		return;
+	waiting->media = MEDIA_PLAYS;
+	waiting->media_uri = target.uri;
+	waiting->branches++;
+	media_note(waiting, &stw_cause_queue_media, 0);
+	check.service->no_answer_ms = 0;
+	if (stw_route_submit(&check, &job) == STW_REFUSE)
+		stw_request_settle(check.request, &check.refusal);
+}
+
+/* Somebody else is tried now. */
+static void media_end(struct stw_waiting *waiting)
+{
+	if (waiting->media == MEDIA_NONE)
+		return;
+	waiting->media = MEDIA_ENDS;
+	stw_request_expire(waiting->check.request);
+	waiting->media = MEDIA_NONE;
+}
+
+/* It has ended by itself: he waits on. */
+static void media_failed(struct stw_waiting *waiting, const struct stw_outcome *outcome)
+{
+	waiting->media = MEDIA_NONE;
+	waiting->media_failures = outcome->rang ? 0 : waiting->media_failures + 1;
+	media_note(waiting, &stw_cause_queue_media_failed, outcome->code);
+}
+
 /* ---- out of the queue -------------------------------------------------------------------------
  */
 
@@ -107,6 +179,7 @@ static void waiting_out(
 	const struct stw_call_queue *queue =
 		stw_config_queue(check.config, stw_queue_call_queue(waiting->call));
 
+	media_end(waiting);
 	waiting_leave(waiting);
 	if (queue_out(&check, queue, waiting->aor, waiting->domain, cause, when) == STW_REFUSE)
 		stw_request_settle(check.request, &check.refusal);
@@ -177,11 +250,11 @@ static void waiting_ring(struct stw_waiting *waiting, const struct stw_queue_tas
 		agent_failed(waiting, STW_QUEUE_GONE, 0);
 		return;
 	}
-	if (waiting->branches + job.n + BRANCHES_SPARE > check.config->limits.max_branches &&
-		waiting->branches) {
+	if (!has_branches(waiting, job.n) && waiting->branches) {
 		waiting_out(waiting, &stw_cause_queue_nobody_took, STW_FORWARD_NO_ANSWER);
 		return;
 	}
+	media_end(waiting);
 	waiting->branches += job.n;
 	waiting->withdrawn = false;
 	queue_note(waiting, &stw_cause_queue_agent_rings, agent, "waited", task->waited_s);
@@ -194,7 +267,11 @@ void stw_route_queue_next(struct stw_waiting *waiting, const struct stw_outcome 
 {
 	struct stw_core *core = waiting->check.core;
 
-	if (waiting->call && stw_queue_call_agent(core->queues, waiting->call).len)
+	if (!waiting->call || waiting->media == MEDIA_ENDS)
+		return;
+	if (waiting->media == MEDIA_PLAYS)
+		media_failed(waiting, outcome);
+	else if (stw_queue_call_agent(core->queues, waiting->call).len)
 		agent_failed(waiting, waiting->withdrawn ? STW_QUEUE_GONE : STW_QUEUE_DECLINED,
 			outcome->expired ? 408 : outcome->code);
 }
@@ -240,6 +317,10 @@ static void task_run(const struct stw_queue_task *task)
 		break;
 	case STW_QUEUE_TELL:
 		waiting_tell(waiting, task);
+		media_begin(waiting);
+		break;
+	case STW_QUEUE_WAIT:
+		media_begin(waiting);
 		break;
 	case STW_QUEUE_OVER:
 		waiting_out(waiting, &stw_cause_queue_waited_too_long, STW_FORWARD_NO_ANSWER);
@@ -414,7 +495,7 @@ static bool is_late(const struct stw_core *core, const struct stw_queue_call *ca
 }
 
 void stw_route_ended(struct stw_core *core, struct stw_request *request, unsigned code,
-	const struct stw_msg *response)
+	const struct stw_msg *response, const struct stw_proxy_target *target)
 {
 	const struct stw_service *service = request->user;
 	struct stw_waiting *waiting = service ? service->waiting : NULL;
@@ -423,7 +504,9 @@ void stw_route_ended(struct stw_core *core, struct stw_request *request, unsigne
 	if (!waiting || !waiting->call)
 		return;
 	view = stw_route_queue_view(core);
-	if (code / 100 == 2 && response)
+	if (code / 100 == 2 && target && stw_str_equal(target->uri, waiting->media_uri))
+		media_note(waiting, &stw_cause_queue_media_answered, 0);
+	else if (code / 100 == 2 && response)
 		stw_queues_answered(
 			core->queues, &view, waiting->call, is_late(core, waiting->call, response));
 	waiting_leave(waiting);

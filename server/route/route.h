@@ -248,7 +248,7 @@ enum stw_verdict stw_route_queue(struct stw_check *check, const struct stw_call_
 void stw_route_queue_next(struct stw_waiting *waiting, const struct stw_outcome *outcome);
 /** A call that asks has ended, or has been answered: stw_core_ops.ended. */
 void stw_route_ended(struct stw_core *core, struct stw_request *request, unsigned code,
-	const struct stw_msg *response);
+	const struct stw_msg *response, const struct stw_proxy_target *target);
 /** What is to be done for callers who wait. */
 void stw_route_queues_work(struct stw_core *core);
 /** What this worker knows of queues. */

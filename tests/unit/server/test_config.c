@@ -361,6 +361,7 @@ static const struct {
 		"1:9: groups: closed of sales leads to itself\n" },
 	{ "queues: [{name: a, open: sun, closed: 'group:x'}]\n",
 		"1:9: queues: closed of a: there is no group x\n" },
+	{ "queues: [{name: a, media: bob}]\n", "1:27: queues: media: \"bob\" is no SIP URI\n" },
 	{ "time_zone: Europe/Nowhere\n",
 		"1:12: time_zone: \"Europe/Nowhere\" is no time zone of /usr/share/zoneinfo/; "
 		"allowed: local, UTC, a name like Europe/Berlin, a rule like "
@@ -594,10 +595,10 @@ static const struct {
 	{ "queues",
 		"[{name: support, agents: [bob, carol], agent_timeout: 10s, wrap_up: 5s, "
 		"max_length: 3, max_wait: 1m, overflow: dave, announce: 20s, call_time: 2m, "
-		"priority: all, open: sun, closed: erin}]",
+		"priority: all, open: sun, closed: erin, media: 'sip:music@m.example.net'}]",
 		"{name: support, agents: bob, carol, agent_timeout: 10s, wrap_up: 5s, max_length: "
 		"3, max_wait: 1m, overflow: dave, announce: 20s, call_time: 2m, priority: all, "
-		"open: sun, closed: erin}" },
+		"open: sun, closed: erin, media: sip:music@m.example.net}" },
 	{ "shared_names", "[{name: lee, users: [Lee S <lee.s>, lee.j@a.example]}]",
 		"{name: lee, users: Lee S <lee.s>, lee.j@a.example}" },
 	{ "dialplan", "[{match: 0., class: national, strip: 1, prepend: +49, to: user}]",
