@@ -88,6 +88,8 @@ struct agent {
 	bool colour;
 	char aor[512], outbound[512], password[256];
 	struct stw_addr media_addr;
+	struct stw_sdp_abilities abilities; /* told to who sends OPTIONS */
+	char abilities_address[STW_ADDR_TEXT_MAX];
 	struct stw_sdp_codec codecs[STW_SDP_CODECS_MAX];
 	unsigned codec_count;
 	enum stw_sdp_qos qos;
@@ -131,6 +133,8 @@ void agent_begin(struct agent *agent);
 void agent_end(struct agent *agent);
 /** "sip:bob@x" with ";transport=tcp" when --transport asks for it. */
 void agent_uri(const struct agent *agent, const char *text, char *buffer, size_t size);
+/** What OPTIONS outside of sessions is answered with; before the agent is made. */
+void agent_abilities(struct agent *agent);
 /** Seconds of an option, with a fraction. @return -1 to go on; else the exit status */
 int agent_seconds(struct stw_cli *cli, const char *option, const char *text, uint64_t *ret_ms);
 

@@ -118,12 +118,38 @@ static void sound_init(struct agent_line *line)
 	stw_sound_init(&line->sound, &options);
 }
 
+/* What the codecs and options of the command make of a place where we receive. */
+static struct stw_sdp_abilities abilities_at(const struct agent *agent, const struct stw_addr *addr,
+	uint16_t rtp_port, char buffer[STW_ADDR_TEXT_MAX])
+{
+	struct stw_str text = stw_addr_text(addr, buffer);
+
+	/* Without port and brackets. */
+	text = stw_str_cut(text, text.ptr[0] == '[', text.len);
+	text.len = addr->family == 4 ? stw_str_find(text, ':', 0) : stw_str_find(text, ']', 0);
+	memmove(buffer, text.ptr, text.len);
+	buffer[text.len] = '\0';
+	return (struct stw_sdp_abilities){
+		.codecs = agent->codecs,
+		.codec_count = agent->codec_count,
+		.address = { buffer, text.len },
+		.rtp_port = rtp_port,
+		.everywhere = agent->everywhere,
+		.qos = agent->qos,
+	};
+}
+
+void agent_abilities(struct agent *agent)
+{
+	agent->abilities = abilities_at(agent, &agent->media_addr, 0, agent->abilities_address);
+	agent->ua_options.abilities = &agent->abilities;
+}
+
 const struct stw_sdp_abilities *agent_media(void *user, struct stw_session *session)
 {
 	struct agent *agent = user;
 	struct stw_addr addr = agent->media_addr;
 	struct agent_line *line = agent_line_find(agent, session);
-	struct stw_str text;
 	int err;
 
 	if (line)
@@ -144,20 +170,7 @@ const struct stw_sdp_abilities *agent_media(void *user, struct stw_session *sess
 	line->session = session;
 	line->used = true;
 	line->hangup_ms = UINT64_MAX;
-	text = stw_addr_text(&addr, line->address);
-	/* Without port and brackets. */
-	text = stw_str_cut(text, text.ptr[0] == '[', text.len);
-	text.len = addr.family == 4 ? stw_str_find(text, ':', 0) : stw_str_find(text, ']', 0);
-	memmove(line->address, text.ptr, text.len);
-	line->address[text.len] = '\0';
-	line->abilities = (struct stw_sdp_abilities){
-		.codecs = agent->codecs,
-		.codec_count = agent->codec_count,
-		.address = { line->address, text.len },
-		.rtp_port = stw_io_rtp_port(line->rtp),
-		.everywhere = agent->everywhere,
-		.qos = agent->qos,
-	};
+	line->abilities = abilities_at(agent, &addr, stw_io_rtp_port(line->rtp), line->address);
 	sound_init(line);
 	return &line->abilities;
 }

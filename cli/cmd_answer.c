@@ -8,7 +8,7 @@
 
 struct answer {
 	const char *ring, *then, *count, *hangup_after, *lines, *redirect, *screen_via, *min_se,
-		*recv_info, *qos, *require, *realm;
+		*recv_info, *qos, *require, *realm, *users, *priorities;
 	bool dnd, busy_everywhere, media_everywhere, reject_anonymous, auth, early_media, reliable,
 		no_register, mix, no_takeover, auto_answer, auto_answer_privileged,
 		tell_answer_mode, send_199, obey_refer;
@@ -109,6 +109,8 @@ static int answer_read(struct agent *agent, struct answer *answer)
 	policy->reject_anonymous = answer->reject_anonymous;
 	policy->recv_info = stw_str_from(answer->recv_info);
 	policy->require = stw_str_from(answer->require);
+	policy->users = stw_str_from(answer->users);
+	policy->priorities = stw_str_from(answer->priorities);
 	policy->early_media = answer->early_media;
 	policy->reliable = answer->reliable;
 	policy->mixes = answer->mix;
@@ -197,6 +199,10 @@ int stw_cmd_answer(struct stw_cli *cli)
 		{ "qos", 0, "ok|fail", "preconditions are met, or 580", &answer.qos, NULL },
 		{ "require", 0, "TAG", "421 for callers that do not support it", &answer.require,
 			NULL },
+		{ "users", 0, "LIST", "names and numbers: 404 for others, 484 for first digits",
+			&answer.users, NULL },
+		{ "priorities", 0, "LIST", "417 for who demands others (RFC 4412)",
+			&answer.priorities, NULL },
 		{ "auth", 0, NULL, "ask callers for the password: 401", NULL, &answer.auth },
 		{ "early-media", 0, NULL, "183 with a description instead of 180", NULL,
 			&answer.early_media },

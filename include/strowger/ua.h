@@ -126,13 +126,15 @@ struct stw_ua_policy {
 	struct stw_str methods; /* Allow; empty: all that the agent can do. Others get 405 */
 	struct stw_str
 		extensions;   /* option tags that are supported; empty: all that the agent can do */
-	struct stw_str users; /* user parts that are ours, "bob, bob2": others get 404; empty:
-				 any */
-	struct stw_str accept;  /* body types; empty: application/sdp and those of the methods */
-	uint32_t max_body;      /* 413 above; 0: no limit */
-	struct stw_str require; /* option tag that callers must support: 421 */
-	bool reject_anonymous;  /* 433, RFC 5079 */
-	uint32_t min_se_s;      /* 422 below it, RFC 4028; 0: 90 */
+	struct stw_str users; /* user parts that are ours, "bob, 1234": others get 404, and the
+				 first digits of a number 484; empty: any */
+	struct stw_str accept;     /* body types; empty: application/sdp and those of the methods */
+	uint32_t max_body;         /* 413 above; 0: no limit */
+	struct stw_str require;    /* option tag that callers must support: 421 */
+	struct stw_str priorities; /* Resource-Priority values that are known: 417 for who demands
+				      others (RFC 4412); empty: no such extension */
+	bool reject_anonymous;     /* 433, RFC 5079 */
+	uint32_t min_se_s;         /* 422 below it, RFC 4028; 0: 90 */
 	struct stw_str
 		screen_via;       /* URI: 305 unless the request came by a Route or from its host */
 	struct stw_str recv_info; /* Info packages: 469 for others, RFC 6086 */
@@ -181,7 +183,9 @@ struct stw_ua_options {
 	struct stw_str outbound;     /* URI of an outbound proxy; empty: none */
 	struct stw_str auth_user, auth_password; /* for 401 and 407; empty user: that of the AOR */
 	struct stw_str agent;                    /* User-Agent and Server; empty: none */
-	uint32_t session_expires_s;              /* asked for in INVITE, RFC 4028; 0: none */
+	/* what the answer to OPTIONS outside of sessions describes, §11.2; NULL: nothing */
+	const struct stw_sdp_abilities *abilities;
+	uint32_t session_expires_s; /* asked for in INVITE, RFC 4028; 0: none */
 	bool follow_redirects; /* 3xx but 380: its Contacts are tried, by q (§8.1.3.4); in a dialog
 				  too, with its route set (§12.2.1.2) */
 	unsigned max_sessions; /* of all kinds: 503 above; 0: 1000 */

@@ -337,21 +337,18 @@ static void refuse_request(struct stw_ua *ua, struct stw_request *request, unsig
 	ua_tell(ua, &event);
 }
 
-/* What the policy says about callers of which nothing else is wrong, list U19. */
-static const struct stw_cause *policy_refusal(
-	struct stw_session *session, struct stw_answer *answer, char *lines, size_t size)
+const struct stw_cause *called_refusal(const struct stw_ua *ua, unsigned others,
+	const struct stw_msg *msg, struct stw_writer *writer)
 {
-	const struct stw_ua_policy *policy = &session->ua->options.policy;
+	const struct stw_ua_policy *policy = &ua->options.policy;
 
 	if (policy->dnd)
 		return &stw_cause_ua_dnd;
-	if (policy->lines && session->ua->session_count > policy->lines)
+	if (policy->lines && others >= policy->lines)
 		return policy->busy_everywhere ? &stw_cause_ua_busy_everywhere : &stw_cause_ua_busy;
 	if (!policy->redirect.len)
-		return mode_refusal(session->ua, session->invite);
-	answer->headers.ptr = lines;
-	answer->headers.len =
-		(size_t)snprintf(lines, size, "Contact: %.*s\r\n", STW_STR_ARG(policy->redirect));
+		return mode_refusal(ua, msg);
+	stw_write_format(writer, "Contact: %.*s\r\n", STW_STR_ARG(policy->redirect));
 	return &stw_cause_ua_redirect;
 }
 
@@ -404,8 +401,10 @@ static bool invite_passes(struct stw_session *session, const struct named *named
 	struct stw_answer answer = { .to_tag = session->dialog->local_tag };
 	struct stw_ua_event refused = { .kind = STW_UA_REFUSED, .msg = session->invite };
 	char lines[TEXT_MAX];
+	struct stw_writer writer;
 	int err = session_receive_offer(session, session->asked->msg, &refusal);
 
+	stw_writer_init(&writer, lines, sizeof(lines));
 	session->they_offered = err != -ENOENT;
 	if (err < 0 && err != -ENOENT) {
 		answer.code = refusal.code;
@@ -416,8 +415,11 @@ static bool invite_passes(struct stw_session *session, const struct named *named
 			answer.content_type = STW_STR("application/sdp");
 	} else {
 		answer.cause = qos_refusal(session, named->session != NULL, &answer.headers);
-		if (!answer.cause && (!named->session || named->join))
-			answer.cause = policy_refusal(session, &answer, lines, sizeof(lines));
+		if (!answer.cause && (!named->session || named->join)) {
+			answer.cause = called_refusal(session->ua, session->ua->session_count - 1,
+				session->invite, &writer);
+			answer.headers = stw_writer_text(&writer);
+		}
 		answer.code = answer.cause ? answer.cause->code : 0;
 	}
 	if (!answer.code)

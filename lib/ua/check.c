@@ -104,13 +104,38 @@ static const struct stw_cause *check_dialog(struct ua_check *check)
 						: &stw_cause_ua_no_dialog;
 }
 
+static bool is_number(struct stw_str text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.ptr[i] < '0' || text.ptr[i] > '9')
+			return false;
+	}
+	return text.len > 0;
+}
+
+/* §21.4.22: digits with which one of our numbers begins. */
+static bool is_begun(struct stw_str numbers, struct stw_str digits)
+{
+	struct stw_str number;
+	size_t at = 0, end;
+
+	for (; is_number(digits) && at < numbers.len; at = end + 1) {
+		end = stw_str_find(numbers, ',', at);
+		number = stw_str_trim(stw_str_cut(numbers, at, end));
+		if (is_number(number) && number.len > digits.len &&
+			stw_str_equal(stw_str_cut(number, 0, digits.len), digits))
+			return true;
+	}
+	return false;
+}
+
 static const struct stw_cause *check_user(struct ua_check *check)
 {
-	struct stw_str users = check_policy(check)->users;
+	struct stw_str users = check_policy(check)->users, user = check->request->msg->uri.user;
 
-	if (check->session || !users.len || list_has(users, check->request->msg->uri.user))
+	if (check->session || !users.len || list_has(users, user))
 		return NULL;
-	return &stw_cause_ua_not_me;
+	return is_begun(users, user) ? &stw_cause_ua_incomplete : &stw_cause_ua_not_me;
 }
 
 /* §8.2.2.2; it needs the transaction of the request. */
@@ -132,7 +157,9 @@ static const struct stw_cause *check_require(struct ua_check *check)
 	size_t from = check->writer.len;
 
 	while (stw_values_next(&values, &tag)) {
-		if (list_has(ua_extensions(check->ua), tag))
+		if (list_has(ua_extensions(check->ua), tag) ||
+			(check_policy(check)->priorities.len &&
+				stw_str_equal_nocase(tag, STW_STR("resource-priority"))))
 			continue;
 		stw_write_text(&check->writer, check->writer.len == from ? "Unsupported: " : ", ");
 		stw_write_str(&check->writer, tag);
@@ -198,22 +225,43 @@ static const struct stw_cause *check_body(struct ua_check *check)
 
 /* ---- what is wanted of callers ------------------------------------------------------------ */
 
-static bool is_initial_invite(const struct ua_check *check)
+/* An INVITE that begins a session, and OPTIONS that asks what would become of one (§11.2). */
+static bool is_of_caller(const struct ua_check *check)
 {
-	return check->request->msg->method == STW_METHOD_INVITE && !check->session;
+	enum stw_method method = check->request->msg->method;
+
+	return !check->session && (method == STW_METHOD_INVITE || method == STW_METHOD_OPTIONS);
 }
 
 static const struct stw_cause *check_demand(struct ua_check *check)
 {
 	struct stw_str require = check_policy(check)->require;
 
-	if (!require.len || !is_initial_invite(check) ||
+	if (!require.len || !is_of_caller(check) ||
 		stw_msg_has_token(check->request->msg, STW_HDR_SUPPORTED, require) ||
 		stw_msg_has_token(check->request->msg, STW_HDR_REQUIRE, require))
 		return NULL;
 	stw_write_format(&check->writer, "Require: %.*s\r\n", STW_STR_ARG(require));
 	check_line(check, 0);
 	return &stw_cause_ua_require;
+}
+
+/* RFC 4412 §4.6.2: only who demands priority is refused when none of the values is known. */
+static const struct stw_cause *check_priority(struct ua_check *check)
+{
+	const struct stw_msg *msg = check->request->msg;
+	struct stw_values values = stw_msg_values(msg, STW_HDR_RESOURCE_PRIORITY);
+	struct stw_str known = check_policy(check)->priorities, value;
+
+	if (!known.len || !stw_msg_has_token(msg, STW_HDR_REQUIRE, STW_STR("resource-priority")))
+		return NULL;
+	while (stw_values_next(&values, &value)) {
+		if (list_has(known, value))
+			return NULL;
+	}
+	stw_write_format(&check->writer, "Accept-Resource-Priority: %.*s\r\n", STW_STR_ARG(known));
+	check_line(check, 0);
+	return &stw_cause_ua_priority;
 }
 
 /* RFC 5079 §4, RFC 3323 §4.1: by From, or because Privacy hides who it is. */
@@ -223,7 +271,7 @@ static const struct stw_cause *check_anonymous(struct ua_check *check)
 	struct stw_str privacy = stw_msg_value(msg, STW_HDR_PRIVACY), part;
 	size_t at = 0, end;
 
-	if (!check_policy(check)->reject_anonymous || !is_initial_invite(check))
+	if (!check_policy(check)->reject_anonymous || !is_of_caller(check))
 		return NULL;
 	if (stw_str_equal_nocase(msg->from.uri.host, STW_STR("anonymous.invalid")))
 		return &stw_cause_ua_anonymous;
@@ -244,7 +292,7 @@ static const struct stw_cause *check_proxy(struct ua_check *check)
 	struct stw_uri uri;
 	struct stw_addr addr;
 
-	if (!proxy.len || !is_initial_invite(check) || stw_uri_parse(proxy, &uri) < 0)
+	if (!proxy.len || !is_of_caller(check) || stw_uri_parse(proxy, &uri) < 0)
 		return NULL;
 	if (stw_str_equal_nocase(check->request->msg->via.host, uri.host) ||
 		(stw_addr_from_host(uri.host, 0, &addr) == 0 &&
@@ -340,6 +388,7 @@ static const struct stw_cause *(*const rows[])(struct ua_check *check) = {
 	check_require,   /* U9 */
 	check_body,      /* U10 */
 	check_demand,    /* U11 */
+	check_priority,  /* U12 */
 	check_anonymous, /* U12 */
 	check_proxy,     /* U12 */
 	check_cseq,      /* U13 */

@@ -201,6 +201,7 @@ bool list_has(struct stw_str list, struct stw_str token);
 bool msg_accepts(const struct stw_msg *msg, struct stw_str type);
 /* Answer a request that is answered at once. */
 void ua_answer(struct stw_ua *ua, struct stw_request *request, const struct stw_answer *answer);
+unsigned ua_max_sessions(const struct stw_ua *ua);
 /* Allow, Supported, Accept … as they go into each. */
 void ua_write_abilities(const struct stw_ua *ua, struct stw_writer *writer);
 struct stw_str cause_phrase(const struct stw_cause *cause);
@@ -285,6 +286,10 @@ bool session_take_reliable(struct exchange *invite, struct stw_dialog *dialog, u
 
 /* ---- called.c ---- */
 void called_invite(struct stw_ua *ua, struct stw_request *request);
+/* What the policy says about callers of which nothing else is wrong, list U19. `others`: sessions
+ * besides. @param writer  lines for the refusal. @return NULL: nothing */
+const struct stw_cause *called_refusal(const struct stw_ua *ua, unsigned others,
+	const struct stw_msg *msg, struct stw_writer *writer);
 int ring_now(struct stw_session *session, unsigned code);
 void ring_by_policy(struct stw_session *session);
 void called_end(struct stw_session *session);

@@ -10,10 +10,9 @@
 
 int session_new(struct stw_ua *ua, bool caller, struct stw_session **ret)
 {
-	unsigned max = ua->options.max_sessions ? ua->options.max_sessions : SESSIONS_MAX;
 	struct stw_session *session;
 
-	if (ua->session_count >= max)
+	if (ua->session_count >= ua_max_sessions(ua))
 		return -ENOBUFS;
 	session = calloc(1, sizeof(*session));
 	if (!session)

@@ -106,10 +106,16 @@ struct stw_str ua_extensions(const struct stw_ua *ua)
 						: STW_STR(STW_UA_EXTENSIONS);
 }
 
+unsigned ua_max_sessions(const struct stw_ua *ua)
+{
+	return ua->options.max_sessions ? ua->options.max_sessions : SESSIONS_MAX;
+}
+
 void ua_write_abilities(const struct stw_ua *ua, struct stw_writer *writer)
 {
-	stw_write_format(writer, "Allow: %.*s\r\nSupported: %.*s\r\n", STW_STR_ARG(ua_methods(ua)),
-		STW_STR_ARG(ua_extensions(ua)));
+	stw_write_format(writer, "Allow: %.*s\r\nSupported: %.*s%s\r\n",
+		STW_STR_ARG(ua_methods(ua)), STW_STR_ARG(ua_extensions(ua)),
+		ua->options.policy.priorities.len ? ", resource-priority" : "");
 	if (ua->options.policy.recv_info.len)
 		stw_write_format(
 			writer, "Recv-Info: %.*s\r\n", STW_STR_ARG(ua->options.policy.recv_info));
@@ -277,12 +283,23 @@ static void answer_message(struct stw_ua *ua, struct stw_request *request,
 	ua_tell(ua, &event);
 }
 
+static void describe_abilities(const struct stw_ua *ua, const struct stw_session *session,
+	struct stw_writer *writer, struct stw_answer *answer)
+{
+	const struct stw_sdp_abilities *abilities =
+		session ? session->abilities : ua->options.abilities;
+
+	if (!abilities || stw_sdp_abilities_write(abilities,
+				  stw_random_next(stw_stack_random(ua->stack)) >> 3, writer) < 0)
+		return;
+	answer->content_type = STW_STR("application/sdp");
+	answer->body = stw_writer_text(writer);
+}
+
 /* §11.2: the code that an INVITE would get, with all that we can do. */
 static void answer_options(
 	struct stw_ua *ua, struct stw_request *request, struct stw_session *session)
 {
-	const struct stw_ua_policy *policy = &ua->options.policy;
-	const struct stw_sdp_abilities *abilities = NULL;
 	char lines[LINES_MAX], body[2048];
 	struct stw_writer writer, sdp;
 	struct stw_answer answer = { .code = 200, .dialog = true };
@@ -290,28 +307,23 @@ static void answer_options(
 		.kind = STW_UA_OPTIONS, .msg = request->msg, .session = session, .code = 200
 	};
 
-	if (!session && policy->dnd)
-		answer.cause = &stw_cause_ua_dnd;
-	else if (!session && policy->lines && ua->session_count >= policy->lines)
-		answer.cause = policy->busy_everywhere ? &stw_cause_ua_busy_everywhere
-						       : &stw_cause_ua_busy;
-	if (answer.cause)
-		answer.code = answer.cause->code;
 	stw_writer_init(&writer, lines, sizeof(lines));
 	ua_write_abilities(ua, &writer);
 	stw_write_text(&writer, "Accept: application/sdp, text/plain, message/sipfrag\r\n"
 				"Accept-Encoding: identity\r\nAccept-Language: en\r\n"
 				"Allow-Events: refer\r\n");
+	if (!session)
+		answer.cause = called_refusal(ua, ua->session_count, request->msg, &writer);
+	if (!session && !answer.cause && ua->session_count >= ua_max_sessions(ua))
+		answer.cause = &stw_cause_ua_sessions;
+	if (answer.cause) {
+		answer.code = answer.cause->code;
+		answer.dialog = false;
+	}
 	answer.headers = stw_writer_text(&writer);
 	answer.contact_user = ua->contact_user;
 	stw_writer_init(&sdp, body, sizeof(body));
-	if (session)
-		abilities = session->abilities;
-	if (abilities && stw_sdp_abilities_write(abilities,
-				 stw_random_next(stw_stack_random(ua->stack)) >> 3, &sdp) == 0) {
-		answer.content_type = STW_STR("application/sdp");
-		answer.body = stw_writer_text(&sdp);
-	}
+	describe_abilities(ua, session, &sdp, &answer);
 	ua_answer(ua, request, &answer);
 	event.code = answer.code;
 	ua_tell(ua, &event);

@@ -49,6 +49,7 @@ static const struct {
 	TEXT("methods", policy.methods),
 	TEXT("extensions", policy.extensions),
 	TEXT("users", policy.users),
+	TEXT("priorities", policy.priorities),
 	TEXT("accept", policy.accept),
 	TEXT("require", policy.require),
 	TEXT("screen_via", policy.screen_via),
@@ -269,6 +270,7 @@ int agent_start(struct scenario *s)
 	agent->options.stack = agent->stack;
 	agent->options.ops = &ua_ops;
 	agent->options.user = agent;
+	agent->options.abilities = agent->mute ? NULL : &agent->abilities;
 	agent->options.policy = agent->policy;
 	if (stw_ua_new(&agent->options, &agent->ua) < 0)
 		return fail(s, "the agent does not start");
