@@ -492,7 +492,8 @@ static int compose_request(
 		request_write_inside(s, party, &draft, dialog);
 	else
 		request_write_outside(s, party, &draft, uri);
-	if (draft_change(s, party, &draft, &inherited) < 0)
+	if (draft_change(s, party, &draft, &inherited) < 0 ||
+		draft_change(s, party, &draft, &order->printed) < 0)
 		return -1;
 	if (order->authenticate && draft_authenticate(s, party, &draft, order) < 0)
 		return -1;
@@ -572,7 +573,8 @@ static int compose_response(
 	draft.code = (unsigned)code;
 	draft.call = call_find(party, request->msg.call_id);
 	response_write(s, party, &draft, &request->msg);
-	if (draft_change(s, party, &draft, &order->changes) < 0)
+	if (draft_change(s, party, &draft, &order->printed) < 0 ||
+		draft_change(s, party, &draft, &order->changes) < 0)
 		return -1;
 	*ret = message_new(s, party, draft_text(s, &draft));
 	return 0;

@@ -11,7 +11,7 @@
 
 /* ---- the file ------------------------------------------------------------------------ */
 
-static struct stw_str read_file(struct scenario *s, const char *path)
+struct stw_str file_read(struct scenario *s, const char *path)
 {
 	FILE *file = fopen(path, "rb");
 	char buffer[262144];
@@ -53,7 +53,7 @@ static struct stw_str take_block(struct scenario *s, struct stw_str *text, unsig
 
 int play_read(struct scenario *s)
 {
-	struct stw_str text = read_file(s, s->path), row;
+	struct stw_str text = file_read(s, s->path), row;
 	struct line **end = &s->lines, *line = NULL;
 	unsigned number = 0;
 
@@ -165,11 +165,12 @@ static int send_bytes(struct scenario *s, struct party *party, struct stw_str by
 	return world_send(s, party, tcp, message);
 }
 
-/* "via tcp", "via udp", "again", "to INVITE", "with carol", "auth …", and when. */
+/* "via tcp", "via udp", "again", "to INVITE", "with carol", "F5", "auth …", and when. */
 static int order_word(struct scenario *s, struct stw_str word, struct stw_str *rest,
 	struct order *order, uint64_t *at_ms)
 {
 	struct stw_str value;
+	uint64_t number;
 	int err;
 
 	if (is_word(word, "again")) {
@@ -187,6 +188,9 @@ static int order_word(struct scenario *s, struct stw_str word, struct stw_str *r
 		order->with = value;
 	} else if (stw_str_find(word, ':', 0) < word.len && !order->uri.len) {
 		order->uri = word;
+	} else if (word.ptr[0] == 'F' &&
+		   stw_str_to_uint(stw_str_cut(word, 1, word.len), 99, &number) == 0) {
+		return printed_changes(s, (unsigned)number, &order->printed);
 	} else {
 		err = when(s, word, rest, at_ms);
 		return err == 0 ? fail(s, "\"%.*s\" cannot be understood", STW_STR_ARG(word)) : err;
@@ -233,7 +237,7 @@ static int play_send(struct scenario *s, struct party *party, struct stw_str tex
 			order.tcp || contains(rest, STW_STR("via tcp")));
 	if (is_word(order.what, "file"))
 		return send_bytes(s, party,
-			read_file(s,
+			file_read(s,
 				print(s, "%s/%.*s", STW_SOURCE_ROOT, STW_STR_ARG(order.uri)).ptr),
 			order.tcp);
 	if (is_word(order.what, "ping"))
@@ -759,7 +763,7 @@ static int play_guide(struct scenario *s, struct stw_str text)
 	struct stw_str path = print(s, "%s/%.*s%c", STW_SOURCE_ROOT, STW_STR_ARG(text), '\0'), row;
 	bool inside = false;
 
-	text = read_file(s, path.ptr);
+	text = file_read(s, path.ptr);
 	s->guide = STW_STR("");
 	while (take_row(&text, &row)) {
 		if (inside && stw_str_starts(row, STW_STR("```")))
@@ -813,6 +817,8 @@ static int play_head(struct scenario *s)
 			(head_of(&text, "config from ") && play_guide(s, text) < 0) ||
 			(head_of(&text, "party ") && play_party(s, text) < 0))
 			return -1;
+		if (head_of(&text, "covers:"))
+			s->covers = text;
 	}
 	if (open_store(s) < 0 || server_start(s) < 0)
 		return -1;

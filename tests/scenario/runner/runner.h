@@ -11,6 +11,7 @@
  *	compose.c  the messages of the parties
  *	expect.c   comparison of a message with its line
  *	agent.c    a user agent in the place of the server
+ *	printed.c  messages that an RFC prints
  *	hook.c     the web server that is asked about calls
  *	record.c   the records of calls
  *	play.c     the lines of a file, one after the other
@@ -140,6 +141,7 @@ struct line {
 
 struct scenario {
 	const char *path;
+	struct stw_str covers; /* the line of that name */
 	bool verbose;
 	struct stw_arena arena;
 	struct line *lines, *at;
@@ -298,7 +300,7 @@ struct order {
 	struct stw_str to, with;  /* response: to which request; request: which peer of a fork */
 	struct stw_str auth;      /* the words behind "auth" */
 	bool authenticate, again, tcp, udp;
-	struct changes changes;
+	struct changes printed, changes;
 };
 int compose(
 	struct scenario *s, struct party *party, const struct order *order, struct message **ret);
@@ -337,7 +339,11 @@ int record_start(struct scenario *s);
 void record_end(struct scenario *s);
 int record_expect(struct scenario *s, struct stw_str text);
 
+/* printed.c: what message number N of the flow that is covered has to have, as an RFC prints it */
+int printed_changes(struct scenario *s, unsigned number, struct changes *ret);
+
 /* play.c */
+struct stw_str file_read(struct scenario *s, const char *path);
 int play_read(struct scenario *s);
 int play(struct scenario *s);
 
