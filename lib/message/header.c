@@ -57,15 +57,20 @@ static __attribute__((constructor)) void header_slots_fill(void)
 {
 	char padded[NAME_PADDED], letter;
 	unsigned header;
-	size_t slot;
+	uint8_t *slots;
+	size_t slot, len;
 
+	/* No bytes are those of a free slot. */
+	memset(name_tables.known[STW_HDR_UNKNOWN].fold, 0xff, NAME_BYTES_MAX + 1);
 	for (header = 1; header < STW_HEADERS; header++) {
+		len = headers[header].name.len;
 		known_make(&name_tables.known[header], headers[header].name);
 		padded_make(padded, headers[header].name);
-		slot = name_slot(padded + NAME_FRONT, headers[header].name.len);
-		while (name_tables.slots[slot])
+		slots = len > NAME_BYTES_SHORT ? name_tables.long_slots : name_tables.slots;
+		slot = name_slot(padded + NAME_FRONT, padded + NAME_FRONT + len);
+		while (slots[slot])
 			slot = (slot + 1) % HEADER_SLOTS;
-		name_tables.slots[slot] = (uint8_t)header;
+		slots[slot] = (uint8_t)header;
 		letter = headers[header].compact;
 		if (letter)
 			name_tables.compacts[(uint8_t)letter] =
@@ -77,6 +82,8 @@ static __attribute__((constructor)) void header_slots_fill(void)
 enum stw_header stw_header_from(struct stw_str name)
 {
 	char padded[NAME_PADDED], *start = padded + NAME_FRONT;
+	bool is_long = name.len > NAME_BYTES_SHORT;
+	const uint8_t *slots = is_long ? name_tables.long_slots : name_tables.slots;
 	const struct known_name *known;
 	size_t slot, header;
 
@@ -85,11 +92,11 @@ enum stw_header stw_header_from(struct stw_str name)
 	if (name.len == 0 || name.len > NAME_BYTES_MAX)
 		return STW_HDR_UNKNOWN;
 	padded_make(padded, name);
-	for (slot = name_slot(start, name.len); (header = name_tables.slots[slot]);
+	for (slot = name_slot(start, start + name.len); (header = slots[slot]);
 		slot = (slot + 1) % HEADER_SLOTS) {
 		known = &name_tables.known[header];
 		if (name_bytes_are(start, known, 0) &&
-			(name.len <= NAME_BYTES_SHORT || name_bytes_are(start, known, 16)))
+			(!is_long || name_bytes_are(start, known, 16)))
 			break;
 	}
 	return (enum stw_header)header;

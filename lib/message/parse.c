@@ -93,19 +93,12 @@ static inline bool is_crlf(const char *at)
 
 /* The end of the line that starts at `start`; *ret_next is the start of the next one. Without an
  * end of line it is where the bytes end, and that is a fault. */
-static const char *line_end(
-	struct scan *scan, struct stops *stops, const char *start, const char **ret_next)
+static const char *line_end(struct scan *scan, const char *start, const char **ret_next)
 {
 	const char *at;
 
-	for (;;) {
-		at = scan->msg->data + stops_next(stops);
-		if (at < start) /* the LF of the line before */
-			continue;
-		if (at == scan->end)
-			break;
+	for (at = stop_find(start, scan->end); at < scan->end; at = stop_find(at + 1, scan->end)) {
 		if (at + 1 < scan->end && is_crlf(at)) {
-			stops_skip(stops); /* its LF, if it is in this block */
 			*ret_next = at + 2;
 			return at;
 		}
@@ -177,8 +170,6 @@ static struct stw_str last_word(struct stw_str line)
 {
 	size_t end = line.len, start;
 
-	if (end >= 8 && line.ptr[end - 8] == ' ' && is_sip_2_0(line.ptr + end - 7))
-		return str_part(line, end - 7, end);
 	while (end && char_is(line.ptr[end - 1], CHAR_LWS))
 		end--;
 	for (start = end; start && line.ptr[start - 1] != ' '; start--)
@@ -198,21 +189,42 @@ static int not_sip(struct scan *scan, struct stw_str line, enum stw_method metho
 	return 0;
 }
 
-/* The token at the start; what is known is one. */
+/* The token at the start. */
 static size_t method_length(struct stw_str line, enum stw_method *ret)
 {
-	size_t len = line.len < 16 ? 16 : find_in_16(line.ptr, ' ');
+	size_t len = char_run(line, 0, CHAR_TOKEN);
 
-	*ret = stw_method_from(str_part(line, 0, len < 16 ? len : 0));
-	if (*ret != STW_METHOD_UNKNOWN)
-		return len;
-	len = char_run(line, 0, CHAR_TOKEN);
 	*ret = stw_method_from(str_part(line, 0, len));
 	return len;
 }
 
+/* As request_line_read() for nearly all: a known method, one blank, a URI, " SIP/2.0". @return
+ * false: it is none of these */
+static INLINE bool request_line_usual(struct scan *scan, const char *line, size_t len)
+{
+	static const char version[] = { ' ', 'S', 'I', 'P', '/', '2', '.', '0' };
+	struct stw_msg *msg = scan->msg;
+	enum stw_method method;
+	size_t uri_at, uri_len;
+
+	if (len < 16 + sizeof(version) ||
+		memcmp(line + len - sizeof(version), version, sizeof(version)) != 0)
+		return false;
+	uri_at = find_in_16(line, ' ') + 1;
+	method = stw_method_from((struct stw_str){ line, uri_at - 1 });
+	uri_len = len - sizeof(version) - uri_at;
+	if (method == STW_METHOD_UNKNOWN || uri_len > scan->limits->max_uri ||
+		line[uri_at] == ' ' || line[uri_at + uri_len - 1] == ' ')
+		return false;
+	msg->method = method;
+	msg->method_len = (uint32_t)uri_at - 1;
+	msg->uri_at = (uint32_t)uri_at;
+	msg->uri_len = (uint32_t)uri_len;
+	return true;
+}
+
 /* Request-Line = Method SP Request-URI SP SIP-Version; blanks within the URI are its own fault. */
-static int request_line_read(struct scan *scan, struct stw_str line)
+static __attribute__((noinline)) int request_line_read(struct scan *scan, struct stw_str line)
 {
 	struct stw_msg *msg = scan->msg;
 	struct stw_str version = last_word(line), uri = str_none();
@@ -243,7 +255,7 @@ static int request_line_read(struct scan *scan, struct stw_str line)
 	return 0;
 }
 
-static int start_line_read(struct scan *scan, const char *end, const char *next)
+static INLINE int start_line_read(struct scan *scan, const char *end, const char *next)
 {
 	struct stw_msg *msg = scan->msg;
 	struct stw_str line = { msg->data, (size_t)(end - msg->data) };
@@ -252,7 +264,8 @@ static int start_line_read(struct scan *scan, const char *end, const char *next)
 	msg->headers_at = (uint32_t)(next - msg->data);
 	msg->is_request = !starts_sip(line);
 	if (msg->is_request)
-		return request_line_read(scan, line);
+		return request_line_usual(scan, line.ptr, line.len) ? 0
+								    : request_line_read(scan, line);
 	status_line_read(scan, line);
 	return 0;
 }
@@ -287,7 +300,22 @@ static void header_fault(
 	fault_note(scan->msg, scan->fault, field->start, (enum stw_header)field->header, cause);
 }
 
-static void content_length_read(struct scan *scan, const struct stw_field *field)
+/* 1*DIGIT; -ERANGE: more than UINT32_MAX. */
+static INLINE int length_read(struct stw_str value, uint64_t *ret)
+{
+	uint64_t number = 0;
+	unsigned digit;
+	size_t at;
+
+	for (at = 0; at < value.len && (digit = (unsigned)(value.ptr[at] - '0')) <= 9; at++)
+		number = number * 10 + digit;
+	if (UNLIKELY(at == 0 || at < value.len || at > 9))
+		return stw_str_to_uint(value, UINT32_MAX, ret);
+	*ret = number;
+	return 0;
+}
+
+static INLINE void content_length_read(struct scan *scan, const struct stw_field *field)
 {
 	int err;
 
@@ -296,7 +324,7 @@ static void content_length_read(struct scan *scan, const struct stw_field *field
 		return;
 	}
 	scan->has_length = true;
-	err = stw_str_to_uint(stw_field_value(scan->msg, field), UINT32_MAX, &scan->length);
+	err = length_read(stw_field_value(scan->msg, field), &scan->length);
 	if (err == -ERANGE)
 		scan->length = UINT32_MAX;
 	if (err != 0 && err != -ERANGE) {
@@ -306,7 +334,7 @@ static void content_length_read(struct scan *scan, const struct stw_field *field
 }
 
 /* A field that is not the first of its kind, or is the Content-Length. */
-static void field_judge(struct scan *scan, const struct stw_field *field)
+static __attribute__((noinline)) void field_judge(struct scan *scan, const struct stw_field *field)
 {
 	if (field->header == STW_HDR_CONTENT_LENGTH)
 		content_length_read(scan, field);
@@ -350,18 +378,16 @@ static const char *name_read(struct scan *scan, const char *start, struct stw_st
 
 /* message-header = field-name HCOLON field-value; its lines go on to the first that is followed by
  * no continuation (§7.3.1). @return the start of what follows */
-static __attribute__((noinline)) const char *field_read(
-	struct scan *scan, struct stops *stops, const char *start)
+static __attribute__((noinline)) const char *field_read(struct scan *scan, const char *start)
 {
 	const char *data = scan->msg->data, *next, *end, *value, *at;
 	struct stw_field field;
 	struct stw_str name;
 
-	stops_init(stops, data, (size_t)(scan->end - data), (size_t)(start - data));
 	at = name_read(scan, start, &name);
-	end = line_end(scan, stops, start, &next);
+	end = line_end(scan, start, &next);
 	while (next < scan->end && (*next == ' ' || *next == '\t'))
-		end = line_end(scan, stops, next, &next);
+		end = line_end(scan, next, &next);
 	if (!name.len || at >= end || *at != ':') {
 		scan_fault(scan, at, &stw_cause_bad_header_syntax);
 		return next;
@@ -385,59 +411,64 @@ static __attribute__((noinline)) const char *field_read(
 	return next;
 }
 
-/* The header field of a name with its colon in these 32 bytes. */
-static __attribute__((noinline)) size_t name_long(const char *start, size_t *ret_len)
+/* As name_known() for compact forms and for names with their colon in these 32 bytes. */
+static __attribute__((noinline)) enum stw_header name_other(const char *start, size_t room)
 {
-	size_t len = 16 + find_in_16(start + 16, ':'), header;
 	const struct known_name *known;
+	enum stw_header header;
+	const char *colon;
 
-	*ret_len = len;
-	if (len > NAME_BYTES_MAX)
+	if (start[1] == ':')
+		return (enum stw_header)name_tables.compacts[(uint8_t)*start];
+	if (room < 32)
 		return STW_HDR_UNKNOWN;
-	header = name_tables.slots[name_slot(start, len)];
+	colon = start + 16 + find_in_16(start + 16, ':');
+	if (colon - start > NAME_BYTES_MAX)
+		return STW_HDR_UNKNOWN;
+	header = (enum stw_header)name_tables.long_slots[name_slot(start, colon)];
 	known = &name_tables.known[header];
 	if (!name_bytes_are(start, known, 0) || !name_bytes_are(start, known, 16))
 		return STW_HDR_UNKNOWN;
 	return header;
 }
 
-/* The header field whose name, with its colon right behind it, starts here, and the length of the
- * name; STW_HDR_UNKNOWN: none that is found at once. `room`: bytes that may be read, 16 or more. */
-static INLINE size_t name_known(const char *start, size_t room, size_t *ret_len)
+/* Does a header field start here whose name is known at once, with its colon right behind it?
+ * `room`: bytes that may be read, 16 or more; before it there is a start line. */
+static INLINE bool name_known(
+	const char *start, size_t room, const char **ret_colon, enum stw_header *ret)
 {
-	size_t len = find_in_16(start, ':'), header;
+	size_t len = find_in_16(start, ':'); /* 16: no name of the short ones equals these bytes */
 
-	*ret_len = len;
-	if (UNLIKELY(len - 2 >= 14)) {
-		if (len == 1)
-			return name_tables.compacts[(uint8_t)*start];
-		return len && room >= 32 ? name_long(start, ret_len) : STW_HDR_UNKNOWN;
-	}
-	header = name_tables.slots[name_slot(start, len)];
-	return name_bytes_are(start, &name_tables.known[header], 0) ? header : STW_HDR_UNKNOWN;
+	*ret_colon = start + len;
+	*ret = (enum stw_header)name_tables.slots[name_slot(start, *ret_colon)];
+	if (LIKELY(name_bytes_are(start, &name_tables.known[*ret], 0)))
+		return true;
+	*ret = name_other(start, room);
+	*ret_colon = start + (start[1] == ':' ? 1 : stw_header_name(*ret).len);
+	return *ret;
 }
 
 /* As field_read() for what nearly all fields are: a known name, its colon, at most one blank, a
- * value, CRLF at `end`. @return the header field; STW_HDR_UNKNOWN: it is none of these */
-static INLINE size_t field_read_usual(
-	const char *data, size_t len, size_t start, size_t end, struct stw_field *ret)
+ * value, CRLF at `end`, and no fold behind it. @return false: it is none of these */
+static INLINE bool field_read_usual(
+	const char *data, size_t len, size_t at, size_t end, struct stw_field *ret)
 {
-	size_t name_len, value, header = name_known(data + start, len - start, &name_len);
+	const char *start = data + at, *colon, *value;
+	enum stw_header header;
 
-	if (!header || !is_crlf(data + end))
-		return STW_HDR_UNKNOWN;
-	value = start + name_len + 1;
-	if (LIKELY(data[value] == ' '))
-		value++;
-	if ((uint8_t)data[value] <= ' ' || (uint8_t)data[end - 1] <= ' ')
-		return STW_HDR_UNKNOWN;
-	ret->start = (uint32_t)start;
-	ret->value = (uint32_t)value;
-	ret->value_len = (uint32_t)(end - value);
-	ret->end = (uint32_t)end + 2;
-	ret->name_len = (uint16_t)name_len;
+	if (UNLIKELY(!name_known(start, len - at, &colon, &header) || !is_crlf(data + end)))
+		return false;
+	value = colon + 2;
+	if (UNLIKELY(colon[1] != ' '))
+		value = colon + 1;
+	if (UNLIKELY((uint8_t)*value <= ' ' || (uint8_t)data[end - 1] <= ' '))
+		return false;
+	ret->start = (uint32_t)at;
+	ret->value = (uint32_t)(value - data);
+	ret->value_len = (uint32_t)end - ret->value;
+	ret->name_len = (uint16_t)(colon - start);
 	ret->header = (uint16_t)header;
-	return header;
+	return true;
 }
 
 /* How far the index may be filled without a look at the limits: no field may be too large. */
@@ -448,69 +479,112 @@ static unsigned usual_max(const struct scan *scan)
 	return may_be_large ? 0 : scan->field_max;
 }
 
-/* The last of the index, whose size is known to be allowed, is not the first of its kind, or the
- * Content-Length. */
-static __attribute__((noinline)) void field_again(
-	struct scan *scan, const struct stw_field *field, unsigned count)
+/* The first Content-Length, if the fields of usual form have brought it. */
+static INLINE void length_settle(struct scan *scan)
 {
-	uint16_t *first = &scan->msg->first[field->header];
+	unsigned first = scan->msg->first[STW_HDR_CONTENT_LENGTH] & ~STW_MSG_REPEATED;
 
-	field_judge(scan, field);
-	*first = (uint16_t)(*first ? *first | STW_MSG_REPEATED : count);
+	if (first && !scan->has_length)
+		content_length_read(scan, &scan->msg->fields[first - 1]);
 }
 
-/* All fields from `at` up to one that is not usual. @return where that starts, or what follows */
-static INLINE size_t fields_read_usual(struct scan *scan, struct stops stops, size_t at)
+/* A field of usual form that is not the first of its kind. */
+static __attribute__((noinline)) void field_again(struct scan *scan, const struct stw_field *field)
+{
+	if (header_flags[field->header] & STW_HDR_SINGLE) {
+		length_settle(scan); /* its fault comes first */
+		field_judge(scan, field);
+	}
+	scan->msg->first[field->header] |= STW_MSG_REPEATED;
+}
+
+/* The ends of lines from `at` on, if there is room for a field of usual form. */
+static INLINE bool ends_from(const struct scan *scan, const char *at, struct ends *ret)
+{
+	const char *data = scan->msg->data;
+
+	if (scan->end - at < NAME_BYTES_SHORT + 1) {
+		*ret = (struct ends){ 0 };
+		return false;
+	}
+	ends_init(ret, data, (size_t)(scan->end - data), (size_t)(at - data));
+	return true;
+}
+
+/* All fields from `start` up to one that is not usual. @return where that starts, or what follows
+ */
+static INLINE const char *fields_read_usual(struct scan *scan, struct ends ends, const char *start)
 {
 	struct stw_msg *const msg = scan->msg;
 	const char *const data = msg->data;
 	const size_t len = (size_t)(scan->end - data);
-	const size_t max = usual_max(scan);
-	size_t count = msg->field_count, stop, header;
+	struct stw_field *field = msg->fields + msg->field_count;
+	size_t count = msg->field_count, max = usual_max(scan);
+	size_t at = (size_t)(start - data), line_end;
+	uint16_t *first;
 
-	while (count < max && at + 16 <= len) {
-		stop = stops_next(&stops);
-		if (UNLIKELY(stop < at)) /* the LF of the line before */
-			stop = stops_next(&stops);
-		if (stop + 2 >= len)
+	while (count < max && at + NAME_BYTES_SHORT + 1 <= len) {
+		line_end = ends_next(&ends, at);
+		if (UNLIKELY(!field_read_usual(data, len, at, line_end, field)))
 			break;
-		header = field_read_usual(data, len, at, stop, &msg->fields[count]);
-		if (!header || data[stop + 2] == ' ' || data[stop + 2] == '\t')
-			break;
-		stops_skip(&stops); /* its LF, if it is in this block */
+		if (UNLIKELY((uint8_t)data[line_end + 2] <= ' ')) {
+			if (data[line_end + 2] != '\r') /* a fold */
+				break;
+			max = count; /* the last */
+		}
+		at = line_end + 2;
+		field->end = (uint32_t)at;
+		first = &msg->first[field->header];
 		count++;
-		if (UNLIKELY(msg->first[header] || header == STW_HDR_CONTENT_LENGTH))
-			field_again(scan, &msg->fields[count - 1], (unsigned)count);
+		if (LIKELY(!*first))
+			*first = (uint16_t)count;
 		else
-			msg->first[header] = (uint16_t)count;
-		at = stop + 2;
+			field_again(scan, field);
+		field++;
 	}
 	msg->field_count = (uint16_t)count;
-	return at;
+	length_settle(scan);
+	return data + at;
 }
 
 /* @return the first byte of the body; NULL when no blank line ends the header fields */
-static INLINE const char *fields_read(struct scan *scan, struct stops *stops, const char *at)
+static INLINE const char *fields_read(struct scan *scan, struct ends ends, const char *at)
 {
-	const char *data = scan->msg->data;
-
 	while (at < scan->end) {
-		at = data + fields_read_usual(scan, *stops, (size_t)(at - data));
+		at = fields_read_usual(scan, ends, at);
 		if (*at == '\r' && at + 1 < scan->end && at[1] == '\n')
 			return at + 2;
 		if (*at == '\n') {
 			scan_fault(scan, at, &stw_cause_bad_header_syntax);
 			return at + 1;
 		}
-		at = field_read(scan, stops, at);
+		at = field_read(scan, at);
+		ends_from(scan, at, &ends);
 	}
 	scan_fault(scan, at, &stw_cause_bad_header_syntax);
 	return NULL;
 }
 
+/* The end of the start line, as line_end(); `ends` goes on behind it. */
+static INLINE const char *start_line_end(
+	struct scan *scan, struct ends *ends, const char **ret_next)
+{
+	const char *line;
+
+	if (LIKELY(ends_from(scan, scan->msg->data, ends))) {
+		line = scan->msg->data + ends_next(ends, 0);
+		*ret_next = line + 2;
+		if (LIKELY(is_crlf(line)))
+			return line;
+	}
+	line = line_end(scan, scan->msg->data, ret_next);
+	ends_from(scan, *ret_next, ends);
+	return line;
+}
+
 /* ---- body, §7.4, §18.3 ------------------------------------------------------------ */
 
-static void body_read(struct scan *scan, const char *body, size_t len)
+static INLINE void body_read(struct scan *scan, const char *body, size_t len)
 {
 	struct stw_msg *msg = scan->msg;
 	uint64_t rest = len - (size_t)(body - msg->data), body_len = rest;
@@ -529,16 +603,18 @@ static void body_read(struct scan *scan, const char *body, size_t len)
 }
 
 /* What stw_msg_check() decodes is not cleared here: it does that itself where it decodes nothing.
- */
-static void msg_clear(struct stw_msg *msg, const char *data)
+ * In pieces that are a few stores each. */
+static INLINE void msg_clear(struct stw_msg *msg, const char *data)
 {
-	struct stw_field *fields = msg->fields;
-	uint16_t capacity = msg->field_capacity;
+	const size_t half = STW_HEADERS / 2;
 
-	memset(msg, 0, offsetof(struct stw_msg, uri));
 	msg->data = data;
-	msg->fields = fields;
-	msg->field_capacity = capacity;
+	memset(&msg->len, 0, offsetof(struct stw_msg, fields) - offsetof(struct stw_msg, len));
+	msg->field_count = 0;
+	memset(msg->first, 0, half * sizeof(*msg->first));
+	memset(msg->first + half, 0, (STW_HEADERS - half) * sizeof(*msg->first));
+	msg->has_via = msg->has_from = msg->has_to = false;
+	msg->has_call_id = msg->has_cseq = msg->has_uri = msg->has_fault = false;
 }
 
 /* Room in the index: what the caller gave, what is allowed, and a number leaves the mark free. */
@@ -557,7 +633,7 @@ int stw_msg_parse(struct stw_msg *msg, const char *data, size_t len,
 		.msg = msg, .limits = limits ? limits : &stw_msg_limits_default, .fault = fault
 	};
 	const char *line, *next, *body;
-	struct stops stops;
+	struct ends ends;
 	int err;
 
 	/* §7.5: CRLF before the start line is ignored. */
@@ -574,12 +650,11 @@ int stw_msg_parse(struct stw_msg *msg, const char *data, size_t len,
 
 	scan.end = data + (len < scan.limits->max_message ? len : scan.limits->max_message);
 	scan.field_max = field_max(msg, scan.limits);
-	stops_init(&stops, data, (size_t)(scan.end - data), 0);
-	line = line_end(&scan, &stops, data, &next);
+	line = start_line_end(&scan, &ends, &next);
 	err = start_line_read(&scan, line, next);
 	if (err < 0)
 		return err;
-	body = fields_read(&scan, &stops, next);
+	body = fields_read(&scan, ends, next);
 	if (body) {
 		body_read(&scan, body, len);
 	} else {

@@ -26,6 +26,17 @@ static inline unsigned bit_first(uint64_t bits)
 	return (unsigned)__builtin_ctzll(bits);
 }
 
+#if defined(__SSE2__)
+/** A bit for each of 16 bytes: is it CR or below? Beside CR, LF and NUL a few other bytes are. */
+static INLINE uint64_t stops_of_16(const char *at)
+{
+	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
+
+	v = _mm_cmpeq_epi8(_mm_subs_epu8(v, _mm_set1_epi8('\r')), _mm_setzero_si128());
+	return (unsigned)_mm_movemask_epi8(v);
+}
+#endif
+
 #if defined(__AVX2__)
 static inline uint64_t stops_of_32(const char *at)
 {
@@ -35,28 +46,24 @@ static inline uint64_t stops_of_32(const char *at)
 	return (uint32_t)_mm256_movemask_epi8(v);
 }
 
-/** A bit for each of 64 bytes: is it CR or below? Beside CR, LF and NUL a few other bytes are. */
-static inline uint64_t stops_of_64(const char *at)
+/** As above, of 64 bytes. */
+static INLINE uint64_t stops_of_64(const char *at)
 {
 	return stops_of_32(at) | stops_of_32(at + 32) << 32;
 }
 #elif defined(__SSE2__)
-static inline uint64_t stops_of_16(const char *at)
+/** As above, of 64 bytes. */
+static INLINE uint64_t stops_of_64(const char *at)
 {
-	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
+	uint64_t bits = stops_of_16(at + 48);
 
-	v = _mm_cmpeq_epi8(_mm_subs_epu8(v, _mm_set1_epi8('\r')), _mm_setzero_si128());
-	return (unsigned)_mm_movemask_epi8(v);
-}
-
-/** As above. */
-static inline uint64_t stops_of_64(const char *at)
-{
-	return stops_of_16(at) | stops_of_16(at + 16) << 16 | stops_of_16(at + 32) << 32 |
-	       stops_of_16(at + 48) << 48;
+	bits = bits << 16 | stops_of_16(at + 32);
+	bits = bits << 16 | stops_of_16(at + 16);
+	return bits << 16 | stops_of_16(at);
 }
 #else
-static inline uint64_t stops_of_64(const char *at)
+/** A bit for each of 64 bytes: is it CR or below? */
+static INLINE uint64_t stops_of_64(const char *at)
 {
 	uint64_t bits = 0;
 	unsigned i;
@@ -131,64 +138,81 @@ static inline const char *list_stop_find(const char *at, const char *end)
 
 /* ---- the ends of lines ------------------------------------------------------------- */
 
-/** A walk over the bytes of a message that are CR or below, 64 bytes a step; its end is one too. */
-struct stops {
-	const char *data;
-	size_t len, block; /* bytes in all; where the 64 bytes looked at start */
-	uint64_t bits;     /* of these, what was not yet given */
-};
-
-/** The last block is shorter: the 64 bytes that end with it, or byte by byte. */
-static uint64_t __attribute__((noinline)) stops_of_tail(const char *data, size_t block, size_t len)
+/** First byte in [at, end) that is CR or below; `end` when there is none. */
+static inline const char *stop_find(const char *at, const char *end)
 {
-	uint64_t bits = UINT64_C(1) << (len - block);
-	size_t i;
+#if defined(__SSE2__)
+	for (; end - at >= 16; at += 16) {
+		unsigned bits = (unsigned)stops_of_16(at);
 
-	if (len >= 64 && len > block)
-		return bits | stops_of_64(data + len - 64) >> (64 - (len - block));
-	for (i = block; i < len; i++)
-		bits |= (uint64_t)((uint8_t)data[i] <= '\r') << (i - block);
-	return bits;
-}
-
-static inline uint64_t stops_of_block(const struct stops *stops)
-{
-	if (stops->len - stops->block >= 64)
-		return stops_of_64(stops->data + stops->block);
-	return stops_of_tail(stops->data, stops->block, stops->len);
-}
-
-/** A walk from `at` on. */
-static inline void stops_init(struct stops *stops, const char *data, size_t len, size_t at)
-{
-	*stops = (struct stops){ data, len, at & ~(size_t)63, 0 };
-	stops->bits = stops_of_block(stops) & UINT64_MAX << (at & 63);
-}
-
-static inline __attribute__((always_inline)) void stops_fill(struct stops *stops)
-{
-	do {
-		stops->block += 64;
-		stops->bits = stops_of_block(stops);
-	} while (!stops->bits);
-}
-
-/** Where the next one is; not to be asked for behind the end. */
-static inline __attribute__((always_inline)) size_t stops_next(struct stops *stops)
-{
-	size_t at;
-
-	if (UNLIKELY(!stops->bits))
-		stops_fill(stops);
-	at = stops->block + bit_first(stops->bits);
-	stops->bits &= stops->bits - 1;
+		if (bits)
+			return at + bit_first(bits);
+	}
+#endif
+	while (at < end && (uint8_t)*at > '\r')
+		at++;
 	return at;
 }
 
-/** One that is known to follow in the same block is passed. */
-static inline void stops_skip(struct stops *stops)
+/** A walk over the runs of bytes that are CR or below, 64 bytes a step. The CRLF of a line is such
+ * a run, and what stands behind it may be a part of it. The place `last` counts as a start too:
+ * behind it there are two bytes that may be read. */
+struct ends {
+	const char *data;
+	size_t last, block; /* see above; where the 64 bytes looked at start */
+	uint64_t bits;      /* the starts in these that were not yet given */
+};
+
+#define ENDS_BEHIND 3u /* bytes from `last` on */
+
+/** Fewer than 64 bytes before `last`: with the 64 that end there, or byte by byte. */
+static uint64_t __attribute__((noinline)) ends_of_tail(const char *data, size_t block, size_t last)
 {
-	stops->bits &= stops->bits - 1;
+	uint64_t bits = 0;
+	size_t i;
+
+	if (last >= 64 && last > block)
+		bits = stops_of_64(data + last - 64) >> (64 - (last - block));
+	else
+		for (i = block; i < last; i++)
+			bits |= (uint64_t)((uint8_t)data[i] <= '\r') << (i - block);
+	return (bits & ~(bits << 1)) | UINT64_C(1) << (last - block);
+}
+
+/** Without those before `at`: a CRLF may stand in two blocks. */
+static INLINE void ends_load(struct ends *ends, size_t at)
+{
+	uint64_t stops;
+
+	if (UNLIKELY(ends->block == (ends->last & ~(size_t)63))) {
+		ends->bits = ends_of_tail(ends->data, ends->block, ends->last);
+	} else {
+		stops = stops_of_64(ends->data + ends->block);
+		ends->bits = stops & ~(stops << 1);
+	}
+	if (UNLIKELY(at > ends->block))
+		ends->bits &= UINT64_MAX << (at - ends->block);
+}
+
+/** A walk from `at` on, which is not behind the last place: `len` of ENDS_BEHIND or more. */
+static INLINE void ends_init(struct ends *ends, const char *data, size_t len, size_t at)
+{
+	*ends = (struct ends){ data, len - ENDS_BEHIND, at & ~(size_t)63, 0 };
+	ends_load(ends, at);
+}
+
+/** The next one, which is not before `at`; not to be asked for behind the last. */
+static INLINE size_t ends_next(struct ends *ends, size_t at)
+{
+	size_t end;
+
+	while (!ends->bits) {
+		ends->block += 64;
+		ends_load(ends, at);
+	}
+	end = ends->block + bit_first(ends->bits);
+	ends->bits &= ends->bits - 1;
+	return end;
 }
 
 /* ---- the names of header fields -------------------------------------------------------- */
@@ -196,6 +220,7 @@ static inline void stops_skip(struct stops *stops)
 #define NAME_BYTES_MAX   31u /* of the header field names that are known; header.c checks it */
 #define NAME_BYTES_SHORT 15u /* these need 16 bytes, the longer ones 32 */
 #define HEADER_SLOTS     256u
+#define NAME_MULTIPLIER  UINT32_C(0x35a77321)
 
 /** A name and its colon. Where `fold` is 0x20 there is a letter, whose case does not count
  * (§7.3.1); where it is 0xff, behind the colon, nothing counts. */
@@ -207,21 +232,24 @@ struct known_name {
 /** All that finds a header field by its name. */
 struct name_tables {
 	struct known_name known[STW_HEADERS];
-	uint8_t slots[HEADER_SLOTS]; /* index of `known`, open addressing; 0: free */
-	uint8_t compacts[256];       /* by letter */
+	/* Index of `known`, open addressing; 0: free. Of the names of up to NAME_BYTES_SHORT and of
+	 * the longer ones. */
+	uint8_t slots[HEADER_SLOTS], long_slots[HEADER_SLOTS];
+	uint8_t compacts[256]; /* by letter */
 };
 
 extern struct name_tables name_tables;
 
 /** Length, first and last letters; the multiplier brings all names of today's list into slots of
- * their own. Reads two bytes before a name of two bytes. */
-static inline size_t name_slot(const char *name, size_t len)
+ * their own. Reads up to four bytes before a name. */
+static inline size_t name_slot(const char *name, const char *end)
 {
-	uint32_t first = (uint8_t)name[0], last;
+	uint32_t word;
 
-	memcpy(&last, name + len - 4, sizeof(last));
-	first = ((first | 0x20) << 8) ^ (uint32_t)len;
-	return ((last | UINT32_C(0x20202020)) ^ first) * UINT32_C(0xa48d992b) >> 24;
+	memcpy(&word, end - 4, sizeof(word));
+	word = ((word ^ (uint32_t)(uint8_t)*name << 8) | UINT32_C(0x20202020)) +
+	       (uint32_t)(end - name);
+	return (word * NAME_MULTIPLIER) >> 24;
 }
 
 /** Are these 16 bytes those of the known name from `at` on? */
