@@ -283,6 +283,7 @@ int agent_start(struct agent *agent)
 	options->outbound = stw_str_from(agent->outbound);
 	options->auth_password = stw_str_from(agent->password);
 	options->agent = STW_STR("strowger/" STW_VERSION);
+	options->follow_redirects = true;
 	agent_abilities(agent);
 	if (stw_ua_new(options, &agent->ua) < 0)
 		return stw_cli_usage(agent->cli, "--user %s is no SIP URI", agent->aor);

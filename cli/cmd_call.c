@@ -119,7 +119,6 @@ static int call_run(struct agent *agent, struct call *call, const char *target)
 	agent->user = call;
 	agent->event = call_event;
 	agent->turn = call_turn;
-	agent->ua_options.follow_redirects = true;
 	if (call->cancel_ms != UINT64_MAX)
 		call->cancel_ms += started_ms;
 	if (call->timeout_ms != UINT64_MAX)

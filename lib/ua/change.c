@@ -178,11 +178,11 @@ static void change_refused(struct stw_session *session, bool update, const struc
 		stw_alarm_start(session->ua->stack, &session->glare, glare_wait_ms(session));
 		return;
 	}
-	if (session->change != CHANGE_NONE && session->sdp)
-		stw_sdp_session_wish(session->sdp, session->wish_before);
 	if (response && session_raise_interval(session, response) &&
 		change_send(session, update, !update) == 0)
 		return;
+	if (session->change != CHANGE_NONE && session->sdp)
+		stw_sdp_session_wish(session->sdp, session->wish_before);
 	if (session->change == CHANGE_NONE)
 		refresh_again(session, response);
 	session->change = CHANGE_NONE;

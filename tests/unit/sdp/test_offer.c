@@ -126,9 +126,42 @@ static void test_peer(void **state)
 	}
 }
 
+/* What a 488 says that the peer can do, in our order; events alone are no sound. */
+static void test_common(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned count;
+		const char *first;
+	} peers[] = {
+		{ HEAD "m=audio 0 RTP/AVP 18 8 0\r\n", 2, "PCMU" },
+		{ HEAD "m=video 0 RTP/AVP 31\r\nm=audio 0 RTP/AVP 8\r\n", 1, "PCMA" },
+		{ HEAD "m=audio 0 RTP/AVP 97 96\r\na=rtpmap:96 telephone-event/8000\r\n"
+		       "a=rtpmap:97 PCMA/8000\r\n",
+			2, "PCMA" },
+		{ HEAD "m=audio 0 RTP/AVP 96\r\na=rtpmap:96 telephone-event/8000\r\n", 0, NULL },
+		{ HEAD "m=audio 0 RTP/AVP 18\r\n", 0, NULL },
+		{ HEAD, 0, NULL },
+		{ "nonsense", 0, NULL },
+	};
+	struct stw_sdp_codec common[STW_SDP_CODECS_MAX];
+	unsigned all;
+
+	(void)state;
+	for (size_t i = 0; i < STW_ARRAY_SIZE(peers); i++) {
+		assert_int_equal(stw_sdp_codecs_common(
+					 &alice_can, stw_str_from(peers[i].text), common, &all),
+			peers[i].count);
+		assert_int_equal(all, 3);
+		if (peers[i].first)
+			assert_true(stw_str_equal(common[0].name, stw_str_from(peers[i].first)));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_common),
 		cmocka_unit_test(test_cases),
 		cmocka_unit_test(test_everywhere),
 		cmocka_unit_test(test_peer),
