@@ -83,11 +83,16 @@ static void told(void *user, const struct stw_ua_event *event)
 		stw_sound_dial(&line->sound, agent->dial);
 	if (agent->event)
 		agent->event(agent, event);
-	if (event->kind == STW_UA_ENDED)
-		agent_line_free(line);
 }
 
-static const struct stw_ua_ops ua_ops = { .event = told, .media = agent_media };
+static void media_done(void *user, struct stw_session *session)
+{
+	agent_line_free(agent_line_find(user, session));
+}
+
+static const struct stw_ua_ops ua_ops = {
+	.event = told, .media = agent_media, .media_done = media_done
+};
 
 /* ---- addresses
  * ---------------------------------------------------------------------------------------

@@ -87,6 +87,8 @@ int stw_cmd_simulate(struct stw_cli *cli)
 	struct stw_simulate_options options = { 0 };
 	const char *seed = NULL, *calls = NULL, *count = NULL;
 	const struct stw_cli_option own[] = {
+		{ "agents", 0, NULL, "user agents call each other, without servers and phones",
+			NULL, &options.agents },
 		{ "seed", 0, "N", "all that happens is made from this number (1)", &seed, NULL },
 		{ "calls", 0, "N", "how many calls phones begin (1000)", &calls, NULL },
 		{ "count", 0, "SEEDS", "so many seeds, from N on (1)", &count, NULL },

@@ -36,6 +36,7 @@ void stw_simulate_explain(const struct stw_simulate_options *options,
 	again.ladder = out;
 	again.watch = result->call_id;
 	stw_simulate_run(&again, &replayed);
-	fprintf(out, "Play it again: strowger simulate --seed %llu --calls %u\n",
-		(unsigned long long)options->seed, options->calls);
+	fprintf(out, "Play it again: strowger simulate%s --seed %llu --calls %u\n",
+		options->agents ? " --agents" : "", (unsigned long long)options->seed,
+		options->calls);
 }

@@ -56,6 +56,7 @@ struct sip {
 	struct stw_str diversions[VALUES_MAX]; /* who has forwarded it, the newest first */
 	unsigned diversion_count;
 	struct stw_str branch, sent_by; /* of the top Via */
+	unsigned rseq;                  /* 0: not reliable */
 	struct stw_str challenge;
 	bool proxy_challenge;
 };
@@ -94,6 +95,10 @@ enum happening_kind {
 	TROUBLE,
 	NODE_RESTART,
 	NODE_GONE, /* the end of an orderly stop */
+	/* to user agents, see agents.h */
+	PARTY_DATAGRAM,
+	PARTY_CALLS,
+	LEG_ACTS,
 };
 
 struct happening {
@@ -113,6 +118,24 @@ struct happening {
 	char *whole; /* the message that ends with these bytes */
 	size_t whole_len;
 };
+
+/* What is to come, in the order of time; at the same time in the order in which it was made. */
+struct agenda {
+	struct happening **heap;
+	unsigned count, capacity;
+	uint64_t order;
+};
+
+struct happening *agenda_make(struct agenda *agenda, enum happening_kind kind, uint64_t due_ms);
+/* Takes it. */
+void agenda_add(struct agenda *agenda, struct happening *happening);
+/* UINT64_MAX: nothing is to come. */
+uint64_t agenda_next(const struct agenda *agenda);
+struct happening *agenda_first(const struct agenda *agenda);
+/* The caller frees it. */
+struct happening *agenda_pop(struct agenda *agenda);
+void happening_free(struct happening *happening);
+void agenda_done(struct agenda *agenda);
 
 /* ---- nodes ------------------------------------------------------------------------------------
  */
@@ -319,9 +342,8 @@ struct world {
 	struct device devices[DEVICES];
 	struct connection connections[CONNECTIONS];
 	uint64_t cut_until_ms[ENDPOINTS][ENDPOINTS];
-	struct happening **heap;
-	unsigned heap_count, heap_capacity;
-	uint64_t order, serial;
+	struct agenda agenda;
+	uint64_t serial;
 	unsigned settings_changes;
 	struct call *calls;
 	struct keyed_table call_ids, clients, servers, dialogs, records, notes;

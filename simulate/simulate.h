@@ -19,8 +19,10 @@
 
 struct stw_simulate_options {
 	uint64_t seed;
+	bool agents;        /* user agents of lib/ua that call each other, in place of servers and
+			       phones */
 	unsigned calls;     /* attempts of phones: calls, messages and other requests */
-	const char *folder; /* for the stores; must exist */
+	const char *folder; /* for the stores; must exist. Not used with `agents` */
 	FILE *ladder;       /* where the messages of `watch` are written; NULL: nowhere */
 	const char *watch;  /* Call-ID; NULL or empty: the last messages before the fault */
 	/** Makes the nth allocation from now on fail, 0: none; NULL: memory is always there. */

@@ -59,6 +59,7 @@ static const struct {
 	{ "WWW-Authenticate", "WWW-Authenticate" },
 	{ "Proxy-Authenticate", "Proxy-Authenticate" },
 	{ "Diversion", "Diversion" },
+	{ "RSeq", "RSeq" },
 };
 
 /* Values of a list, apart at commas outside of quotes and brackets. */
@@ -145,6 +146,9 @@ static void take_field(struct stw_str name, struct stw_str value, struct sip *re
 		break;
 	case 11:
 		take_list(value, ret->diversions, &ret->diversion_count);
+		break;
+	case 12:
+		ret->rseq = (unsigned)number_of(value);
 		break;
 	default:
 		break;

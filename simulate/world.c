@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Virtual time: what is to come, one batch after the other, and the troubles that a seed brings. */
-#include "simulate/internal.h"
+#include "simulate/agents.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -117,69 +117,14 @@ void wrong(struct world *world, struct stw_str call_id, const char *format, ...)
 
 /* ---- what is to come ------------------------------------------------------------------------- */
 
-static bool sooner(const struct happening *a, const struct happening *b)
-{
-	return a->due_ms != b->due_ms ? a->due_ms < b->due_ms : a->order < b->order;
-}
-
-static void happening_free(struct happening *happening)
-{
-	free(happening->data);
-	free(happening->whole);
-	free(happening);
-}
-
 struct happening *happen(struct world *world, enum happening_kind kind, uint64_t delay_ms)
 {
-	struct happening *happening = must_alloc(sizeof(*happening));
-
-	happening->kind = kind;
-	happening->due_ms = world->now.mono_ms + delay_ms;
-	happening->order = ++world->order;
-	return happening;
+	return agenda_make(&world->agenda, kind, world->now.mono_ms + delay_ms);
 }
 
 void plan(struct world *world, struct happening *happening)
 {
-	unsigned at = world->heap_count, capacity;
-	struct happening **heap;
-
-	if (at == world->heap_capacity) {
-		capacity = at ? 2 * at : 1024;
-		heap = must_alloc(capacity * sizeof(struct happening *));
-		if (at)
-			memcpy(heap, world->heap, at * sizeof(struct happening *));
-		free(world->heap);
-		world->heap = heap;
-		world->heap_capacity = capacity;
-	}
-	world->heap_count++;
-	for (; at && sooner(happening, world->heap[(at - 1) / 2]); at = (at - 1) / 2)
-		world->heap[at] = world->heap[(at - 1) / 2];
-	world->heap[at] = happening;
-}
-
-static struct happening *heap_pop(struct world *world)
-{
-	struct happening *first = world->heap[0], *last = world->heap[--world->heap_count];
-	unsigned at = 0, child;
-
-	while ((child = 2 * at + 1) < world->heap_count) {
-		if (child + 1 < world->heap_count &&
-			sooner(world->heap[child + 1], world->heap[child]))
-			child++;
-		if (!sooner(world->heap[child], last))
-			break;
-		world->heap[at] = world->heap[child];
-		at = child;
-	}
-	world->heap[at] = last;
-	return first;
-}
-
-static uint64_t heap_next(const struct world *world)
-{
-	return world->heap_count ? world->heap[0]->due_ms : UINT64_MAX;
+	agenda_add(&world->agenda, happening);
 }
 
 /* ---- troubles -------------------------------------------------------------------------------- */
@@ -383,10 +328,11 @@ static void node_batch(struct world *world, struct happening *first)
 		taken[n++] = next;
 		if (node_takes(node, next))
 			node_event(node, next);
-		if (n == max || heap_next(world) > world->now.mono_ms ||
-			!for_node(world->heap[0]) || world->heap[0]->who != node->index)
+		if (n == max || agenda_next(&world->agenda) > world->now.mono_ms ||
+			!for_node(agenda_first(&world->agenda)) ||
+			agenda_first(&world->agenda)->who != node->index)
 			break;
-		next = heap_pop(world);
+		next = agenda_pop(&world->agenda);
 	}
 	if (node->up)
 		node_batch_end(node);
@@ -473,7 +419,7 @@ static void advance_until(struct world *world, uint64_t until)
 
 	while (!world->result->wrong[0]) {
 		timers = nodes_timers(world);
-		next = heap_next(world);
+		next = agenda_next(&world->agenda);
 		next = timers < next ? timers : next;
 		if (next > until)
 			break;
@@ -485,9 +431,9 @@ static void advance_until(struct world *world, uint64_t until)
 			world->now.wall_ms += (int64_t)(next - world->now.mono_ms);
 			world->now.mono_ms = next;
 		}
-		if (heap_next(world) > world->now.mono_ms)
+		if (agenda_next(&world->agenda) > world->now.mono_ms)
 			continue;
-		happening = heap_pop(world);
+		happening = agenda_pop(&world->agenda);
 		if (for_node(happening))
 			node_batch(world, happening);
 		else
@@ -607,9 +553,7 @@ static void world_end(struct world *world)
 	disk_unregister();
 	phones_end(world);
 	rules_done(world);
-	for (i = 0; i < world->heap_count; i++)
-		happening_free(world->heap[i]);
-	free(world->heap);
+	agenda_done(&world->agenda);
 	free(world->calls);
 }
 
@@ -623,12 +567,11 @@ static void print_lines(const struct world *world)
 		fprintf(world->options->ladder, "%s\n", world->lines[i % LINES_REMEMBERED]);
 }
 
-int stw_simulate_run(const struct stw_simulate_options *options, struct stw_simulate_result *ret)
+static int world_run(const struct stw_simulate_options *options, struct stw_simulate_result *ret)
 {
 	struct world *world = must_alloc(sizeof(*world));
 	int err;
 
-	*ret = (struct stw_simulate_result){ 0 };
 	world->options = options;
 	world->result = ret;
 	err = world_begin(world);
@@ -641,4 +584,10 @@ int stw_simulate_run(const struct stw_simulate_options *options, struct stw_simu
 	world_end(world);
 	free(world);
 	return err;
+}
+
+int stw_simulate_run(const struct stw_simulate_options *options, struct stw_simulate_result *ret)
+{
+	*ret = (struct stw_simulate_result){ 0 };
+	return options->agents ? scene_run(options, ret) : world_run(options, ret);
 }

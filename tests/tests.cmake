@@ -38,7 +38,8 @@ if(STW_TESTS)
   target_link_libraries(simulate PRIVATE strowger_simulate stw_support)
   target_compile_definitions(simulate PRIVATE STW_SOURCE_ROOT="${STW_SOURCE_ROOT}")
   add_test(NAME simulate COMMAND simulate)
-  set_tests_properties(simulate PROPERTIES TIMEOUT 120 WORKING_DIRECTORY ${STW_SOURCE_ROOT})
+  add_test(NAME simulate_agents COMMAND simulate agents)
+  set_tests_properties(simulate simulate_agents PROPERTIES TIMEOUT 120 WORKING_DIRECTORY ${STW_SOURCE_ROOT})
 endif()
 
 # fuzz/fuzz_<name>.c: a libFuzzer target with STW_FUZZ, else a replayer of its corpus as a test.

@@ -223,6 +223,13 @@ void stw_sdp_rollback(struct stw_sdp_session *session);
  */
 int stw_sdp_abilities_write(
 	const struct stw_sdp_abilities *abilities, uint64_t id, struct stw_writer *writer);
+/**
+ * The answer that takes nothing of an offer: each stream with port 0, RFC 3264 §6. For who must
+ * answer in ACK and ends the session at once (RFC 3261 §13.2.2.4).
+ * @param id  of o=, as of stw_sdp_session_init()
+ * @return 0; -EBADMSG the offer is broken; -ENOBUFS
+ */
+int stw_sdp_reject(struct stw_str offer, uint64_t id, struct stw_writer *writer);
 
 /**
  * Which of our codecs a description of what the peer can do names, for the next offer after a 488

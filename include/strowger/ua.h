@@ -68,7 +68,8 @@ struct stw_registration;
  * (-EAGAIN, RFC 3312 §6); PROGRESS a 1xx to ours; INCOMPLETE a 484 asks for more digits; ACCEPTED a
  * 2xx sent (msg NULL) or received, then with its Answer-Mode in `text`; ESTABLISHED the ACK was
  * sent or has come; FORKED another fork has accepted, it gets ACK and BYE; MEDIA what offer and
- * answer have agreed on; CHANGED our hold, resume or renewal has ended with this code; REFRESHED
+ * answer have agreed on; CHANGED our hold, resume or renewal has ended with this code, or a
+ * refresh of ours was refused with it; REFRESHED
  * its timer, by us or them (RFC 4028); TRANSFER a REFER to the URI in `text` is carried out, in or
  * outside of a session; TRANSFERRED a NOTIFY says how far ours has got, `final`: it was the last
  * one (session NULL: outside, or it is over already; `job` as given); REPLACED `other` takes its
@@ -111,9 +112,12 @@ struct stw_ua_event {
 /** What the agent asks of its user. */
 struct stw_ua_ops {
 	void (*event)(void *user, const struct stw_ua_event *event);
-	/** A session needs a description: what we can do, where we receive. Borrowed until the
-	 * session's ENDED. NULL: sessions without descriptions (an offer gets 488). */
+	/** A session needs a description: what we can do, where we receive. Borrowed until
+	 * media_done(). NULL: sessions without descriptions (an offer gets 488). */
 	const struct stw_sdp_abilities *(*media)(void *user, struct stw_session *session);
+	/** The session that media() was asked for is over, also one that was refused before anybody
+	 * was told of it: its port can be closed. May be NULL. */
+	void (*media_done)(void *user, struct stw_session *session);
 };
 
 /* ---- what the called side does, as data -------------------------------------------------- */

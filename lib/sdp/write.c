@@ -99,3 +99,19 @@ int stw_sdp_abilities_write(
 				       "a=des:qos none remote sendrecv\r\n");
 	return writer->overflow ? -ENOBUFS : 0;
 }
+
+int stw_sdp_reject(struct stw_str offer, uint64_t id, struct stw_writer *writer)
+{
+	static const struct stw_sdp_abilities nowhere = { .address = { "0.0.0.0", 7 } };
+	struct stw_sdp sdp;
+	struct stw_sdp_fault fault;
+
+	if (stw_sdp_parse(offer, &sdp, &fault) < 0)
+		return -EBADMSG;
+	sdp_write_head(&nowhere, id, id, writer);
+	sdp_write_connection(&nowhere, writer);
+	for (unsigned i = 0; i < sdp.media_count; i++)
+		stw_write_format(writer, "m=%.*s 0 %.*s %.*s\r\n", STW_STR_ARG(sdp.media[i].type),
+			STW_STR_ARG(sdp.media[i].protocol), STW_STR_ARG(sdp.media[i].formats));
+	return writer->overflow ? -ENOBUFS : 0;
+}

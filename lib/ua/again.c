@@ -531,7 +531,7 @@ static bool send_again(struct exchange *exchange, const struct stw_msg *response
 static void forget_early(struct exchange *exchange)
 {
 	if (exchange->session && !exchange->dialog && exchange->method == STW_METHOD_INVITE)
-		session_drop_early(exchange->session);
+		earlies_free(&exchange->session->earlies);
 }
 
 bool exchange_again(struct exchange *exchange, const struct stw_msg *response, unsigned code)
@@ -539,7 +539,8 @@ bool exchange_again(struct exchange *exchange, const struct stw_msg *response, u
 	bool again;
 
 	if (exchange->dead || exchange->finished || code / 100 == 2 ||
-		(exchange->session && exchange->session->cancelled))
+		(exchange->session && exchange->session->cancelled) ||
+		(!exchange->session && exchange->method == STW_METHOD_INVITE))
 		return false;
 	again = response && send_again(exchange, response);
 	/* As §16.7 has it for proxies: after a 6xx nobody else is asked. */

@@ -47,30 +47,11 @@ static void bye_nothing(struct exchange *exchange, const struct stw_msg *respons
 	(void)cause;
 }
 
-/* A 2xx that nobody wants: a further fork, or one that crossed our CANCEL. */
-static void ack_and_bye(struct exchange *invite, const struct stw_msg *response)
-{
-	static const struct exchange_ops ops = { .final = bye_nothing };
-	struct exchange_options options = {
-		.method = STW_STR("BYE"), .owns_dialog = true, .ops = &ops
-	};
-	struct stw_dialog *dialog;
-
-	if (stw_dialog_new_uac(stw_client_request(invite->client), response, &dialog) < 0)
-		return;
-	(void)session_ack(invite, dialog, STW_STR_NONE);
-	options.dialog = dialog;
-	if (exchange_begin(invite->ua, &options, NULL) < 0)
-		stw_dialog_free(dialog);
-}
-
 /* ---- provisional responses --------------------------------------------------------------------
  */
 
-static struct early *early_find(struct stw_session *session, const struct stw_msg *response)
+static struct early *early_find(struct early *early, const struct stw_msg *response)
 {
-	struct early *early = session->earlies;
-
 	while (early && !stw_dialog_has_response(early->dialog, response))
 		early = early->next;
 	return early;
@@ -79,7 +60,7 @@ static struct early *early_find(struct stw_session *session, const struct stw_ms
 static struct early *early_make(struct exchange *exchange, const struct stw_msg *response)
 {
 	struct stw_session *session = exchange->session;
-	struct early *early = early_find(session, response);
+	struct early *early = early_find(session->earlies, response);
 
 	if (early || !response->to.tag.ptr)
 		return early;
@@ -94,20 +75,6 @@ static struct early *early_make(struct exchange *exchange, const struct stw_msg 
 	early->next = session->earlies;
 	session->earlies = early;
 	return early;
-}
-
-/* RFC 6228 §5, and what a fork that has accepted leaves behind. */
-static void early_drop(struct stw_session *session, struct early *early)
-{
-	struct early **at = &session->earlies;
-
-	while (*at && *at != early)
-		at = &(*at)->next;
-	if (!*at)
-		return;
-	*at = early->next;
-	stw_dialog_free(early->dialog);
-	free(early);
 }
 
 static void prack_final(struct exchange *exchange, const struct stw_msg *response, unsigned code,
@@ -163,7 +130,7 @@ bool session_take_reliable(struct exchange *invite, struct stw_dialog *dialog, u
 	*last = (uint32_t)rseq;
 	(void)stw_dialog_refresh(dialog, response); /* RFC 6141 §4.7 */
 	if (session->late_offer && !session->dialog &&
-		session_receive_offer(session, response, &refusal) == 0 &&
+		session_receive_fork_offer(session, response, &refusal) == 0 &&
 		stw_sdp_answer(session->sdp, &answer) == 0)
 		session_tell_media(session);
 	send_prack(invite, dialog, (uint32_t)rseq, answer);
@@ -192,8 +159,10 @@ static void invite_provisional(struct exchange *exchange, const struct stw_msg *
 		return;
 	if (response->code > 100)
 		early = early_make(exchange, response);
+	if (early && early->ended)
+		return; /* it was on its way for longer than the 199 */
 	if (early && response->code == 199) {
-		early_drop(session, early);
+		early->ended = true;
 		early = NULL;
 	}
 	if (early && !session_take_reliable(exchange, early->dialog, &early->rseq, response))
@@ -213,22 +182,60 @@ static void invite_provisional(struct exchange *exchange, const struct stw_msg *
 /* ---- accepted ----------------------------------------------------------------------------------
  */
 
-/* The dialog of this 2xx is that of the session; the early ones are forgotten (§13.2.2.4). */
+/* The dialog of a 2xx, which goes on counting where an early one has come to. */
+static int accepted_dialog(struct exchange *exchange, struct early *earlies,
+	const struct stw_msg *response, struct stw_dialog **ret)
+{
+	struct early *early = early_find(earlies, response);
+
+	if (!early)
+		return stw_dialog_new_uac(stw_client_request(exchange->client), response, ret);
+	stw_dialog_confirm_uac(early->dialog, response);
+	return stw_dialog_copy(early->dialog, ret);
+}
+
+/* §13.2.2.4: the ACK answers the offer of a 2xx, also when nothing of it can be taken. */
+static struct stw_str offer_reject(const struct exchange *invite, const struct stw_msg *response,
+	char body[STW_SDP_WRITTEN_MAX])
+{
+	uint64_t id = stw_random_next(stw_stack_random(invite->ua->stack)) >> 3;
+	struct stw_writer writer;
+	struct stw_str offer;
+
+	stw_writer_init(&writer, body, STW_SDP_WRITTEN_MAX);
+	if (stw_client_request(invite->client)->body_len || !msg_description(response, &offer) ||
+		stw_sdp_reject(offer, id, &writer) < 0)
+		return STW_STR_NONE;
+	return stw_writer_text(&writer);
+}
+
+/* A 2xx that nobody wants: a further fork, or one that crossed our CANCEL. */
+static void ack_and_bye(struct exchange *invite, const struct stw_msg *response)
+{
+	static const struct exchange_ops ops = { .final = bye_nothing };
+	struct exchange_options options = {
+		.method = STW_STR("BYE"), .owns_dialog = true, .ops = &ops
+	};
+	struct stw_dialog *dialog;
+	char body[STW_SDP_WRITTEN_MAX];
+
+	if (accepted_dialog(invite, invite->forks, response, &dialog) < 0)
+		return;
+	(void)session_ack(invite, dialog, offer_reject(invite, response, body));
+	options.dialog = dialog;
+	if (exchange_begin(invite->ua, &options, NULL) < 0)
+		stw_dialog_free(dialog);
+}
+
+/* The dialog of this 2xx is that of the session. The early ones are over (§13.2.2.4), but for what
+ * their forks may still accept. */
 static int adopt_dialog(struct exchange *exchange, const struct stw_msg *response)
 {
 	struct stw_session *session = exchange->session;
-	struct early *early = early_find(session, response);
-	int err = 0;
+	int err = accepted_dialog(exchange, session->earlies, response, &session->dialog);
 
-	if (early) {
-		session->dialog = early->dialog;
-		early->dialog = NULL;
-		stw_dialog_confirm_uac(session->dialog, response);
-	} else {
-		err = stw_dialog_new_uac(
-			stw_client_request(exchange->client), response, &session->dialog);
-	}
-	session_drop_early(session);
+	exchange->forks = session->earlies;
+	session->earlies = NULL;
 	return err;
 }
 
@@ -246,9 +253,9 @@ static int accepted_media(
 			return -EBADMSG;
 		return err == -EBADMSG ? err : 0;
 	}
-	if (session->agreed)
-		return 0; /* in a reliable provisional response */
-	err = session_receive_offer(session, response, &refusal);
+	if (session->agreed && stw_str_equal(session->answered_tag, response->to.tag))
+		return 0; /* in a reliable provisional response of this fork */
+	err = session_receive_fork_offer(session, response, &refusal);
 	if (err == 0)
 		err = stw_sdp_answer(session->sdp, ret_answer);
 	if (err == 0)
@@ -277,6 +284,7 @@ static void accepted(struct exchange *exchange, const struct stw_msg *response)
 		.text = mode_told(response) };
 	struct stw_ua_event ended = { .by_us = true, .code = 487 };
 	struct stw_str answer = STW_STR_NONE;
+	char body[STW_SDP_WRITTEN_MAX];
 	int err;
 
 	session->inviting = NULL;
@@ -285,6 +293,8 @@ static void accepted(struct exchange *exchange, const struct stw_msg *response)
 		return;
 	}
 	err = accepted_media(session, response, &answer);
+	if (!answer.len && !session->agreed)
+		answer = offer_reject(exchange, response, body);
 	(void)session_ack(exchange, session->dialog, answer);
 	session->state = STW_SESSION_CONFIRMED;
 	if (session->cancelled) { /* §9.1: the 2xx was faster than the CANCEL */
@@ -353,7 +363,7 @@ static bool call_again(struct exchange *exchange, const struct stw_msg *response
 	if (session->cancelled ||
 		(!session_raise_interval(session, response) && !offer_again(exchange, response)))
 		return false;
-	session_drop_early(session);
+	earlies_free(&session->earlies);
 	exchange->finished = exchange_send(exchange) < 0;
 	return !exchange->finished;
 }
@@ -369,7 +379,7 @@ static void call_incomplete(struct exchange *exchange, const struct stw_msg *res
 
 	exchange->finished = false;
 	session->incomplete = true;
-	session_drop_early(session);
+	earlies_free(&session->earlies);
 	session_tell(session, &event);
 }
 
@@ -487,6 +497,8 @@ int stw_ua_call(
 	session->expires_s = ua->options.session_expires_s;
 	if (!options->late_offer && !options->body.len)
 		(void)session_has_media(session);
+	if (session->expires_s && session->expires_s < session->min_se_s)
+		session->expires_s = session->min_se_s; /* RFC 4028 §7.1 */
 	stw_writer_init(&writer, lines, sizeof(lines));
 	call_lines(session, options, &writer);
 	err = writer.overflow ? -ENOBUFS : call_offer(session, options, &invite);

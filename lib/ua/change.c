@@ -50,6 +50,8 @@ void timer_answer(
 
 	if (!session_expires_read(request, &expires_s, &refresher)) {
 		expires_s = session->ua->options.session_expires_s;
+		if (expires_s && expires_s < session->min_se_s)
+			expires_s = session->min_se_s;
 		refresher = STW_STR("uas");
 	}
 	session->interval_s = expires_s;
@@ -194,15 +196,18 @@ static void change_final(struct exchange *exchange, const struct stw_msg *respon
 	const struct stw_cause *cause)
 {
 	struct stw_session *session = exchange->session;
-	bool invite = exchange->method == STW_METHOD_INVITE;
+	bool invite = exchange->method == STW_METHOD_INVITE, asked_for;
 	struct stw_ua_event event = { .by_us = true,
 		.code = stw_cause_ua_bad_answer.code,
 		.cause = &stw_cause_ua_bad_answer,
 		.phrase = cause_phrase(&stw_cause_ua_bad_answer) };
 	int err;
 
-	if (!session)
+	if (!session) {
+		if (invite && code / 100 == 2 && exchange->dialog)
+			(void)session_ack(exchange, exchange->dialog, STW_STR_NONE);
 		return;
+	}
 	if (invite)
 		session->inviting = NULL;
 	else
@@ -212,11 +217,11 @@ static void change_final(struct exchange *exchange, const struct stw_msg *respon
 		return;
 	}
 	(void)stw_dialog_refresh(session->dialog, response);
-	err = session_receive_answer(session, response, response->to.tag);
-	if (invite)
+	if (invite) /* before anything is told: the user may end the session then */
 		(void)session_ack(exchange, session->dialog, STW_STR_NONE);
+	err = session_receive_answer(session, response, response->to.tag);
 	timer_agreed(session, response);
-	session->change = CHANGE_NONE;
+	asked_for = session->change != CHANGE_NONE; /* not only that its timer be refreshed */
 	if (session->state == STW_SESSION_ENDED)
 		return;
 	if (err == -EBADMSG ||
@@ -226,7 +231,8 @@ static void change_final(struct exchange *exchange, const struct stw_msg *respon
 		return;
 	}
 	tell_refreshed(session);
-	if (session->state != STW_SESSION_ENDED)
+	session->change = CHANGE_NONE; /* until here the next one has to wait */
+	if (session->state != STW_SESSION_ENDED && asked_for)
 		tell_changed(session, response, code);
 }
 
@@ -283,16 +289,21 @@ static bool change_possible(const struct stw_session *session)
 
 int change_begin(struct stw_session *session, enum change change)
 {
+	int err;
+
 	if (session->state != STW_SESSION_CONFIRMED || !session->sdp)
 		return -EINVAL;
-	if (!change_possible(session))
+	if (session->change != CHANGE_NONE || !change_possible(session))
 		return -EBUSY;
 	session->change = change;
 	session->wish_before = session->sdp->wish;
 	if (change != CHANGE_RENEW)
 		stw_sdp_session_wish(
 			session->sdp, change == CHANGE_HOLD ? STW_SDP_SENDONLY : STW_SDP_SENDRECV);
-	return change_send(session, false, true);
+	err = change_send(session, false, true);
+	if (err < 0)
+		session->change = CHANGE_NONE;
+	return err;
 }
 
 int stw_session_hold(struct stw_session *session, bool hold)
@@ -341,14 +352,20 @@ int stw_session_focus(struct stw_session *session)
 void change_fired(struct stw_alarm *alarm)
 {
 	struct stw_session *session = STW_CONTAINER_OF(alarm, struct stw_session, glare);
+	bool asked_for = session->change != CHANGE_NONE;
+	int err = 0;
 
 	session_enter(session);
 	if (session->state == STW_SESSION_CONFIRMED && !change_possible(session))
 		stw_alarm_start(session->ua->stack, &session->glare, glare_wait_ms(session));
-	else if (session->state == STW_SESSION_CONFIRMED && session->change == CHANGE_NONE)
+	else if (session->state == STW_SESSION_CONFIRMED && !asked_for)
 		(void)change_send(session, session->peer_update, !session->peer_update);
 	else if (session->state == STW_SESSION_CONFIRMED && session->sdp)
-		(void)change_send(session, false, true);
+		err = change_send(session, false, true);
+	if (err < 0) {
+		session->change = CHANGE_NONE;
+		tell_changed(session, NULL, 500);
+	}
 	session_leave(session);
 }
 

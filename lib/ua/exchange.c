@@ -7,6 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+void earlies_free(struct early **earlies)
+{
+	struct early *early;
+
+	while ((early = *earlies)) {
+		*earlies = early->next;
+		stw_dialog_free(early->dialog);
+		free(early);
+	}
+}
+
 static void exchange_free(struct exchange *exchange)
 {
 	if (exchange->link) {
@@ -19,6 +30,7 @@ static void exchange_free(struct exchange *exchange)
 	if (exchange->owns_dialog)
 		stw_dialog_free(exchange->dialog);
 	targets_free(exchange);
+	earlies_free(&exchange->forks);
 	free(exchange->text);
 	free(exchange);
 }
@@ -35,13 +47,22 @@ void exchange_free_all(struct stw_ua *ua)
 		exchange_free(ua->exchanges);
 }
 
-/* Its session or registration is gone; what still comes is seen to (an INVITE is acknowledged). */
+/* Its session or registration is gone; what still comes is seen to: a 2xx to an INVITE is
+ * acknowledged, to a re-INVITE by the way of a dialog that is over (RFC 3261 §13.2.2.4). */
 void exchange_orphan(struct exchange *exchange)
 {
+	const struct stw_dialog *dialog = exchange->dialog;
+
 	exchange->session = NULL;
 	exchange->registration = NULL;
-	if (!exchange->owns_dialog)
+	if (!exchange->owns_dialog) {
 		exchange->dialog = NULL;
+		exchange->owns_dialog = dialog && exchange->method == STW_METHOD_INVITE &&
+					stw_dialog_copy(dialog, &exchange->dialog) == 0;
+	}
+	/* The peer may have forgotten the re-INVITE with its dialog: not waited for without end. */
+	if (dialog && exchange->client && !exchange->finished)
+		stw_client_cancel(exchange->client, STW_STR_NONE);
 	exchange->dead = exchange->method != STW_METHOD_INVITE;
 	exchange_reap(exchange);
 }

@@ -39,6 +39,7 @@ struct exchange {
 	struct referral *referral;             /* NULL: no REFER, no NOTIFY of one */
 	struct stw_dialog *dialog;             /* NULL: outside of dialogs */
 	bool owns_dialog;                      /* a BYE, when its session has ended */
+	struct early *forks; /* of an INVITE: early dialogs that did not become the session's */
 	const struct exchange_ops *ops;
 	void *job;
 	struct stw_client *client; /* NULL: nothing is under way */
@@ -79,6 +80,7 @@ struct early {
 	struct early *next;
 	struct stw_dialog *dialog;
 	uint32_t rseq; /* of the last reliable provisional response, 0: none */
+	bool ended;    /* 199 was said: only a 2xx of it counts (RFC 6228 §5) */
 };
 
 /* What is to be changed by a re-INVITE as soon as nothing is in its way. */
@@ -105,7 +107,7 @@ struct stw_session {
 	const struct stw_sdp_abilities *abilities; /* NULL: none */
 	struct stw_sdp_session *sdp,
 		*sdp_before;         /* the second: as it was before the first answer */
-	struct stw_str answered_tag; /* whose answer that was */
+	struct stw_str answered_tag; /* whose answer that was, or whose offer we have answered */
 	char answered_tag_text[128];
 	bool late_offer;   /* our first INVITE had none */
 	bool raw_body;     /* the user has given one */
@@ -217,6 +219,8 @@ int exchange_send(struct exchange *exchange);
 struct exchange_options exchange_text(const struct exchange *exchange);
 int exchange_keep(struct exchange *exchange, const struct exchange_options *options);
 void exchange_orphan(struct exchange *exchange);
+/* All of them (§12.3). */
+void earlies_free(struct early **earlies);
 void exchange_free_all(struct stw_ua *ua);
 
 /* ---- again.c: what a refused request is sent once more with ---- */
@@ -240,8 +244,6 @@ void session_over_code(struct stw_session *session, const struct stw_msg *msg, u
 /* Send BYE in its dialog, then session_over(). */
 void session_bye(struct stw_session *session, struct stw_str reason, struct stw_ua_event *event);
 void session_free(struct stw_session *session);
-/* All early dialogs (§12.3). */
-void session_drop_early(struct stw_session *session);
 void session_enter(struct stw_session *session);
 void session_leave(struct stw_session *session);
 int session_keep_invite(struct stw_session *session, const struct stw_msg *msg);
@@ -268,6 +270,9 @@ int session_receive_offer(
 /* Only what a description of theirs names too is offered from now on; once.
  * @return false: nothing is in common, or it is all that was offered */
 bool session_narrow(struct stw_session *session, const struct stw_msg *response);
+/* The same in a response to our INVITE: each fork makes its own. */
+int session_receive_fork_offer(
+	struct stw_session *session, const struct stw_msg *response, struct offer_refusal *ret);
 /* The answer in a response of the fork `tag`. @return 0; -EBADMSG; -ENOENT there is none */
 int session_receive_answer(
 	struct stw_session *session, const struct stw_msg *msg, struct stw_str tag);

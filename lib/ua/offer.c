@@ -174,17 +174,41 @@ bool session_narrow(struct stw_session *session, const struct stw_msg *response)
 	return true;
 }
 
-/* ---- answers of the peer ------------------------------------------------------------------------
- */
+/* ---- answers of the peer, and what forks say -------------------------------------------------- */
 
-/* The answer of another fork than the one that was heard before: as if that had not been. */
-static void answer_of_other_fork(struct stw_session *session, struct stw_str tag)
+/* Another fork than the one that was heard before: as if that had not been. */
+static void other_fork(struct stw_session *session, struct stw_str tag)
 {
+	if (!session->sdp_before && (session->sdp_before = malloc(sizeof(*session->sdp))))
+		*session->sdp_before = *session->sdp;
 	if (!session->sdp_before || !session->answered_tag.len ||
 		stw_str_equal(session->answered_tag, tag))
 		return;
 	*session->sdp = *session->sdp_before;
 	session->answered_tag = STW_STR_NONE;
+}
+
+static void fork_keep(struct stw_session *session, struct stw_str tag)
+{
+	if (tag.len > sizeof(session->answered_tag_text))
+		return;
+	if (tag.len)
+		memcpy(session->answered_tag_text, tag.ptr, tag.len);
+	session->answered_tag = (struct stw_str){ session->answered_tag_text, tag.len };
+}
+
+int session_receive_fork_offer(
+	struct stw_session *session, const struct stw_msg *response, struct offer_refusal *ret)
+{
+	struct stw_str text;
+	int err;
+
+	if (msg_description(response, &text) && session_has_media(session))
+		other_fork(session, response->to.tag);
+	err = session_receive_offer(session, response, ret);
+	if (err == 0)
+		fork_keep(session, response->to.tag);
+	return err;
 }
 
 int session_receive_answer(
@@ -196,18 +220,13 @@ int session_receive_answer(
 
 	if (!session->sdp || !msg_description(msg, &text))
 		return -ENOENT;
-	answer_of_other_fork(session, tag);
-	if (!session->sdp_before && (session->sdp_before = malloc(sizeof(*session->sdp))))
-		*session->sdp_before = *session->sdp;
+	other_fork(session, tag);
 	err = stw_sdp_receive_answer(session->sdp, text, &fault);
 	if (err == -EINVAL)
 		return 0; /* repeated, RFC 6337 §2.1 */
 	if (err < 0)
 		return err;
-	if (tag.len <= sizeof(session->answered_tag_text)) {
-		memcpy(session->answered_tag_text, tag.ptr, tag.len);
-		session->answered_tag = (struct stw_str){ session->answered_tag_text, tag.len };
-	}
+	fork_keep(session, tag);
 	session_tell_media(session);
 	return 0;
 }

@@ -34,18 +34,7 @@ int session_new(struct stw_ua *ua, bool caller, struct stw_session **ret)
 	return 0;
 }
 
-void session_drop_early(struct stw_session *session)
-{
-	while (session->earlies) {
-		struct early *early = session->earlies;
-
-		session->earlies = early->next;
-		stw_dialog_free(early->dialog);
-		free(early);
-	}
-}
-
-/* Requests of ours that are under way have no session any more. */
+/* Requests of ours that are under way have no session any more, nor its dialog. */
 static void session_leave_exchanges(struct stw_session *session)
 {
 	struct exchange *exchange, *next;
@@ -71,8 +60,11 @@ void session_leave(struct stw_session *session)
 
 void session_free(struct stw_session *session)
 {
+	const struct stw_ua_options *options = &session->ua->options;
 	struct stw_stack *stack = session->ua->stack;
 
+	if (session->abilities && options->ops->media_done)
+		options->ops->media_done(options->user, session);
 	*session->link = session->next;
 	if (session->next)
 		session->next->link = session->link;
@@ -85,7 +77,7 @@ void session_free(struct stw_session *session)
 	referrals_leave(session, session->dialog);
 	if (session->asked)
 		stw_request_forget(session->asked);
-	session_drop_early(session);
+	earlies_free(&session->earlies);
 	if (session->dialog)
 		named_forget(session->ua, session->dialog);
 	stw_dialog_free(session->dialog);
@@ -218,6 +210,7 @@ void session_bye(struct stw_session *session, struct stw_str reason, struct stw_
 		.ops = &bye_ops };
 	struct stw_dialog *dialog = session->dialog;
 
+	session_leave_exchanges(session);
 	/* The dialog is that of the BYE from here on: what the peer still asks in it is 481. */
 	session->dialog = NULL;
 	if (dialog)

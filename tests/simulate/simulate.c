@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Plays seeds of the simulation, also with memory that is refused. Without arguments: the fixed set
- * and the seeds of seeds.txt that have found something once.
+ * Plays seeds of the simulation, also with memory that is refused. Without a seed: the fixed set
+ * and the seeds of seeds.txt (agents.txt) that have found something once.
  *
- * usage: simulate [SEED [COUNT [CALLS]]]
+ * usage: [SIMULATE_VERBOSE=1] [SIMULATE_WATCH=CALL-ID] simulate [agents] [SEED [COUNT [CALLS]]]
  */
 #include <malloc.h>
 #include <stdlib.h>
@@ -14,9 +14,13 @@
 #include "simulate/simulate.h"
 #include "support.h"
 
-#define FIXED_SEEDS 24
-#define FIXED_CALLS 150
-#define SEEDS_FILE  "tests/simulate/seeds.txt"
+/* What is played when no seed is given. */
+static const struct fixed {
+	bool agents;
+	unsigned seeds, calls;
+	const char *seeds_file;
+} fixed_servers = { false, 24, 150, "tests/simulate/seeds.txt" },
+  fixed_agents = { true, 150, 20, "tests/simulate/agents.txt" }, *fixed = &fixed_servers;
 
 /* What malloc keeps for its thread, and libraries for the next time. */
 #define KEPT_BYTES 131072
@@ -38,12 +42,17 @@ static int run_measured(const struct stw_simulate_options *options, struct stw_s
 static bool play(uint64_t seed, unsigned calls, struct stw_simulate_result *ret)
 {
 	struct stw_simulate_options options = { .seed = seed,
+		.agents = fixed->agents,
 		.calls = calls,
 		.folder = folder,
+		.watch = getenv("SIMULATE_WATCH"),
 		.fail_allocation = support_fail_allocation };
 	struct stw_simulate_result again;
 	size_t left;
-	int err = run_measured(&options, ret, &left);
+	int err;
+
+	options.ladder = options.watch ? stdout : NULL;
+	err = run_measured(&options, ret, &left);
 
 	/* What libraries keep for the next time is kept once: the second run leaves nothing more.
 	 */
@@ -84,7 +93,7 @@ static unsigned play_seeds(uint64_t first, uint64_t count, unsigned calls)
 static void test_seeds_that_found_something(void **state)
 {
 	size_t len;
-	char *text = support_read_file(SEEDS_FILE, &len), *line, *rest = text;
+	char *text = support_read_file(fixed->seeds_file, &len), *line, *rest = text;
 	unsigned long long seed;
 	unsigned calls, failed = 0;
 
@@ -98,7 +107,7 @@ static void test_seeds_that_found_something(void **state)
 
 static void test_fixed_seeds(void **state)
 {
-	assert_int_equal(play_seeds(1, FIXED_SEEDS, FIXED_CALLS), 0);
+	assert_int_equal(play_seeds(1, fixed->seeds, fixed->calls), 0);
 }
 
 /* All is from the seed: the same messages at the same times. */
@@ -127,6 +136,11 @@ int main(int argc, char **argv)
 	};
 	int failed;
 
+	if (argc > 1 && strcmp(argv[1], "agents") == 0) {
+		fixed = &fixed_agents;
+		argc--;
+		argv++;
+	}
 	if (stw_simulate_folder_make(folder, sizeof(folder)) < 0)
 		return 1;
 	stw_rcu_register_thread();

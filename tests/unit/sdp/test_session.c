@@ -217,6 +217,26 @@ static void test_abilities(void **state)
 	assert_int_equal(stw_sdp_abilities_write(&can, 9, &writer), -ENOBUFS);
 }
 
+/* RFC 3264 §6: each stream keeps its place. */
+static void test_reject(void **state)
+{
+	static const char offer[] =
+		"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\n"
+		"t=0 0\r\nm=audio 4000 RTP/AVP 9 101\r\na=sendonly\r\n"
+		"m=video 4002 RTP/SAVP 31\r\n";
+	char buffer[512], small[64];
+	struct stw_writer writer;
+
+	stw_writer_init(&writer, buffer, sizeof(buffer));
+	assert_int_equal(stw_sdp_reject(stw_str_from(offer), 7, &writer), 0);
+	assert_str(stw_writer_text(&writer),
+		"v=0\r\no=- 7 7 IN IP4 0.0.0.0\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"
+		"m=audio 0 RTP/AVP 9 101\r\nm=video 0 RTP/SAVP 31\r\n");
+	stw_writer_init(&writer, small, sizeof(small));
+	assert_int_equal(stw_sdp_reject(stw_str_from(offer), 7, &writer), -ENOBUFS);
+	assert_int_equal(stw_sdp_reject(STW_STR("m=audio"), 7, &writer), -EBADMSG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -229,6 +249,7 @@ int main(void)
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test_setup(test_bounded, setup),
 		cmocka_unit_test(test_abilities),
+		cmocka_unit_test(test_reject),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
