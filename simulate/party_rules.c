@@ -28,6 +28,7 @@ struct half {
 	struct watch *was_asked; /* the last one that it got */
 	struct watch *update;    /* its last UPDATE with an offer */
 	unsigned rseq;           /* of the last reliable response that it got */
+	bool gone;               /* 199 has come */
 	bool described;          /* one of them had a description */
 	bool offered;            /* the 2xx that made it has an offer, which waits for the ACK */
 };
@@ -190,9 +191,12 @@ static void sent_in_dialog(struct party *party, const struct sip *sip, struct wa
 {
 	struct half *half = half_need(party, sip->call_id, sip->from_tag, sip->to_tag);
 
-	if (half->bye && half->bye->final != 401 && half->bye->final != 407)
+	/* A subscription outlives the session, RFC 5057 §4.1. */
+	bool notify = method_is(sip, "NOTIFY");
+
+	if (half->bye && !notify && half->bye->final != 401 && half->bye->final != 407)
 		fault(party, sip, "goes on behind its BYE");
-	if (half->bye_taken)
+	if (half->bye_taken && !notify)
 		fault(party, sip, "goes on behind a BYE of the peer");
 	if (sip->cseq <= half->cseq)
 		fault(party, sip, "does not count CSeq up");
@@ -337,7 +341,7 @@ static void got_reliable(struct party *party, const struct sip *sip)
 {
 	struct half *half = half_need(party, sip->call_id, sip->from_tag, sip->to_tag);
 
-	if (half->rseq && sip->rseq != half->rseq + 1)
+	if (half->gone || (half->rseq && sip->rseq != half->rseq + 1))
 		return;
 	half->rseq = sip->rseq;
 	half->described |= sip->body.len > 0;
@@ -362,6 +366,8 @@ static void got_response(struct party *party, const struct sip *sip)
 		if (!is_open(party, watch))
 			return;
 		watch->provisional = true;
+		if (sip->code == 199)
+			half_need(party, sip->call_id, sip->from_tag, sip->to_tag)->gone = true;
 		if (sip->code > 100 && sip->rseq)
 			got_reliable(party, sip);
 		return;

@@ -25,6 +25,7 @@ struct stw_dialog {
 	uint32_t local_cseq;          /* of our last request; 0: none yet */
 	uint32_t remote_cseq;         /* of theirs, if has_remote_cseq */
 	bool has_remote_cseq;
+	unsigned kept; /* by how many besides the first */
 	char target_text[STW_DIALOG_URI_MAX];
 	size_t text_len;
 	char text[STW_DIALOG_TEXT_MAX];
@@ -45,9 +46,10 @@ int stw_dialog_new_uac(
  */
 int stw_dialog_new_uas(
 	const struct stw_msg *request, struct stw_str local_tag, struct stw_dialog **ret);
-/** @return 0, -ENOMEM */
-int stw_dialog_copy(const struct stw_dialog *dialog, struct stw_dialog **ret);
-/** Accepts NULL; returns NULL. */
+/** One more that keeps it (a usage, a request that is under way), and frees it: all of them count
+ * the same CSeq numbers (RFC 5057 §3). @return the dialog */
+struct stw_dialog *stw_dialog_ref(struct stw_dialog *dialog);
+/** Freed with the last that keeps it. Accepts NULL; returns NULL. */
 struct stw_dialog *stw_dialog_free(struct stw_dialog *dialog);
 
 /** The 2xx of an early dialog: target and route set are those of the 2xx (§13.2.2.4). */

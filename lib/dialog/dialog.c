@@ -183,35 +183,18 @@ int stw_dialog_new_uas(
 	return dialog_give(dialog, err, ret);
 }
 
-/* Text lies in the dialog itself: its copy points to its own. */
-static void text_rebase(
-	struct stw_str *text, const struct stw_dialog *from, const struct stw_dialog *to)
+struct stw_dialog *stw_dialog_ref(struct stw_dialog *dialog)
 {
-	if (text->ptr)
-		text->ptr = (const char *)to + (text->ptr - (const char *)from);
-}
-
-int stw_dialog_copy(const struct stw_dialog *dialog, struct stw_dialog **ret)
-{
-	struct stw_dialog *copy = malloc(sizeof(*copy));
-
-	if (!copy)
-		return -ENOMEM;
-	*copy = *dialog;
-	text_rebase(&copy->call_id, dialog, copy);
-	text_rebase(&copy->local_tag, dialog, copy);
-	text_rebase(&copy->remote_tag, dialog, copy);
-	text_rebase(&copy->local, dialog, copy);
-	text_rebase(&copy->remote, dialog, copy);
-	text_rebase(&copy->route, dialog, copy);
-	text_rebase(&copy->target, dialog, copy);
-	*ret = copy;
-	return 0;
+	dialog->kept++;
+	return dialog;
 }
 
 struct stw_dialog *stw_dialog_free(struct stw_dialog *dialog)
 {
-	free(dialog);
+	if (dialog && dialog->kept)
+		dialog->kept--;
+	else
+		free(dialog);
 	return NULL;
 }
 

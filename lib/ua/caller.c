@@ -88,7 +88,7 @@ static void prack_final(struct exchange *exchange, const struct stw_msg *respons
 	exchange->owns_dialog = false;
 }
 
-/* RFC 3262 §4. The PRACK has a copy of the dialog, which may end before its answer comes. */
+/* RFC 3262 §4. The PRACK keeps the dialog, which may end before its answer comes. */
 static void send_prack(
 	struct exchange *invite, struct stw_dialog *dialog, uint32_t rseq, struct stw_str answer)
 {
@@ -97,21 +97,17 @@ static void send_prack(
 	struct exchange_options options = { .method = STW_STR("PRACK"),
 		.headers = { rack, 0 },
 		.body = answer,
+		.dialog = stw_dialog_ref(dialog),
 		.owns_dialog = true,
 		.anonymous = invite->anonymous,
 		.ops = &ops };
-	struct stw_dialog *copy;
 
 	if (answer.len)
 		options.content_type = STW_STR("application/sdp");
 	options.headers.len = (size_t)snprintf(rack, sizeof(rack), "RAck: %u %u INVITE\r\n", rseq,
 		stw_client_request(invite->client)->cseq.number);
-	if (stw_dialog_copy(dialog, &copy) < 0)
-		return;
-	options.dialog = copy;
-	dialog->local_cseq++;
 	if (exchange_begin(invite->ua, &options, NULL) < 0)
-		stw_dialog_free(copy);
+		stw_dialog_free(dialog);
 }
 
 bool session_take_reliable(struct exchange *invite, struct stw_dialog *dialog, uint32_t *last,
@@ -191,7 +187,8 @@ static int accepted_dialog(struct exchange *exchange, struct early *earlies,
 	if (!early)
 		return stw_dialog_new_uac(stw_client_request(exchange->client), response, ret);
 	stw_dialog_confirm_uac(early->dialog, response);
-	return stw_dialog_copy(early->dialog, ret);
+	*ret = stw_dialog_ref(early->dialog);
+	return 0;
 }
 
 /* §13.2.2.4: the ACK answers the offer of a 2xx, also when nothing of it can be taken. */

@@ -51,14 +51,13 @@ void exchange_free_all(struct stw_ua *ua)
  * acknowledged, to a re-INVITE by the way of a dialog that is over (RFC 3261 §13.2.2.4). */
 void exchange_orphan(struct exchange *exchange)
 {
-	const struct stw_dialog *dialog = exchange->dialog;
+	struct stw_dialog *dialog = exchange->dialog;
 
 	exchange->session = NULL;
 	exchange->registration = NULL;
 	if (!exchange->owns_dialog) {
-		exchange->dialog = NULL;
-		exchange->owns_dialog = dialog && exchange->method == STW_METHOD_INVITE &&
-					stw_dialog_copy(dialog, &exchange->dialog) == 0;
+		exchange->owns_dialog = dialog && exchange->method == STW_METHOD_INVITE;
+		exchange->dialog = exchange->owns_dialog ? stw_dialog_ref(dialog) : NULL;
 	}
 	/* The peer may have forgotten the re-INVITE with its dialog: not waited for without end. */
 	if (dialog && exchange->client && !exchange->finished)

@@ -347,7 +347,7 @@ void referral_notify(struct referral *referral, unsigned code, struct stw_str ph
 void refer_progress(struct stw_session *made, unsigned code, struct stw_str phrase);
 /* Is a REFER of theirs being carried out? */
 bool referral_is_open(const struct stw_session *session);
-void referrals_leave(struct stw_session *session, const struct stw_dialog *dialog);
+void referrals_leave(struct stw_session *session, struct stw_dialog *dialog);
 void referrals_end(struct stw_ua *ua);
 
 /* ---- qos.c: preconditions ---- */

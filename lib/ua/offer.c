@@ -174,7 +174,8 @@ bool session_narrow(struct stw_session *session, const struct stw_msg *response)
 	return true;
 }
 
-/* ---- answers of the peer, and what forks say -------------------------------------------------- */
+/* ---- answers of the peer, and what forks say --------------------------------------------------
+ */
 
 /* Another fork than the one that was heard before: as if that had not been. */
 static void other_fork(struct stw_session *session, struct stw_str tag)

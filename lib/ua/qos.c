@@ -105,8 +105,8 @@ static void update_final(struct exchange *exchange, const struct stw_msg *respon
 		qos_failed(session);
 }
 
-/* §7: ours is met and they have asked to be told. The request has a copy of the dialog, which may
- * end before its answer comes. */
+/* §7: ours is met and they have asked to be told. The request keeps the dialog, which may end
+ * before its answer comes. */
 static bool update_send(struct stw_session *session, struct stw_dialog *dialog)
 {
 	static const struct exchange_ops ops = { .final = update_final };
@@ -121,9 +121,7 @@ static bool update_send(struct stw_session *session, struct stw_dialog *dialog)
 	stw_writer_init(&writer, lines, sizeof(lines));
 	ua_write_abilities(session->ua, &writer);
 	options.headers = stw_writer_text(&writer);
-	if (stw_dialog_copy(dialog, &options.dialog) < 0)
-		return false;
-	dialog->local_cseq++;
+	options.dialog = stw_dialog_ref(dialog);
 	if (stw_sdp_offer(session->sdp, &options.body) == 0 &&
 		exchange_begin(session->ua, &options, &session->updating) == 0)
 		return true;

@@ -52,9 +52,9 @@ static struct stw_dialog *referral_dialog(const struct referral *referral)
 	return referral->session ? referral->session->dialog : referral->dialog;
 }
 
-/* The session is over, or about to say BYE: from here on the dialog is that of the subscription.
- * The BYE takes one number, and one more with credentials. */
-void referrals_leave(struct stw_session *session, const struct stw_dialog *dialog)
+/* The session is over, or about to say BYE: from here on the dialog is that of the subscription
+ * as well. */
+void referrals_leave(struct stw_session *session, struct stw_dialog *dialog)
 {
 	struct referral *referral, *next;
 
@@ -65,10 +65,10 @@ void referrals_leave(struct stw_session *session, const struct stw_dialog *dialo
 		if (referral->session != session)
 			continue;
 		referral->session = NULL;
-		if (!dialog || stw_dialog_copy(dialog, &referral->dialog) < 0)
-			referral_free(referral);
+		if (dialog)
+			referral->dialog = stw_dialog_ref(dialog);
 		else
-			referral->dialog->local_cseq += 1 + AUTH_TRIES;
+			referral_free(referral);
 	}
 }
 
@@ -206,12 +206,12 @@ static void notify_final(struct exchange *exchange, const struct stw_msg *respon
 
 static const struct exchange_ops notify_ops = { .final = notify_final };
 
-/* `reason`: it is the last one. The NOTIFY has a copy of the dialog, which may end before its
- * answer comes. */
+/* `reason`: it is the last one. The NOTIFY keeps the dialog, which may end before its answer
+ * comes. */
 static void notify_send(
 	struct referral *referral, unsigned code, struct stw_str phrase, const char *reason)
 {
-	struct stw_dialog *dialog = referral_dialog(referral), *copy;
+	struct stw_dialog *dialog = referral_dialog(referral);
 	char lines[TEXT_MAX], body[TEXT_MAX];
 	struct stw_writer writer, frag;
 	struct exchange_options options = { .method = STW_STR("NOTIFY"),
@@ -232,14 +232,13 @@ static void notify_send(
 			&writer, "Subscription-State: active;expires=%d\r\n", SUBSCRIPTION_S);
 	stw_writer_init(&frag, body, sizeof(body));
 	stw_write_format(&frag, "SIP/2.0 %u %.*s\r\n", code, STW_STR_ARG(phrase));
-	if (!dialog || writer.overflow || frag.overflow || stw_dialog_copy(dialog, &copy) < 0)
+	if (!dialog || writer.overflow || frag.overflow)
 		return;
-	options.dialog = copy;
-	dialog->local_cseq++;
+	options.dialog = stw_dialog_ref(dialog);
 	options.headers = stw_writer_text(&writer);
 	options.body = stw_writer_text(&frag);
 	if (exchange_begin(referral->ua, &options, NULL) < 0)
-		stw_dialog_free(copy);
+		stw_dialog_free(dialog);
 }
 
 void referral_notify(struct referral *referral, unsigned code, struct stw_str phrase)
