@@ -9,11 +9,10 @@ static char input[1024];
 static size_t input_len;
 static bool ended;
 
+/* A pipe without lines may get some later; its end is seen when it is read. */
 bool agent_keys_wanted(void)
 {
-	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
-
-	return !ended && (isatty(STDIN_FILENO) || poll(&in, 1, 0) > 0);
+	return !ended;
 }
 
 /* RFC 8197 §4: while it rings, or in its midst. */

@@ -11,6 +11,19 @@
 #define CYAN  "\033[36m"
 #define PLAIN "\033[0m"
 
+/* What a peer writes must not steer the terminal. */
+static void put_plainly(FILE *out, struct stw_str text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char byte = (unsigned char)text.ptr[i];
+
+		if (byte == '\n' || byte == '\t' || (byte >= 32 && byte != 127))
+			fputc(byte, out);
+		else if (byte != '\r')
+			fprintf(out, "\\x%02x", (unsigned)byte);
+	}
+}
+
 void agent_tell(struct agent *agent, const char *event, json_t *json, const char *text)
 {
 	long long ms = (long long)(agent->now.mono_ms - agent->started.mono_ms);
@@ -22,7 +35,9 @@ void agent_tell(struct agent *agent, const char *event, json_t *json, const char
 		json_dumpf(all, agent->cli->out, JSON_COMPACT);
 		fputc('\n', agent->cli->out);
 	} else if (text && *text) {
-		fprintf(agent->cli->out, "%4lld.%03lld  %s\n", ms / 1000, ms % 1000, text);
+		fprintf(agent->cli->out, "%4lld.%03lld  ", ms / 1000, ms % 1000);
+		put_plainly(agent->cli->out, stw_str_from(text));
+		fputc('\n', agent->cli->out);
 	}
 	if (all && agent->json_file) {
 		json_dumpf(all, agent->json_file, JSON_COMPACT);
@@ -109,18 +124,10 @@ static void details_json(const struct stw_ua_event *event, json_t *json)
 		json_object_set_new(json, "retry_s", json_integer(event->retry_s));
 }
 
-/* What a peer writes must not steer the terminal. */
 static void say_plainly(FILE *out, const char *words, struct stw_str text)
 {
 	fprintf(out, "          %s: ", words);
-	for (size_t i = 0; i < text.len; i++) {
-		unsigned char byte = (unsigned char)text.ptr[i];
-
-		if (byte == '\n')
-			fprintf(out, "\n          ");
-		else if (byte >= 32 && byte != 127)
-			fputc(byte, out);
-	}
+	put_plainly(out, text);
 	fputc('\n', out);
 }
 
@@ -196,9 +203,10 @@ static void event_words(const struct stw_ua_event *event, char *buffer, size_t s
 	case STW_UA_ENDED:
 		snprintf(buffer, size, "%s", event->by_us ? "ended by us" : "ended");
 		if (event->code)
-			snprintf(buffer, size, "%s: %u %.*s",
+			snprintf(buffer, size, "%s: %u %.*s%s%.*s",
 				event->by_us ? "ended by us" : "ended", event->code,
-				STW_STR_ARG(event->phrase));
+				STW_STR_ARG(event->phrase), event->text.len ? ", reason " : "",
+				STW_STR_ARG(event->text));
 		break;
 	case STW_UA_REPLACED:
 		snprintf(buffer, size, "another call takes its place");
@@ -300,15 +308,7 @@ void agent_trace(struct agent *agent, bool out, const struct stw_hop *hop, struc
 		out ? "--->" : "<---", hop->transport == STW_TRANSPORT_UDP ? "udp" : "tcp",
 		STW_STR_ARG(stw_addr_text(&hop->remote, address)));
 	for (unsigned i = 0; i < text.n; i++)
-		for (size_t k = 0; k < text.v[i].len; k++) {
-			unsigned char byte = (unsigned char)text.v[i].ptr[k];
-
-			/* What a peer writes must not steer the terminal. */
-			if (byte == '\n' || byte == '\t' || (byte >= 32 && byte != 127))
-				fputc(byte, agent->cli->err);
-			else if (byte != '\r')
-				fprintf(agent->cli->err, "\\x%02x", (unsigned)byte);
-		}
+		put_plainly(agent->cli->err, (struct stw_str){ text.v[i].ptr, text.v[i].len });
 	fprintf(agent->cli->err, "%s\n", agent->colour ? PLAIN : "");
 }
 

@@ -206,6 +206,7 @@ REFUSALS = (  # what the called side is told, what the calling side is told, the
     (("--then", 486), (), 486),
     (("--then", 603), (), 603),
     (("--dnd",), (), 480),
+    (("--users", "carol, 1234"), (), 404),
     (("--require", "foo"), (), 421),
     (("--reject-anonymous",), ("--anonymous",), 433),
     (("--codecs", "PCMA"), ("--codecs", "PCMU"), 488),
@@ -253,6 +254,28 @@ def redirect(bench):
     bob = answer(bench, "--redirect", f"sip:carol@127.0.0.1:{carol.port}")
     call(bench, f"sip:bob@127.0.0.1:{bob.port}", "--duration", 0.2).ends()
     carol.ends()
+
+
+def repaired(bench):
+    """What a refusal asks for is done by itself, or because it was allowed, and the call goes on."""
+    for called, calling, code in ((("--priorities", "q735.3"), ("--header", "Require: resource-priority"), 417),
+                                  (("--reject-anonymous",), ("--anonymous-or-openly",), 433)):
+        bob = answer(bench, "--ring", 0, "--count", 2, *called)
+        call(bench, f"sip:bob@127.0.0.1:{bob.port}", "--duration", 0.2, *calling).ends()
+        require(bob.wait("refused")["code"] == code, f"{code}")
+        bob.ends()
+
+
+def digits(bench):
+    """484: the number is dialled digit by digit; the call is unwanted, and the BYE says so (607)."""
+    bob = answer(bench, "--ring", 0, "--users", "1234")
+    alice = call(bench, f"sip:12@127.0.0.1:{bob.port}", "--overlap")
+    require(alice.wait("incomplete")["code"] == 484, tail(alice.log))
+    alice.tell("dial 34")
+    alice.wait("established")
+    alice.tell("unwanted")
+    require("cause=607" in bob.wait("ended")["text"], tail(bob.log))
+    alice.ends()
 
 
 def give_up(bench):
@@ -416,6 +439,8 @@ run_tests([
     ("the called side asks for its password", password),
     ("busy everywhere", busy),
     ("a redirected call goes on", redirect),
+    ("what a refusal asks for is done", repaired),
+    ("digits one by one, and an unwanted call", digits),
     ("a call is given up", give_up),
     ("hold and resume", hold),
     ("preconditions", preconditions),
