@@ -168,16 +168,20 @@ static bool is_first(const struct call *call, const struct stw_msg *msg)
 	       (!msg->is_request || !msg->to.tag.len);
 }
 
+static struct dialog *dialog_of_tag(struct dialog *dialog, uint64_t tag)
+{
+	while (dialog && dialog->tag != tag)
+		dialog = dialog->next;
+	return dialog;
+}
+
 static struct dialog *dialog_find(
 	const struct stw_calls *calls, const struct call *call, const struct stw_msg *msg)
 {
 	bool of_caller = stw_str_equal(msg->from.tag, call->from_tag);
-	uint64_t tag = text_hash(calls, of_caller ? msg->to.tag : msg->from.tag);
-	struct dialog *dialog = call->dialogs;
 
-	while (dialog && dialog->tag != tag)
-		dialog = dialog->next;
-	return dialog;
+	return dialog_of_tag(
+		call->dialogs, text_hash(calls, of_caller ? msg->to.tag : msg->from.tag));
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */
@@ -417,10 +421,12 @@ static void call_answered(struct stw_calls *calls, struct call *call, const stru
 {
 	struct stw_str owner = note->target ? note->target->owner : STW_STR_NONE;
 	bool first = !call->answer_ms;
-	struct dialog *dialog = dialog_find(calls, call, note->msg);
+	uint64_t tag = text_hash(calls, note->msg->to.tag);
+	struct dialog *dialog = dialog_of_tag(call->dialogs, tag);
 
-	if (!dialog)
-		dialog = dialog_add(calls, call, text_hash(calls, note->msg->to.tag));
+	/* RFC 3261 §13.3.1.4: until its ACK comes the 2xx is sent again, also behind a BYE. */
+	if (!dialog && !dialog_of_tag(call->over, tag))
+		dialog = dialog_add(calls, call, tag);
 	if (!dialog)
 		return;
 	if (owner.len && !dialog->party) {
@@ -444,6 +450,8 @@ static void dialog_remove(struct call *call, struct dialog *dialog)
 	while (*link != dialog)
 		link = &(*link)->next;
 	*link = dialog->next;
+	dialog->next = call->over;
+	call->over = dialog;
 }
 
 /* The last one takes the call with it. */

@@ -49,6 +49,7 @@ struct call {
 	struct stw_now began;
 	struct party *parties;
 	struct dialog *dialogs; /* that have not ended */
+	struct dialog *over;    /* that have; their 2xx may still be sent again */
 	unsigned party_count, leg_count, dialog_count;
 	/* for the records */
 	struct stw_str from, to, request_uri;
