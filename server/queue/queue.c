@@ -517,6 +517,10 @@ static bool task_of(struct stw_queues *queues, const struct stw_queue_view *view
 		ret->kind = queue ? STW_QUEUE_OVER : STW_QUEUE_CLOSED;
 		return true;
 	}
+	if (call->cannot_wait) {
+		ret->kind = STW_QUEUE_NOBODY_FREE;
+		return true;
+	}
 	if (tell_ms(call, queue) > now_ms) {
 		ret->kind = STW_QUEUE_WAIT;
 		return call->wait && !(call->wait = false);

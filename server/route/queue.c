@@ -328,6 +328,9 @@ static void task_run(const struct stw_queue_task *task)
 	case STW_QUEUE_CLOSED:
 		waiting_out(waiting, &stw_cause_queue_closed, STW_FORWARD_UNREGISTERED);
 		break;
+	case STW_QUEUE_NOBODY_FREE:
+		waiting_out(waiting, &stw_cause_queue_cannot_wait, STW_FORWARD_BUSY);
+		break;
 	}
 }
 
