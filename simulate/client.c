@@ -49,6 +49,8 @@ void device_sends(struct world *world, unsigned device, const struct stw_addr *t
 {
 	char *copy = must_copy(text, len);
 
+	if (!stw_str_starts((struct stw_str){ text, len }, STW_STR("REGISTER ")))
+		world->devices[device].call_ms = world->now.mono_ms;
 	if (world->mutate && chance(world, 100))
 		mutate(world, copy, &len);
 	if (tcp)
@@ -135,6 +137,11 @@ static void client_send(struct world *world, struct client *client)
 		world, client->device, &client->to, client->tcp, NULL, client->text, client->len);
 }
 
+static bool is_call(const struct client *client)
+{
+	return client->purpose == FOR_CALL && strcmp(client->request.method, "INVITE") == 0;
+}
+
 static void client_add(struct world *world, struct client *client)
 {
 	const struct request *request = &client->request;
@@ -142,6 +149,8 @@ static void client_add(struct world *world, struct client *client)
 	client->text = request_text(world, client, &client->len);
 	client->started_ms = client->provisional_ms = world->now.mono_ms;
 	client->interval_ms = T1_MS;
+	if (is_call(client))
+		world->devices[client->device].invites++;
 	keyed_add(&world->clients,
 		client_key(stw_str_from(client->branch), stw_str_from(request->method)),
 		&client->keyed);
@@ -213,6 +222,8 @@ void call_cancel(struct world *world, uint64_t key)
 
 static void client_lingers(struct world *world, struct client *client, unsigned code)
 {
+	if (is_call(client))
+		world->devices[client->device].invites--;
 	client->state = CLIENT_COMPLETED;
 	client->final = code;
 	client->over_ms = world->now.mono_ms + LINGER_MS;
@@ -230,11 +241,12 @@ static void client_complete(
 static void client_gives_up(struct world *world, struct client *client)
 {
 	bool invite = strcmp(client->request.method, "INVITE") == 0;
+	bool dead = client->purpose == FOR_DIALOG && world->phones_die;
 
 	if (world->calm && client->state == CLIENT_PROCEEDING && invite)
 		wrong(world, stw_str_from(client->request.call_id),
 			"the caller has a provisional response and never got a final one");
-	if (world->calm && client->state == CLIENT_TRYING)
+	if (world->calm && client->state == CLIENT_TRYING && !dead)
 		wrong(world, stw_str_from(client->request.call_id),
 			"no response at all to a %s, and the network lost nothing",
 			client->request.method);

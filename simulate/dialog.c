@@ -56,6 +56,8 @@ static struct dialog *dialog_new(
 
 	dialog->device = device;
 	dialog->caller = caller;
+	dialog->since_ms = world->now.mono_ms;
+	world->devices[device].dialogs++;
 	request->max_forwards = 70;
 	take_text(request->call_id, sizeof(request->call_id), sip->call_id);
 	take_routes(request->routes, sizeof(request->routes), sip, caller);
@@ -139,10 +141,25 @@ uint64_t dialog_callee(struct world *world, struct server *server, const struct 
 	return key;
 }
 
+/* Its phone has died since it began. */
+static bool is_forgotten(const struct world *world, const struct dialog *dialog)
+{
+	return world->devices[dialog->device].died_ms >= dialog->since_ms;
+}
+
 struct dialog *dialog_find(struct world *world, unsigned device, const struct sip *request)
 {
-	return keyed_find(&world->dialogs,
+	struct dialog *dialog = keyed_find(&world->dialogs,
 		dialog_key(device, request->call_id, request->to_tag, request->from_tag));
+
+	return dialog && !is_forgotten(world, dialog) ? dialog : NULL;
+}
+
+void dialog_over(struct world *world, struct dialog *dialog)
+{
+	if (!dialog->ended)
+		world->devices[dialog->device].dialogs--;
+	dialog->ended = true;
 }
 
 void dialog_step(struct world *world, uint64_t key, unsigned step)
@@ -152,13 +169,14 @@ void dialog_step(struct world *world, uint64_t key, unsigned step)
 	struct request request;
 	struct client *client;
 
-	if (!dialog || dialog->ended || !dialog->request.uri[0])
+	if (!dialog || dialog->ended || !dialog->request.uri[0] || is_forgotten(world, dialog))
 		return;
 	request = dialog->request;
 	snprintf(request.method, sizeof(request.method), "%s",
 		step == STEP_INFO && chance(world, 500) ? "UPDATE" : methods[step]);
 	request.cseq = ++dialog->cseq;
-	dialog->ended = step == STEP_BYE;
+	if (step == STEP_BYE)
+		dialog_over(world, dialog);
 	client = client_start(world, dialog->device, FOR_DIALOG, &request);
 	client->dialog = key;
 }

@@ -15,6 +15,7 @@
 #define ENDPOINTS        (2 * NODES) /* the nodes, then the access network of each */
 #define CONNECTIONS      512
 #define GROUPS           3 /* of each node */
+#define QUEUES           2 /* of each node */
 #define VALUES_MAX       24
 #define TEXT_MAX         16384
 #define LINES_REMEMBERED 60
@@ -57,6 +58,7 @@ struct sip {
 	unsigned diversion_count;
 	struct stw_str branch, sent_by; /* of the top Via */
 	unsigned rseq;                  /* 0: not reliable */
+	struct stw_str priority, disposition;
 	struct stw_str challenge;
 	bool proxy_challenge;
 };
@@ -91,6 +93,7 @@ enum happening_kind {
 	DEVICE_REGISTER,
 	CALL_CANCEL,
 	CALL_START,
+	DEVICE_DIES,
 	/* to the world */
 	TROUBLE,
 	NODE_RESTART,
@@ -99,6 +102,7 @@ enum happening_kind {
 	PARTY_DATAGRAM,
 	PARTY_CALLS,
 	LEG_ACTS,
+	QUEUES_TICK,
 };
 
 struct happening {
@@ -160,6 +164,26 @@ struct service_group {
 	int overflow; /* a user, -1: none */
 };
 
+struct queue_caller;
+
+struct service_queue {
+	const char *name;
+	unsigned agents; /* who may log in, a bit for each user; 0: everybody */
+	unsigned agent_timeout_s, wrap_up_s, max_length, max_wait_s, announce_s;
+	int overflow; /* a user, -1: none */
+};
+
+/* A user as an agent of the queues. */
+struct queue_agent {
+	unsigned logged_in, paused; /* as acknowledged, a bit for each queue */
+	unsigned changing;          /* changes that are not acknowledged */
+	bool unknown;               /* a crash came between a change and its answer */
+	bool let_pass;              /* was rung, and has not answered since */
+	uint64_t changed_ms;
+	uint64_t wrapped_ms, rests_ms; /* may not be rung before */
+	struct queue_caller *talks;    /* with whom */
+};
+
 struct node {
 	bool auth_chosen, auth_required;
 	struct world *world;
@@ -179,6 +203,10 @@ struct node {
 	uint64_t stalled_until_ms, stateless;
 	struct service_user users[USERS];
 	struct service_group groups[GROUPS];
+	struct service_queue queues[QUEUES];
+	struct queue_agent agents[USERS];
+	struct queue_caller *callers; /* of queues, who are not history */
+	uint64_t queue_batch;
 	char path[300], domain[32];
 };
 
@@ -204,6 +232,34 @@ void services_adopt(struct node *node);
 void services_change(struct node *node);
 /* What was acknowledged is there. */
 void services_check(struct node *node);
+
+void queues_choose(struct node *node);
+void queues_yaml(const struct node *node, char *buffer, size_t size);
+void queues_begin(struct node *node);
+void queues_adopt(struct node *node);
+void queues_forget(struct node *node);
+/* What the server tells of its queues; `end`: nobody waits any more. */
+void queues_check(struct node *node, bool end);
+void queues_batch_end(struct node *node);
+/* From now on agents come and go. */
+void queues_play(struct world *world, uint64_t last_call_ms);
+void queues_tick(struct world *world);
+void queues_done(struct world *world);
+
+/* A request comes that calls a queue. NULL: it does not */
+struct queue_caller *queue_comes(struct node *node, const struct sip *sip);
+/* Any other one, that may end such a call. */
+void queue_request(struct node *node, const struct sip *sip);
+/* `again`: the same response to the same request, sent once more */
+void queue_response(
+	struct node *node, struct queue_caller *caller, const struct sip *sip, bool again);
+/* The server notes that it rings an agent. */
+void queue_noted(struct node *node, struct stw_str call_id);
+/* A branch of his call is sent (@return false: not to an agent), has been answered, has ended.
+ * `owner`: whose phone it is for */
+bool queue_rings(struct node *node, struct queue_caller *caller, const struct sip *sip, int owner);
+void queue_answered(struct node *node, struct queue_caller *caller, int owner);
+void queue_branch_ends(struct node *node, struct queue_caller *caller, int owner);
 
 void disk_register(struct world *world);
 void disk_unregister(void);
@@ -258,8 +314,11 @@ struct device {
 	/* What the server has acknowledged. */
 	int64_t bound_until_ms; /* wall clock; 0: not bound */
 	uint64_t bound_since_ms;
-	unsigned pending; /* REGISTERs that the node has and did not answer */
-	bool uncertain;   /* a crash came between a REGISTER and its answer */
+	unsigned pending;           /* REGISTERs that the node has and did not answer */
+	bool uncertain;             /* a crash came between a REGISTER and its answer */
+	uint64_t died_ms, lives_ms; /* it hung, and has forgotten everything then */
+	unsigned dialogs, invites;  /* that are not over */
+	uint64_t call_ms;           /* the last message that was none of a registration */
 };
 
 struct call {
@@ -269,6 +328,8 @@ struct call {
 	bool plain;      /* an INVITE to a user or a group, without oddities */
 	bool redirected; /* a phone has named another address */
 	int group;       /* that is called; -1: a user */
+	int queue;       /* likewise */
+	bool died;       /* a phone that takes part in it did */
 	uint64_t began_ms;
 	unsigned settings_at; /* world->settings_changes when it began */
 	uint32_t may_ring;    /* users that it may lead to, a bit for each */
@@ -286,6 +347,9 @@ void call_start(struct world *world, unsigned number);
 void call_cancel(struct world *world, uint64_t key);
 void device_registers(struct world *world, unsigned device);
 void device_gets(struct world *world, const struct happening *happening);
+/* It hangs for so long. */
+void device_dies(struct world *world, unsigned device, uint64_t ms);
+bool device_is_dead(const struct world *world, unsigned device);
 void client_timer(struct world *world, uint64_t key);
 void server_timer(struct world *world, uint64_t key);
 void server_answer(struct world *world, uint64_t key, unsigned code);
@@ -294,6 +358,11 @@ void dialog_step(struct world *world, uint64_t key, unsigned what);
 bool user_bound(const struct world *world, unsigned id, uint64_t since_ms);
 /* A call begins: to a group instead of a user, perhaps; and whom it may lead to. */
 void service_call(struct world *world, struct call *call, char *uri, size_t uri_size);
+/* … or to a queue; what stands in the request for it. */
+void queue_call(struct world *world, struct call *call, char *uri, size_t uri_size);
+void queue_lines(struct world *world, const struct call *call, char *lines, size_t size);
+/* A phone gets the call of a queue. */
+void queue_reaches(struct world *world, const struct call *call, unsigned device);
 /* One of his phones gets the call. */
 void service_rings(struct world *world, struct call *call, unsigned id);
 /* Has the called user no settings? */
@@ -331,10 +400,13 @@ struct world {
 	struct stw_simulate_result *result;
 	struct stw_random random;
 	struct stw_random service_random; /* apart: what a seed brings stays without services */
+	struct stw_random queue_random;   /* likewise */
 	struct stw_now now;
 	/* weather */
 	bool srv, naptr; /* the names of the servers have such records */
 	bool services;   /* users forward their calls, and there are groups */
+	bool queues;     /* there are queues */
+	bool phones_die; /* those of agents hang now and then */
 	bool calm, mutate, starve, crashes, disks, parts, breaks, loops, slow_names;
 	unsigned loss, repeat, jitter_ms; /* per mille */
 	bool quiet;                       /* nothing new begins */
@@ -345,6 +417,8 @@ struct world {
 	struct agenda agenda;
 	uint64_t serial;
 	unsigned settings_changes;
+	struct queue_caller *queue_callers; /* all of them */
+	uint64_t queues_until_ms;
 	struct call *calls;
 	struct keyed_table call_ids, clients, servers, dialogs, records, notes;
 	struct record_list short_records, long_records;

@@ -17,7 +17,7 @@ static struct stw_config *config_make(struct node *node)
 	struct stw_config_errors errors = { .n = 0 };
 	struct stw_config *config = NULL;
 	bool required = chance(world, 500);
-	char yaml[2500], groups[700];
+	char yaml[3500], groups[700], queues[700];
 	int n;
 
 	/* Once for all: a request that was refused without state, and whose repetition comes behind
@@ -27,6 +27,7 @@ static struct stw_config *config_make(struct node *node)
 	node->auth_chosen = true;
 
 	services_yaml(node, groups, sizeof(groups));
+	queues_yaml(node, queues, sizeof(queues));
 	n = snprintf(yaml, sizeof(yaml),
 		"domains: [%s]\nlisten: [\"udp:192.0.2.%u:5060\", \"tcp:192.0.2.%u:5060\"]\n"
 		"store: \"memory:\"\nauth: {required: %s, insecure_listen: true}\n"
@@ -34,13 +35,13 @@ static struct stw_config *config_make(struct node *node)
 		"20}\ncall: {ring_timeout: %llus}\n"
 		"proxy: {recurse: %s, serial_fallback: %s, all_busy_600: %s, timer_c: %s}\n"
 		"limits: {connection_idle: %s, max_transactions: %u}\n"
-		"decisions: {keep_calls: 100}\n%s",
+		"decisions: {keep_calls: 100}\n%s%s",
 		node->domain, 100 + node->index, 100 + node->index,
 		node->auth_required ? "true" : "false", chance(world, 700) ? "tcp" : "send",
 		chance(world, 800) ? "auto" : "always", (unsigned long long)(5 + below(world, 40)),
 		chance(world, 400) ? "true" : "false", chance(world, 500) ? "true" : "false",
 		chance(world, 200) ? "true" : "false", chance(world, 700) ? "3m1s" : "5m",
-		chance(world, 500) ? "1m" : "15m", world->calm ? 20000 : 2000, groups);
+		chance(world, 500) ? "1m" : "15m", world->calm ? 20000 : 2000, groups, queues);
 	if (n < 0 || stw_config_parse("simulate", yaml, (size_t)n, &errors, &config) < 0)
 		wrong(world, STW_STR_NONE, "configuration: %s", errors.v[0].text);
 	return config;
@@ -115,8 +116,10 @@ int node_start(struct node *node)
 	if (!node->boots++) {
 		users_add(node);
 		services_begin(node);
+		queues_begin(node);
 	}
 	services_adopt(node);
+	queues_adopt(node);
 	if (!node->config)
 		node->config = config_make(node);
 	if (!node->config)
@@ -157,6 +160,7 @@ void node_crash(struct node *node)
 	trace_line(world, STW_STR_NONE, "server%u is killed", node->index);
 	node->disk.crashed = true;
 	node_free(node);
+	queues_forget(node);
 	network_node_lost(node);
 	world->result->crashes++;
 	for (i = 0; i < DEVICES; i++) {
@@ -292,4 +296,5 @@ void node_check_empty(struct node *node)
 			stats.timers);
 	node_check_bindings(node);
 	services_check(node);
+	queues_check(node, true);
 }

@@ -93,7 +93,7 @@ void device_registers(struct world *world, unsigned index)
 	struct device *device = &world->devices[index];
 	struct request request = { .method = "REGISTER", .max_forwards = 70 };
 
-	if (world->quiet)
+	if (world->quiet || device_is_dead(world, index))
 		return;
 	snprintf(request.uri, sizeof(request.uri), "sip:d%u.example", device->node);
 	snprintf(request.from, sizeof(request.from), "<sip:u%u@d%u.example>;tag=r%u", device->user,
@@ -112,7 +112,7 @@ static unsigned any_device(struct world *world)
 
 	do {
 		index = (unsigned)below(world, DEVICES);
-	} while (!world->devices[index].contact[0]);
+	} while (!world->devices[index].contact[0] || device_is_dead(world, index));
 	return index;
 }
 
@@ -162,7 +162,7 @@ bool user_bound(const struct world *world, unsigned id, uint64_t since_ms)
 
 	for (i = 0; i < DEVICES_MAX; i++, device++) {
 		if (device->contact[0] && !device->pending && !device->uncertain &&
-			device->bound_since_ms <= since_ms &&
+			device->lives_ms <= since_ms && device->bound_since_ms <= since_ms &&
 			device->bound_until_ms > world->now.wall_ms + 20000)
 			return true;
 	}
@@ -257,7 +257,9 @@ void call_start(struct world *world, unsigned number)
 	call_uri(world, call, &request);
 	call->plain = call->plain && strcmp(request.method, "INVITE") == 0;
 	service_call(world, call, request.uri, sizeof(request.uri));
+	queue_call(world, call, request.uri, sizeof(request.uri));
 	call_odds(world, call, &request);
+	queue_lines(world, call, request.lines, sizeof(request.lines));
 	snprintf(request.from, sizeof(request.from), "%s<sip:u%u@d%u.example>;tag=f%u",
 		chance(world, 100) ? "\"A, \\\"b\\\"; <c>\" " : "", device->user, device->node,
 		number);
@@ -266,7 +268,7 @@ void call_start(struct world *world, unsigned number)
 	call->plain = call->plain && call->oracle && !device->pending;
 	call->oracle = call->oracle && world->calm && !device->pending &&
 		       strcmp(request.method, "INVITE") == 0 && call->group < 0 &&
-		       service_plain(world, call->node * USERS + call->user) &&
+		       call->queue < 0 && service_plain(world, call->node * USERS + call->user) &&
 		       callee_bound(world, call);
 	client = client_start(world, call->device, FOR_CALL, &request);
 	client->call = call;
@@ -287,7 +289,7 @@ static void call_check(struct world *world, const struct call *call, unsigned co
 	struct stw_str call_id = stw_str_from(call->call_id);
 	unsigned i;
 
-	if (!world->calm)
+	if (!world->calm || call->died)
 		return;
 	if (call->successes && !call->cancelled && code / 100 != 2)
 		wrong(world, call_id, "a phone has answered, and the caller gets %u", code);
@@ -323,7 +325,8 @@ void phone_final(struct world *world, struct client *client, unsigned code, cons
 		if (strcmp(client->request.method, "INVITE") == 0)
 			call_check(world, call, code);
 	} else if (client->purpose == FOR_DIALOG && world->calm && code / 100 != 2 && code != 481 &&
-		   code != 408 && !strstr(client->request.uri, "@172.16.")) {
+		   code != 408 && !(code == 0 && world->phones_die) &&
+		   !strstr(client->request.uri, "@172.16.")) {
 		wrong(world, stw_str_from(client->request.call_id), "%u to a %s in a dialog", code,
 			client->request.method);
 	}
@@ -334,16 +337,86 @@ void device_gets(struct world *world, const struct happening *happening)
 	struct stw_str text = { happening->data, happening->len };
 	struct sip sip;
 
+	if (device_is_dead(world, happening->who))
+		return;
 	if (!sip_read(text, &sip)) {
 		if (text.len > 4 && strict(world))
 			wrong(world, STW_STR_NONE, "a phone gets what it cannot read: %.*s",
 				(int)(text.len < 200 ? text.len : 200), text.ptr);
 		return;
 	}
+	if (!sip_is(sip.method, "REGISTER"))
+		world->devices[happening->who].call_ms = world->now.mono_ms;
 	if (sip.request)
 		server_gets(world, happening->who, happening, &sip);
 	else
 		client_gets(world, &sip);
+}
+
+/* ---- how they die -----------------------------------------------------------------------------
+ */
+
+bool device_is_dead(const struct world *world, unsigned device)
+{
+	return world->now.mono_ms < world->devices[device].lives_ms;
+}
+
+/* What the keys of a table lead to; @return false: not of this phone */
+static bool forget_client(struct world *world, unsigned device, struct keyed *keyed)
+{
+	struct client *client = (struct client *)keyed;
+
+	if (client->device != device)
+		return false;
+	if (client->call)
+		client->call->died = true;
+	keyed_remove(&world->clients, keyed);
+	client_free(client);
+	return true;
+}
+
+static bool forget_server(struct world *world, unsigned device, struct keyed *keyed)
+{
+	struct server *server = (struct server *)keyed;
+
+	if (server->device != device)
+		return false;
+	if (server->call)
+		server->call->died = true;
+	keyed_remove(&world->servers, keyed);
+	server_free(server);
+	return true;
+}
+
+static void forget(struct world *world, struct keyed_table *table, unsigned device,
+	bool (*forgets)(struct world *world, unsigned device, struct keyed *keyed))
+{
+	for (size_t i = 0; i < table->capacity; i++) {
+		struct keyed *keyed = table->buckets[i], *next;
+
+		for (; keyed; keyed = next) {
+			next = keyed->next;
+			forgets(world, device, keyed);
+		}
+	}
+}
+
+void device_dies(struct world *world, unsigned index, uint64_t ms)
+{
+	struct device *device = &world->devices[index];
+
+	if (device_is_dead(world, index))
+		return;
+	trace_line(world, STW_STR_NONE, "%s.%u hangs for %llu ms", device->name, device->number,
+		(unsigned long long)ms);
+	device->died_ms = world->now.mono_ms;
+	device->lives_ms = world->now.mono_ms + ms;
+	forget(world, &world->clients, index, forget_client);
+	forget(world, &world->servers, index, forget_server);
+	device->invites = device->dialogs = 0;
+	for (unsigned i = 0; i < world->options->calls; i++)
+		world->calls[i].died |= world->calls[i].device == index && !world->calls[i].over;
+	register_next(world, index, ms + 1);
 }
 
 /* ---- who they are ---------------------------------------------------------------------------- */

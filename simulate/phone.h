@@ -49,6 +49,7 @@ struct dialog {
 	struct keyed keyed;
 	unsigned device, cseq;
 	bool caller, ended;
+	uint64_t since_ms;
 	struct request request; /* of the next request in it */
 };
 
@@ -81,6 +82,8 @@ void dialog_caller(struct world *world, struct client *client, const struct sip 
 uint64_t dialog_callee(struct world *world, struct server *server, const struct sip *sip);
 struct dialog *dialog_find(struct world *world, unsigned device, const struct sip *request);
 void dialog_ends(struct world *world, uint64_t key);
+/* Its other side has sent BYE. */
+void dialog_over(struct world *world, struct dialog *dialog);
 
 /* A request of a phone has ended; code 0: by its timer. */
 void phone_final(struct world *world, struct client *client, unsigned code, const struct sip *sip);

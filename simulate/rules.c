@@ -31,9 +31,11 @@ struct record {
 	uint64_t from, to, rest, body, second; /* hashes; rest: the Vias behind the top one */
 	unsigned cseq, via_count, max_forwards;
 	bool has_max_forwards, has_to_tag, has_rport;
-	bool hunts;   /* in: members of a group ring one after the other */
-	int owner;    /* out: whose phone of this server it is for; -1: nobody's */
-	long asked_s; /* REGISTER: how long; -1: not known */
+	bool hunts;                  /* in: members of a group ring one after the other */
+	int owner;                   /* out: whose phone of this server it is for; -1: nobody's */
+	struct queue_caller *caller; /* of a queue; out: for whom it is */
+	bool branch_ended;           /* out: for him */
+	long asked_s;                /* REGISTER: how long; -1: not known */
 	struct stw_hop hop;
 	uint64_t first_ms;
 	/* in: what was answered */
@@ -155,6 +157,7 @@ static struct record *record_new(
 	record->asked_s = -1;
 	record->hunts = !out && stw_str_starts(sip->uri, STW_STR("sip:hunt@"));
 	record->owner = out && record->invite ? owner_of(sip->uri) : -1;
+	record->caller = out ? NULL : queue_comes(node, sip);
 	record->hop = *hop;
 	record->first_ms = world->now.mono_ms;
 	keyed_add(&world->records, key, &record->keyed);
@@ -216,6 +219,14 @@ static void registration_answered(
 
 /* ---- into a server --------------------------------------------------------------------------- */
 
+/* For the queue nothing more comes of it. */
+static void branch_ends(struct record *record)
+{
+	if (!record->branch_ended && record->caller && record->out)
+		queue_branch_ends(record->node, record->caller, record->owner);
+	record->branch_ended = true;
+}
+
 static void response_in(struct node *node, const struct sip *sip, const struct stw_hop *hop)
 {
 	struct record *record = keyed_find(&node->world->records,
@@ -236,6 +247,9 @@ static void response_in(struct node *node, const struct sip *sip, const struct s
 	if (sip->code < 200) {
 		record->got_1xx = true;
 	} else if (!record->got_final) {
+		if (sip->code < 300 && record->caller)
+			queue_answered(node, record->caller, record->owner);
+		branch_ends(record);
 		record->got_final = true;
 		record->broken |=
 			hop->transport != STW_TRANSPORT_UDP || sip->code < 300 || age > 30000;
@@ -266,6 +280,7 @@ void rules_in(struct node *node, struct stw_str text, const struct stw_hop *hop)
 		return;
 	}
 	record = record_new(node, false, &sip, key, hop);
+	queue_request(node, &sip);
 	device = sip_is(sip.method, "REGISTER") ? device_of(node, record->call_id) : NULL;
 	if (!device)
 		return;
@@ -366,7 +381,7 @@ static void response_out(struct node *node, const struct sip *sip, struct stw_st
 	struct world *world = node->world;
 	struct stw_stack_stats stats;
 	struct record *record;
-	bool stateless;
+	bool stateless, own = node->own_noted;
 
 	stw_stack_stats(node->core->stack, &stats);
 	stateless = stats.stateless != node->stateless;
@@ -391,6 +406,8 @@ static void response_out(struct node *node, const struct sip *sip, struct stw_st
 	response_matches(node, record, sip);
 	own_tag(record, sip);
 	one_final(record, sip, text, stateless);
+	if (record->caller)
+		queue_response(node, record->caller, sip, !own);
 	record->stateful |= !stateless;
 	record->owed = false;
 	if (!record->first_response_ms)
@@ -417,8 +434,10 @@ static void cancel_out(struct node *node, const struct sip *sip, bool first)
 	struct record *invite = keyed_find(&node->world->records,
 		record_key(node, true, sip->branch, STW_STR_NONE, STW_STR("INVITE")));
 
-	if (invite)
+	if (invite) {
 		invite->cancelled = true;
+		branch_ends(invite);
+	}
 	if (!invite) {
 		wrong(node->world, sip->call_id, "server%u: CANCEL of a branch that was not sent",
 			node->index);
@@ -506,6 +525,8 @@ static void forwarded(struct node *node, struct record *record, const struct sip
 		of->forwarded = true;
 	if (of && of->hunts && record->invite && !sip->to_tag.len)
 		check_hunt(node, of, record);
+	if (of && of->caller && queue_rings(node, of->caller, sip, record->owner))
+		record->caller = of->caller;
 }
 
 /* Nobody forwards the same call twice, and not more than call.max_forwards do. */
@@ -621,6 +642,8 @@ void rules_note(struct node *node, const struct stw_note *note)
 		wrong(world, call_id, "server%u: no cause for %s %u", node->index,
 			note->kind == STW_NOTE_RESPONSE_OUT ? "the response" : "what it notes",
 			note->code);
+	if (note->cause && strcmp(note->cause->id, "queue-agent-rings") == 0)
+		queue_noted(node, call_id);
 	if (note->kind == STW_NOTE_RESPONSE_OUT)
 		node->own_noted = !note->relayed;
 	if (note->kind == STW_NOTE_RESPONSE_OUT)
@@ -678,6 +701,7 @@ void rules_batch_end(struct node *node)
 		keyed_done(&world->batch_notes, free);
 	if (!node->up)
 		return;
+	queues_batch_end(node);
 	stw_stack_stats(node->core->stack, &stats);
 	node->stateless = stats.stateless;
 }
@@ -695,8 +719,10 @@ void rules_refused(struct node *node, const struct stw_addr *remote)
 	for (i = 0; i < STW_ARRAY_SIZE(lists); i++) {
 		for (record = lists[i]; record; record = record->later) {
 			if (record->out && record->node == node && !record->got_final &&
-				stw_addr_equal(&record->hop.remote, remote))
+				stw_addr_equal(&record->hop.remote, remote)) {
 				record->broken = true;
+				branch_ends(record);
+			}
 		}
 	}
 }
@@ -710,8 +736,10 @@ void rules_flow_gone(struct node *node, struct stw_flow_id flow)
 
 	for (i = 0; i < STW_ARRAY_SIZE(lists); i++) {
 		for (record = lists[i]; record; record = record->later) {
-			if (record->node == node && stw_flow_id_equal(record->hop.flow, flow))
+			if (record->node == node && stw_flow_id_equal(record->hop.flow, flow)) {
 				record->flow_gone = record->broken = true;
+				branch_ends(record);
+			}
 		}
 	}
 }

@@ -106,6 +106,11 @@ static void call_tally(struct server *server)
 	}
 }
 
+static bool is_call(const struct server *server)
+{
+	return server->invite && !server->in_dialog;
+}
+
 void server_answer(struct world *world, uint64_t key, unsigned code)
 {
 	struct server *server = keyed_find(&world->servers, key);
@@ -118,6 +123,8 @@ void server_answer(struct world *world, uint64_t key, unsigned code)
 	server->code = code;
 	response_make(world, server, &sip);
 	if (code >= 200) {
+		if (is_call(server))
+			world->devices[server->device].invites--;
 		server->final_ms = world->now.mono_ms;
 		server->interval_ms = T1_MS;
 		call_tally(server);
@@ -145,6 +152,8 @@ static void server_unacknowledged(struct world *world, struct server *server)
 	struct sip sip;
 
 	if (!sip_read((struct stw_str){ server->request, server->request_len }, &sip))
+		return;
+	if (server->call && server->call->died)
 		return;
 	if (server->code < 300) {
 		if (world->calm && reachable_in_dialog(world, server->device, &sip))
@@ -178,6 +187,8 @@ void server_timer(struct world *world, uint64_t key)
 			server_wakes(world, server, 60000);
 			return;
 		}
+		if (is_call(server))
+			world->devices[server->device].invites--;
 		keyed_remove(&world->servers, &server->keyed);
 		server_free(server);
 		return;
@@ -240,17 +251,21 @@ static void behave(struct world *world, struct server *server, const struct sip 
 	struct dialog *dialog = sip->to_tag.len ? dialog_find(world, server->device, sip) : NULL;
 
 	server->in_dialog = sip->to_tag.len != 0;
+	if (is_call(server))
+		world->devices[server->device].invites++;
 	if (server->in_dialog && !dialog) {
 		server_answer(world, server->keyed.key, 481);
 	} else if (dialog) {
 		if (sip_is(sip->method, "BYE"))
-			dialog->ended = true;
+			dialog_over(world, dialog);
 		server_plans(world, server, 200, below(world, server->invite ? 1000 : 100));
 	} else if (sip_is(sip->method, "BYE")) {
 		server_answer(world, server->keyed.key, 481);
 	} else if (server->invite) {
-		if (server->call)
+		if (server->call) {
 			service_rings(world, server->call, server->device / DEVICES_MAX);
+			queue_reaches(world, server->call, server->device);
+		}
 		if (merged(world, server->device, sip))
 			server_answer(world, server->keyed.key, 482);
 		else

@@ -350,8 +350,8 @@ void service_call(struct world *world, struct call *call, char *uri, size_t uri_
  * his settings meanwhile. */
 static bool is_known(const struct world *world, const struct call *call)
 {
-	return world->calm && world->services && !world->loops && call->plain &&
-	       !call->redirected && call->settings_at == world->settings_changes;
+	return world->calm && world->services && !world->loops && call->plain && !call->died &&
+	       call->queue < 0 && !call->redirected && call->settings_at == world->settings_changes;
 }
 
 void service_rings(struct world *world, struct call *call, unsigned id)

@@ -32,7 +32,7 @@ struct stw_simulate_options {
 struct stw_simulate_result {
 	char wrong[STW_SIMULATE_WRONG_MAX]; /* the first broken invariant; empty: none */
 	char call_id[100];                  /* of the call it was seen in; may be empty */
-	char weather[160];                  /* what this seed brings, in words */
+	char weather[200];                  /* what this seed brings, in words */
 	uint64_t trace;                     /* hash of all messages and their times */
 	uint64_t messages, virtual_ms;
 	uint64_t lost, crashes, answered, registrations;

@@ -60,6 +60,8 @@ static const struct {
 	{ "Proxy-Authenticate", "Proxy-Authenticate" },
 	{ "Diversion", "Diversion" },
 	{ "RSeq", "RSeq" },
+	{ "Priority", "Priority" },
+	{ "Request-Disposition", "d" },
 };
 
 /* Values of a list, apart at commas outside of quotes and brackets. */
@@ -149,6 +151,12 @@ static void take_field(struct stw_str name, struct stw_str value, struct sip *re
 		break;
 	case 12:
 		ret->rseq = (unsigned)number_of(value);
+		break;
+	case 13:
+		ret->priority = value;
+		break;
+	case 14:
+		ret->disposition = value;
 		break;
 	default:
 		break;

@@ -15,6 +15,7 @@
 #define QUIET_MS    700000 /* longer than any timer: Timer C and what follows it */
 #define IDLE_MAX    20000  /* batches in one millisecond */
 #define CALL_GAP_MS 120
+#define QUEUE_SEED  0x7175658au /* the older ones of seeds.txt bring no queues */
 
 uint64_t below(struct world *world, uint64_t bound)
 {
@@ -373,8 +374,14 @@ static void elsewhere(struct world *world, struct happening *happening)
 	case CALL_CANCEL:
 		call_cancel(world, happening->key);
 		break;
+	case DEVICE_DIES:
+		device_dies(world, happening->who, happening->number);
+		break;
 	case TROUBLE:
 		trouble(world);
+		break;
+	case QUEUES_TICK:
+		queues_tick(world);
 		break;
 	case NODE_RESTART:
 		if (!node->up && node_start(node) < 0)
@@ -467,15 +474,18 @@ static void weather(struct world *world)
 	}
 	world->loops = chance(world, 300);
 	world->services = stw_random_below(&world->service_random, 1000) < 600;
+	world->queues = stw_random_below(&world->queue_random, 1000) < 400;
+	world->phones_die = stw_random_below(&world->queue_random, 1000) < 400 && world->queues;
 	world->srv = chance(world, 500);
 	world->naptr = world->srv && chance(world, 500);
 	snprintf(world->result->weather, sizeof(world->result->weather),
-		"%sloss %u‰, repeat %u‰, up to %u ms%s%s%s%s%s%s%s%s%s",
+		"%sloss %u‰, repeat %u‰, up to %u ms%s%s%s%s%s%s%s%s%s%s%s",
 		world->calm ? "calm, " : "", world->loss, world->repeat, world->jitter_ms,
 		world->crashes ? ", crashes" : "", world->parts ? ", partitions" : "",
 		world->disks ? ", bad disks" : "", world->breaks ? ", broken connections" : "",
 		world->slow_names ? ", slow names" : "", world->loops ? ", loops" : "",
-		world->services ? ", services" : "", world->mutate ? ", mutations" : "",
+		world->services ? ", services" : "", world->queues ? ", queues" : "",
+		world->phones_die ? ", phones that die" : "", world->mutate ? ", mutations" : "",
 		world->starve ? ", no memory" : "");
 }
 
@@ -486,6 +496,7 @@ static int world_begin(struct world *world)
 
 	stw_random_seed(&world->random, world->options->seed);
 	stw_random_seed(&world->service_random, ~world->options->seed);
+	stw_random_seed(&world->queue_random, world->options->seed ^ QUEUE_SEED);
 	world->now = (struct stw_now){ .mono_ms = 1000, .wall_ms = 1800000000000 };
 	world->short_records.last = &world->short_records.first;
 	world->long_records.last = &world->long_records.first;
@@ -501,6 +512,7 @@ static int world_begin(struct world *world)
 		};
 		snprintf(node->domain, sizeof(node->domain), "d%u.example", i);
 		services_choose(node);
+		queues_choose(node);
 		snprintf(node->path, sizeof(node->path), "%s/n%u.db", world->options->folder, i);
 		if (err == 0)
 			err = node_start(node);
@@ -523,6 +535,7 @@ static void world_play(struct world *world)
 		at += below(world, 2 * CALL_GAP_MS);
 	}
 	plan(world, happen(world, TROUBLE, SETTLE_MS / 2));
+	queues_play(world, at);
 	advance_until(world, world->now.mono_ms + at);
 	world->quiet = true;
 	for (i = 0; i < NODES; i++)
@@ -554,6 +567,7 @@ static void world_end(struct world *world)
 	phones_end(world);
 	rules_done(world);
 	agenda_done(&world->agenda);
+	queues_done(world);
 	free(world->calls);
 }
 
