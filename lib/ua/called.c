@@ -232,6 +232,8 @@ static void invite_acked(void *user, struct stw_request *request, const struct s
 	session->asked = NULL;
 	if (our_offer)
 		err = session_receive_answer(session, ack, ack->from.tag);
+	else
+		session_misplaced(session, ack);
 	session->state = STW_SESSION_CONFIRMED;
 	if (session->ending_by_us) {
 		called_end(session);
@@ -255,6 +257,10 @@ static void prack_description(
 	if (session->sdp->state == STW_SDP_OFFER_SENT) {
 		if (session_receive_answer(session, prack, prack->from.tag) == -EBADMSG)
 			session_fault(session, prack, &stw_cause_ua_bad_answer);
+		return;
+	}
+	if (session->sdp->state == STW_SDP_OFFER_RECEIVED) {
+		session_misplaced(session, prack);
 		return;
 	}
 	if (session_receive_offer(session, prack, &refusal) < 0)

@@ -207,7 +207,7 @@ static struct stw_str offer_reject(const struct exchange *invite, const struct s
 }
 
 /* A 2xx that nobody wants: a further fork, or one that crossed our CANCEL. */
-static void ack_and_bye(struct exchange *invite, const struct stw_msg *response)
+void ack_and_bye(struct exchange *invite, const struct stw_msg *response)
 {
 	static const struct exchange_ops ops = { .final = bye_nothing };
 	struct exchange_options options = {

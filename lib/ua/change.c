@@ -192,11 +192,28 @@ static void change_refused(struct stw_session *session, bool update, const struc
 		tell_changed(session, response, code);
 }
 
+/* §13.2.2.4: a 2xx with another To tag is one of another dialog. The peer has lost ours. */
+static void tag_changed(
+	struct exchange *exchange, const struct stw_msg *response, bool already_answered)
+{
+	struct stw_session *session = exchange->session;
+	struct stw_ua_event event = { .by_us = true,
+		.code = stw_cause_ua_tag_changed.code,
+		.cause = &stw_cause_ua_tag_changed,
+		.phrase = cause_phrase(&stw_cause_ua_tag_changed) };
+
+	if (exchange->method == STW_METHOD_INVITE)
+		ack_and_bye(exchange, response);
+	session_fault(session, response, &stw_cause_ua_tag_changed);
+	if (session->state == STW_SESSION_CONFIRMED && !already_answered)
+		session_bye(session, STW_STR_NONE, &event);
+}
+
 static void change_final(struct exchange *exchange, const struct stw_msg *response, unsigned code,
 	const struct stw_cause *cause)
 {
 	struct stw_session *session = exchange->session;
-	bool invite = exchange->method == STW_METHOD_INVITE, asked_for;
+	bool invite = exchange->method == STW_METHOD_INVITE, asked_for, is_first;
 	struct stw_ua_event event = { .by_us = true,
 		.code = stw_cause_ua_bad_answer.code,
 		.cause = &stw_cause_ua_bad_answer,
@@ -208,10 +225,15 @@ static void change_final(struct exchange *exchange, const struct stw_msg *respon
 			(void)session_ack(exchange, exchange->dialog, STW_STR_NONE);
 		return;
 	}
+	is_first = exchange == (invite ? session->inviting : session->updating);
 	if (invite)
 		session->inviting = NULL;
 	else
 		session->updating = NULL;
+	if (code / 100 == 2 && !stw_dialog_has_response(session->dialog, response)) {
+		tag_changed(exchange, response, !is_first);
+		return;
+	}
 	if (code / 100 != 2) {
 		change_refused(session, !invite, response, code, cause);
 		return;
@@ -220,6 +242,8 @@ static void change_final(struct exchange *exchange, const struct stw_msg *respon
 	if (invite) /* before anything is told: the user may end the session then */
 		(void)session_ack(exchange, session->dialog, STW_STR_NONE);
 	err = session_receive_answer(session, response, response->to.tag);
+	if (!invite && !exchange->body.len)
+		session_misplaced(session, response);
 	timer_agreed(session, response);
 	asked_for = session->change != CHANGE_NONE; /* not only that its timer be refreshed */
 	if (session->state == STW_SESSION_ENDED)
@@ -411,6 +435,8 @@ static void asked_acked(void *user, struct stw_request *request, const struct st
 	session->asked = NULL;
 	if (session->sdp && session->sdp->state == STW_SDP_OFFER_SENT)
 		err = session_receive_answer(session, ack, ack->from.tag);
+	else
+		session_misplaced(session, ack);
 	if (err < 0) {
 		session_fault(session, ack, &stw_cause_ua_bad_answer);
 		session_bye(session, STW_STR_NONE, &event);

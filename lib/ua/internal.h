@@ -265,6 +265,8 @@ struct offer_refusal {
 	char body[2048];
 	size_t body_len;
 };
+/* A description where none belongs (RFC 3264 §4, RFC 6337 §2.2): not looked at, and told. */
+void session_misplaced(struct stw_session *session, const struct stw_msg *msg);
 int session_receive_offer(
 	struct stw_session *session, const struct stw_msg *msg, struct offer_refusal *ret);
 /* Only what a description of theirs names too is offered from now on; once.
@@ -279,6 +281,8 @@ int session_receive_answer(
 
 /* ---- caller.c ---- */
 extern const struct exchange_ops invite_ops;
+/* Of a 2xx that begins a dialog which nobody wants. */
+void ack_and_bye(struct exchange *invite, const struct stw_msg *response);
 void caller_end(struct stw_session *session, struct stw_str reason);
 /* After a 422: ask for more. @return false: that is of no use */
 bool session_raise_interval(struct stw_session *session, const struct stw_msg *response);

@@ -174,6 +174,14 @@ bool session_narrow(struct stw_session *session, const struct stw_msg *response)
 	return true;
 }
 
+void session_misplaced(struct stw_session *session, const struct stw_msg *msg)
+{
+	struct stw_str text;
+
+	if (session->sdp && msg_description(msg, &text))
+		session_fault(session, msg, &stw_cause_ua_misplaced);
+}
+
 /* ---- answers of the peer, and what forks say --------------------------------------------------
  */
 
