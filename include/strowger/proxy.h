@@ -23,7 +23,8 @@ struct stw_proxy_options {
 	uint32_t max_breadth; /* our maximum and what is added when absent (60) */
 	bool serial_fallback; /* too many parallel targets are tried in turn instead of 440 */
 	bool tel;             /* tel URIs are routed as well */
-	bool recurse;         /* follow 3xx for URIs we are responsible for */
+	bool recurse;         /* follow 3xx for URIs we are responsible for … */
+	bool recurse_asked;   /* … when the caller wants that (RFC 3841 §9.1) */
 	bool all_busy_600;
 	uint32_t max_branches;
 	uint32_t timer_c_ms; /* more than 3 minutes, §16.6 step 11 */

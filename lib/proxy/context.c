@@ -632,17 +632,25 @@ static void response_global(
 	context_cancel_pending(context, err < 0 ? STW_STR_NONE : reason);
 }
 
+/* RFC 3841 §9.1: the caller may want to follow it himself, or that we do. */
+static bool context_recurses(const struct stw_response_context *context)
+{
+	if (stw_msg_has_token(context->request, STW_HDR_REQUEST_DISPOSITION, STW_STR("no-recurse")))
+		return false;
+	return context->options->recurse ||
+	       (context->options->recurse_asked &&
+		       stw_msg_has_token(
+			       context->request, STW_HDR_REQUEST_DISPOSITION, STW_STR("recurse")));
+}
+
 static void response_redirection(
 	struct stw_response_context *context, struct branch *branch, const struct stw_msg *response)
 {
 	struct candidate candidate = candidate_of(response);
 	int err;
 
-	/* RFC 3841 §9.1: the caller may want to follow it himself. */
-	if (!context->options->recurse || context->closed || response->code == 305 ||
-		response->code == 380 ||
-		stw_msg_has_token(
-			context->request, STW_HDR_REQUEST_DISPOSITION, STW_STR("no-recurse"))) {
+	if (context->closed || response->code == 305 || response->code == 380 ||
+		!context_recurses(context)) {
 		response_store(context, branch, response);
 		return;
 	}

@@ -50,7 +50,7 @@ static void stack_take_options(struct stw_stack *stack, const struct stw_stack_o
 	if (options->workers)
 		stack->options.flows.registry = workers_registry(options->workers);
 	stack->proxy_foreign = stack->options.proxy;
-	stack->proxy_foreign.recurse = false;
+	stack->proxy_foreign.recurse = stack->proxy_foreign.recurse_asked = false;
 	stack->overload.options = options->overload;
 	stack->overload.options.workers = stack_worker_count(options);
 	if (options->io->urgent)

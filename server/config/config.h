@@ -40,6 +40,7 @@
 enum stw_sandbox { STW_SANDBOX_ON, STW_SANDBOX_OFF };
 enum stw_store_sync { STW_STORE_SYNC_NORMAL, STW_STORE_SYNC_FULL };
 enum stw_use_source { STW_USE_SOURCE_AUTO, STW_USE_SOURCE_ALWAYS, STW_USE_SOURCE_NEVER };
+enum stw_recurse { STW_RECURSE_FALSE, STW_RECURSE_TRUE, STW_RECURSE_ASKED };
 enum stw_log_level { STW_LOG_ERROR, STW_LOG_WARNING, STW_LOG_NOTICE, STW_LOG_DEBUG };
 enum stw_udp_oversize { STW_UDP_OVERSIZE_TCP, STW_UDP_OVERSIZE_SEND };
 
@@ -254,7 +255,8 @@ struct stw_config {
 		unsigned trunk;       /* index */
 	} emergency;
 	struct {
-		bool recurse, serial_fallback; /* serial_fallback: default true (RFC 5393 §5.3.3) */
+		enum stw_recurse recurse;
+		bool serial_fallback; /* default true (RFC 5393 §5.3.3) */
 		bool all_busy_600;
 		uint32_t timer_c_ms;
 		uint32_t max_breadth;

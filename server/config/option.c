@@ -224,9 +224,11 @@
 		"that knows urn:service:sos, or a trunk that gets the number. Empty: they are "    \
 		"answered with 380, so that phones try another network.",                          \
 		"RFC 5031, RFC 6881")                                                              \
-	OPTION("proxy.recurse", BOOL, proxy.recurse, "", 0, 0, "", "false", LIVE, NO_FORM,         \
-		"Follow 3xx responses here instead of passing them to the caller.",                \
-		"RFC 3261 §16.5")                                                                  \
+	OPTION("proxy.recurse", ENUM, proxy.recurse, "", 0, 0, "false|true|asked", "false", LIVE,  \
+		NO_FORM,                                                                           \
+		"Follow 3xx responses here instead of passing them to the caller; asked: for "     \
+		"callers who want that (Request-Disposition: recurse).",                           \
+		"RFC 3261 §16.5, RFC 3841 §9.1")                                                   \
 	OPTION("proxy.serial_fallback", BOOL, proxy.serial_fallback, "", 0, 0, "", "true", LIVE,   \
 		NO_FORM,                                                                           \
 		"When Max-Breadth does not allow all branches at once, try them one after the "    \

@@ -610,7 +610,7 @@ static const struct {
 		"{code: *21*.#, set: forward.always=$}" },
 	{ "emergency.numbers", "[110, 9-1-1]", "110" },
 	{ "emergency.route", "'sip:psap.example.net'", "sip:psap.example.net" },
-	{ "proxy.recurse", "true", "true" },
+	{ "proxy.recurse", "asked", "asked" },
 	{ "proxy.serial_fallback", "false", "false" },
 	{ "proxy.all_busy_600", "true", "true" },
 	{ "proxy.timer_c", "4m", "4m" },
