@@ -214,6 +214,10 @@ static void event_words(const struct stw_ua_event *event, char *buffer, size_t s
 	case STW_UA_JOINED:
 		snprintf(buffer, size, "added to the conversation");
 		break;
+	case STW_UA_REDIRECTED:
+		snprintf(buffer, size, "%u %.*s: now asking %.*s", event->code,
+			STW_STR_ARG(event->phrase), STW_STR_ARG(event->text));
+		break;
 	case STW_UA_REGISTERED:
 		snprintf(buffer, size, "registered for %u s", event->expires_s);
 		break;
@@ -271,7 +275,7 @@ void agent_explain(struct agent *agent, unsigned code, const struct stw_cause *c
 	const struct stw_status *row = code ? stw_status_or_class(code) : NULL;
 	char words[2048];
 
-	if (code < 300)
+	if (code < 300 && code != 202)
 		return;
 	if (cause)
 		snprintf(words, sizeof(words), "%u: %s %s What helps: %s", code, cause->meaning,

@@ -40,6 +40,7 @@ struct stw_registration;
 	X(PRECONDITIONS, "preconditions")                                                          \
 	X(PROGRESS, "progress")                                                                    \
 	X(INCOMPLETE, "incomplete")                                                                \
+	X(REDIRECTED, "redirected")                                                                \
 	X(FORKED, "forked")                                                                        \
 	X(ACCEPTED, "accepted")                                                                    \
 	X(ESTABLISHED, "established")                                                              \
@@ -65,21 +66,22 @@ struct stw_registration;
  * Of a session: INCOMING an INVITE that passed all checks (the policy answers it, or who gets
  * this); PRECONDITIONS those of an incoming call are met, which could not ring or be accepted
  * before
- * (-EAGAIN, RFC 3312 §6); PROGRESS a 1xx to ours; INCOMPLETE a 484 asks for more digits; ACCEPTED a
- * 2xx sent (msg NULL) or received, then with its Answer-Mode in `text`; ESTABLISHED the ACK was
- * sent or has come; FORKED another fork has accepted, it gets ACK and BYE; MEDIA what offer and
- * answer have agreed on; CHANGED our hold, resume or renewal has ended with this code, or a
- * refresh of ours was refused with it; REFRESHED
- * its timer, by us or them (RFC 4028); TRANSFER a REFER to the URI in `text` is carried out, in or
- * outside of a session; TRANSFERRED a NOTIFY says how far ours has got, `final`: it was the last
- * one (session NULL: outside, or it is over already; `job` as given); REPLACED `other` takes its
- * place (RFC 3891); JOINED it belongs to the conversation of `other`: mix their sound (RFC 3911),
- * both say isfocus; ENDED the last of it, with code, `by_us`, and Reason in `text`; FAULT the peer
- * did what it must not, and what the RFC says was done. In a session or outside: MESSAGE, INFO
- * (package in `text`) and OPTIONS came and were answered; REFUSED another request was not taken.
- * RESPONSE the final answer to stw_ua_send() and the like. Of a registration: REGISTERED with the
- * bindings in `msg`, for expires_s; UNREGISTERED refused or lost, tried again after retry_s, or
- * (code 200) removed as was asked.
+ * (-EAGAIN, RFC 3312 §6); PROGRESS a 1xx to ours; INCOMPLETE a 484 asks for more digits; REDIRECTED
+ * a 3xx, or a failure behind one, leads to the URI in `text`, also of what is asked outside of
+ * sessions; ACCEPTED a 2xx sent (msg NULL) or received, then with its Answer-Mode in `text`;
+ * ESTABLISHED the ACK was sent or has come; FORKED another fork has accepted, it gets ACK and BYE;
+ * MEDIA what offer and answer have agreed on; CHANGED our hold, resume or renewal has ended with
+ * this code, or a refresh of ours was refused with it; REFRESHED its timer, by us or them (RFC
+ * 4028); TRANSFER a REFER to the URI in `text` is carried out, in or outside of a session;
+ * TRANSFERRED a NOTIFY says how far ours has got, `final`: it was the last one (session NULL:
+ * outside, or it is over already; `job` as given); REPLACED `other` takes its place (RFC 3891);
+ * JOINED it belongs to the conversation of `other`: mix their sound (RFC 3911), both say isfocus;
+ * ENDED the last of it, with code, `by_us`, and Reason in `text`; FAULT the peer did what it must
+ * not, and what the RFC says was done. In a session or outside: MESSAGE, INFO (package in `text`)
+ * and OPTIONS came and were answered; REFUSED another request was not taken. RESPONSE the final
+ * answer to stw_ua_send() and the like. Of a registration: REGISTERED with the bindings in `msg`,
+ * for expires_s; UNREGISTERED refused or lost, tried again after retry_s, or (code 200) removed as
+ * was asked.
  */
 enum stw_ua_event_kind {
 #define X(name, text) STW_UA_##name,

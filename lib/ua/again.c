@@ -457,8 +457,27 @@ static void targets_collect(struct exchange *exchange, const struct stw_msg *res
 	}
 }
 
+/* Who wants to remember an address is to know it (§21.3.2). Not when it has failed meanwhile.
+ * `response` NULL: none came. */
+static void tell_redirected(struct exchange *exchange, const struct stw_msg *response,
+	unsigned code, struct stw_str uri)
+{
+	struct stw_ua_event event = { .kind = STW_UA_REDIRECTED,
+		.session = exchange->session,
+		.registration = exchange->registration,
+		.job = exchange->job,
+		.msg = response,
+		.code = code,
+		.phrase =
+			response ? stw_msg_phrase(response) : stw_str_from(stw_status_phrase(code)),
+		.text = uri };
+
+	if (exchange->client && !exchange->finished)
+		ua_tell(exchange->ua, &event);
+}
+
 /* The best one that has not been tried. In a dialog the route set stays (§12.2.1.2). */
-static bool target_next(struct exchange *exchange)
+static bool target_next(struct exchange *exchange, const struct stw_msg *response, unsigned code)
 {
 	struct exchange_options text;
 	struct target *target = exchange->targets;
@@ -474,8 +493,11 @@ static bool target_next(struct exchange *exchange)
 		exchange->redirected = true;
 		exchange->auth_tries = 0;
 		exchange->changes = 0;
-		if (exchange_send(exchange) == 0)
-			return true;
+		if (exchange_send(exchange) < 0)
+			continue;
+		if (stw_str_equal(exchange->uri, (struct stw_str){ target->uri, target->len }))
+			tell_redirected(exchange, response, code, exchange->uri);
+		return true;
 	}
 	return false;
 }
@@ -502,7 +524,10 @@ static bool send_by_proxy(struct exchange *exchange, const struct stw_msg *respo
 		return false;
 	exchange->by_proxy = true;
 	exchange->auth_tries = 0;
-	return exchange_send(exchange) == 0;
+	if (exchange_send(exchange) < 0)
+		return false;
+	tell_redirected(exchange, response, response->code, address.uri.text);
+	return true;
 }
 
 /* A 380 offers another service, which its user may want (§21.3.5). */
@@ -544,7 +569,7 @@ bool exchange_again(struct exchange *exchange, const struct stw_msg *response, u
 		return false;
 	again = response && send_again(exchange, response);
 	/* As §16.7 has it for proxies: after a 6xx nobody else is asked. */
-	again = again || (code / 100 != 6 && target_next(exchange));
+	again = again || (code / 100 != 6 && target_next(exchange, response, code));
 	if (again)
 		forget_early(exchange);
 	return again;

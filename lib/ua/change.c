@@ -8,6 +8,7 @@
 
 #define BEFORE_EXPIRY_S 32 /* RFC 4028 §10: or a third of the interval */
 #define REFRESH_AGAIN_S 10 /* after a refusal that does not say when */
+#define OVERLAP_MAX_S   10 /* RFC 3261 §14.2 */
 
 /* ---- session timer ------------------------------------------------------------------------- */
 
@@ -171,6 +172,20 @@ static void refresh_again(struct stw_session *session, const struct stw_msg *res
 			(after_s ? after_s : REFRESH_AGAIN_S) * UINT64_C(1000));
 }
 
+/* §14.2: an earlier request of ours was not answered yet over there; once, for a change. */
+static bool wait_after_overlap(struct stw_session *session, const struct stw_msg *response)
+{
+	uint32_t after_s = retry_after_s(response);
+
+	if (response->code != 500 || session->change == CHANGE_NONE || session->overlapped ||
+		!stw_msg_find(response, STW_HDR_RETRY_AFTER) || after_s > OVERLAP_MAX_S)
+		return false;
+	session->overlapped = true;
+	stw_alarm_start(
+		session->ua->stack, &session->glare, after_s ? after_s * UINT64_C(1000) : 1);
+	return true;
+}
+
 static void change_refused(struct stw_session *session, bool update, const struct stw_msg *response,
 	unsigned code, const struct stw_cause *cause)
 {
@@ -182,6 +197,8 @@ static void change_refused(struct stw_session *session, bool update, const struc
 	}
 	if (response && session_raise_interval(session, response) &&
 		change_send(session, update, !update) == 0)
+		return;
+	if (response && wait_after_overlap(session, response))
 		return;
 	if (session->change != CHANGE_NONE && session->sdp)
 		stw_sdp_session_wish(session->sdp, session->wish_before);
@@ -320,6 +337,7 @@ int change_begin(struct stw_session *session, enum change change)
 	if (session->change != CHANGE_NONE || !change_possible(session))
 		return -EBUSY;
 	session->change = change;
+	session->overlapped = false;
 	session->wish_before = session->sdp->wish;
 	if (change != CHANGE_RENEW)
 		stw_sdp_session_wish(

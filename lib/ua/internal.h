@@ -129,6 +129,7 @@ struct stw_session {
 	enum change change;
 	bool focus;                         /* Contact says isfocus, RFC 4579 §4 */
 	enum stw_sdp_direction wish_before; /* when that is refused */
+	bool overlapped;                    /* it has been refused with 500 and Retry-After, once */
 	uint32_t change_rseq; /* of the last reliable provisional response to it, 0: none */
 	struct stw_alarm glare;
 	/* the called side */

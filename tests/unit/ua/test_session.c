@@ -758,6 +758,7 @@ static void redirect_is_followed(void **state)
 	raw_answer(net, 1, raw(net, "INVITE "), "302 Moved Temporarily", "t",
 		"Contact: <sip:bob@192.0.2.2>\r\n");
 	raw(net, "ACK ");
+	told(a, "redirected 302 Moved Temporarily");
 	told(a, "media");
 	told(a, "accepted 200 OK");
 	told(a, "established");
