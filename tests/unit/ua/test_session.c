@@ -531,6 +531,49 @@ static void hold_and_resume(void **state)
 	ends(net);
 }
 
+/* RFC 3665 §3.7, RFC 4579 §4: on hold it moves and stays on hold, and becomes a focus once. */
+static void move_and_mix(void **state)
+{
+	struct agent *a, *b;
+	struct net *net = standing_call(&a, &b);
+
+	(void)state;
+	hold(a, true);
+	agent_begin(a);
+	assert_int_equal(stw_session_renew(a->session), -EBUSY);
+	agent_end(a);
+	net_settle(net);
+	told(b, "media");
+	told(a, "media");
+	told(a, "changed 200 OK");
+	a->abilities.address = STW_STR("192.0.2.77");
+	a->abilities.rtp_port = 7070;
+	agent_begin(a);
+	assert_int_equal(stw_session_renew(a->session), 0);
+	agent_end(a);
+	net_settle(net);
+	told(b, "media");
+	assert_string_equal(stw_session_stream(b->session)->address, "192.0.2.77");
+	assert_int_equal(stw_session_stream(b->session)->rtp_port, 7070);
+	assert_int_equal(stw_session_stream(b->session)->direction, STW_SDP_RECVONLY);
+	told(a, "media");
+	told(a, "changed 200 OK");
+	for (unsigned i = 0; i < 2; i++) {
+		agent_begin(a);
+		assert_int_equal(stw_session_focus(a->session), 0);
+		agent_end(a);
+		net_settle(net);
+	}
+	told(b, "media");
+	told(a, "media");
+	told(a, "changed 200 OK");
+	told_nothing(a);
+	end(a, a->session);
+	told(a, "ended 200 OK");
+	told(b, "ended 200 OK");
+	ends(net);
+}
+
 /* §14.1: both at once: 491 to both, and they come again at times that differ. */
 static void glare(void **state)
 {
@@ -895,6 +938,7 @@ int main(void)
 		cmocka_unit_test(challenge_is_answered),
 		cmocka_unit_test(wrong_password_is_told),
 		cmocka_unit_test(hold_and_resume),
+		cmocka_unit_test(move_and_mix),
 		cmocka_unit_test(glare),
 		cmocka_unit_test(refused_change),
 		cmocka_unit_test(session_is_refreshed),
