@@ -84,21 +84,52 @@ static void dialog_words(const struct stw_session *session, char *buffer, size_t
 			STW_STR_ARG(dialog->remote_tag));
 }
 
-/* What a refusal brings besides its code, for the user to see. */
+/* What a refusal brings besides its code, for the user to see: what the remedy of the code speaks
+ * of. Code 0: any. */
 static const struct {
-	enum stw_header header;
-	const char *key, *words;
+	unsigned code;
+	const char *header, *words;
 } details[] = {
-	{ STW_HDR_CONTACT, "contact", "may be called instead" },
-	{ STW_HDR_WARNING, "warning", "warning" },
-	{ STW_HDR_ERROR_INFO, "error_info", "more about it" },
+	{ 0, "Contact", "may be called instead" },
+	{ 0, "Warning", "warning" },
+	{ 0, "Error-Info", "more about it" },
+	{ 401, "WWW-Authenticate", "wants a password" },
+	{ 405, "Allow", "takes the methods" },
+	{ 407, "Proxy-Authenticate", "wants a password" },
+	{ 415, "Accept", "takes the types" },
+	{ 415, "Accept-Encoding", "takes the encodings" },
+	{ 415, "Accept-Language", "takes the languages" },
+	{ 417, "Accept-Resource-Priority", "knows the priorities" },
+	{ 420, "Unsupported", "does not have" },
+	{ 421, "Require", "needs" },
+	{ 422, "Min-SE", "shortest session timer in seconds" },
+	{ 423, "Min-Expires", "shortest time in seconds" },
+	{ 424, "Geolocation-Error", "what is wrong with the location" },
+	{ 425, "AlertMsg-Error", "what is wrong with the alert" },
+	{ 469, "Recv-Info", "takes the packages" },
+	{ 470, "Permission-Missing", "have not agreed" },
+	{ 489, "Allow-Events", "knows the packages" },
+	{ 494, "Security-Server", "offers the protection" },
+	{ 501, "Allow", "takes the methods" },
+	{ 608, "Call-Info", "who has blocked it, as they say" },
 };
+
+static struct stw_str detail(const struct stw_ua_event *event, size_t i)
+{
+	const struct stw_field *field;
+
+	if (details[i].code && details[i].code != event->code)
+		return STW_STR_NONE;
+	field = stw_msg_find_name(event->msg, stw_str_from(details[i].header));
+	return field ? stw_field_value(event->msg, field) : STW_STR_NONE;
+}
 
 static bool is_refusal(const struct stw_ua_event *event)
 {
 	return event->msg && !event->msg->is_request && event->code >= 300 &&
 	       (event->kind == STW_UA_ENDED || event->kind == STW_UA_RESPONSE ||
-		       event->kind == STW_UA_INCOMPLETE);
+		       event->kind == STW_UA_INCOMPLETE || event->kind == STW_UA_CHANGED ||
+		       event->kind == STW_UA_UNREGISTERED);
 }
 
 static struct stw_str refusal_text(const struct stw_ua_event *event)
@@ -112,12 +143,14 @@ static struct stw_str refusal_text(const struct stw_ua_event *event)
 
 static void details_json(const struct stw_ua_event *event, json_t *json)
 {
-	for (size_t i = 0; i < STW_ARRAY_SIZE(details); i++) {
-		struct stw_str value = stw_msg_value(event->msg, details[i].header);
+	json_t *headers = json_object();
 
-		if (value.len)
-			json_object_set_new(json, details[i].key, stw_json_text(value));
+	for (size_t i = 0; i < STW_ARRAY_SIZE(details); i++) {
+		if (detail(event, i).len)
+			json_object_set_new(
+				headers, details[i].header, stw_json_text(detail(event, i)));
 	}
+	json_object_set_new(json, "headers", headers);
 	if (refusal_text(event).len)
 		json_object_set_new(json, "body", stw_json_text(refusal_text(event)));
 	if (event->retry_s)
@@ -133,13 +166,9 @@ static void say_plainly(FILE *out, const char *words, struct stw_str text)
 
 static void say_details(FILE *out, const struct stw_ua_event *event)
 {
-	struct stw_values values;
-	struct stw_str value;
-
 	for (size_t i = 0; i < STW_ARRAY_SIZE(details); i++) {
-		values = stw_msg_values(event->msg, details[i].header);
-		while (stw_values_next(&values, &value))
-			say_plainly(out, details[i].words, value);
+		if (detail(event, i).len)
+			say_plainly(out, details[i].words, detail(event, i));
 	}
 	if (refusal_text(event).len)
 		say_plainly(out, "they say", refusal_text(event));

@@ -225,6 +225,7 @@ def codes(bench):
         require(ended["code"] == code, f"{called}: {ended}")
         explained = alice.wait("explanation")
         require(explained["code"] == code and explained["meaning"] and explained["remedy"], str(explained))
+        require(ended["headers"].get("Require") == ("foo" if code == 421 else None), str(ended))
         bob.ends()
 
 
