@@ -102,8 +102,13 @@ static void fault(struct party *party, const struct sip *sip, const char *what)
 /* Without a final response, and the time of its transaction is not over. */
 static bool is_open(const struct party *party, const struct watch *watch)
 {
-	return watch && !watch->final &&
-	       (watch->provisional || party->scene->now.mono_ms < watch->first_ms + TIMER_64T1_MS);
+	uint64_t now_ms = party->scene->now.mono_ms;
+
+	if (!watch || watch->final)
+		return false;
+	if (watch->cancelled_ms)
+		return now_ms < watch->cancelled_ms + TIMER_64T1_MS;
+	return watch->provisional || now_ms < watch->first_ms + TIMER_64T1_MS;
 }
 
 /* ---- what is owed within a batch ---------------------------------------------------------------
@@ -327,13 +332,10 @@ static void got_request(struct party *party, const struct sip *sip)
 /* §13.2.2.4: for each 2xx, as long as the transaction is there that takes it. */
 static bool must_acknowledge(const struct party *party, const struct watch *invite)
 {
-	uint64_t now_ms = party->scene->now.mono_ms;
-
-	if (invite->final)
-		return invite->final / 100 == 2 && now_ms < invite->final_ms + TIMER_64T1_MS;
-	if (invite->cancelled_ms)
-		return now_ms < invite->cancelled_ms + TIMER_64T1_MS;
-	return invite->provisional || now_ms < invite->first_ms + TIMER_64T1_MS;
+	if (!invite->final)
+		return is_open(party, invite);
+	return invite->final / 100 == 2 &&
+	       party->scene->now.mono_ms < invite->final_ms + TIMER_64T1_MS;
 }
 
 /* RFC 3262 §4: in order, each once. */
