@@ -250,6 +250,8 @@ int stw_response_context_add(
 /** What is to be done when all was tried is asked (NEXT) before the best response goes up. A 6xx,
  * the end of Expires and a CANCEL of the caller need no question. */
 void stw_response_context_ask(struct stw_response_context *context);
+/** … and before a 6xx goes up, which ends what is being tried all the same. */
+void stw_response_context_ask_6xx(struct stw_response_context *context);
 /** Other options from here on, with the same limits. Borrowed as of stw_response_context_new(). */
 void stw_response_context_options(
 	struct stw_response_context *context, const struct stw_proxy_options *options);

@@ -314,6 +314,7 @@ struct stw_proxy_job {
 	unsigned n;
 	uint32_t ring_timeout_ms; /* 0: none; INVITE only */
 	bool asks;                /* what comes when all has failed is asked: next() */
+	bool asks_6xx;            /* of stw_request_proxy(), with `asks`: also behind a 6xx */
 	bool together; /* with `asks`: ring_timeout_ms is for all targets together, and nothing is
 			  waited for behind it */
 	bool hold;     /* with `asks`: nothing is tried yet, stw_request_more() will come */

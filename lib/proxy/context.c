@@ -346,6 +346,11 @@ void stw_response_context_ask(struct stw_response_context *context)
 	context->asks = true;
 }
 
+void stw_response_context_ask_6xx(struct stw_response_context *context)
+{
+	context->asks_6xx = true;
+}
+
 void stw_response_context_options(
 	struct stw_response_context *context, const struct stw_proxy_options *options)
 {
@@ -624,7 +629,7 @@ static void response_global(
 	branch_end(context, branch);
 	err = stw_arena_printf(&context->arena, &reason, "Reason: SIP;cause=%u%s%s%s\r\n",
 		(unsigned)response->code, *phrase ? ";text=\"" : "", phrase, *phrase ? "\"" : "");
-	if (branch->target.own_6xx && context->asks) {
+	if ((branch->target.own_6xx || context->asks_6xx) && context->asks) {
 		context_leave_pending(context, err < 0 ? STW_STR_NONE : reason);
 		return;
 	}

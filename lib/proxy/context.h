@@ -91,6 +91,7 @@ struct stw_response_context {
 	unsigned level_group, level_q;  /* what is being tried */
 
 	bool asks;      /* before the best response goes, it is asked what else to try */
+	bool asks_6xx;  /* … a 6xx, too */
 	bool asked;     /* … and the answer is not there yet */
 	bool closed;    /* no new branch ever */
 	bool cancelled; /* by the caller */

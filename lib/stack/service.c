@@ -25,6 +25,8 @@ int service_open(struct box *box, const struct stw_proxy_job *job)
 	service->together = job->together;
 	box->service = service;
 	stw_response_context_ask(box->context);
+	if (job->asks_6xx)
+		stw_response_context_ask_6xx(box->context);
 	return 0;
 }
 

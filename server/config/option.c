@@ -415,7 +415,8 @@
 	OPTION("analytics.announcement", TEXT, analytics.announcement, "", 0, 0, "SIP URI", "",    \
 		LIVE, FORM(sip_uri),                                                               \
 		"Media server that plays an announcement, in a 183, to callers who do not "        \
-		"understand 608; then they get it. Empty: at once.",                               \
+		"understand 608, given here or by a server below; then they get it. Empty: at "    \
+		"once.",                                                                           \
 		"RFC 8688 §3.4")                                                                   \
 	OPTION("analytics.card_url", TEXT, analytics.card_url, "", 0, 0, "http://… or https://…",  \
 		"", LIVE, FORM(hook_url),                                                          \

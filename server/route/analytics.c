@@ -100,55 +100,6 @@ static int card_add(struct stw_check *check)
 		       : 0;
 }
 
-/* RFC 6809 §4.2: "*;+sip.608". */
-static bool understands_608(const struct stw_msg *msg)
-{
-	const struct stw_field *field = stw_msg_find_name(msg, STW_STR("Feature-Caps"));
-
-	for (; field; field = stw_msg_find_next(msg, field)) {
-		struct stw_str all = stw_field_value(msg, field), value, param;
-		size_t from = 0, end;
-
-		for (; from < all.len; from = end + 1) {
-			end = stw_str_find(all, ',', from);
-			value = stw_str_trim(stw_str_cut(all, from, end));
-			if (value.len && value.ptr[0] == '*' &&
-				stw_param_find(stw_str_cut(value, 1, value.len),
-					STW_STR("+sip.608"), &param))
-				return true;
-		}
-	}
-	return false;
-}
-
-static bool announces(const struct stw_check *check)
-{
-	const struct stw_msg *msg = check->request->msg;
-
-	return check->config->analytics.announcement.len && msg->method == STW_METHOD_INVITE &&
-	       !msg->to.tag.ptr && !understands_608(msg);
-}
-
-/* §3.4: the caller hears it from a media server, in its 183; what that says at the end does not
- * count. */
-static enum stw_verdict announce(struct stw_check *check)
-{
-	struct stw_service *service = stw_route_service(check);
-	struct stw_proxy_target target = { .q = 1000, .granted = true };
-	struct stw_proxy_job job = { .targets = &target, .n = 1, .no_recurse = true };
-	struct stw_refusal note = { .cause = &stw_cause_analytics_announced,
-		.option = "analytics.announcement" };
-
-	if (!service || stw_arena_copy(&check->request->arena,
-				check->config->analytics.announcement, &target.uri) < 0)
-		return stw_route_refuse(check, &stw_cause_out_of_memory);
-	stw_refusal_fact(&note, "by", target.uri);
-	stw_request_note(check->request, &note);
-	*service = (struct stw_service){ .end = check->refusal,
-		.no_answer_ms = check->config->call.ring_timeout_ms };
-	return stw_route_submit(check, &job);
-}
-
 static enum stw_verdict refuse(struct stw_check *check, const struct stw_hook_reply *reply)
 {
 	unsigned code = reply->code ? reply->code : 608;
@@ -164,7 +115,9 @@ static enum stw_verdict refuse(struct stw_check *check, const struct stw_hook_re
 	if (code == 608 && !reply->no_card && card_add(check) < 0)
 		cause = &stw_cause_out_of_memory;
 	check->refusal.cause = cause;
-	return code == 608 && announces(check) ? announce(check) : STW_REFUSE;
+	return code == 608 && stw_route_hears_rejection(check)
+		       ? stw_route_announce(check, &stw_cause_analytics_announced)
+		       : STW_REFUSE;
 }
 
 static enum stw_verdict redirect(struct stw_check *check, const struct stw_hook_reply *reply)

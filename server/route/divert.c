@@ -6,6 +6,7 @@
  * the same response context; the caller gets 181 in an early dialog of ours.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "server/dialplan/dialplan.h"
 #include "server/route/route.h"
@@ -55,6 +56,22 @@ struct stw_service *stw_route_service(struct stw_check *check)
 	return check->service;
 }
 
+int stw_route_leave_out(struct stw_check *check, const struct stw_str *names, unsigned n)
+{
+	struct stw_service *service = stw_route_service(check);
+	unsigned before = service ? service->without_count : 0;
+	struct stw_str *all = stw_arena_alloc(&check->request->arena, (before + n) * sizeof(*all));
+
+	if (!service || !all)
+		return -ENOMEM;
+	if (before)
+		memcpy(all, service->without, before * sizeof(*all));
+	memcpy(all + before, names, n * sizeof(*all));
+	service->without = all;
+	service->without_count = before + n;
+	return 0;
+}
+
 static bool has_rule(const struct stw_user *user, enum stw_forward_when when)
 {
 	return user->settings && user->settings->forward[when].len > 0;
@@ -91,6 +108,7 @@ static enum stw_verdict serve(struct stw_check *check, struct stw_proxy_job *job
 	struct stw_service *service = check->service;
 
 	job->asks = true;
+	job->asks_6xx = service->conveys_608;
 	job->fresh = !service->goes_on;
 	job->diversion = service->diversion;
 	job->history = service->history;
@@ -119,8 +137,8 @@ static enum stw_verdict serve(struct stw_check *check, struct stw_proxy_job *job
 
 bool stw_route_hold(struct stw_check *check)
 {
-	struct stw_proxy_job job = { .asks = true, .hold = true };
 	struct stw_service *service = check->service;
+	struct stw_proxy_job job = { .asks = true, .asks_6xx = service->conveys_608, .hold = true };
 
 	check->request->user = service;
 	if (!service->open) {
@@ -494,6 +512,11 @@ void stw_route_next(
 	check.called = &request->routing.uri;
 	check.caller_domain = stw_route_domain(core, &request->msg->from.uri);
 	check.follows = request->msg->method == STW_METHOD_INVITE && core_follows_calls(core);
+	if (check.service->conveyed ||
+		(outcome->response && outcome->code >= 600 && !check.service->waiting)) {
+		stw_route_rejected(&check, outcome);
+		return;
+	}
 	if (check.service->waiting) {
 		stw_route_queue_next(check.service->waiting, outcome);
 		return;

@@ -115,6 +115,7 @@ const struct stw_check_row stw_route_proxy_rows[] = {
 	{ "P10", stw_route_priority },
 	{ "P10", stw_route_call },
 	{ "P10", stw_route_analytics },
+	{ "P10", stw_route_rejection },
 	{ "P11", stw_route_session },
 	{ "P12", stw_route_feature },
 	{ "P12", stw_route_trunk_direct },

@@ -43,6 +43,8 @@ struct stw_service {
 	struct stw_refusal announcement; /* to be told before the next group; cause NULL: none */
 	bool open;                       /* stw_request_proxy() was called */
 	struct stw_refusal end; /* whatever was tried comes to this; cause NULL: it counts itself */
+	bool conveys_608;       /* the caller is told here what a 608 from below means */
+	bool conveyed;          /* … and that was tried: what was said goes up */
 	struct stw_str added;   /* lines for the forwarded request … */
 	const struct stw_str *without; /* … and names of fields that do not go on */
 	unsigned without_count;
@@ -288,6 +290,16 @@ enum stw_verdict stw_route_priority(struct stw_check *check);
 /* analytics.c */
 /** P10: what the web server of analytics.url says of the call. */
 enum stw_verdict stw_route_analytics(struct stw_check *check);
+/* rejection.c: 608 for callers who do not understand it, RFC 8688 §3.4 */
+/** Does he, as analytics.announcement is set, hear an announcement before a 608? */
+bool stw_route_hears_rejection(const struct stw_check *check);
+/** Of the media server, and then check->refusal, which names the card; `cause`: why. */
+enum stw_verdict stw_route_announce(struct stw_check *check, const struct stw_cause *cause);
+/** P10: a caller who does not understand 608 will hear an announcement here: the request says so.
+ */
+enum stw_verdict stw_route_rejection(struct stw_check *check);
+/** A phone, or a server below, has given a 6xx. */
+void stw_route_rejected(struct stw_check *check, const struct stw_outcome *outcome);
 
 /* divert.c */
 /** The URI of a forwarding's target: a user, a number, a group of the domain, or a URI. @return 0;
@@ -296,6 +308,8 @@ int stw_route_target_uri(
 	struct stw_check *check, struct stw_str text, struct stw_str domain, struct stw_str *ret);
 /** The service of the call, made when there is none. NULL: no memory */
 struct stw_service *stw_route_service(struct stw_check *check);
+/** These fields of the request, too, do not go on. Names are not copied. @return 0, -ENOMEM */
+int stw_route_leave_out(struct stw_check *check, const struct stw_str *names, unsigned n);
 enum stw_verdict stw_route_divert_to(
 	struct stw_check *check, const struct stw_diverting *diverting);
 /** Does the user have calls forwarded in this case? @return true: `ret` says what came of it */

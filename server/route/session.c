@@ -2,7 +2,6 @@
 /* P11: session timers, RFC 4028 §8.1: an interval that is too small is refused or raised, one that
  * is too large is reduced, and one that is missing is inserted. */
 #include <errno.h>
-#include <string.h>
 
 #include "server/route/route.h"
 
@@ -31,36 +30,19 @@ static enum stw_verdict session_refuse(struct stw_check *check)
 	return stw_route_refuse(check, &stw_cause_session_interval);
 }
 
-/* Beside what another row wants to be left out. */
-static int fields_leave_out(struct stw_check *check, struct stw_service *service, bool min_se)
-{
-	unsigned n = service->without_count;
-	struct stw_str *names = stw_arena_alloc(&check->request->arena, (n + 2) * sizeof(*names));
-
-	if (!names)
-		return -ENOMEM;
-	if (n)
-		memcpy(names, service->without, n * sizeof(*names));
-	names[n++] = STW_STR("Session-Expires");
-	if (min_se)
-		names[n++] = STW_STR("Min-SE");
-	service->without = names;
-	service->without_count = n;
-	return 0;
-}
-
 /* Session-Expires as it goes on, in the place of what there was. `params`: the refresher, which a
  * proxy must not touch. `min_se_s` 0: Min-SE stays, too. */
 static int session_write(
 	struct stw_check *check, uint64_t expires_s, uint64_t min_se_s, struct stw_str params)
 {
+	const struct stw_str names[] = { STW_STR("Session-Expires"), STW_STR("Min-SE") };
 	struct stw_service *service = stw_route_service(check);
 	struct stw_arena *arena = &check->request->arena;
 	struct stw_str kept;
 	int err = service ? stw_arena_copy(arena, params, &kept) : -ENOMEM;
 
 	if (err == 0)
-		err = fields_leave_out(check, service, min_se_s > 0);
+		err = stw_route_leave_out(check, names, min_se_s ? 2 : 1);
 	if (err == 0)
 		err = stw_arena_printf(arena, &service->added, "%.*sSession-Expires: %llu%.*s\r\n",
 			STW_STR_ARG(service->added), (unsigned long long)expires_s,
