@@ -263,6 +263,16 @@ static void waiting_ring(struct stw_waiting *waiting, const struct stw_queue_tas
 		stw_request_settle(check.request, &check.refusal);
 }
 
+/* The Max-Breadth that the caller allows (RFC 5393 §5.3.3) is too small for the agent's phones: no
+ * fault of his. */
+static enum stw_queue_failure failure_of(
+	const struct stw_waiting *waiting, const struct stw_outcome *outcome)
+{
+	if (waiting->withdrawn)
+		return STW_QUEUE_GONE;
+	return outcome->cause == &stw_cause_max_breadth ? STW_QUEUE_UNFIT : STW_QUEUE_DECLINED;
+}
+
 void stw_route_queue_next(struct stw_waiting *waiting, const struct stw_outcome *outcome)
 {
 	struct stw_core *core = waiting->check.core;
@@ -272,7 +282,7 @@ void stw_route_queue_next(struct stw_waiting *waiting, const struct stw_outcome 
 	if (waiting->media == MEDIA_PLAYS)
 		media_failed(waiting, outcome);
 	else if (stw_queue_call_agent(core->queues, waiting->call).len)
-		agent_failed(waiting, waiting->withdrawn ? STW_QUEUE_GONE : STW_QUEUE_DECLINED,
+		agent_failed(waiting, failure_of(waiting, outcome),
 			outcome->expired ? 408 : outcome->code);
 }
 
