@@ -23,8 +23,10 @@
 struct stw_queues;
 struct stw_queue_call;
 
-#define STW_QUEUE_FAILURES  3     /* in a row: the agent is paused */
-#define STW_QUEUE_REST_MS   5000u /* before an agent who has not answered is rung again */
+#define STW_QUEUE_FAILURES 3 /* in a row: the agent is paused */
+/* Before an agent who has not answered is rung again: behind Timer I of his phone (RFC 3261
+ * §17.2.1, T4), which would take the INVITE for a merged request until then (§8.2.2.2). */
+#define STW_QUEUE_REST_MS   6000u
 #define STW_QUEUE_TELL_MS   2000u /* at the least, between two 182 */
 #define STW_QUEUE_TASKS_MAX 32u
 
