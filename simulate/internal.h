@@ -253,8 +253,8 @@ void queue_request(struct node *node, const struct sip *sip);
 /* `again`: the same response to the same request, sent once more */
 void queue_response(
 	struct node *node, struct queue_caller *caller, const struct sip *sip, bool again);
-/* The server notes that it rings an agent. */
-void queue_noted(struct node *node, struct stw_str call_id);
+/* The server notes that it rings an agent, or does so no more. */
+void queue_noted(struct node *node, struct stw_str call_id, const char *what);
 /* A branch of his call is sent (@return false: not to an agent), has been answered, has ended.
  * `owner`: whose phone it is for */
 bool queue_rings(struct node *node, struct queue_caller *caller, const struct sip *sip, int owner);

@@ -337,8 +337,13 @@ void device_gets(struct world *world, const struct happening *happening)
 	struct stw_str text = { happening->data, happening->len };
 	struct sip sip;
 
-	if (device_is_dead(world, happening->who))
+	if (device_is_dead(world, happening->who)) {
+		struct call *call = sip_read(text, &sip) ? call_of(world, sip.call_id) : NULL;
+
+		if (call)
+			call->died = true;
 		return;
+	}
 	if (!sip_read(text, &sip)) {
 		if (text.len > 4 && strict(world))
 			wrong(world, STW_STR_NONE, "a phone gets what it cannot read: %.*s",

@@ -34,6 +34,7 @@ struct queue_caller {
 	bool cancelled, over; /* there is a final response */
 	/* what the messages of the server tell */
 	bool in_line, waits, rung;
+	bool unfit; /* for an agent at least: others may come first */
 	uint64_t told_ms;
 	unsigned told_place;
 	int agent; /* who rings */
@@ -535,13 +536,18 @@ static void ring_check(struct node *node, const struct queue_caller *caller, uns
 			queue_of(node, caller)->name, what);
 }
 
-/* An agent is his: a phone whose connection is gone, or not there yet, shows nothing of it. */
-void queue_noted(struct node *node, struct stw_str call_id)
+/* An agent is his: a phone whose connection is gone, or not there yet, shows nothing of it. Or he
+ * is not his any more: one that has said nothing gets no CANCEL. */
+void queue_noted(struct node *node, struct stw_str call_id, const char *what)
 {
 	for (struct queue_caller *caller = node->callers; caller; caller = caller->next) {
 		if (caller->over || !stw_str_equal(call_id, stw_str_from(caller->call_id)))
 			continue;
 		caller->in_line = caller->rung = true;
+		caller->open = 0;
+		caller->unfit |= strcmp(what, "unfit") == 0;
+		if (strcmp(what, "rings") != 0)
+			continue;
 		caller->waited_ms = caller->waits ? node->world->now.mono_ms - caller->waits_ms : 0;
 		caller->waits = false;
 	}
@@ -676,7 +682,12 @@ static bool waits_on(const struct node *node, const struct queue_caller *caller)
 /* An agent is his, and was so before this batch. */
 static bool rings_on(const struct node *node, const struct queue_caller *caller)
 {
-	return caller->agent != NOBODY && caller->open && caller->rung_batch < node->queue_batch &&
+	const struct queue_agent *agent =
+		caller->agent == NOBODY ? NULL : &node->agents[caller->agent];
+
+	/* Who has logged out is not rung on, and a phone that says nothing gets no CANCEL. */
+	return agent && !agent->changing && agent->changed_ms < caller->ring_ms && caller->open &&
+	       caller->rung_batch < node->queue_batch &&
 	       node->world->now.mono_ms <
 		       caller->ring_ms + 1000ull * queue_of(node, caller)->agent_timeout_s;
 }
@@ -713,7 +724,7 @@ static void place_check(struct node *node, const struct queue_caller *caller)
 static void order_check(struct node *node, const struct queue_caller *caller)
 {
 	for (const struct queue_caller *other = node->callers; other; other = other->next) {
-		if (before(other, caller) && waits_on(node, other))
+		if (before(other, caller) && waits_on(node, other) && !other->unfit)
 			wrong(node->world, stw_str_from(caller->call_id),
 				"server%u: u%d is rung for him, and %s comes before him",
 				node->index, caller->agent, other->call_id);

@@ -642,8 +642,8 @@ void rules_note(struct node *node, const struct stw_note *note)
 		wrong(world, call_id, "server%u: no cause for %s %u", node->index,
 			note->kind == STW_NOTE_RESPONSE_OUT ? "the response" : "what it notes",
 			note->code);
-	if (note->cause && strcmp(note->cause->id, "queue-agent-rings") == 0)
-		queue_noted(node, call_id);
+	if (note->cause && strncmp(note->cause->id, "queue-agent-", 12) == 0)
+		queue_noted(node, call_id, note->cause->id + 12);
 	if (note->kind == STW_NOTE_RESPONSE_OUT)
 		node->own_noted = !note->relayed;
 	if (note->kind == STW_NOTE_RESPONSE_OUT)

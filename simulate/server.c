@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define T1_MS 500
-#define T2_MS 4000
+#define T1_MS      500
+#define T2_MS      4000
+#define TIMER_I_MS 5000
 
 void server_free(void *item)
 {
@@ -234,15 +235,31 @@ static void behave_other(struct world *world, const struct server *server)
 		below(world, chance(world, 950) ? 300 : 10000));
 }
 
-/* §8.2.2.2: the same request by another way. */
-static bool merged(struct world *world, unsigned device, const struct sip *sip)
+/* §17.2.1: until Timer I, which TCP does not need. */
+static bool is_ongoing(const struct world *world, const struct server *server)
 {
-	uint64_t key = key_of(device, sip->call_id, sip->from_tag, STW_STR("merged"));
+	return server && (!server->final_ms || server->code < 300 || !server->acked ||
+				 (server->hop.transport == STW_TRANSPORT_UDP &&
+					 world->now.mono_ms < server->final_ms + TIMER_I_MS));
+}
+
+/* §8.2.2.2: the same request by another way. A queue rings an agent again, when what was before is
+ * over. */
+static bool merged(struct world *world, const struct server *server, const struct sip *sip)
+{
+	uint64_t key = key_of(server->device, sip->call_id, sip->from_tag, STW_STR("merged"));
+	bool queued = server->call && server->call->queue >= 0;
+	struct answered *first;
 
 	key += (uint64_t)sip->cseq << 8;
-	if (keyed_find(&world->dialogs, key))
+	first = keyed_find(&world->dialogs, key);
+	if (first && (!queued || is_ongoing(world, keyed_find(&world->servers, first->server))))
 		return true;
-	keyed_add(&world->dialogs, key, must_alloc(sizeof(struct keyed)));
+	if (!first) {
+		first = must_alloc(sizeof(*first));
+		keyed_add(&world->dialogs, key, &first->keyed);
+	}
+	first->server = server->keyed.key;
 	return false;
 }
 
@@ -266,7 +283,7 @@ static void behave(struct world *world, struct server *server, const struct sip 
 			service_rings(world, server->call, server->device / DEVICES_MAX);
 			queue_reaches(world, server->call, server->device);
 		}
-		if (merged(world, server->device, sip))
+		if (merged(world, server, sip))
 			server_answer(world, server->keyed.key, 482);
 		else
 			behave_invite(world, server);
