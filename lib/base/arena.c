@@ -65,7 +65,9 @@ static void chunk_free(struct stw_arena_chunk *chunk)
 	stw_memory_give(chunk, sizeof(*chunk) + chunk->capacity);
 }
 
-static void *arena_take(struct stw_arena *arena, size_t bytes, size_t alignment)
+/* As arena_take(), with a new chunk if need be. */
+static __attribute__((noinline)) void *arena_grow(
+	struct stw_arena *arena, size_t bytes, size_t alignment)
 {
 	struct stw_arena_chunk *chunk = arena->chunk;
 	size_t left = arena->limit_bytes - arena->used_bytes;
@@ -84,6 +86,25 @@ static void *arena_take(struct stw_arena *arena, size_t bytes, size_t alignment)
 	arena->used_bytes += padding + bytes;
 	ARENA_UNPOISON(chunk->data + chunk->used - bytes, bytes);
 	return chunk->data + chunk->used - bytes;
+}
+
+/* Mostly there is room in the newest chunk. */
+static inline void *arena_take(struct stw_arena *arena, size_t bytes, size_t alignment)
+{
+	struct stw_arena_chunk *chunk = arena->chunk;
+	size_t at, taken;
+
+	if (!chunk)
+		return arena_grow(arena, bytes, alignment);
+	at = (chunk->used + alignment - 1) & ~(alignment - 1);
+	taken = at - chunk->used + bytes;
+	if (bytes > chunk->capacity || at > chunk->capacity - bytes ||
+		taken > arena->limit_bytes - arena->used_bytes)
+		return arena_grow(arena, bytes, alignment);
+	chunk->used = at + bytes;
+	arena->used_bytes += taken;
+	ARENA_UNPOISON(chunk->data + at, bytes);
+	return chunk->data + at;
 }
 
 void *stw_arena_alloc(struct stw_arena *arena, size_t bytes)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <strowger/base.h>
 
+#include <endian.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,25 +23,38 @@ static inline char *writer_extend(struct stw_writer *writer, size_t len)
 
 void stw_write_uint(struct stw_writer *writer, uint64_t number)
 {
-	uint64_t rest = number;
-	size_t len = 1;
-	char *at;
+	char digits[20], *first = digits + sizeof(digits), *at;
+	size_t len;
 
-	while (rest >= 10) {
-		rest /= 10;
-		len++;
-	}
-	at = writer_extend(writer, len);
-	while (at && len--) {
-		at[len] = (char)('0' + number % 10);
+	do {
+		*--first = (char)('0' + number % 10);
 		number /= 10;
-	}
+	} while (number);
+	len = (size_t)(digits + sizeof(digits) - first);
+	at = writer_extend(writer, len);
+	if (at)
+		memcpy(at, first, len);
+}
+
+/* Four bytes, the first of them the lowest, as eight digits in the same order. */
+static inline uint64_t hex_of_4(uint32_t bytes)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	uint64_t wide = bytes, above_9;
+
+	wide = (wide | wide << 16) & UINT64_C(0x0000ffff0000ffff);
+	wide = (wide | wide << 8) & UINT64_C(0x00ff00ff00ff00ff);
+	wide = (wide >> 4 | wide << 8) & (ones * 15);
+	above_9 = (wide + ones * 6) >> 4 & ones;
+	return wide + ones * '0' + above_9 * ('a' - '0' - 10);
 }
 
 void stw_write_hex(struct stw_writer *writer, const void *bytes, size_t len)
 {
 	static const char digits[] = "0123456789abcdef";
 	const unsigned char *from = bytes;
+	uint64_t word;
+	uint32_t four;
 	char *at;
 
 	if (len > SIZE_MAX / 2) {
@@ -48,9 +62,17 @@ void stw_write_hex(struct stw_writer *writer, const void *bytes, size_t len)
 		return;
 	}
 	at = len ? writer_extend(writer, 2 * len) : NULL;
-	for (size_t i = 0; at && i < len; i++) {
-		*at++ = digits[from[i] >> 4];
-		*at++ = digits[from[i] & 15];
+	if (!at)
+		return;
+	for (; len >= sizeof(four); len -= sizeof(four), from += sizeof(four)) {
+		memcpy(&four, from, sizeof(four));
+		word = htole64(hex_of_4(le32toh(four)));
+		memcpy(at, &word, sizeof(word));
+		at += sizeof(word);
+	}
+	for (; len > 0; len--, from++) {
+		*at++ = digits[*from >> 4];
+		*at++ = digits[*from & 15];
 	}
 }
 

@@ -69,7 +69,7 @@ static inline size_t char_run(struct stw_str text, size_t at, unsigned classes)
 }
 
 /** Without the case of letters: a byte that becomes the letter or "-" of a word was one. */
-static inline uint64_t word_fold(const char *at, size_t len)
+static inline __attribute__((always_inline)) uint64_t word_fold(const char *at, size_t len)
 {
 	uint64_t word = 0;
 

@@ -8,19 +8,28 @@ static const struct stw_status statuses[] = {
 #undef STATUS
 };
 
+/* The place of each row, in the order of the list. */
+enum {
+#define STATUS(code, phrase, rfc, status, methods, summary, reason, remedy, retry) PLACE_##code,
+#include "status.def"
+#undef STATUS
+};
+
+/* Place + 1 by code; 0: none. */
+static const uint8_t places[700] = {
+#define STATUS(code, phrase, rfc, status, methods, summary, reason, remedy, retry)                 \
+	[code] = PLACE_##code + 1,
+#include "status.def"
+#undef STATUS
+};
+
+_Static_assert(STW_ARRAY_SIZE(statuses) < 256, "a place is held in one byte");
+
 const struct stw_status *stw_status_find(unsigned code)
 {
-	size_t low = 0, high = STW_ARRAY_SIZE(statuses);
+	unsigned place = code < STW_ARRAY_SIZE(places) ? places[code] : 0;
 
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (statuses[middle].code < code)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < STW_ARRAY_SIZE(statuses) && statuses[low].code == code ? &statuses[low] : NULL;
+	return place ? &statuses[place - 1] : NULL;
 }
 
 const struct stw_status *stw_status_or_class(unsigned code)

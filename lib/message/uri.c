@@ -185,6 +185,33 @@ int stw_uri_parse(struct stw_str text, struct stw_uri *ret)
 	return uri_parse_usual(text, ret) ? 0 : uri_parse(text, ret);
 }
 
+/* A part of a URI at the same place in another copy of its text. */
+static INLINE void part_move(struct stw_str *part, const char *from, const char *to)
+{
+	if (part->ptr)
+		part->ptr = to + (part->ptr - from);
+}
+
+int stw_uri_parse_like(struct stw_str text, const struct stw_uri *like, struct stw_uri *ret)
+{
+	const char *from = like->text.ptr;
+
+	if (!text.len || !stw_str_equal(text, like->text))
+		return stw_uri_parse(text, ret);
+	*ret = *like;
+	if (from == text.ptr)
+		return 0;
+	ret->text.ptr = text.ptr;
+	part_move(&ret->scheme_name, from, text.ptr);
+	part_move(&ret->user, from, text.ptr);
+	part_move(&ret->password, from, text.ptr);
+	part_move(&ret->host, from, text.ptr);
+	part_move(&ret->params, from, text.ptr);
+	part_move(&ret->headers, from, text.ptr);
+	part_move(&ret->opaque, from, text.ptr);
+	return 0;
+}
+
 bool stw_uri_param(const struct stw_uri *uri, struct stw_str name, struct stw_str *ret)
 {
 	return stw_param_find(uri->params, name, ret);

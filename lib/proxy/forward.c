@@ -71,7 +71,7 @@ int stw_forward_next_hop(
 	int err = route_head_find(options, &head);
 
 	if (err == 0)
-		err = stw_uri_parse(branch_uri(options), &uri);
+		err = stw_uri_parse_like(branch_uri(options), &options->routing->uri, &uri);
 	if (err < 0)
 		return err;
 	if (head.first.ptr) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "internal.h"
 
+#include <endian.h>
+
 struct stw_hasher proxy_mix_begin(struct stw_hash_key key, enum proxy_mix_use use)
 {
 	struct stw_hasher mix;
@@ -12,11 +14,8 @@ struct stw_hasher proxy_mix_begin(struct stw_hash_key key, enum proxy_mix_use us
 
 void proxy_write_hash(struct stw_writer *writer, uint64_t hash)
 {
-	uint8_t bytes[8];
-
-	for (unsigned i = 0; i < sizeof(bytes); i++)
-		bytes[i] = (uint8_t)(hash >> (56 - 8 * i));
-	stw_write_hex(writer, bytes, sizeof(bytes));
+	hash = htobe64(hash);
+	stw_write_hex(writer, &hash, sizeof(hash));
 }
 
 bool proxy_hash_equals(struct stw_str text, uint64_t hash)
@@ -69,9 +68,12 @@ bool proxy_hop_find(const struct stw_msg *msg, struct stw_str route, struct stw_
 
 bool proxy_mark_find(const struct stw_uri *uri, struct stw_str *ret_dialog, struct stw_str *ret_hop)
 {
+	const struct stw_str ours = STW_STR(";lr;stw=");
 	struct stw_str mark;
 
-	if (!stw_uri_param(uri, STW_STR("stw"), &mark))
+	if (stw_str_starts(uri->params, ours)) /* as record_route.c writes it */
+		mark = stw_str_cut(uri->params, ours.len, stw_str_find(uri->params, ';', ours.len));
+	else if (!stw_uri_param(uri, STW_STR("stw"), &mark))
 		return false;
 	*ret_dialog = stw_str_cut(mark, 0, PROXY_HASH_TEXT);
 	*ret_hop = stw_str_cut(mark, PROXY_HASH_TEXT, mark.len);

@@ -181,8 +181,17 @@ struct outbox {
 #define SHED_SOURCES 64
 #define SHED_ANSWERS 32
 
+/* What stack_sent_by() has written last: most requests leave as the one before. */
+struct sent_by {
+	int listener;
+	struct stw_addr local;
+	struct stw_str text; /* empty: none yet */
+	char buffer[300];
+};
+
 struct stw_stack {
 	struct stw_stack_options options;
+	struct sent_by sent_by;
 	struct stw_proxy_options proxy_foreign; /* the same without recursion */
 	struct stw_now now;
 	struct stw_wheel wheel;

@@ -48,8 +48,19 @@ int stack_choose_listener(
 struct stw_str stack_sent_by(
 	struct stw_stack *stack, const struct stw_hop *hop, char *buffer, size_t size)
 {
-	return stw_listener_sent_by(
-		&stack->options.listeners->v[hop->listener], &hop->local, buffer, size);
+	struct sent_by *last = &stack->sent_by;
+	struct stw_writer writer;
+
+	if (!last->text.len || last->listener != hop->listener ||
+		!stw_addr_equal(&last->local, &hop->local)) {
+		last->listener = hop->listener;
+		last->local = hop->local;
+		last->text = stw_listener_sent_by(&stack->options.listeners->v[hop->listener],
+			&hop->local, last->buffer, sizeof(last->buffer));
+	}
+	stw_writer_init(&writer, buffer, size);
+	stw_write_str(&writer, last->text);
+	return writer.overflow ? STW_STR_NONE : stw_writer_text(&writer);
 }
 
 /* A stream: the flow of the hop, else one that is there for this address, else a new one. */

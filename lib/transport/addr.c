@@ -116,7 +116,9 @@ bool stw_addr_is_loopback(const struct stw_addr *addr)
 
 bool stw_addr_is_any(const struct stw_addr *addr)
 {
-	return addr->family != 0 && is_zero(addr->ip, sizeof(addr->ip));
+	static const uint8_t none[sizeof(addr->ip)];
+
+	return addr->family != 0 && memcmp(addr->ip, none, sizeof(none)) == 0;
 }
 
 bool stw_addr_is_unicast(const struct stw_addr *addr)
@@ -130,21 +132,30 @@ bool stw_addr_is_unicast(const struct stw_addr *addr)
 	return addr->family == 6 && addr->ip[0] != 0xff && !stw_addr_is_any(addr);
 }
 
+/* 0 to 255, without zeros before it. @return the byte behind */
+static char *octet_write(char *at, unsigned octet)
+{
+	if (octet >= 100)
+		*at++ = (char)('0' + octet / 100);
+	if (octet >= 10)
+		*at++ = (char)('0' + octet / 10 % 10);
+	*at++ = (char)('0' + octet % 10);
+	return at;
+}
+
 struct stw_str stw_addr_ip_text(const struct stw_addr *addr, char buffer[STW_ADDR_TEXT_MAX])
 {
-	struct stw_writer writer;
+	char *at = buffer;
 
 	if (addr->family == 0)
 		return STW_STR_NONE;
 	if (addr->family == 6)
 		return stw_str_from(inet_ntop(AF_INET6, addr->ip, buffer, STW_ADDR_TEXT_MAX));
-	stw_writer_init(&writer, buffer, STW_ADDR_TEXT_MAX);
 	for (unsigned part = 0; part < 4; part++) {
-		if (part > 0)
-			stw_write_char(&writer, '.');
-		stw_write_uint(&writer, addr->ip[part]);
+		at = octet_write(at, addr->ip[part]);
+		*at++ = '.';
 	}
-	return stw_writer_text(&writer);
+	return (struct stw_str){ buffer, (size_t)(at - 1 - buffer) };
 }
 
 struct stw_str stw_addr_text(const struct stw_addr *addr, char buffer[STW_ADDR_TEXT_MAX])

@@ -23,26 +23,35 @@ void stw_via_stamp(
 		ret->received = stw_addr_ip_text(source, ret->received_text);
 }
 
-/* Give each parameter `name` of the top Via this value. @return true when there was one */
-static bool param_set(struct stw_edit *edit, struct stw_str name, struct stw_str equals_value)
+/* Give a parameter of the top Via this value. */
+static void param_set(
+	struct stw_edit *edit, const struct stw_param *param, struct stw_str equals_value)
 {
-	const struct stw_msg *msg = edit->msg;
+	const char *data = edit->msg->data, *end = param->name.ptr + param->name.len;
+
+	if (param->value.ptr)
+		stw_edit_splice(edit, (uint32_t)(param->value.ptr - data),
+			(uint32_t)param->value.len, stw_str_cut(equals_value, 1, equals_value.len));
+	else
+		stw_edit_splice(edit, (uint32_t)(end - data), 0, equals_value);
+}
+
+/* Give each rport and each `received` of the top Via its value, "=" included; empty: leave it.
+ * @return true when there was a `received` */
+static bool params_set(struct stw_edit *edit, struct stw_str rport, struct stw_str received)
+{
+	const struct stw_str rport_name = STW_STR("rport"), received_name = STW_STR("received");
 	struct stw_param param;
 	size_t at = 0;
 	bool found = false;
 
-	while (stw_param_next(msg->via.params, &at, &param) > 0) {
-		const char *end = param.name.ptr + param.name.len;
-
-		if (!stw_str_equal_nocase(param.name, name))
-			continue;
-		found = true;
-		if (param.value.ptr)
-			stw_edit_splice(edit, (uint32_t)(param.value.ptr - msg->data),
-				(uint32_t)param.value.len,
-				stw_str_cut(equals_value, 1, equals_value.len));
-		else
-			stw_edit_splice(edit, (uint32_t)(end - msg->data), 0, equals_value);
+	while (stw_param_next(edit->msg->via.params, &at, &param) > 0) {
+		if (rport.len && stw_str_equal_nocase(param.name, rport_name))
+			param_set(edit, &param, rport);
+		if (received.len && stw_str_equal_nocase(param.name, received_name)) {
+			param_set(edit, &param, received);
+			found = true;
+		}
 	}
 	return found;
 }
@@ -50,11 +59,10 @@ static bool param_set(struct stw_edit *edit, struct stw_str name, struct stw_str
 int stw_via_stamp_edit(
 	struct stw_edit *edit, const struct stw_via_stamp *stamp, struct stw_arena *arena)
 {
-	const struct stw_str name = STW_STR("received");
 	const struct stw_via *via = &edit->msg->via;
 	size_t at, bytes = sizeof("=65535;received=") + stamp->received.len;
+	struct stw_str rport, text = STW_STR_NONE, value = STW_STR_NONE;
 	struct stw_writer writer;
-	struct stw_str text;
 	char *buffer = stw_arena_bytes(arena, bytes);
 
 	if (!buffer)
@@ -63,15 +71,15 @@ int stw_via_stamp_edit(
 	if (stamp->rport) {
 		stw_write_char(&writer, '=');
 		stw_write_uint(&writer, stamp->rport);
-		param_set(edit, STW_STR("rport"), stw_writer_text(&writer));
 	}
-	if (stamp->received.len == 0)
-		return 0;
-	at = writer.len;
-	stw_write_text(&writer, ";received=");
-	stw_write_str(&writer, stamp->received);
-	text = stw_str_cut(stw_writer_text(&writer), at, writer.len);
-	if (param_set(edit, name, stw_str_cut(text, 1 + name.len, text.len)))
+	rport = stw_writer_text(&writer);
+	if (stamp->received.len) {
+		stw_write_text(&writer, ";received=");
+		stw_write_str(&writer, stamp->received);
+		text = stw_str_cut(stw_writer_text(&writer), rport.len, writer.len);
+		value = stw_str_cut(text, sizeof(";received") - 1, text.len);
+	}
+	if (params_set(edit, rport, value) || !text.len)
 		return 0;
 	/* Behind "=rport" when that stands at the same place. */
 	at = (size_t)(via->text.ptr - edit->msg->data) + via->text.len;

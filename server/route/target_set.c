@@ -6,19 +6,18 @@
 /* A Contact at the host that the REGISTER came from can be reached as it is: only its port differs,
  * because the phone registers from another one. A connection is always worth using while it lasts.
  */
-static bool target_is_source(const struct stw_binding *binding)
+static bool target_is_source(const struct stw_binding *binding, const struct stw_uri *uri)
 {
 	struct stw_target where;
-	struct stw_uri uri;
 
 	return binding->source.transport == STW_TRANSPORT_UDP &&
-	       stw_uri_parse(binding->uri, &uri) == 0 && stw_target_from_uri(&uri, &where) == 0 &&
-	       !where.need_resolve && stw_addr_same_ip(&where.addr, &binding->source.remote);
+	       stw_target_from_uri(uri, &where) == 0 && !where.need_resolve &&
+	       stw_addr_same_ip(&where.addr, &binding->source.remote);
 }
 
-/* Where a binding is reached: registration.use_source. */
+/* Where a binding, whose URI is `uri`, is reached: registration.use_source. */
 static struct stw_proxy_target target_of(
-	const struct stw_check *check, const struct stw_binding *binding)
+	const struct stw_check *check, const struct stw_binding *binding, const struct stw_uri *uri)
 {
 	enum stw_use_source use = check->config->registration.use_source;
 	struct stw_proxy_target target = { .uri = binding->uri,
@@ -29,7 +28,7 @@ static struct stw_proxy_target target_of(
 
 	if (use == STW_USE_SOURCE_NEVER || binding->path.len || !binding->source.remote.family)
 		return target;
-	if (use == STW_USE_SOURCE_ALWAYS || !target_is_source(binding)) {
+	if (use == STW_USE_SOURCE_ALWAYS || !target_is_source(binding, uri)) {
 		target.has_hop = true;
 		target.hop_only = use == STW_USE_SOURCE_ALWAYS;
 		target.hop = binding->source;
@@ -38,14 +37,10 @@ static struct stw_proxy_target target_of(
 }
 
 /* §10.2.1 lets a Contact be any URI, but only what SIP can reach is a target of a proxy. */
-static bool target_is_sip(const struct stw_binding *binding, enum stw_scheme *ret)
+static bool target_is_sip(const struct stw_binding *binding, struct stw_uri *ret)
 {
-	struct stw_uri uri;
-
-	if (stw_uri_parse(binding->uri, &uri) < 0)
-		return false;
-	*ret = uri.scheme;
-	return uri.scheme == STW_SCHEME_SIP || uri.scheme == STW_SCHEME_SIPS;
+	return stw_uri_parse(binding->uri, ret) == 0 &&
+	       (ret->scheme == STW_SCHEME_SIP || ret->scheme == STW_SCHEME_SIPS);
 }
 
 static enum stw_verdict target_refuse_scheme(struct stw_check *check)
@@ -91,10 +86,10 @@ bool stw_route_binding_of_to(struct stw_check *check, struct stw_proxy_target *r
 	bindings = stw_location_find(check->core->options.location, aor);
 	while (bindings && stw_bindings_next(bindings, &cursor, &binding)) {
 		if (binding.expires_ms <= check->core->now.wall_ms ||
-			stw_uri_parse(binding.uri, &contact) < 0 ||
+			stw_uri_parse_like(binding.uri, &request->routing.uri, &contact) < 0 ||
 			!stw_uri_equal(&contact, &request->routing.uri))
 			continue;
-		*ret = target_of(check, &binding);
+		*ret = target_of(check, &binding, &contact);
 		ret->uri = request->routing.uri_text;
 		return true;
 	}
@@ -107,7 +102,7 @@ unsigned stw_route_bindings(struct stw_check *check, struct stw_str aor,
 	const struct stw_bindings *bindings = stw_location_find(check->core->options.location, aor);
 	unsigned scores[STW_ROUTE_TARGETS_MAX], n = 0;
 	struct stw_binding binding;
-	enum stw_scheme scheme;
+	struct stw_uri uri;
 	size_t cursor = 0;
 
 	/* Behind what failed the request comes here again; what is malformed was refused at first.
@@ -120,15 +115,15 @@ unsigned stw_route_bindings(struct stw_check *check, struct stw_str aor,
 		aor = STW_STR_NONE;
 	while (bindings && n < max && stw_bindings_next(bindings, &cursor, &binding)) {
 		if (binding.expires_ms <= check->core->now.wall_ms ||
-			!target_is_sip(&binding, &scheme))
+			!target_is_sip(&binding, &uri))
 			continue;
 		(*ret_live)++;
 		/* RFC 5630 §5.3: a request for sips goes to a sips Contact only; the other way
 		 * takes TLS, which is not served. */
-		if (scheme != check->called->scheme ||
+		if (uri.scheme != check->called->scheme ||
 			!stw_route_wants(check, &binding, &scores[n]))
 			continue;
-		targets[n] = target_of(check, &binding);
+		targets[n] = target_of(check, &binding, &uri);
 		targets[n++].owner = aor;
 	}
 	return stw_route_prefer(check, targets, scores, n);

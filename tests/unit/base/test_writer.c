@@ -21,9 +21,11 @@ static void test_all_forms(void **state)
 	stw_write_char(&writer, ' ');
 	stw_write_hex(&writer, "\x00\x7f\xff", 3);
 	stw_write_hex(&writer, NULL, 0);
+	stw_write_hex(&writer, "\x01\x23\x45\x67\x89\xab\xcd\xef\x9a", 9);
 	stw_write_format(&writer, "|%d|%.*s", -1, STW_STR_ARG(STW_STR("end")));
 	assert_false(writer.overflow);
-	assert_str(stw_writer_text(&writer), "Via: x 0 18446744073709551615 007fff|-1|end");
+	assert_str(stw_writer_text(&writer),
+		"Via: x 0 18446744073709551615 007fff0123456789abcdef9a|-1|end");
 }
 
 /* Each form needs `need` bytes: it is whole in a buffer of that size, and absent in any smaller. */

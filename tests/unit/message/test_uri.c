@@ -167,6 +167,31 @@ static void test_good(void **state)
 	}
 }
 
+/* The text anew, somewhere else, and one that is not the same. */
+static void test_like(void **state)
+{
+	struct stw_uri first, uri;
+	struct stw_str text, other;
+	size_t i;
+
+	for (i = 0; i < STW_ARRAY_SIZE(good); i++) {
+		text = guard(good[i].in);
+		other = guard(good[i].in);
+		assert_int_equal(stw_uri_parse(text, &first), 0);
+		assert_int_equal(stw_uri_parse_like(text, &first, &uri), 0);
+		assert_good(i, &uri);
+		assert_int_equal(stw_uri_parse_like(other, &first, &uri), 0);
+		unguard(text);
+		assert_good(i, &uri);
+		unguard(other);
+	}
+	assert_int_equal(stw_uri_parse(STW_STR("sip:a@b"), &first), 0);
+	assert_int_equal(stw_uri_parse_like(STW_STR("sips:a@b"), &first, &uri), 0);
+	assert_int_equal(uri.scheme, STW_SCHEME_SIPS);
+	assert_int_equal(stw_uri_parse_like(STW_STR("sip:a@"), &first, &uri), -EBADMSG);
+	assert_int_equal(stw_uri_parse_like(STW_STR_NONE, &(struct stw_uri){ 0 }, &uri), -EBADMSG);
+}
+
 static void test_bad(void **state)
 {
 	struct stw_uri uri;
@@ -373,6 +398,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_like),
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_long),
 		cmocka_unit_test(test_other_schemes),
