@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#define EXTEND_S          60
+#define EXTEND_RELIABLE_S 150
+
 static const struct stw_server_ops invite_ops_called;
 
 /* ---- answering ------------------------------------------------------------------------------ */
@@ -58,7 +61,16 @@ static bool wants_reliable(const struct stw_session *session)
 	       stw_msg_has_token(msg, STW_HDR_SUPPORTED, STW_STR("100rel"));
 }
 
-int ring_now(struct stw_session *session, unsigned code)
+/* §13.3.1.1, RFC 3262 §1: so that no proxy on the way takes the call for lost. */
+static void extend_later(struct stw_session *session, unsigned code, bool reliable)
+{
+	session->rung = code;
+	stw_alarm_start(session->ua->stack, &session->extend,
+		(reliable ? EXTEND_RELIABLE_S : EXTEND_S) * UINT64_C(1000));
+}
+
+/* `describe`: with our answer, or offer; it is not repeated in a second reliable response. */
+static int ring_send(struct stw_session *session, unsigned code, bool describe)
 {
 	struct stw_answer answer = { .code = code, .dialog = true };
 	char lines[LINES_MAX];
@@ -69,7 +81,7 @@ int ring_now(struct stw_session *session, unsigned code)
 	answer.headers = stw_writer_text(&writer);
 	answer.reliable = wants_reliable(session);
 	/* An offer of ours needs a PRACK to bring the answer (RFC 3262 §5). */
-	if (code == 183 &&
+	if (code == 183 && (describe || !answer.reliable) &&
 		(session->they_offered || (answer.reliable && session_has_media(session))))
 		err = answer_description(session, &answer);
 	if (err == 0)
@@ -79,9 +91,26 @@ int ring_now(struct stw_session *session, unsigned code)
 		return 0;
 	}
 	session->ringing = session->ringing || err == 0;
-	if (err == 0 && code == 183 && answer.body.len && session->they_offered)
+	if (err == 0)
+		extend_later(session, code, answer.reliable);
+	if (err == 0 && describe && code == 183 && answer.body.len && session->they_offered)
 		session_tell_media(session);
 	return err;
+}
+
+int ring_now(struct stw_session *session, unsigned code)
+{
+	return ring_send(session, code, true);
+}
+
+void extend_fired(struct stw_alarm *alarm)
+{
+	struct stw_session *session = STW_CONTAINER_OF(alarm, struct stw_session, extend);
+
+	session_enter(session);
+	if (session->state == STW_SESSION_INCOMING && session->asked)
+		(void)ring_send(session, session->rung, false);
+	session_leave(session);
 }
 
 int stw_session_ring(struct stw_session *session, unsigned code)
@@ -121,6 +150,7 @@ static int accept_now(struct stw_session *session)
 	if (err < 0)
 		return err;
 	stw_alarm_stop(session->ua->stack, &session->ring);
+	stw_alarm_stop(session->ua->stack, &session->extend);
 	stw_dialog_confirm_uas(session->dialog);
 	session->state = STW_SESSION_ACCEPTED;
 	session_tell(session, &event);

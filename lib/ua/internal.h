@@ -134,6 +134,8 @@ struct stw_session {
 	struct stw_alarm glare;
 	/* the called side */
 	struct stw_alarm ring;
+	struct stw_alarm extend; /* the provisional response `rung` is due once more */
+	unsigned rung;
 	bool peer_update;             /* the peer takes UPDATE */
 	bool automatic;               /* no human has answered it */
 	struct referral *referred_by; /* a REFER has made this call, NULL: none that waits */
@@ -303,6 +305,7 @@ const struct stw_cause *called_refusal(const struct stw_ua *ua, unsigned others,
 int ring_now(struct stw_session *session, unsigned code);
 void ring_by_policy(struct stw_session *session);
 void called_end(struct stw_session *session);
+void extend_fired(struct stw_alarm *alarm);
 
 /* ---- check.c: the list U ---- */
 struct ua_check {

@@ -22,6 +22,7 @@ int session_new(struct stw_ua *ua, bool caller, struct stw_session **ret)
 	session->state = caller ? STW_SESSION_CALLING : STW_SESSION_INCOMING;
 	session->min_se_s = ua->options.policy.min_se_s;
 	session->glare.fired = change_fired;
+	session->extend.fired = extend_fired;
 	session->refresh.fired = refresh_fired;
 	session->expiry.fired = expiry_fired;
 	session->next = ua->sessions;
@@ -70,6 +71,7 @@ void session_free(struct stw_session *session)
 		session->next->link = session->link;
 	session->ua->session_count--;
 	stw_alarm_stop(stack, &session->ring);
+	stw_alarm_stop(stack, &session->extend);
 	stw_alarm_stop(stack, &session->glare);
 	stw_alarm_stop(stack, &session->reserve);
 	timer_stop(session);

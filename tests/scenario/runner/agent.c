@@ -98,6 +98,7 @@ static const struct {
 	NUMBER("then", policy.then),
 	NUMBER("reserve_ms", policy.reserve_ms),
 	NUMBER("ring_ms", policy.ring_ms),
+	NUMBER("bandwidth_kbits", abilities.bandwidth_kbits),
 #undef NUMBER
 };
 
@@ -563,6 +564,19 @@ static int agent_move(struct agent *agent, struct stw_str text)
 	return stw_session_renew(agent->session);
 }
 
+/* "603", "603 | +Retry-After: 300" */
+static int session_refuses(struct agent *agent, struct stw_str text)
+{
+	struct agent_extras extras;
+	struct stw_str what;
+	uint64_t code;
+
+	if (!next_item(&text, '|', &what) || stw_str_to_uint(what, 699, &code) < 0 ||
+		extras_read(agent->s, text, &extras) < 0)
+		return -EINVAL;
+	return stw_session_refuse(agent->session, (unsigned)code, STW_STR_NONE, extras.headers);
+}
+
 /* What needs a session. */
 static int session_does(struct agent *agent, struct stw_str verb, struct stw_str text)
 {
@@ -577,7 +591,7 @@ static int session_does(struct agent *agent, struct stw_str verb, struct stw_str
 	if (is_word(verb, "accepts"))
 		return stw_session_accept(session);
 	if (is_word(verb, "refuses"))
-		return stw_session_refuse(session, (unsigned)code, STW_STR_NONE, STW_STR_NONE);
+		return session_refuses(agent, text);
 	if (is_word(verb, "holds") || is_word(verb, "resumes"))
 		return stw_session_hold(session, verb.ptr[0] == 'h');
 	if (is_word(verb, "refers") && is_word(text, "to second"))
