@@ -27,17 +27,34 @@ static void on_signal(int number)
 /* ---- what the stack asks
  * -------------------------------------------------------------------------- */
 
+/* What a command says when nothing came back. */
+static void agent_failed(struct agent *agent, const struct stw_hop *hop, int error)
+{
+	agent->failure = error;
+	agent->failed = hop->remote;
+	agent->failed_by = hop->transport;
+}
+
 static int traced_send(void *io, const struct stw_hop *hop, struct stw_slices slices)
 {
 	struct agent *agent = io;
+	int err;
 
 	agent_trace(agent, true, hop, slices);
-	return stw_io_ops()->send(agent->io, hop, slices);
+	err = stw_io_ops()->send(agent->io, hop, slices);
+	if (err < 0)
+		agent_failed(agent, hop, -err);
+	return err;
 }
 
 static int traced_open(void *io, const struct stw_hop *hop, struct stw_flow_id *ret)
 {
-	return stw_io_ops()->open(((struct agent *)io)->io, hop, ret);
+	struct agent *agent = io;
+	int err = stw_io_ops()->open(agent->io, hop, ret);
+
+	if (err < 0)
+		agent_failed(agent, hop, -err);
+	return err;
 }
 
 static void traced_close(void *io, struct stw_flow_id flow)
@@ -109,25 +126,40 @@ static bool source_for(const char *uri, struct stw_addr *ret)
 	       stw_io_source_addr(&remote, ret) == 0;
 }
 
-static int address_choose(struct agent *agent, const char *target, struct stw_addr *bind)
+/* Where sound is received when all addresses are listened on: that of the way out, or loopback. */
+static void media_choose(struct agent *agent, const struct stw_addr *bind)
+{
+	static const char *const outsides[] = { "192.0.2.1", "2001:db8::1" }, *const loopbacks[] = {
+		"127.0.0.1", "::1"
+	}; /* nothing is sent there */
+	unsigned i = bind->family == 6;
+	struct stw_addr *media = &agent->media_addrs[i], outside;
+
+	*media = *bind;
+	stw_addr_from_host(stw_str_from(outsides[i]), 9, &outside);
+	if (stw_addr_is_any(bind) && stw_io_source_addr(&outside, media) < 0)
+		stw_addr_from_host(stw_str_from(loopbacks[i]), 0, media);
+}
+
+/* `both`: IPv6 besides, on the same port. */
+static int address_choose(
+	struct agent *agent, const char *target, struct stw_addr *bind, bool *ret_both)
 {
 	const char *text = agent->options->listen, *colon = text ? strrchr(text, ':') : NULL;
-	struct stw_addr outside;
-	uint64_t port = 0;
+	uint64_t port = target ? 0 : 5060;
+	struct stw_str host = { text, colon ? (size_t)(colon - text) : 0 };
 
-	if (text) {
-		if (!colon || stw_str_to_uint(stw_str_from(colon + 1), 65535, &port) < 0 ||
-			stw_addr_from_host((struct stw_str){ text, (size_t)(colon - text) },
-				(uint16_t)port, bind) < 0)
-			return stw_cli_usage(
-				agent->cli, "--listen takes ADDRESS:PORT, like 192.0.2.1:5062");
-	} else if (!source_for(agent->options->proxy, bind) && !source_for(target, bind)) {
-		stw_addr_from_host(STW_STR("0.0.0.0"), target ? 0 : 5060, bind);
+	if (text && stw_str_to_uint(stw_str_from(colon ? colon + 1 : text), 65535, &port) < 0)
+		port = UINT64_MAX;
+	if (port > 65535 || (colon && stw_addr_from_host(host, (uint16_t)port, bind) < 0))
+		return stw_cli_usage(agent->cli, "--listen takes ADDRESS:PORT, like "
+						 "192.0.2.1:5062, or a port of all addresses");
+	if (!colon &&
+		(text || (!source_for(agent->options->proxy, bind) && !source_for(target, bind)))) {
+		stw_addr_from_host(STW_STR("0.0.0.0"), (uint16_t)port, bind);
+		*ret_both = true;
 	}
-	agent->media_addr = *bind;
-	stw_addr_from_host(STW_STR("192.0.2.1"), 9, &outside); /* nothing is sent there */
-	if (stw_addr_is_any(bind) && stw_io_source_addr(&outside, &agent->media_addr) < 0)
-		stw_addr_from_host(STW_STR("127.0.0.1"), 0, &agent->media_addr);
+	media_choose(agent, bind);
 	return -1;
 }
 
@@ -145,10 +177,27 @@ static int listen_open(struct agent *agent, const struct stw_addr *bind)
 		listener->bind = addr;
 		err = stw_io_listen(agent->io, listener);
 		if (err < 0)
-			return stw_cli_fail(agent->cli, "cannot listen: %s", strerror(-err));
+			return err;
 		addr.port = listener->bind.port;
 		agent->listeners.n++;
 	}
+	return 0;
+}
+
+static int listen_all(struct agent *agent, const char *target)
+{
+	struct stw_addr bind = { 0 }, any6 = { .family = 6 };
+	bool both = false;
+	int status = address_choose(agent, target, &bind, &both), err;
+
+	if (status >= 0)
+		return status;
+	err = listen_open(agent, &bind);
+	if (err < 0)
+		return stw_cli_fail(agent->cli, "cannot listen: %s", strerror(-err));
+	any6.port = agent->listeners.v[0].bind.port;
+	if (both && listen_open(agent, &any6) == 0) /* a machine without IPv6 has none */
+		media_choose(agent, &any6);
 	return -1;
 }
 
@@ -165,6 +214,7 @@ static int stack_open(struct agent *agent)
 		.max_transactions = TRANSACTIONS_MAX,
 		.udp_oversize_tcp = true,
 		.overload = { .target_ms = OVERLOAD_MS },
+		.dns = stw_stack_dns_default,
 		.flows = { .max_flows = FLOWS_MAX,
 			.max_per_source = FLOWS_MAX,
 			.idle_ms = FLOW_IDLE_MS,
@@ -173,6 +223,7 @@ static int stack_open(struct agent *agent)
 		.proxy = { .max_breadth = 60, .max_branches = 32, .timer_c_ms = 181000 },
 	};
 
+	options.dns.loopback = true;
 	options.local_addr_count =
 		stw_io_local_addrs(options.local_addrs, STW_ARRAY_SIZE(options.local_addrs));
 	if (stw_stack_new(&options, stw_io_now(), &agent->stack) < 0)
@@ -251,8 +302,8 @@ static int options_read(struct agent *agent)
 int agent_open(struct agent *agent, struct stw_cli *cli, const struct agent_options *options,
 	const char *target)
 {
-	struct stw_addr bind;
-	int status;
+	struct stw_io_options io = { .dns_servers = stw_str_from(options->dns) };
+	int status, err;
 
 	agent->cli = cli;
 	agent->options = options;
@@ -265,22 +316,25 @@ int agent_open(struct agent *agent, struct stw_cli *cli, const struct agent_opti
 		status = agent_sound_read(agent);
 	if (status >= 0)
 		return status;
-	if (!agent->records || stw_io_new(&(struct stw_io_options){ 0 }, &agent->io) < 0)
+	err = stw_io_new(&io, &agent->io);
+	if (err == -EINVAL)
+		return stw_cli_usage(cli, "--dns takes ADDRESS:PORT, like 192.0.2.1:53");
+	if (!agent->records || err < 0)
 		return stw_cli_fail(cli, "no memory is left");
-	status = address_choose(agent, target, &bind);
-	if (status < 0)
-		status = listen_open(agent, &bind);
+	status = listen_all(agent, target);
 	return status < 0 ? stack_open(agent) : status;
 }
 
 int agent_start(struct agent *agent)
 {
 	struct stw_ua_options *options = &agent->ua_options;
+	struct stw_addr home = *agent_media_addr(agent, 0);
 	char address[STW_ADDR_TEXT_MAX];
 
+	home.port = agent->listeners.v[0].bind.port;
 	if (!*agent->aor)
 		snprintf(agent->aor, sizeof(agent->aor), "sip:strowger@%.*s",
-			STW_STR_ARG(stw_addr_text(&agent->listeners.v[0].bind, address)));
+			STW_STR_ARG(stw_addr_text(&home, address)));
 	options->stack = agent->stack;
 	options->ops = &ua_ops;
 	options->user = agent;
@@ -288,11 +342,18 @@ int agent_start(struct agent *agent)
 	options->outbound = stw_str_from(agent->outbound);
 	options->auth_password = stw_str_from(agent->password);
 	options->agent = STW_STR("strowger/" STW_VERSION);
-	options->follow_redirects = true;
+	options->follow_redirects = !agent->probe;
 	agent_abilities(agent);
 	if (stw_ua_new(options, &agent->ua) < 0)
 		return stw_cli_usage(agent->cli, "--user %s is no SIP URI", agent->aor);
 	return -1;
+}
+
+const struct stw_addr *agent_media_addr(const struct agent *agent, unsigned family)
+{
+	if (!family)
+		family = agent->media_addrs[0].family ? 4 : 6;
+	return &agent->media_addrs[family == 6];
 }
 
 /* ---- the loop
@@ -314,8 +375,13 @@ static void event_take(struct agent *agent, const struct stw_io_event *event)
 {
 	struct stw_str text = { event->data, event->len };
 
-	if (event->len && (event->kind == STW_IO_DATAGRAM || event->kind == STW_IO_BYTES))
+	if (event->len && (event->kind == STW_IO_DATAGRAM || event->kind == STW_IO_BYTES)) {
+		agent->heard_from = event->hop.remote;
+		agent->heard_by = event->hop.transport;
 		agent_trace(agent, false, &event->hop, (struct stw_slices){ &text, 1 });
+	}
+	if (event->kind == STW_IO_CLOSED || event->kind == STW_IO_SEND_FAILED)
+		agent_failed(agent, &event->hop, event->error);
 	stw_stack_event(agent->stack, event);
 }
 

@@ -19,7 +19,7 @@
 
 /** Options that the commands share; those of sound last. Read by stw_cli_parse(). */
 struct agent_options {
-	const char *user, *password_file, *proxy, *listen, *transport, *timeout, *json_file;
+	const char *user, *password_file, *proxy, *listen, *transport, *timeout, *json_file, *dns;
 	bool trace;
 	const char *play, *record, *codecs, *tone;
 	bool echo, loop;
@@ -30,11 +30,14 @@ struct agent_options {
 		{ "password-file", 0, "FILE", "its first line is the password of the user",        \
 			&(o).password_file, NULL },                                                \
 		{ "proxy", 0, "URI", "send all requests there: sip:192.0.2.1", &(o).proxy, NULL }, \
-		{ "listen", 0, "ADDRESS:PORT", "where we receive", &(o).listen, NULL },            \
+		{ "listen", 0, "ADDRESS:PORT", "where we receive; PORT alone: all addresses",      \
+			&(o).listen, NULL },                                                       \
 		{ "transport", 0, "udp|tcp", "instead of the one that the URI names",              \
 			&(o).transport, NULL },                                                    \
 		{ "timeout", 0, "SECONDS", "give up after so long without a final answer",         \
 			&(o).timeout, NULL },                                                      \
+		{ "dns", 0, "ADDRESS:PORT", "ask this name server, not the system's; or several",  \
+			&(o).dns, NULL },                                                          \
 		{ "trace", 0, NULL, "show each message, and the ladder at the end", NULL,          \
 			&(o).trace },                                                              \
 	{                                                                                          \
@@ -87,7 +90,13 @@ struct agent {
 	FILE *json_file;
 	bool colour;
 	char aor[512], outbound[512], password[256];
-	struct stw_addr media_addr;
+	struct stw_addr media_addrs[2]; /* of IPv4 and IPv6; family 0: not used */
+	struct stw_addr heard_from;     /* of the message that is looked at */
+	enum stw_transport heard_by;
+	int failure; /* the last errno of a transport, and whose it was */
+	struct stw_addr failed;
+	enum stw_transport failed_by;
+	bool probe; /* one answer is all that is said, and redirects are not followed */
 	struct stw_sdp_abilities abilities; /* told to who sends OPTIONS */
 	char abilities_address[STW_ADDR_TEXT_MAX];
 	struct stw_sdp_codec codecs[STW_SDP_CODECS_MAX];
@@ -137,6 +146,9 @@ void agent_uri(const struct agent *agent, const char *text, char *buffer, size_t
 void agent_abilities(struct agent *agent);
 /** Seconds of an option, with a fraction. @return -1 to go on; else the exit status */
 int agent_seconds(struct stw_cli *cli, const char *option, const char *text, uint64_t *ret_ms);
+
+/** Where sound is received in this family; 0: the usual one. Its family is 0 when there is none. */
+const struct stw_addr *agent_media_addr(const struct agent *agent, unsigned family);
 
 /* agent_line.c */
 const struct stw_sdp_abilities *agent_media(void *user, struct stw_session *session);

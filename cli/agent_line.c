@@ -141,14 +141,25 @@ static struct stw_sdp_abilities abilities_at(const struct agent *agent, const st
 
 void agent_abilities(struct agent *agent)
 {
-	agent->abilities = abilities_at(agent, &agent->media_addr, 0, agent->abilities_address);
+	agent->abilities =
+		abilities_at(agent, agent_media_addr(agent, 0), 0, agent->abilities_address);
 	agent->ua_options.abilities = &agent->abilities;
+}
+
+/* Who calls us gets sound in the family that the call came in. */
+static const struct stw_addr *line_addr(
+	const struct agent *agent, const struct stw_session *session)
+{
+	const struct stw_addr *theirs = agent_media_addr(agent, agent->heard_from.family);
+
+	return !stw_session_is_caller(session) && theirs->family ? theirs
+								 : agent_media_addr(agent, 0);
 }
 
 const struct stw_sdp_abilities *agent_media(void *user, struct stw_session *session)
 {
 	struct agent *agent = user;
-	struct stw_addr addr = agent->media_addr;
+	struct stw_addr addr = *line_addr(agent, session);
 	struct agent_line *line = agent_line_find(agent, session);
 	int err;
 

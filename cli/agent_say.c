@@ -31,7 +31,9 @@ void agent_tell(struct agent *agent, const char *event, json_t *json, const char
 
 	if (all && json)
 		json_object_update(all, json);
-	if (all && agent->cli->json) {
+	if (agent->probe) {
+		; /* the command says it */
+	} else if (all && agent->cli->json) {
 		json_dumpf(all, agent->cli->out, JSON_COMPACT);
 		fputc('\n', agent->cli->out);
 	} else if (text && *text) {

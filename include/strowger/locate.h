@@ -28,6 +28,7 @@ struct stw_locate_options {
 	unsigned max_places;    /* addresses of one request, at most STW_PLACES_MAX */
 	unsigned max_srv;       /* SRV records that are followed, at most STW_DNS_RECORDS_MAX */
 	unsigned max_questions; /* of one request, cached ones included */
+	bool loopback; /* names may lead to this machine itself, though nothing listens there */
 };
 
 enum stw_locate_state { STW_LOCATE_ASKING, STW_LOCATE_READY, STW_LOCATE_FAILED };

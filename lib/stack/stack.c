@@ -41,7 +41,8 @@ static void stack_take_options(struct stw_stack *stack, const struct stw_stack_o
 		.local_addr_count = options->local_addr_count,
 		.max_places = stack->options.dns.max_places,
 		.max_srv = stack->options.dns.max_srv,
-		.max_questions = stack->options.dns.max_questions };
+		.max_questions = stack->options.dns.max_questions,
+		.loopback = stack->options.dns.loopback };
 	stack->options.proxy.listeners = options->listeners;
 	stack->options.proxy.key = options->key;
 	stack->options.flows.worker = options->worker;

@@ -91,6 +91,8 @@ static bool loopback_served(const struct stw_locate *locate, enum stw_transport 
 {
 	const struct stw_listeners *listeners = locate->options.listeners;
 
+	if (locate->options.loopback)
+		return true;
 	for (unsigned i = 0; i < listeners->n; i++) {
 		if (listeners->v[i].transport == transport &&
 			stw_addr_is_loopback(&listeners->v[i].bind))

@@ -12,11 +12,12 @@ from interop import (DOMAIN, PASSWORD, STROWGER, Failure, free_port, new_folder,
 class Agent:
     """One `strowger call` or `answer`; its events are lines of JSON."""
 
-    def __init__(self, command, *arguments, user="", server=None):
+    def __init__(self, command, *arguments, user="", server=None, host="127.0.0.1"):
         self.folder = new_folder()
         self.log = self.folder / "said"
         self.port = free_port()
-        arguments = ["--listen", f"127.0.0.1:{self.port}", *arguments]
+        if host != "":
+            arguments = ["--listen", f"{host}:{self.port}" if host else self.port, *arguments]
         if user:
             secret = self.folder / "password"
             secret.write_text(PASSWORD[user] + "\n")
@@ -65,7 +66,8 @@ class Agent:
 
 def listening(agent):
     """Its socket is bound."""
-    wait_until(lambda: f":{agent.port:04X} " in open("/proc/net/udp").read().upper(),
+    wait_until(lambda: any(f":{agent.port:04X} " in open(f"/proc/net/{table}").read().upper()
+                           for table in ("udp", "udp6")),
                f"the agent listens\n{tail(agent.log)}")
 
 

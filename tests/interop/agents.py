@@ -9,9 +9,10 @@ import time
 import wave
 
 sys.dont_write_bytecode = True
-from agent import Agent, answer, call, hears, sipp, sipp_called, sipp_ends  # noqa: E402
+from agent import Agent, answer, call, hears, listening, sipp, sipp_called, sipp_ends  # noqa: E402
+from dns import Knot  # noqa: E402
 from interop import (DOMAIN, PASSWORD, STROWGER, free_port, new_folder, require, require_program,  # noqa: E402
-                     run_tests, tail)
+                     run_tests, stop, tail)
 
 
 def sound(bench):
@@ -244,6 +245,53 @@ def registration(bench):
     subprocess.run(["rm", "-rf", folder], check=True)
 
 
+def said(*arguments, status=0):
+    done = subprocess.run([STROWGER, *map(str, arguments)], capture_output=True, text=True, timeout=20, check=False)
+    require(done.returncode == status, f"{arguments}: {done.returncode} {done.stdout} {done.stderr}")
+    return done.stdout + done.stderr
+
+
+def sixth(bench):
+    """The whole telephone over IPv6; who listens on all addresses serves each caller in his family."""
+    bob = answer(bench, "--ring", 0, "--tone", 700, host="[::1]")
+    alice = call(bench, f"sip:bob@[::1]:{bob.port}", "--tone", 1000, "--record", "heard.wav", "--duration", 1.5, host="[::1]")
+    alice.ends()
+    hears(alice, "heard.wav", 700)
+    require("200 OK from udp [::1]" in said("options", f"sip:bob@[::1]:{bob.port}"), "OPTIONS over IPv6")
+    said("message", f"sip:bob@[::1]:{bob.port};transport=tcp", "lunch?")
+    require(bob.wait("message")["code"] == 200, "MESSAGE over IPv6")
+    said("refer", f"sip:bob@[::1]:{bob.port}", "sip:carol@[::1]:9", status=1)
+    server = bench.server()
+    server.config.write_text(server.config.read_text().replace("listen:\n", f"listen:\n  - udp:[::1]:{server.port}\n"))
+    stop(server.process)
+    server.start()
+    secret = bob.folder / "secret"
+    secret.write_text(PASSWORD["bob"] + "\n")
+    said("register", "--user", f"sip:bob@{DOMAIN}", "--password-file", secret, "--proxy", f"sip:[::1]:{server.port}")
+    require("[::1]" in server.command("binding", "list"), "a Contact of IPv6")
+    both = bench.add(Agent("answer", "--ring", 0, "--tone", 700, host=None))
+    listening(both)
+    for host in ("127.0.0.1", "[::1]"):
+        caller = call(bench, f"sip:bob@{host}:{both.port}", "--record", "heard.wav", "--duration", 1.2, host=host)
+        caller.ends()
+        hears(caller, "heard.wav", 700)
+
+
+def by_name(bench):
+    """Targets and --proxy are names of the DNS (RFC 3263): SRV with its port, the next one when the first is dead."""
+    bob = answer(bench, "--ring", 0)
+    knot = bench.add(Knot(f"_sip._udp.phone SRV 1 0 {free_port()} host\n_sip._udp.phone SRV 2 0 {bob.port} host\n"
+                          "host A 127.0.0.1\n"))
+    dns = f"127.0.0.1:{knot.port}"
+    require(f"from udp 127.0.0.1:{bob.port}" in said("options", "sip:phone.test", "--dns", dns), "the second place")
+    require("no address" in said("options", "sip:nobody.test", "--dns", dns, status=1), "no such name")
+    for arguments in (("sip:bob@phone.test",), ("sip:bob@elsewhere.invalid", "--proxy", "sip:phone.test")):
+        caller = bench.add(Agent("call", *arguments, "--dns", dns, "--duration", 0.3, host=""))
+        caller.ends()
+        bob.wait("established")
+    said("message", "sip:bob@phone.test", "lunch?", "--dns", dns)
+
+
 def calls_baresip(bench):
     """Baresip gives back what it hears; hold and resume; we hang up."""
     server = bench.server()
@@ -338,6 +386,8 @@ run_tests([
     ("preconditions", preconditions),
     ("a third one joins and is heard", conference),
     ("a phone is asked to call another", referred),
+    ("a whole telephone over IPv6", sixth),
+    ("names of the DNS", by_name),
     ("MESSAGE", text),
     ("REGISTER", registration),
     ("we call baresip", calls_baresip),

@@ -27,10 +27,16 @@ static void listen_on(enum stw_transport transport, const char *ip)
 	assert_int_equal(stw_addr_from_host(stw_str_from(ip), 5060, &listener->bind), 0);
 }
 
-/* u and t: UDP and TCP over IPv4; U and T: over IPv6; s: TLS over IPv4; l: UDP on loopback. */
+static struct stw_locate_options options = {
+	.listeners = &listeners, .max_places = 8, .max_srv = 8, .max_questions = 16
+};
+
+/* u and t: UDP and TCP over IPv4; U and T: over IPv6; s: TLS over IPv4; l: UDP on loopback; L:
+ * names may lead there. */
 static void listen_as(const char *letters)
 {
 	listeners.n = 0;
+	options.loopback = false;
 	for (; *letters; letters++) {
 		switch (*letters) {
 		case 'u':
@@ -50,6 +56,9 @@ static void listen_as(const char *letters)
 			break;
 		case 'l':
 			listen_on(STW_TRANSPORT_UDP, "127.0.0.1");
+			break;
+		case 'L':
+			options.loopback = true;
 			break;
 		}
 	}
@@ -106,9 +115,6 @@ static void zone_answer(struct zone *zone, struct stw_str name, enum stw_dns_typ
 	zone->asked++;
 }
 
-static struct stw_locate_options options = {
-	.listeners = &listeners, .max_places = 8, .max_srv = 8, .max_questions = 16
-};
 static struct stw_random random_source;
 static struct stw_arena arena;
 
@@ -330,6 +336,8 @@ static const struct {
 	{ "sip:x@example.com:5060", "u", { "example.com A 127.0.0.1" }, "A example.com",
 		"name-is-loopback" },
 	{ "sip:x@example.com:5060", "l", { "example.com A 127.0.0.1" }, "A example.com",
+		"UDP 127.0.0.1:5060" },
+	{ "sip:x@example.com:5060", "uL", { "example.com A 127.0.0.1" }, "A example.com",
 		"UDP 127.0.0.1:5060" },
 	{ "sip:x@example.com:5060", "u", { "example.com A 224.0.0.1", AHOST }, "A example.com",
 		"UDP 192.0.2.9:5060" },
