@@ -9,6 +9,7 @@
  *	PATCH  /v1/users/AOR              GET  /v1/rules
  *	GET    /v1/card                   (server/card/card.h; not JSON)
  *	GET    /v1/bindings[/AOR]         DELETE /v1/bindings/AOR?contact=URI
+ *	GET    /v1/queues[/NAME]          POST /v1/queues/NAME
  *	POST   /v1/try                    (server/try.h)
  *	POST   /v1/reload  /v1/drain  /v1/stop
  *
@@ -16,6 +17,7 @@
  * nothing. PATCH /v1/users/AOR: {"KEY": "VALUE", …}, settings of a user
  * (server/directory/setting.h); an empty value clears; the answer is that of GET. An answer other
  * than 200 is {"error": "a sentence"}.
+ * POST /v1/queues/NAME: {"agent": AOR, "act": "login"|"logout"|"pause"}.
  * GET /v1/rules: [{"aor": …, "error": "a sentence"}], users whose settings have become wrong.
  */
 #ifndef STW_API_H

@@ -4,6 +4,7 @@
 #include "support.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,11 +86,90 @@ static void refusals(void **state)
 	stw_directory_free(directory);
 }
 
+/* ---- agents --------------------------------------------------------------------------------- */
+
+static void publish(struct stw_directory *directory, const char *name, const char *setting)
+{
+	struct stw_settings *settings;
+	struct stw_setting_error error = { "" };
+	struct stw_str change = stw_str_from(setting);
+	struct stw_ha1 ha1 = ha1_of(1);
+	struct stw_user *user;
+
+	assert_int_equal(
+		stw_user_new(stw_str_from(name), STW_STR("example.com"), &ha1, &ha1, &user), 0);
+	assert_int_equal(stw_settings_change(NULL, &change, 1, &settings, &error), 0);
+	assert_int_equal(stw_user_settle(user, settings), 0);
+	assert_int_equal(stw_directory_publish(directory, user), 0);
+	stw_directory_reclaim(directory);
+}
+
+struct names {
+	char text[64];
+};
+
+static bool name_visit(void *context, const struct stw_user *user)
+{
+	struct names *names = context;
+	size_t len = strlen(names->text);
+
+	snprintf(names->text + len, sizeof(names->text) - len, "%.*s ", STW_STR_ARG(user->user));
+	return true;
+}
+
+static bool first_only(void *context, const struct stw_user *user)
+{
+	++*(unsigned *)context;
+	return false;
+}
+
+static bool is_agent(const struct stw_directory *directory, const char *name)
+{
+	struct names names = { "" };
+
+	stw_directory_agents(directory, name_visit, &names);
+	return strstr(names.text, name) != NULL;
+}
+
+/* Who is logged in to any queue, and nobody else; as he is now. */
+static void agents(void **state)
+{
+	struct stw_directory *directory;
+	unsigned count = 0;
+
+	assert_int_equal(stw_directory_new(key, &directory), 0);
+	stw_directory_agents(directory, count_visit, &count);
+	assert_int_equal(count, 0);
+	publish(directory, "alice", "dnd=on");
+	publish(directory, "bob", "queues=support,sales");
+	publish(directory, "carol", "queues=sales");
+	assert_int_equal(put(directory, "dave", "example.com", 1), 0);
+	stw_directory_agents(directory, count_visit, &count);
+	assert_int_equal(count, 2);
+	assert_true(is_agent(directory, "bob") && is_agent(directory, "carol"));
+
+	count = 0;
+	stw_directory_agents(directory, first_only, &count);
+	assert_int_equal(count, 1);
+
+	/* He logs out, she is removed, another one comes; who is put again is still there once. */
+	publish(directory, "bob", "queues=");
+	assert_int_equal(stw_directory_remove(directory, STW_STR("sip:carol@example.com")), 0);
+	publish(directory, "alice", "queues=support");
+	publish(directory, "alice", "queues=sales");
+	count = 0;
+	stw_directory_agents(directory, count_visit, &count);
+	assert_int_equal(count, 1);
+	assert_true(is_agent(directory, "alice"));
+	stw_directory_free(directory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(put_find_remove),
 		cmocka_unit_test(refusals),
+		cmocka_unit_test(agents),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
