@@ -116,7 +116,8 @@ struct stw_forward_options {
 	struct stw_str record_route; /* whole lines, or empty */
 	struct stw_str diversion; /* whole lines before those of the request (RFC 5806), or empty */
 	struct stw_str history;   /* whole lines behind those of the request (RFC 7044), or empty */
-	struct stw_str credentials;    /* whole lines behind the last header field, or empty */
+	struct stw_str credentials; /* whole lines behind the last header field, or empty */
+	uint32_t consumed; /* where the value of a field starts that does not go on; 0: none */
 	const struct stw_str *without; /* names of header fields that do not go on, by full name */
 	unsigned without_count;
 	uint32_t max_breadth; /* of this branch; 0: leave the header field alone */
@@ -147,8 +148,7 @@ int stw_forward_next_hop(
 /**
  * The request of a branch as slices over the received bytes; new text lies in `arena`.
  * Request-URI, Max-Forwards − 1 (70 when absent), Route (own removed, Path prepended, strict
- * routing undone for a next hop without lr), Record-Route, Via, Max-Breadth. Credentials for our
- * realm are left in place.
+ * routing undone for a next hop without lr), Record-Route, Via, Max-Breadth.
  * @return 0; -ENOMEM; -ENOBUFS
  */
 int stw_forward_build(

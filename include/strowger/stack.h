@@ -280,7 +280,8 @@ struct stw_request {
 	struct stw_proxy_routing routing; /* filled by stw_request_preprocess() */
 	struct stw_tx *tx;                /* server transaction, NULL: stateless so far */
 	void *user;                       /* the core's */
-	bool answered;                    /* a final response was given */
+	uint32_t consumed; /* where in the message the credentials are that end here; 0: none */
+	bool answered;     /* a final response was given */
 };
 
 /** The generator of the stack. */
@@ -289,6 +290,8 @@ struct stw_random *stw_request_random(struct stw_request *request);
 const struct stw_cause *stw_request_validate(struct stw_request *request, struct stw_refusal *ret);
 /** Row P8, fills `routing`. NULL: pass. */
 const struct stw_cause *stw_request_preprocess(struct stw_request *request);
+/** The proxy credentials for this realm are for us (§22.3), and are not shown to who comes next. */
+void stw_request_consume(struct stw_request *request, struct stw_str realm);
 
 /** Answer with the refusal's cause. Stateless when the request has no transaction (a challenge, a
  * fault); ACK is never answered: it is dropped with the cause noted. */

@@ -316,6 +316,17 @@ static void fields_remove(struct forward *forward)
 	}
 }
 
+/* §22.3: what was for this proxy ends here. */
+static void consumed_remove(struct forward *forward)
+{
+	const struct stw_field *field = stw_msg_find(forward->request, STW_HDR_PROXY_AUTHORIZATION);
+
+	while (field && field->value != forward->options->consumed)
+		field = stw_msg_find_next(forward->request, field);
+	if (field)
+		stw_edit_remove_field(&forward->edit, field);
+}
+
 /* ---- all of it
  * -------------------------------------------------------------------------------------------- */
 
@@ -359,6 +370,8 @@ int stw_forward_build(
 	proxy_assertions_remove(&forward.edit);
 	if (options->without_count)
 		fields_remove(&forward);
+	if (options->consumed)
+		consumed_remove(&forward);
 	if (options->diversion.len)
 		forward_insert(&forward, STW_HDR_DIVERSION, options->diversion);
 	if (options->history.len)

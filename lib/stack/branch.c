@@ -187,6 +187,7 @@ static int branch_build(struct branch *branch, struct stw_str branch_id)
 		options.without_count = branch->box->service->without_count;
 	}
 	options.credentials = branch->credentials;
+	options.consumed = request->consumed;
 	if (err == 0)
 		err = stw_forward_build(&options, &request->arena, &branch->sent);
 	return err;

@@ -439,6 +439,20 @@ const struct stw_cause *stw_request_validate(struct stw_request *request, struct
 	return ret->cause;
 }
 
+void stw_request_consume(struct stw_request *request, struct stw_str realm)
+{
+	const struct stw_msg *msg = request->msg;
+	const struct stw_field *field = stw_msg_find(msg, STW_HDR_PROXY_AUTHORIZATION);
+	struct stw_credentials credentials;
+
+	if (!field ||
+		stw_credentials_find(msg, STW_HDR_PROXY_AUTHORIZATION, realm, &credentials) < 0)
+		return;
+	while (field && field->end <= (uint32_t)(credentials.realm.ptr - msg->data))
+		field = stw_msg_find_next(msg, field);
+	request->consumed = field ? field->value : 0;
+}
+
 const struct stw_cause *stw_request_preprocess(struct stw_request *request)
 {
 	struct box *box = box_of(request);

@@ -88,6 +88,7 @@ void stw_route_request(struct stw_core *core, struct stw_request *request)
 	struct stw_check check = { .core = core, .request = request, .config = core->config };
 	enum stw_method method = request->msg->method;
 	const struct stw_cause *cause;
+	struct stw_str caller_domain;
 
 	/* P8 is computed first because a verified Route mark spares P7; a broken Route is refused
 	 * in its row. */
@@ -97,6 +98,9 @@ void stw_route_request(struct stw_core *core, struct stw_request *request)
 		stw_request_refuse(request, &check.refusal);
 		return;
 	}
+	caller_domain = stw_route_domain(core, &request->msg->from.uri);
+	if (caller_domain.len)
+		stw_request_consume(request, caller_domain);
 	check.called = &request->routing.uri;
 	check.emergency = stw_route_may_be_emergency(request->msg) && !request->routing.in_dialog &&
 			  stw_route_is_emergency(core, request->msg, &check.emergency_number);
@@ -105,7 +109,7 @@ void stw_route_request(struct stw_core *core, struct stw_request *request)
 		return;
 	}
 	check.domain = route_domain(&check);
-	check.caller_domain = stw_route_domain(core, &request->msg->from.uri);
+	check.caller_domain = caller_domain;
 	if (method == STW_METHOD_ACK && !route_may_pass_unanswered(&check)) {
 		stw_request_drop(request, &stw_cause_ack_unmatched);
 		return;
