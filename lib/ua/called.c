@@ -276,48 +276,84 @@ static void invite_acked(void *user, struct stw_request *request, const struct s
 	session_leave(session);
 }
 
-/* An answer to our offer, or an offer of theirs (RFC 3262 §5). */
-static void prack_description(
-	struct stw_session *session, const struct stw_msg *prack, struct stw_answer *answer)
+/* A PRACK that counts is answered 2xx (RFC 3262 §3): an offer that cannot be taken gets an answer
+ * with port 0 there, and the INVITE the refusal (RFC 6337 §2.2). `answer` borrows `body`. */
+static void prack_reject(struct stw_session *session, const struct stw_msg *prack,
+	struct stw_answer *answer, char body[STW_SDP_WRITTEN_MAX])
 {
-	struct offer_refusal refusal;
+	struct stw_writer writer;
+	struct stw_str offer;
+
+	stw_writer_init(&writer, body, STW_SDP_WRITTEN_MAX);
+	if (!msg_description(prack, &offer) || stw_sdp_reject(offer, session->sdp->id, &writer) < 0)
+		return;
+	answer->body = stw_writer_text(&writer);
+	answer->content_type = STW_STR("application/sdp");
+}
+
+/* An answer to our offer, or an offer of theirs (RFC 3262 §5).
+ * @return false: `refusal` says why it cannot be taken */
+static bool prack_description(struct stw_session *session, const struct stw_msg *prack,
+	struct stw_answer *answer, struct offer_refusal *refusal)
+{
+	int err;
 
 	if (!session->sdp)
-		return;
+		return true;
 	if (session->sdp->state == STW_SDP_OFFER_SENT) {
 		if (session_receive_answer(session, prack, prack->from.tag) == -EBADMSG)
 			session_fault(session, prack, &stw_cause_ua_bad_answer);
-		return;
+		return true;
 	}
 	if (session->sdp->state == STW_SDP_OFFER_RECEIVED) {
 		session_misplaced(session, prack);
-		return;
+		return true;
 	}
-	if (session_receive_offer(session, prack, &refusal) < 0)
-		return;
+	err = session_receive_offer(session, prack, refusal);
+	if (err < 0)
+		return err == -ENOENT;
 	if (stw_sdp_answer(session->sdp, &answer->body) == 0) {
 		answer->content_type = STW_STR("application/sdp");
 		session_tell_media(session);
 	}
+	return true;
 }
 
-static void invite_pracked(void *user, struct stw_request *request, struct stw_request *prack)
+/* What follows a PRACK: the next one, or the 2xx. */
+static void after_prack(struct stw_session *session)
 {
-	struct stw_session *session = user;
-	struct stw_answer answer = { .code = 200 };
 	unsigned code = session->ring_code;
 
-	(void)request;
-	session_enter(session);
-	(void)stw_dialog_receive(session->dialog, prack->msg);
-	prack_description(session, prack->msg, &answer);
-	ua_answer(session->ua, prack, &answer);
 	session->ring_code = 0;
 	qos_step(session);
 	if (session->state == STW_SESSION_INCOMING && session->accept_waits)
 		(void)accept_now(session);
 	else if (session->state == STW_SESSION_INCOMING && code)
 		(void)ring_now(session, code);
+}
+
+static void invite_pracked(void *user, struct stw_request *request, struct stw_request *prack)
+{
+	struct stw_session *session = user;
+	struct stw_answer answer = { .code = 200 }, refused = { 0 };
+	struct offer_refusal refusal;
+	char body[STW_SDP_WRITTEN_MAX];
+	bool taken;
+
+	(void)request;
+	session_enter(session);
+	(void)stw_dialog_receive(session->dialog, prack->msg);
+	taken = prack_description(session, prack->msg, &answer, &refusal);
+	if (!taken)
+		prack_reject(session, prack->msg, &answer, body);
+	ua_answer(session->ua, prack, &answer);
+	if (taken) {
+		after_prack(session);
+	} else if (session->state == STW_SESSION_INCOMING) {
+		refusal_answer(&refusal, &refused);
+		refused.to_tag = session->dialog->local_tag;
+		refuse_now(session, &refused, true);
+	}
 	session_leave(session);
 }
 
@@ -443,12 +479,7 @@ static bool invite_passes(struct stw_session *session, const struct named *named
 	stw_writer_init(&writer, lines, sizeof(lines));
 	session->they_offered = err != -ENOENT;
 	if (err < 0 && err != -ENOENT) {
-		answer.code = refusal.code;
-		answer.cause = refusal.cause;
-		answer.headers = stw_str_from(refusal.warning);
-		answer.body = (struct stw_str){ refusal.body, refusal.body_len };
-		if (refusal.body_len)
-			answer.content_type = STW_STR("application/sdp");
+		refusal_answer(&refusal, &answer);
 	} else {
 		answer.cause = qos_refusal(session, named->session != NULL, &answer.headers);
 		if (!answer.cause && (!named->session || named->join)) {

@@ -429,13 +429,9 @@ void refresh_fired(struct stw_alarm *alarm)
 static void refuse_offer(struct stw_session *session, struct stw_request *request,
 	const struct offer_refusal *refusal)
 {
-	struct stw_answer answer = { .code = refusal->code,
-		.cause = refusal->cause,
-		.headers = stw_str_from(refusal->warning),
-		.body = { refusal->body, refusal->body_len } };
+	struct stw_answer answer = { 0 };
 
-	if (refusal->body_len)
-		answer.content_type = STW_STR("application/sdp");
+	refusal_answer(refusal, &answer);
 	ua_answer(session->ua, request, &answer);
 }
 

@@ -268,6 +268,8 @@ struct offer_refusal {
 	char body[2048];
 	size_t body_len;
 };
+/* The response that says so; it borrows from `refusal`. */
+void refusal_answer(const struct offer_refusal *refusal, struct stw_answer *answer);
 /* A description where none belongs (RFC 3264 §4, RFC 6337 §2.2): not looked at, and told. */
 void session_misplaced(struct stw_session *session, const struct stw_msg *msg);
 int session_receive_offer(

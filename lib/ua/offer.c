@@ -120,6 +120,16 @@ static void refusal_write(
 	ret->body_len = writer.overflow ? 0 : writer.len;
 }
 
+void refusal_answer(const struct offer_refusal *refusal, struct stw_answer *answer)
+{
+	answer->code = refusal->code;
+	answer->cause = refusal->cause;
+	answer->headers = stw_str_from(refusal->warning);
+	answer->body = (struct stw_str){ refusal->body, refusal->body_len };
+	if (refusal->body_len)
+		answer->content_type = STW_STR("application/sdp");
+}
+
 int session_receive_offer(
 	struct stw_session *session, const struct stw_msg *msg, struct offer_refusal *ret)
 {
