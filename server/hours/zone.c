@@ -10,6 +10,8 @@
 #define TYPES_MAX    256
 #define RULE_HOURS   167 /* RFC 8536 §3.3.1 */
 #define OFFSET_HOURS 24
+#define WEST_MOST_S  -89999 /* RFC 8536 §3.2: utoff */
+#define EAST_MOST_S  93599
 
 /* ---- rules of POSIX ---- */
 
@@ -291,6 +293,8 @@ static int take_changes(struct bytes *bytes, const struct header *header, unsign
 	index = take_bytes(bytes, header->time);
 	for (uint32_t i = 0; i < header->type; i++) {
 		types[i] = (int32_t)take_int(bytes, 4);
+		if (types[i] < WEST_MOST_S || types[i] > EAST_MOST_S)
+			bytes->bad = true;
 		(void)take_bytes(bytes, 2);
 	}
 	for (uint32_t i = 0; !bytes->bad && i < header->time; i++) {

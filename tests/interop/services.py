@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Baresip phones and what users have set: forwarding, do-not-disturb, lists of callers; queues; and whether `strowger why` tells it."""
+"""Baresip phones and what users have set: forwarding, do-not-disturb, lists of callers; queues, and music for who waits in
+one; and whether `strowger why` tells it."""
 import sys
 
 sys.dont_write_bytecode = True
+from agent import answer, call, hears  # noqa: E402
 from interop import DOMAIN, require, run_tests, wait_until  # noqa: E402
 
 
@@ -106,6 +108,28 @@ def queued(bench):
     require("queue-agent-declined" not in server.command("why", "last"), "bob was rung while he talked")
 
 
+def music(bench):
+    """Who waits hears a media server in its 183; it is cancelled when the agent is free, and he is heard."""
+    media = answer(bench, "--ring", 60, "--early-media", "--tone", 700, "--count", 1)
+    server = bench.server(("alice", "bob", "carol"),
+                          f"queues:\n  - {{name: support, media: 'sip:music@127.0.0.1:{media.port}'}}\n")
+    bob = answer(bench, "--ring", 0.1, "--count", 2, "--tone", 1000, user="bob", server=server)
+    bob.wait("registered")
+    server.command("queue", "login", "support", f"bob@{DOMAIN}")
+    carol = call(bench, f"sip:bob@{DOMAIN}", "--duration", 4, user="carol", server=server)
+    bob.wait("established")
+    alice = call(bench, f"sip:support@{DOMAIN}", "--duration", 1, "--record", "heard.wav", user="alice", server=server)
+    wait_until(lambda: "place 1" in server.command("queue", "show", "support"), "alice waits")
+    carol.ends()
+    alice.ends()
+    bob.ends()
+    hears(alice, "heard.wav", 700)  # most of the time
+    codes = {event["code"] for event in alice.events() if event["event"] in ("progress", "accepted")}
+    require(codes == {100, 182, 183, 180, 199, 200}, f"alice got {codes}")
+    require(media.wait("ended")["code"] == 487, "the music ended otherwise")
+    tells(server, "queue-media-plays", "183", "CANCEL", "queue-agent-rings", "200")
+
+
 def next_agent(bench):
     """Who has had nothing to do for the longest time is rung, and lets it ring; the other one gets the call."""
     server, alice, bob, carol = three_phones(bench, configuration=QUEUES)
@@ -150,6 +174,7 @@ run_tests([
     ("do-not-disturb, but for those who are allowed", do_not_disturb),
     ("a list of callers", blocked),
     ("a caller waits until the agent of a queue is free", queued),
+    ("who waits in a queue hears a media server", music),
     ("an agent of a queue does not answer: the next one", next_agent),
     ("no agent is logged in", nobody_logged_in),
 ])

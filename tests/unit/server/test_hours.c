@@ -176,6 +176,9 @@ static void test_broken_files(void **state)
 	memset(broken.bytes + 36, 0, 4); /* no types */
 	assert_int_equal(stw_zone_read(broken.bytes, file.len, &arena, &zone), -EBADMSG);
 	broken = file;
+	memset(broken.bytes + 44 + 10, 0x80, 4); /* no such offset */
+	assert_int_equal(stw_zone_read(broken.bytes, file.len, &arena, &zone), -EBADMSG);
+	broken = file;
 	broken.bytes[44 + 8] = 3;
 	assert_int_equal(stw_zone_read(broken.bytes, file.len, &arena, &zone), -EBADMSG);
 	broken = file;
