@@ -405,32 +405,16 @@ static struct stw_str request_uri(const struct exchange *exchange)
 	return exchange->dialog && !exchange->redirected ? exchange->dialog->target : exchange->uri;
 }
 
-/* The URI of a Contact, without what a Request-URI must not have (§19.1.1: method and headers).
- * From sips it does not go to sip: the user would have to be asked. */
-static bool contact_target(
-	struct stw_str from, const struct stw_address *address, struct stw_writer *writer)
+/* From sips it does not go to sip: the user would have to be asked. */
+static bool may_lead_to(struct stw_str from, const struct stw_address *address)
 {
-	const struct stw_uri *uri = &address->uri;
-	size_t head = uri->params.len    ? (size_t)(uri->params.ptr - uri->text.ptr)
-		      : uri->headers.len ? (size_t)(uri->headers.ptr - uri->text.ptr) - 1
-					 : uri->text.len;
-	struct stw_param param;
 	struct stw_uri before;
-	size_t at = 0;
 
-	if (address->wildcard ||
-		(uri->scheme != STW_SCHEME_SIP && uri->scheme != STW_SCHEME_SIPS) ||
-		(uri->scheme == STW_SCHEME_SIP && stw_uri_parse(from, &before) == 0 &&
-			before.scheme == STW_SCHEME_SIPS))
+	if (address->wildcard)
 		return false;
-	stw_write_str(writer, stw_str_cut(uri->text, 0, head));
-	while (stw_param_next(uri->params, &at, &param) == 1) {
-		if (stw_str_equal_nocase(param.name, STW_STR("method")))
-			continue;
-		stw_write_format(writer, ";%.*s%s%.*s", STW_STR_ARG(param.name),
-			param.value.ptr ? "=" : "", STW_STR_ARG(param.value));
-	}
-	return !writer->overflow;
+	if (address->uri.scheme == STW_SCHEME_SIP)
+		return stw_uri_parse(from, &before) < 0 || before.scheme != STW_SCHEME_SIPS;
+	return address->uri.scheme == STW_SCHEME_SIPS;
 }
 
 static void targets_collect(struct exchange *exchange, const struct stw_msg *response)
@@ -439,7 +423,6 @@ static void targets_collect(struct exchange *exchange, const struct stw_msg *res
 	struct stw_str value, q, from = request_uri(exchange);
 	struct stw_address address;
 	char text[TEXT_MAX];
-	struct stw_writer writer;
 	unsigned thousandths;
 	struct target *first;
 
@@ -448,12 +431,12 @@ static void targets_collect(struct exchange *exchange, const struct stw_msg *res
 	while (stw_values_next(&values, &value)) {
 		if (stw_address_parse(value, &address) < 0)
 			continue;
-		stw_writer_init(&writer, text, sizeof(text));
 		thousandths = 1000;
 		if (stw_param_find(address.params, STW_STR("q"), &q))
 			(void)stw_qvalue_parse(q, &thousandths);
-		if (contact_target(from, &address, &writer))
-			target_add(exchange, stw_writer_text(&writer), thousandths);
+		if (may_lead_to(from, &address))
+			target_add(exchange, ua_request_uri(&address.uri, text, sizeof(text)),
+				thousandths);
 	}
 }
 

@@ -206,6 +206,9 @@ bool list_has(struct stw_str list, struct stw_str token);
 bool msg_accepts(const struct stw_msg *msg, struct stw_str type);
 /* Answer a request that is answered at once. */
 void ua_answer(struct stw_ua *ua, struct stw_request *request, const struct stw_answer *answer);
+/* "sip:x@y;method=INVITE?Subject=z" as a Request-URI: neither belongs there (§19.1.1). Borrowed
+ * from `uri` or `buffer`; empty: too long. */
+struct stw_str ua_request_uri(const struct stw_uri *uri, char *buffer, size_t size);
 unsigned ua_max_sessions(const struct stw_ua *ua);
 /* Allow, Supported, Accept … as they go into each. */
 void ua_write_abilities(const struct stw_ua *ua, struct stw_writer *writer);

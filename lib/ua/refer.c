@@ -306,31 +306,6 @@ static void referred_headers(const struct stw_uri *uri, struct stw_writer *write
 	}
 }
 
-/* "sip:x@y;method=INVITE?Subject=z" as it goes into our INVITE: neither belongs there (§19.1.1). */
-static struct stw_str referred_uri(const struct stw_uri *uri, char *buffer, size_t size)
-{
-	size_t bare =
-		uri->headers.len ? (size_t)(uri->headers.ptr - uri->text.ptr) - 1 : uri->text.len;
-	struct stw_str text = stw_str_cut(uri->text, 0, bare), params = uri->params;
-	struct stw_param param;
-	struct stw_writer writer;
-	size_t at = 0;
-
-	stw_writer_init(&writer, buffer, size);
-	if (!params.len)
-		return text;
-	stw_write_str(&writer, stw_str_cut(text, 0, (size_t)(params.ptr - text.ptr)));
-	while (stw_param_next(params, &at, &param) == 1) {
-		if (stw_str_equal_nocase(param.name, STW_STR("method")))
-			continue;
-		stw_write_char(&writer, ';');
-		stw_write_str(&writer, param.name);
-		if (param.value.ptr)
-			stw_write_format(&writer, "=%.*s", STW_STR_ARG(param.value));
-	}
-	return writer.overflow ? STW_STR_NONE : stw_writer_text(&writer);
-}
-
 /* `referral` NULL: nobody wants to be told. */
 static int refer_call(struct stw_ua *ua, struct stw_session *session, struct referral *referral,
 	const struct stw_uri *uri, const struct stw_msg *refer)
@@ -338,7 +313,7 @@ static int refer_call(struct stw_ua *ua, struct stw_session *session, struct ref
 	char lines[LINES_MAX], text[STW_DIALOG_URI_MAX];
 	struct stw_writer writer;
 	struct stw_str by = stw_msg_value(refer, STW_HDR_REFERRED_BY);
-	struct stw_session_options options = { .uri = referred_uri(uri, text, sizeof(text)),
+	struct stw_session_options options = { .uri = ua_request_uri(uri, text, sizeof(text)),
 		.user = session ? session->user : NULL };
 	struct stw_session *made = NULL;
 	int err;

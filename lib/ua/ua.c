@@ -106,6 +106,30 @@ struct stw_str ua_extensions(const struct stw_ua *ua)
 						: STW_STR(STW_UA_EXTENSIONS);
 }
 
+struct stw_str ua_request_uri(const struct stw_uri *uri, char *buffer, size_t size)
+{
+	size_t bare =
+		uri->headers.len ? (size_t)(uri->headers.ptr - uri->text.ptr) - 1 : uri->text.len;
+	struct stw_str text = stw_str_cut(uri->text, 0, bare), params = uri->params;
+	struct stw_param param;
+	struct stw_writer writer;
+	size_t at = 0;
+
+	stw_writer_init(&writer, buffer, size);
+	if (!params.len)
+		return text;
+	stw_write_str(&writer, stw_str_cut(text, 0, (size_t)(params.ptr - text.ptr)));
+	while (stw_param_next(params, &at, &param) == 1) {
+		if (stw_str_equal_nocase(param.name, STW_STR("method")))
+			continue;
+		stw_write_char(&writer, ';');
+		stw_write_str(&writer, param.name);
+		if (param.value.ptr)
+			stw_write_format(&writer, "=%.*s", STW_STR_ARG(param.value));
+	}
+	return writer.overflow ? STW_STR_NONE : stw_writer_text(&writer);
+}
+
 unsigned ua_max_sessions(const struct stw_ua *ua)
 {
 	return ua->options.max_sessions ? ua->options.max_sessions : SESSIONS_MAX;
