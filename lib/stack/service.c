@@ -76,7 +76,9 @@ void service_ended(struct box *box, unsigned code, const struct stw_msg *respons
 
 void stw_request_more(struct stw_request *request, const struct stw_proxy_job *job)
 {
+	const struct stw_refusal refusal = { .cause = &stw_cause_out_of_memory };
 	struct box *box = box_of(request);
+	int err;
 
 	if (!box->service || !box->context || request->answered)
 		return;
@@ -92,8 +94,11 @@ void stw_request_more(struct stw_request *request, const struct stw_proxy_job *j
 		job->no_recurse ? &request->stack->proxy_foreign : &request->stack->options.proxy);
 	/* More targets than branches are allowed, or than there is memory for: the first of them
 	 * are tried. */
-	(void)stw_response_context_more(box->context, job->targets, job->n, job->fresh);
+	err = stw_response_context_more(box->context, job->targets, job->n, job->fresh);
 	forward_run(box);
+	/* Where nothing was ever tried, nothing would end it. */
+	if (err == -ENOMEM && !box->branches)
+		stw_request_settle(request, &refusal);
 }
 
 void stw_request_settle(struct stw_request *request, const struct stw_refusal *refusal)

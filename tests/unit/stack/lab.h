@@ -130,7 +130,15 @@ static inline void lab_note(void *core, const struct stw_note *note)
 		note->kind == STW_NOTE_RESPONSE_OUT && note->cause == &stw_cause_overload;
 }
 
-static const struct stw_core_ops lab_core = { .request = lab_request, .note = lab_note };
+static inline void lab_next(
+	void *core, struct stw_request *request, const struct stw_outcome *outcome)
+{
+	stw_request_settle(request, NULL);
+}
+
+static const struct stw_core_ops lab_core = {
+	.request = lab_request, .next = lab_next, .note = lab_note
+};
 
 /* ---- places ------------------------------------------------------------------------------ */
 

@@ -724,10 +724,47 @@ static void call_without_memory(void **state)
 	}
 }
 
+static unsigned fails_at; /* which allocation */
+
+/* Held first, and then sent to where a service says. */
+static bool holds_and_forwards(struct lab *lab, struct stw_request *request)
+{
+	struct stw_proxy_job job = { .asks = true, .hold = true };
+
+	if (request->msg->method != STW_METHOD_INVITE)
+		return false;
+	assert_null(stw_request_preprocess(request));
+	stw_request_proxy(request, &job);
+	job.targets = lab->targets;
+	job.n = lab->target_count;
+	support_fail_allocation(fails_at);
+	stw_request_more(request, &job);
+	support_fail_allocation(0);
+	return true;
+}
+
+/* What a service has held is answered, too, when there is no memory for its first target. */
+static void service_without_memory(void **state)
+{
+	(void)state;
+	for (fails_at = 1; fails_at < 12; fails_at++) {
+		struct lab *lab = lab_new();
+
+		stw_memory_keep(0);
+		lab->takes = holds_and_forwards;
+		lab_target(lab, "sip:bob@192.0.2.2");
+		lab_receive(lab, caller(), request_text("INVITE", "i1", 1, ""));
+		lab_wait(lab, 2 * TIMEOUT_MS);
+		lab_is_idle(lab);
+		lab_free(lab);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(call_is_relayed),
+		cmocka_unit_test(service_without_memory),
 		cmocka_unit_test(refusal_is_acknowledged_hop_by_hop),
 		cmocka_unit_test(cancel_waits_for_a_provisional),
 		cmocka_unit_test(cancelled_branch_without_answer_ends),
