@@ -192,6 +192,12 @@ static void sent_reinvite(
 	half->asked = watch;
 }
 
+/* With credentials, or since another request has overtaken it (§12.2.2). */
+static bool may_repeat(unsigned code)
+{
+	return code == 401 || code == 407 || code == 500;
+}
+
 static void sent_in_dialog(struct party *party, const struct sip *sip, struct watch *watch)
 {
 	struct half *half = half_need(party, sip->call_id, sip->from_tag, sip->to_tag);
@@ -199,7 +205,7 @@ static void sent_in_dialog(struct party *party, const struct sip *sip, struct wa
 	/* A subscription outlives the session, RFC 5057 §4.1. */
 	bool notify = method_is(sip, "NOTIFY");
 
-	if (half->bye && !notify && half->bye->final != 401 && half->bye->final != 407)
+	if (half->bye && !notify && !may_repeat(half->bye->final))
 		fault(party, sip, "goes on behind its BYE");
 	if (half->bye_taken && !notify)
 		fault(party, sip, "goes on behind a BYE of the peer");

@@ -80,16 +80,16 @@ static int ring_send(struct stw_session *session, unsigned code, bool describe)
 	answer_begin(session, &answer, &writer, lines, sizeof(lines));
 	answer.headers = stw_writer_text(&writer);
 	answer.reliable = wants_reliable(session);
+	if (answer.reliable && stw_request_awaits_prack(session->asked)) {
+		session->ring_code = code; /* with the next PRACK; nothing is described before */
+		return 0;
+	}
 	/* An offer of ours needs a PRACK to bring the answer (RFC 3262 §5). */
 	if (code == 183 && (describe || !answer.reliable) &&
 		(session->they_offered || (answer.reliable && session_has_media(session))))
 		err = answer_description(session, &answer);
 	if (err == 0)
 		err = stw_request_answer(session->asked, &answer);
-	if (err == -EBUSY) {
-		session->ring_code = code;
-		return 0;
-	}
 	session->ringing = session->ringing || err == 0;
 	if (err == 0)
 		extend_later(session, code, answer.reliable);
@@ -133,7 +133,7 @@ static int accept_now(struct stw_session *session)
 	struct stw_ua_event event = {
 		.kind = STW_UA_ACCEPTED, .code = 200, .phrase = STW_STR("OK")
 	};
-	bool agreed = session->they_offered && !session->we_answered;
+	bool agreed = session->they_offered && !session->agreed;
 	char lines[LINES_MAX];
 	struct stw_writer writer;
 	int err;

@@ -244,13 +244,14 @@ static int accepted_media(
 	int err;
 
 	*ret_answer = STW_STR_NONE;
+	session_other_fork(session, response->to.tag);
 	if (!session->late_offer) {
 		err = session_receive_answer(session, response, response->to.tag);
 		if (err == -ENOENT && session->sdp && session->sdp->state == STW_SDP_OFFER_SENT)
 			return -EBADMSG;
 		return err == -EBADMSG ? err : 0;
 	}
-	if (session->agreed && stw_str_equal(session->answered_tag, response->to.tag))
+	if (session->agreed)
 		return 0; /* in a reliable provisional response of this fork */
 	err = session_receive_fork_offer(session, response, &refusal);
 	if (err == 0)

@@ -59,8 +59,9 @@ void exchange_orphan(struct exchange *exchange)
 		exchange->owns_dialog = dialog && exchange->method == STW_METHOD_INVITE;
 		exchange->dialog = exchange->owns_dialog ? stw_dialog_ref(dialog) : NULL;
 	}
-	/* The peer may have forgotten the re-INVITE with its dialog: not waited for without end. */
-	if (dialog && exchange->client && !exchange->finished)
+	/* A peer that has ended the dialog may have forgotten the INVITE: not waited for without
+	 * end. */
+	if (exchange->method == STW_METHOD_INVITE && exchange->client && !exchange->finished)
 		stw_client_cancel(exchange->client, STW_STR_NONE);
 	exchange->dead = exchange->method != STW_METHOD_INVITE;
 	exchange_reap(exchange);

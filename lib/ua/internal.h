@@ -12,6 +12,7 @@
 #define MIN_SE_S           90   /* RFC 4028 §5 */
 #define AUTH_TRIES         2    /* a proxy and the called side, or a nonce that was stale */
 #define INTERVALS_MAX      5    /* of session timers that are asked for */
+#define BYES_MAX           3    /* more of them after 500 */
 #define SESSIONS_MAX       1000
 #define SUBSCRIPTION_S     180 /* of a REFER */
 #define SUBSCRIPTION_MAX_S 86400
@@ -53,9 +54,10 @@ struct exchange {
 	bool redirected;        /* `uri` is one of them */
 	bool by_proxy;          /* after a 305 */
 	bool anonymous, identity_allowed;
-	bool finished; /* the last word has been told */
-	unsigned busy; /* functions of it at work: not freed */
-	bool dead;     /* nobody waits any more */
+	bool finished;      /* the last word has been told */
+	unsigned overtaken; /* BYE: how often 500 was the answer */
+	unsigned busy;      /* functions of it at work: not freed */
+	bool dead;          /* nobody waits any more */
 	char *text;
 };
 
@@ -280,6 +282,8 @@ int session_receive_offer(
 /* Only what a description of theirs names too is offered from now on; once.
  * @return false: nothing is in common, or it is all that was offered */
 bool session_narrow(struct stw_session *session, const struct stw_msg *response);
+/* Another fork than the one that was heard before: as if that had not been. */
+void session_other_fork(struct stw_session *session, struct stw_str tag);
 /* The same in a response to our INVITE: each fork makes its own. */
 int session_receive_fork_offer(
 	struct stw_session *session, const struct stw_msg *response, struct offer_refusal *ret);

@@ -195,9 +195,10 @@ void session_misplaced(struct stw_session *session, const struct stw_msg *msg)
 /* ---- answers of the peer, and what forks say --------------------------------------------------
  */
 
-/* Another fork than the one that was heard before: as if that had not been. */
-static void other_fork(struct stw_session *session, struct stw_str tag)
+void session_other_fork(struct stw_session *session, struct stw_str tag)
 {
+	if (!session->sdp)
+		return;
 	if (!session->sdp_before && (session->sdp_before = malloc(sizeof(*session->sdp))))
 		*session->sdp_before = *session->sdp;
 	if (!session->sdp_before || !session->answered_tag.len ||
@@ -205,6 +206,7 @@ static void other_fork(struct stw_session *session, struct stw_str tag)
 		return;
 	*session->sdp = *session->sdp_before;
 	session->answered_tag = STW_STR_NONE;
+	session->agreed = false;
 }
 
 static void fork_keep(struct stw_session *session, struct stw_str tag)
@@ -223,7 +225,7 @@ int session_receive_fork_offer(
 	int err;
 
 	if (msg_description(response, &text) && session_has_media(session))
-		other_fork(session, response->to.tag);
+		session_other_fork(session, response->to.tag);
 	err = session_receive_offer(session, response, ret);
 	if (err == 0)
 		fork_keep(session, response->to.tag);
@@ -239,7 +241,7 @@ int session_receive_answer(
 
 	if (!session->sdp || !msg_description(msg, &text))
 		return -ENOENT;
-	other_fork(session, tag);
+	session_other_fork(session, tag);
 	err = stw_sdp_receive_answer(session->sdp, text, &fault);
 	if (err == -EINVAL)
 		return 0; /* repeated, RFC 6337 §2.1 */

@@ -190,14 +190,16 @@ void session_over_code(struct stw_session *session, const struct stw_msg *msg, u
 	session_over(session, &event);
 }
 
-/* §15.1.1: whatever is answered to the BYE, the session is over. */
+/* §15.1.1: whatever is answered to the BYE, the session is over. A 500 says that another request of
+ * the dialog has overtaken it (§12.2.2), so that it is not over for the peer: another BYE is sent.
+ */
 static void bye_final(struct exchange *exchange, const struct stw_msg *response, unsigned code,
 	const struct stw_cause *cause)
 {
-	(void)exchange;
-	(void)response;
-	(void)code;
 	(void)cause;
+	if (!response || code != 500 || exchange->overtaken++ == BYES_MAX)
+		return;
+	exchange->finished = exchange_send(exchange) < 0;
 }
 
 static const struct exchange_ops bye_ops = { .final = bye_final };
