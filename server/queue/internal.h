@@ -50,7 +50,9 @@ struct stw_queue_call {
 	int priority;
 	bool cannot_wait;
 	struct agent *agent;             /* who rings, or is about to */
-	bool start, withdraw, wait;      /* to be told */
+	bool start, withdraw;            /* to be told */
+	uint64_t rings_ms;               /* when that one was found */
+	uint64_t wait_ms;                /* STW_QUEUE_WAIT is due; UINT64_MAX: it was said */
 	char *before;                    /* who rang before him; NULL: nobody */
 	uint64_t unfit[QUEUE_UNFIT_MAX]; /* hashes of agents who cannot get him */
 	unsigned unfit_count;

@@ -252,6 +252,7 @@ static void queue_match(struct stw_queues *queues, const struct stw_queue_view *
 		agent->last_ms = view->now.mono_ms;
 		call->agent = agent;
 		call->start = true;
+		call->rings_ms = view->now.mono_ms;
 		line_moved(queues, line, view->worker);
 	}
 }
@@ -306,7 +307,7 @@ static struct stw_queue_call *call_new(
 	call->priority = caller->priority;
 	call->cannot_wait = caller->cannot_wait;
 	call->since = view->now;
-	call->wait = true;
+	call->wait_ms = view->now.mono_ms;
 	text_keep(call->name, &call->name_len, caller->name);
 	text_keep(call->call_id, &call->call_id_len, caller->call_id);
 	return call;
@@ -439,7 +440,7 @@ unsigned stw_queues_failed(struct stw_queues *queues, struct stw_queue_call *cal
 	call->before = strdup(agent->aor);
 	call->agent = NULL;
 	call->start = call->withdraw = false;
-	call->wait = true;
+	call->wait_ms = call->rings_ms + STW_QUEUE_REST_MS;
 	workers_call_all(queues, call->worker);
 	pthread_mutex_unlock(&queues->mutex);
 	return failures;
@@ -523,7 +524,10 @@ static bool task_of(struct stw_queues *queues, const struct stw_queue_view *view
 	}
 	if (tell_ms(call, queue) > now_ms) {
 		ret->kind = STW_QUEUE_WAIT;
-		return call->wait && !(call->wait = false);
+		if (call->wait_ms > now_ms)
+			return false;
+		call->wait_ms = UINT64_MAX;
+		return true;
 	}
 	ret->kind = STW_QUEUE_TELL;
 	ret->place = call->told_place = place_of(call);
@@ -551,6 +555,7 @@ static uint64_t next_ms(struct stw_queues *queues, const struct stw_queue_view *
 		next = due < next ? due : next;
 		due = tell_ms(call, queue);
 		next = due < next ? due : next;
+		next = call->wait_ms < next ? call->wait_ms : next;
 	}
 	for (; node; node = stw_table_walk(&queues->agents, node)) {
 		due = STW_CONTAINER_OF(node, struct agent, node)->rest_ms;

@@ -100,7 +100,7 @@ enum stw_queue_task_kind {
 	STW_QUEUE_RING,        /* an agent is his: ring him */
 	STW_QUEUE_WITHDRAW,    /* his agent must not be rung any longer */
 	STW_QUEUE_TELL,        /* 182 */
-	STW_QUEUE_WAIT,        /* from now on nobody rings for him */
+	STW_QUEUE_WAIT,        /* nobody rings, and who did has forgotten him (REST_MS) */
 	STW_QUEUE_OVER,        /* he has waited for too long */
 	STW_QUEUE_CLOSED,      /* the configuration has the queue no more */
 	STW_QUEUE_NOBODY_FREE, /* his agent has let him pass, and he cannot wait for another one */

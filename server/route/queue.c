@@ -29,6 +29,7 @@ struct stw_waiting {
 	enum media media;
 	struct stw_str media_uri; /* that was asked last; empty: none */
 	unsigned media_failures;  /* in a row */
+	uint64_t media_at_ms;     /* not before that: it may still have what we have ended */
 };
 
 struct stw_queue_view stw_route_queue_view(const struct stw_core *core)
@@ -107,6 +108,7 @@ static void media_begin(struct stw_waiting *waiting)
 	struct stw_proxy_job job = { .targets = &target, .n = 1, .no_recurse = true };
 
 	if (!queue || !queue->media.len || waiting->media != MEDIA_NONE ||
+		check.core->now.mono_ms < waiting->media_at_ms ||
 		waiting->media_failures == MEDIA_FAILURES_MAX || !has_branches(waiting, 1) ||
 		stw_arena_copy(&check.request->arena, queue->media, &target.uri) < 0)
 		return;
@@ -125,6 +127,7 @@ static void media_end(struct stw_waiting *waiting)
 	if (waiting->media == MEDIA_NONE)
 		return;
 	waiting->media = MEDIA_ENDS;
+	waiting->media_at_ms = waiting->check.core->now.mono_ms + STW_QUEUE_REST_MS;
 	stw_request_expire(waiting->check.request);
 	waiting->media = MEDIA_NONE;
 }
