@@ -363,15 +363,24 @@ void targets_free(struct exchange *exchange)
 	}
 }
 
-static bool target_known(const struct exchange *exchange, const struct stw_uri *uri, unsigned *ret)
+/* Will both have the same Request-URI? */
+static bool same_place(struct stw_str one, struct stw_str other)
 {
-	struct stw_uri known;
+	char bare_one[TEXT_MAX], bare_other[TEXT_MAX];
+	struct stw_uri a, b;
 
+	return stw_uri_parse(one, &a) == 0 && stw_uri_parse(other, &b) == 0 &&
+	       stw_uri_parse(ua_request_uri(&a, bare_one, sizeof(bare_one)), &a) == 0 &&
+	       stw_uri_parse(ua_request_uri(&b, bare_other, sizeof(bare_other)), &b) == 0 &&
+	       stw_uri_equal(&a, &b);
+}
+
+static bool target_known(const struct exchange *exchange, struct stw_str text, unsigned *ret)
+{
 	*ret = 0;
 	for (const struct target *target = exchange->targets; target; target = target->next) {
 		++*ret;
-		if (stw_uri_parse((struct stw_str){ target->uri, target->len }, &known) == 0 &&
-			stw_uri_equal(&known, uri))
+		if (same_place((struct stw_str){ target->uri, target->len }, text))
 			return true;
 	}
 	return false;
@@ -381,11 +390,9 @@ static bool target_known(const struct exchange *exchange, const struct stw_uri *
 static struct target *target_add(struct exchange *exchange, struct stw_str text, unsigned q)
 {
 	struct target **at = &exchange->targets, *target;
-	struct stw_uri uri;
 	unsigned count;
 
-	if (stw_uri_parse(text, &uri) < 0 || target_known(exchange, &uri, &count) ||
-		count >= TARGETS_MAX)
+	if (target_known(exchange, text, &count) || count >= TARGETS_MAX)
 		return NULL;
 	target = malloc(sizeof(*target) + text.len);
 	if (!target)
@@ -422,7 +429,6 @@ static void targets_collect(struct exchange *exchange, const struct stw_msg *res
 	struct stw_values values = stw_msg_values(response, STW_HDR_CONTACT);
 	struct stw_str value, q, from = request_uri(exchange);
 	struct stw_address address;
-	char text[TEXT_MAX];
 	unsigned thousandths;
 	struct target *first;
 
@@ -435,8 +441,7 @@ static void targets_collect(struct exchange *exchange, const struct stw_msg *res
 		if (stw_param_find(address.params, STW_STR("q"), &q))
 			(void)stw_qvalue_parse(q, &thousandths);
 		if (may_lead_to(from, &address))
-			target_add(exchange, ua_request_uri(&address.uri, text, sizeof(text)),
-				thousandths);
+			target_add(exchange, address.uri.text, thousandths);
 	}
 }
 
@@ -459,26 +464,42 @@ static void tell_redirected(struct exchange *exchange, const struct stw_msg *res
 		ua_tell(exchange->ua, &event);
 }
 
-/* The best one that has not been tried. In a dialog the route set stays (§12.2.1.2). */
+/* Its URI becomes the Request-URI. In a dialog the route set stays (§12.2.1.2), and nothing is
+ * taken from the headers of the URI. */
+static int target_take(struct exchange *exchange, struct target *target)
+{
+	struct exchange_options text = exchange_text(exchange);
+	char buffer[TEXT_MAX], lines[TEXT_MAX];
+	struct stw_writer writer;
+	struct stw_uri uri;
+	int err = stw_uri_parse((struct stw_str){ target->uri, target->len }, &uri);
+
+	if (err < 0)
+		return err;
+	stw_writer_init(&writer, lines, sizeof(lines));
+	if (exchange->method == STW_METHOD_INVITE && !exchange->dialog)
+		ua_uri_headers(&uri, &writer);
+	text.uri = ua_request_uri(&uri, buffer, sizeof(buffer));
+	text.target_headers = stw_writer_text(&writer);
+	if (!text.uri.len || writer.overflow)
+		return -ENOBUFS;
+	exchange->target = target;
+	exchange->redirected = true;
+	exchange->auth_tries = 0;
+	exchange->changes = 0;
+	return exchange_keep(exchange, &text);
+}
+
+/* The best one that has not been tried. */
 static bool target_next(struct exchange *exchange, const struct stw_msg *response, unsigned code)
 {
-	struct exchange_options text;
-	struct target *target = exchange->targets;
-
-	for (; target; target = target->next) {
+	for (struct target *target = exchange->targets; target; target = target->next) {
 		if (target->tried)
 			continue;
 		target->tried = true;
-		text = exchange_text(exchange);
-		text.uri = (struct stw_str){ target->uri, target->len };
-		if (exchange_keep(exchange, &text) < 0)
-			return false;
-		exchange->redirected = true;
-		exchange->auth_tries = 0;
-		exchange->changes = 0;
-		if (exchange_send(exchange) < 0)
+		if (target_take(exchange, target) < 0 || exchange_send(exchange) < 0)
 			continue;
-		if (stw_str_equal(exchange->uri, (struct stw_str){ target->uri, target->len }))
+		if (exchange->target == target)
 			tell_redirected(exchange, response, code, exchange->uri);
 		return true;
 	}

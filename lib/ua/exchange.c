@@ -90,6 +90,7 @@ struct exchange_options exchange_text(const struct exchange *exchange)
 		.body = exchange->body,
 		.other_type = exchange->other_type,
 		.other_body = exchange->other_body,
+		.target_headers = exchange->target_headers,
 		.contact_params = exchange->contact_params };
 }
 
@@ -99,7 +100,7 @@ int exchange_keep(struct exchange *exchange, const struct exchange_options *opti
 	size_t bytes = options->method.len + options->uri.len + options->to.len +
 		       options->route.len + options->headers.len + options->content_type.len +
 		       options->body.len + options->other_type.len + options->other_body.len +
-		       options->contact_params.len + 1;
+		       options->target_headers.len + options->contact_params.len + 1;
 	char *text = malloc(bytes), *at = text, *old = exchange->text;
 
 	if (!text)
@@ -113,6 +114,7 @@ int exchange_keep(struct exchange *exchange, const struct exchange_options *opti
 	exchange->body = text_take(&at, options->body);
 	exchange->other_type = text_take(&at, options->other_type);
 	exchange->other_body = text_take(&at, options->other_body);
+	exchange->target_headers = text_take(&at, options->target_headers);
 	exchange->contact_params = text_take(&at, options->contact_params);
 	exchange->text = text;
 	free(old);
@@ -201,6 +203,7 @@ int exchange_send(struct exchange *exchange)
 		(exchange->method == STW_METHOD_INVITE || exchange->method == STW_METHOD_UPDATE))
 		timer_lines(exchange->session, &writer);
 	stw_write_str(&writer, exchange->headers);
+	stw_write_str(&writer, exchange->target_headers);
 	write_credentials(exchange, job.uri, &writer);
 	if (writer.overflow)
 		return -ENOBUFS;

@@ -47,10 +47,12 @@ struct exchange {
 	enum stw_method method;
 	struct stw_str name, uri, to, route, headers, content_type, body; /* in `text` */
 	struct stw_str other_type, other_body, contact_params;            /* likewise */
+	struct stw_str target_headers; /* likewise: lines that the URI of a redirection has */
 	char call_id[STW_CALL_ID_BYTES], tag[STW_TAG_BYTES];
 	uint32_t cseq;
 	unsigned auth_tries, changes;
 	struct target *targets; /* of redirections; NULL: none yet */
+	struct target *target;  /* the one that is asked */
 	bool redirected;        /* `uri` is one of them */
 	bool by_proxy;          /* after a 305 */
 	bool anonymous, identity_allowed;
@@ -65,6 +67,7 @@ struct exchange {
 struct exchange_options {
 	struct stw_str method, uri, to, route, headers, content_type, body, contact_params;
 	struct stw_str other_type, other_body; /* of the body when that one is not taken */
+	struct stw_str target_headers;
 	struct stw_session *session;
 	struct stw_registration *registration;
 	struct referral *referral;
@@ -211,6 +214,9 @@ void ua_answer(struct stw_ua *ua, struct stw_request *request, const struct stw_
 /* "sip:x@y;method=INVITE?Subject=z" as a Request-URI: neither belongs there (§19.1.1). Borrowed
  * from `uri` or `buffer`; empty: too long. */
 struct stw_str ua_request_uri(const struct stw_uri *uri, char *buffer, size_t size);
+/* "sip:x@y?Replaces=a%3Bto-tag%3Db&Require=replaces": the headers of the URI become those of our
+ * INVITE. No others are taken: they would let who has sent it write our request (§19.1.5). */
+void ua_uri_headers(const struct stw_uri *uri, struct stw_writer *writer);
 unsigned ua_max_sessions(const struct stw_ua *ua);
 /* Allow, Supported, Accept … as they go into each. */
 void ua_write_abilities(const struct stw_ua *ua, struct stw_writer *writer);

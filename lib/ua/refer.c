@@ -273,39 +273,6 @@ void notify_asked(struct stw_ua *ua, struct stw_session *session, struct stw_req
 
 /* ---- REFER comes ---------------------------------------------------------------------------- */
 
-/* Replaces and Join, and that they are to be understood. */
-static bool is_referred_header(struct stw_str name, struct stw_str value)
-{
-	if (stw_str_equal_nocase(name, STW_STR("Require")))
-		return stw_str_equal_nocase(value, STW_STR("replaces")) ||
-		       stw_str_equal_nocase(value, STW_STR("join"));
-	return stw_str_equal_nocase(name, STW_STR("Replaces")) ||
-	       stw_str_equal_nocase(name, STW_STR("Join"));
-}
-
-/* "sip:x@y?Replaces=a%3Bto-tag%3Db&Require=replaces": the headers of the URI become those of the
- * INVITE. No others are taken: they would let the transferor write our request (§19.1.5). */
-static void referred_headers(const struct stw_uri *uri, struct stw_writer *writer)
-{
-	struct stw_str headers = uri->headers, one, name, value;
-	char text[TEXT_MAX];
-	size_t at = 0, end, equals;
-	int len;
-
-	for (; at < headers.len; at = end + 1) {
-		end = stw_str_find(headers, '&', at);
-		one = stw_str_cut(headers, at, end);
-		equals = stw_str_find(one, '=', 0);
-		name = stw_str_cut(one, 0, equals);
-		value = stw_str_cut(one, equals + 1, one.len);
-		if (!is_referred_header(name, value) || value.len > sizeof(text))
-			continue;
-		len = stw_unescape(value, text);
-		if (len > 0 && !memchr(text, '\r', (size_t)len) && !memchr(text, '\n', (size_t)len))
-			stw_write_format(writer, "%.*s: %.*s\r\n", STW_STR_ARG(name), len, text);
-	}
-}
-
 /* `referral` NULL: nobody wants to be told. */
 static int refer_call(struct stw_ua *ua, struct stw_session *session, struct referral *referral,
 	const struct stw_uri *uri, const struct stw_msg *refer)
@@ -319,7 +286,7 @@ static int refer_call(struct stw_ua *ua, struct stw_session *session, struct ref
 	int err;
 
 	stw_writer_init(&writer, lines, sizeof(lines));
-	referred_headers(uri, &writer);
+	ua_uri_headers(uri, &writer);
 	if (by.len)
 		stw_write_format(&writer, "Referred-By: %.*s\r\n", STW_STR_ARG(by));
 	if (writer.overflow)

@@ -106,6 +106,37 @@ struct stw_str ua_extensions(const struct stw_ua *ua)
 						: STW_STR(STW_UA_EXTENSIONS);
 }
 
+/* Replaces and Join, and that they are to be understood. */
+static bool is_target_header(struct stw_str name, struct stw_str value)
+{
+	if (stw_str_equal_nocase(name, STW_STR("Require")))
+		return stw_str_equal_nocase(value, STW_STR("replaces")) ||
+		       stw_str_equal_nocase(value, STW_STR("join"));
+	return stw_str_equal_nocase(name, STW_STR("Replaces")) ||
+	       stw_str_equal_nocase(name, STW_STR("Join"));
+}
+
+void ua_uri_headers(const struct stw_uri *uri, struct stw_writer *writer)
+{
+	struct stw_str headers = uri->headers, one, name, value;
+	char text[TEXT_MAX];
+	size_t at = 0, end, equals;
+	int len;
+
+	for (; at < headers.len; at = end + 1) {
+		end = stw_str_find(headers, '&', at);
+		one = stw_str_cut(headers, at, end);
+		equals = stw_str_find(one, '=', 0);
+		name = stw_str_cut(one, 0, equals);
+		value = stw_str_cut(one, equals + 1, one.len);
+		if (!is_target_header(name, value) || value.len > sizeof(text))
+			continue;
+		len = stw_unescape(value, text);
+		if (len > 0 && !memchr(text, '\r', (size_t)len) && !memchr(text, '\n', (size_t)len))
+			stw_write_format(writer, "%.*s: %.*s\r\n", STW_STR_ARG(name), len, text);
+	}
+}
+
 struct stw_str ua_request_uri(const struct stw_uri *uri, char *buffer, size_t size)
 {
 	size_t bare =
