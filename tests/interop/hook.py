@@ -13,6 +13,7 @@ import threading
 import time
 
 sys.dont_write_bytecode = True
+from agent import answer, call, hears  # noqa: E402
 from interop import free_port, require, require_program, run_tests, wait_until  # noqa: E402
 from interop import DOMAIN, new_folder, stop  # noqa: E402
 from wire import Datagrams, request  # noqa: E402
@@ -284,6 +285,26 @@ def card(bench):
     web.stop()
 
 
+def announced(bench):
+    """Who does not understand 608 hears a media server before he gets it: one of the server, one of the phone he calls."""
+    media = answer(bench, "--ring", 2, "--early-media", "--tone", 700, "--then", 480, "--count", 2)
+    said = ['{"action": "refuse"}', '{"action": "pass"}']
+    web = Web(lambda handler, _: handler.say(said[len(web.asked) - 1]))
+    server = serve(bench, web.url(), more=f", announcement: 'sip:sorry@127.0.0.1:{media.port}'")
+    bob = answer(bench, "--ring", 0, "--then", 608, "--count", 1, user="bob", server=server)
+    bob.wait("registered")
+    for cause in ("analytics-announced", "rejection-announced"):
+        alice = call(bench, f"sip:bob@{DOMAIN}", "--tone", 1000, "--record", "heard.wav", user="alice", server=server)
+        alice.ends(1)
+        require([event["code"] for event in alice.events() if event["event"] in ("progress", "ended")][-2:] == [183, 608],
+                f"{cause}: {alice.events()}")
+        hears(alice, "heard.wav", 700)
+        wait_until(lambda: cause in server.command("why", "last"), f"why tells of {cause}")
+    bob.ends()
+    media.ends()
+    web.stop()
+
+
 def refused_call(server):
     with Datagrams(server.port) as udp:
         reply = udp.ask(request("INVITE", f"sip:nobody@{DOMAIN}"), 2)
@@ -355,4 +376,5 @@ def stops(bench):
 if __name__ == "__main__":
     run_tests([("a web server answers", answers), ("a name is looked up", by_name), ("a slow one", slow), ("a dead one", dead),
                ("a half-closed one", half_closed), ("a huge one", huge), ("nonsense", nonsense), ("certificates", tls),
-               ("a card", card), ("call records", records), ("many calls, several workers", many), ("the server stops meanwhile", stops)])
+               ("a card", card), ("a 608 is announced", announced), ("call records", records),
+               ("many calls, several workers", many), ("the server stops meanwhile", stops)])
