@@ -94,6 +94,9 @@ enum stw_verdict stw_route_session(struct stw_check *check)
 
 	if (msg->method != STW_METHOD_INVITE && msg->method != STW_METHOD_UPDATE)
 		return STW_PASS;
+	/* Most calls: nothing is asked for, and nothing to be read. */
+	if (!check->config->session_timer.insert_s && !stw_msg_find(msg, STW_HDR_SESSION_EXPIRES))
+		return STW_PASS;
 	if (session_read(msg, &session) < 0)
 		return STW_PASS;
 	if (session.timer && session.asks && session.expires_s < ours_s)
