@@ -125,7 +125,7 @@ static const struct stw_cause *response_misfit(
 static void note_branch(struct stw_note *note, const struct branch *branch)
 {
 	note->target = &branch->target;
-	if (stw_relay_wants_session(note->msg))
+	if (branch->box->session_s && stw_relay_wants_session(note->msg))
 		note->session_s = branch->box->session_s;
 }
 
