@@ -154,6 +154,8 @@ static void party_event(void *user, const struct stw_ua_event *event)
 		return;
 	if (event->kind == STW_UA_ACCEPTED)
 		leg->accepted = true;
+	else if (event->kind == STW_UA_REPLACED) /* it ends, as if its user had said so */
+		leg->ended_by_user = true;
 	else if (event->kind == STW_UA_ESTABLISHED)
 		told_established(leg);
 	else if (event->kind == STW_UA_CHANGED)

@@ -510,14 +510,14 @@ static void accept_change(
 		err = stw_sdp_offer(session->sdp, &answer.body);
 	if (answer.body.len)
 		answer.content_type = STW_STR("application/sdp");
+	if (err == 0 && invite)
+		err = stw_request_take(request, &asked_ops, session);
 	if (err < 0)
 		answer = (struct stw_answer){ .code = 500, .cause = &stw_cause_out_of_memory };
 	if (err == 0)
 		(void)stw_dialog_refresh(session_dialog_of(session, request->msg), request->msg);
-	if (err == 0 && invite) {
+	if (err == 0 && invite)
 		session->asked = request;
-		err = stw_request_take(request, &asked_ops, session);
-	}
 	ua_answer(session->ua, request, &answer);
 	if (answer.code != 200)
 		return;

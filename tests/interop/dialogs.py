@@ -162,7 +162,7 @@ def calls_linphone(bench):
     lin.wait("incoming call")
     lin.tell("answer")
     alice.wait("established")
-    time.sleep(1.5)
+    time.sleep(2)
     alice.tell("hold")
     alice.wait("changed")
     alice.tell("resume")
