@@ -16,6 +16,12 @@ foreach(flag IN ITEMS -fstack-clash-protection -fcf-protection -mbranch-protecti
   endif()
 endforeach()
 
+# Nobody puts functions of ours in the place of others, so what is in the same file may be inlined.
+check_c_compiler_flag("-Werror -fno-semantic-interposition" STW_HAS_no_semantic_interposition)
+if(STW_HAS_no_semantic_interposition)
+  add_compile_options(-fno-semantic-interposition)
+endif()
+
 # The checks of the C library need an optimising compiler, and the sanitizers have better ones.
 # Level 3 also knows sizes that are computed at run time; older compilers take it for level 2.
 if(CMAKE_BUILD_TYPE STREQUAL "Release" OR CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")

@@ -84,6 +84,15 @@ uint64_t stw_hash_nocase(struct stw_hash_key key, const void *bytes, size_t len)
 	return sip_end(s, 3);
 }
 
+uint64_t stw_hash_nocase_pair(struct stw_hash_key key, struct stw_str a, struct stw_str b)
+{
+	struct stw_hasher s = sip_begin(key);
+
+	sip_add(&s, a.ptr, a.len, true, 1);
+	sip_add(&s, b.ptr, b.len, true, 1);
+	return sip_end(s, 3);
+}
+
 void stw_hasher_init(struct stw_hasher *hasher, struct stw_hash_key key)
 {
 	*hasher = sip_begin(key);

@@ -17,7 +17,7 @@ int stw_cseq_parse(struct stw_str value, struct stw_cseq *ret)
 	name = lws_skip(value, at);
 	if (!at || name == at || name == value.len)
 		return -EBADMSG;
-	method = stw_method_from(str_part(value, name, value.len));
+	method = method_from(str_part(value, name, value.len));
 	if (method == STW_METHOD_UNKNOWN && !stw_is_token(str_part(value, name, value.len)))
 		return -EBADMSG;
 	if (number > INT32_MAX)

@@ -19,6 +19,17 @@ static bool ops_overlap(const struct stw_edit_op *a, const struct stw_edit_op *b
 	return a->at < b->at ? b->at - a->at < a->cut : a->at - b->at < b->cut;
 }
 
+/* Does it stand behind all changes that are there? */
+static bool splice_is_last(const struct stw_edit *edit, uint32_t at)
+{
+	const struct stw_edit_op *last;
+
+	if (!edit->count)
+		return true;
+	last = &edit->ops[edit->count - 1];
+	return at > last->at && at - last->at >= last->cut;
+}
+
 void stw_edit_splice(struct stw_edit *edit, uint32_t at, uint32_t cut, struct stw_str text)
 {
 	struct stw_edit_op op = { at, cut, text };
@@ -26,6 +37,10 @@ void stw_edit_splice(struct stw_edit *edit, uint32_t at, uint32_t cut, struct st
 
 	if (edit->count == STW_EDIT_MAX || at > edit->msg->len || cut > edit->msg->len - at)
 		edit->overflow = true;
+	if (!edit->overflow && splice_is_last(edit, at)) {
+		edit->ops[edit->count++] = op;
+		return;
+	}
 	for (unsigned i = 0; i < edit->count; i++) {
 		if (ops_overlap(&edit->ops[i], &op))
 			edit->overflow = true;

@@ -211,7 +211,7 @@ static INLINE bool request_line_usual(struct scan *scan, const char *line, size_
 		memcmp(line + len - sizeof(version), version, sizeof(version)) != 0)
 		return false;
 	uri_at = find_in_16(line, ' ') + 1;
-	method = stw_method_from((struct stw_str){ line, uri_at - 1 });
+	method = method_from((struct stw_str){ line, uri_at - 1 });
 	uri_len = len - sizeof(version) - uri_at;
 	if (method == STW_METHOD_UNKNOWN || uri_len > scan->limits->max_uri ||
 		line[uri_at] == ' ' || line[uri_at + uri_len - 1] == ' ')
@@ -629,18 +629,21 @@ static unsigned field_max(const struct stw_msg *msg, const struct stw_msg_limits
 int stw_msg_parse(struct stw_msg *msg, const char *data, size_t len,
 	const struct stw_msg_limits *limits, struct stw_fault *fault)
 {
-	struct scan scan = {
-		.msg = msg, .limits = limits ? limits : &stw_msg_limits_default, .fault = fault
-	};
+	struct scan scan;
 	const char *line, *next, *body;
 	struct ends ends;
 	int err;
 
+	scan.msg = msg;
+	scan.limits = limits ? limits : &stw_msg_limits_default;
+	scan.fault = fault;
+	scan.has_length = false;
+	scan.length = 0;
 	/* §7.5: CRLF before the start line is ignored. */
 	for (; len >= 2 && data[0] == '\r' && data[1] == '\n'; len -= 2)
 		data += 2;
 	msg_clear(msg, data);
-	*fault = (struct stw_fault){ 0, 1, STW_HDR_UNKNOWN, NULL };
+	fault->cause = NULL;
 	if (len > UINT32_MAX)
 		len = UINT32_MAX;
 	if (!len || !char_is(data[0], CHAR_TOKEN)) {

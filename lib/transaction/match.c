@@ -33,7 +33,7 @@ uint64_t tx_server_hash(const struct stw_tx_layer *layer, const struct stw_msg *
 	const struct stw_via *via = &request->via;
 
 	if (tx_has_cookie(via->branch))
-		return hash_nocase(layer, via->branch) + 3 * hash_nocase(layer, via->host) +
+		return stw_hash_nocase_pair(layer->key, via->branch, via->host) +
 		       tx_sent_by_port(via);
 	return stw_hash(layer->key, request->call_id.ptr, request->call_id.len) +
 	       3 * hash_nocase(layer, request->from.tag) + request->cseq.number;

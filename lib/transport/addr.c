@@ -37,24 +37,26 @@ static void drop_third_colon(char *text)
  * before it. */
 static bool ipv4_read(struct stw_str text, uint8_t ip[4])
 {
-	size_t at = 0;
+	const char *at = text.ptr, *end = at + text.len;
+	unsigned number = 0, digits = 0, part = 0, digit;
 
-	for (unsigned part = 0; part < 4; part++) {
-		unsigned number, digit;
-
-		if (part > 0 && (at == text.len || text.ptr[at++] != '.'))
-			return false;
-		if (at == text.len || (number = (unsigned)(text.ptr[at++] - '0')) > 9)
-			return false;
-		while (number && at < text.len && (digit = (unsigned)(text.ptr[at] - '0')) <= 9) {
-			number = number * 10 + digit;
-			if (number > 255)
+	if (text.len < sizeof("0.0.0.0") - 1 || text.len > sizeof("255.255.255.255") - 1)
+		return false;
+	for (; at < end; at++) {
+		digit = (unsigned)(*at - '0');
+		if (digit <= 9) {
+			if (digits++ && (!number || number > 25))
 				return false;
-			at++;
+			number = number * 10 + digit;
+			continue;
 		}
-		ip[part] = (uint8_t)number;
+		if (*at != '.' || !digits || number > 255 || part == 3)
+			return false;
+		ip[part++] = (uint8_t)number;
+		number = digits = 0;
 	}
-	return at == text.len;
+	ip[3] = (uint8_t)number;
+	return part == 3 && digits && number <= 255;
 }
 
 int stw_addr_from_host(struct stw_str host, uint16_t port, struct stw_addr *ret)
