@@ -490,6 +490,9 @@ static bool is_free(const struct node *node, unsigned user, unsigned queue)
 	const struct device *device = &world->devices[(node->index * USERS + user) * DEVICES_MAX];
 	uint64_t now = world->now.mono_ms, idle_ms = world->services ? SERVICES_MS : IDLE_MS;
 
+	/* His wrap-up time may have begun with the end of another call. */
+	for (unsigned i = 0; i < QUEUES; i++)
+		idle_ms += 1000ull * node->queues[i].wrap_up_s;
 	if (!world->calm || world->loops || world->phones_die)
 		return false;
 	if (!(agent->logged_in >> queue & 1) || (agent->paused >> queue & 1) || agent->changing ||
@@ -853,10 +856,44 @@ static void report_agents(struct node *node, unsigned queue, const json_t *agent
 	}
 }
 
+/* The first of those who wait, and may get any agent. NULL: there is none */
+static const char *report_first(const struct node *node, const json_t *callers)
+{
+	const struct queue_caller *caller;
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(callers, i, one)
+	{
+		const char *call_id = json_string_value(json_object_get(one, "call_id"));
+
+		caller = json_object_get(one, "place") ? caller_found(node, call_id) : NULL;
+		if (caller && !caller->unfit)
+			return call_id;
+	}
+	return NULL;
+}
+
+/* Who could be rung is, as soon as it can be known. */
+static void report_free(
+	struct node *node, unsigned queue, const json_t *callers, const json_t *agents)
+{
+	const char *call_id = report_first(node, callers);
+
+	for (unsigned user = 0; call_id && user < USERS; user++) {
+		const char *state = report_state(node, agents, user);
+
+		if (state && strcmp(state, "free") == 0)
+			wrong(node->world, stw_str_from(call_id),
+				"server%u: waits in queue %s, and u%u is free", node->index,
+				node->queues[queue].name, user);
+	}
+}
+
 struct report {
 	struct stw_question question;
 	struct node *node;
-	bool end;
+	bool end, settled; /* settled: what was due has been done */
 };
 
 static void report_answered(struct stw_question *question)
@@ -871,29 +908,38 @@ static void report_answered(struct stw_question *question)
 			report->node, (unsigned)i, json_object_get(one, "callers"), report->end);
 		report_agents(
 			report->node, (unsigned)i, json_object_get(one, "agents"), report->end);
+		if (report->settled)
+			report_free(report->node, (unsigned)i, json_object_get(one, "callers"),
+				json_object_get(one, "agents"));
 	}
 	json_decref(question->answer);
 	free(report);
 }
 
-void queues_check(struct node *node, bool end)
+static void report_ask(struct node *node, bool end, bool settled)
 {
-	struct report *report;
+	struct report *report = must_alloc(sizeof(*report));
 
-	if (!watched(node) || !node->up || node->leaving || node->held ||
-		node->stalled_until_ms > node->world->now.mono_ms)
-		return;
-	report = must_alloc(sizeof(*report));
 	report->question.kind = STW_QUESTION_QUEUES;
 	report->question.answered = report_answered;
 	report->node = node;
 	report->end = end;
+	report->settled = settled;
 	stw_core_begin(node->core, node->world->now);
 	stw_core_question(node->core, &report->question);
 	stw_core_work(node->core);
 	stw_core_end(node->core);
 	rules_batch_end(node);
 	stw_rcu_quiescent();
+}
+
+void queues_check(struct node *node, bool end)
+{
+	if (!watched(node) || !node->up || node->leaving || node->held ||
+		node->stalled_until_ms > node->world->now.mono_ms)
+		return;
+	report_ask(node, end, false);
+	report_ask(node, end, true);
 }
 
 /* ---- time passes ----------------------------------------------------------------------------- */
