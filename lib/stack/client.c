@@ -250,9 +250,19 @@ int stw_stack_originate(
 
 /* ---- what branch.c and locate.c ask --------------------------------------------------------- */
 
-struct stw_str client_next_hop(const struct box *box)
+int client_next_hop(const struct box *box, struct stw_uri *ret)
 {
-	return box->client->next_hop.len ? box->client->next_hop : box->request.routing.uri_text;
+	struct stw_uri asked;
+	int err = stw_uri_parse(box->request.routing.uri_text, &asked);
+	bool secure = err == 0 && asked.scheme == STW_SCHEME_SIPS;
+
+	if (box->client->next_hop.len)
+		err = stw_uri_parse(box->client->next_hop, ret);
+	else
+		*ret = asked;
+	if (err == 0 && secure && ret->scheme == STW_SCHEME_SIP)
+		ret->scheme = STW_SCHEME_SIPS;
+	return err;
 }
 
 /* Contact names the place that the request leaves from. */

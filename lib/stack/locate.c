@@ -216,7 +216,7 @@ static void branch_by_uri(struct branch *branch)
 	int err;
 
 	if (branch->box->client)
-		err = stw_uri_parse(client_next_hop(branch->box), &uri);
+		err = client_next_hop(branch->box, &uri);
 	else
 		err = stw_forward_next_hop(&options, &request->arena, &uri);
 	if (err == 0 && branch_is_barred(branch, &uri, NULL))
