@@ -27,6 +27,7 @@ struct party {
 	struct stw_listeners listeners;
 	struct stw_addr addr;
 	bool has_media;
+	enum stw_sdp_qos qos;
 	unsigned ports; /* of media, in hand */
 	uint64_t cut_until_ms;
 	char aor[40], address[24], redirect[40];
@@ -42,6 +43,7 @@ struct leg {
 	bool told;           /* its user knows of it, and will be told of its end */
 	bool caller, direct; /* its INVITE went to a party itself */
 	bool accepted, established, ended_by_user, by_us;
+	bool mixed;          /* with another: Join */
 	bool changing;       /* a hold or resume was begun and nothing was said of it */
 	unsigned changed_to; /* the last thing that was said */
 	unsigned code;       /* of its end */
@@ -62,7 +64,9 @@ struct job {
 struct scene {
 	const struct stw_simulate_options *options;
 	struct stw_simulate_result *result;
-	struct stw_random random;
+	struct stw_random random, more_random; /* the second: what `more` brings, so that a seed
+						  without it stays as it was */
+	bool more;                             /* preconditions, takeovers, renewals, 199 */
 	struct stw_now now;
 	unsigned loss, repeat, jitter_ms; /* per mille */
 	bool mutate, starve, cuts;
@@ -87,6 +91,8 @@ struct scene {
 /* ---- scene.c ---- */
 uint64_t scene_below(struct scene *scene, uint64_t bound);
 bool scene_chance(struct scene *scene, unsigned per_mille);
+/* Likewise, of a scene with more; else false. */
+bool scene_more(struct scene *scene, unsigned per_mille);
 /* Neither mutations nor a lack of memory: all rules hold. */
 bool scene_strict(const struct scene *scene);
 void scene_wrong(struct scene *scene, struct stw_str call_id, const char *format, ...)
@@ -101,6 +107,8 @@ int party_start(struct party *party, const struct stw_io_ops *io);
 void party_end(struct party *party);
 /* It begins a call, or asks something outside of one. */
 void party_calls(struct party *party);
+/* It calls somebody with these header lines. */
+void party_takes_over(struct party *party, const char *uri, const char *headers);
 /* Something that the user of this session does; within a batch of the party. */
 void leg_acts(struct leg *leg);
 /* The other end of its dialog; NULL: nobody has it. */

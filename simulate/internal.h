@@ -101,6 +101,7 @@ enum happening_kind {
 	/* to user agents, see agents.h */
 	PARTY_DATAGRAM,
 	PARTY_CALLS,
+	PARTY_TAKES,
 	LEG_ACTS,
 	QUEUES_TICK,
 };

@@ -116,10 +116,20 @@ static void told_established(struct leg *leg)
 	leg->established = true;
 }
 
+static void told_joined(struct leg *leg, const struct stw_ua_event *event)
+{
+	struct leg *other = event->other ? leg_of(leg->party, event->other) : NULL;
+
+	leg->mixed = true;
+	if (other)
+		other->mixed = true;
+}
+
 static void told_changed(struct leg *leg, unsigned code)
 {
-	if (!leg->changing && code >= 300)
-		return; /* a refresh of the timer was refused */
+	/* A refresh of its timer was refused, or it says that it is a focus. */
+	if (!leg->changing && (code >= 300 || leg->mixed))
+		return;
 	if (!leg->changing)
 		scene_wrong(leg->party->scene, leg_call_id(leg),
 			"p%u: a change has ended that was not begun", leg->party->index);
@@ -154,6 +164,8 @@ static void party_event(void *user, const struct stw_ua_event *event)
 		return;
 	if (event->kind == STW_UA_ACCEPTED)
 		leg->accepted = true;
+	else if (event->kind == STW_UA_JOINED)
+		told_joined(leg, event);
 	else if (event->kind == STW_UA_REPLACED) /* it ends, as if its user had said so */
 		leg->ended_by_user = true;
 	else if (event->kind == STW_UA_ESTABLISHED)
@@ -182,7 +194,8 @@ static const struct stw_sdp_abilities *party_media(void *user, struct stw_sessio
 	leg->abilities = (struct stw_sdp_abilities){ .codecs = party->codecs,
 		.codec_count = party->codecs[1].name.len ? 2 : 1,
 		.address = stw_str_from(party->address),
-		.rtp_port = leg->port };
+		.rtp_port = leg->port,
+		.qos = party->qos };
 	return &leg->abilities;
 }
 
@@ -260,6 +273,29 @@ static void party_asks(struct party *party, const char *uri)
 		message.body = texts[scene_below(scene, STW_ARRAY_SIZE(texts))];
 	}
 	job->begun = stw_ua_send(party->ua, &message) == 0;
+}
+
+/* Later, in a batch of its own: the one that is under way may be another party's. */
+static void scene_call(struct party *party, const struct stw_session_options *options)
+{
+	struct scene *scene = party->scene;
+	struct happening *happening =
+		agenda_make(&scene->agenda, PARTY_TAKES, scene->now.mono_ms + 1);
+
+	happening->who = party->index;
+	happening->data = must_copy(options->uri.ptr, options->uri.len);
+	happening->whole = must_copy(options->headers.ptr, options->headers.len);
+	agenda_add(&scene->agenda, happening);
+}
+
+void party_takes_over(struct party *party, const char *uri, const char *headers)
+{
+	struct stw_session_options options = { .uri = stw_str_from(uri),
+		.headers = stw_str_from(headers) };
+	struct stw_session *session = NULL;
+
+	if (stw_ua_call(party->ua, &options, &session) == 0 && session)
+		leg_need(party, session)->told = true;
 }
 
 void party_calls(struct party *party)
@@ -346,6 +382,35 @@ int leg_hold(struct leg *leg, bool hold)
 	return err;
 }
 
+/* As after a change of its address. */
+static void leg_renews(struct leg *leg)
+{
+	bool changing = leg->changing;
+
+	leg->changing = true;
+	leg->changing = (stw_session_renew(leg->session) == 0 && leg->changing) || changing;
+}
+
+/* Its user, from another telephone, takes its place or joins it (RFC 3891, RFC 3911). */
+static void leg_is_taken(struct leg *leg)
+{
+	struct scene *scene = leg->party->scene;
+	const struct stw_dialog *dialog = stw_session_dialog(leg->session);
+	struct party *party = &scene->stations[(leg->party->index + 1) % PARTIES];
+	struct stw_session_options options = { 0 };
+	char uri[48], headers[300];
+
+	if (!dialog || scene->leg_count > LEGS_OF_ONE * scene->options->calls)
+		return;
+	snprintf(uri, sizeof(uri), "sip:p%u@%s", leg->party->index, leg->party->address);
+	snprintf(headers, sizeof(headers), "%s: %.*s;to-tag=%.*s;from-tag=%.*s\r\n",
+		scene_more(scene, 500) ? "Replaces" : "Join", STW_STR_ARG(dialog->call_id),
+		STW_STR_ARG(dialog->local_tag), STW_STR_ARG(dialog->remote_tag));
+	options.uri = stw_str_from(uri);
+	options.headers = stw_str_from(headers);
+	scene_call(party, &options);
+}
+
 /* Another session of the same agent that stands. */
 static struct leg *leg_beside(const struct leg *leg)
 {
@@ -399,6 +464,14 @@ static void leg_talks(struct leg *leg)
 	struct scene *scene = leg->party->scene;
 	unsigned what = (unsigned)scene_below(scene, 100);
 
+	if (scene_more(scene, 100)) {
+		leg_renews(leg);
+		return;
+	}
+	if (scene_more(scene, 100)) {
+		leg_is_taken(leg);
+		return;
+	}
 	if (what < 40)
 		(void)leg_hold(leg, scene_chance(scene, 500));
 	else if (what < 55)
@@ -554,6 +627,11 @@ static void party_policy(struct party *party, struct stw_ua_policy *policy)
 			(party->index + 1) % PARTIES, (party->index + 1) % PARTIES + 1);
 		policy->redirect = stw_str_from(party->redirect);
 	}
+	policy->send_199 = scene_more(scene, 300);
+	policy->mixes = scene_more(scene, 500);
+	policy->refuse_takeover = scene_more(scene, 150);
+	policy->qos = party->qos != STW_SDP_QOS_NONE;
+	policy->reserve_ms = scene_more(scene, 500) ? 700 : 0;
 	if (scene_chance(scene, 100)) {
 		policy->auth_realm = STW_STR("scene");
 		policy->auth_user = STW_STR("friend");
@@ -574,6 +652,8 @@ int party_start(struct party *party, const struct stw_io_ops *io)
 		return err;
 	party->has_media = !scene_chance(scene, 40);
 	party->codecs[0] = stw_sdp_codecs_default[scene_chance(scene, 100)];
+	if (scene_more(scene, 400))
+		party->qos = scene_more(scene, 400) ? STW_SDP_QOS_MANDATORY : STW_SDP_QOS_SUPPORTED;
 	if (scene_chance(scene, 800))
 		party->codecs[1] = stw_sdp_codecs_default[!party->codecs[0].payload_type];
 	snprintf(party->aor, sizeof(party->aor), "sip:p%u@%s", party->index, party->address);

@@ -11,9 +11,10 @@ struct watch {
 	uint64_t first_ms, final_ms, cancelled_ms; /* 0: not yet */
 	unsigned final;                            /* code of the first final response */
 	bool provisional;
-	bool offer;   /* it has a description */
-	bool initial; /* it is outside of a dialog */
-	bool crossed; /* it came while one of ours was open: it cannot be accepted */
+	bool offer;    /* it has a description */
+	bool initial;  /* it is outside of a dialog */
+	bool crossed;  /* it came while one of ours was open: it cannot be accepted */
+	bool answered; /* by a reliable provisional response */
 };
 
 /* A dialog as one party sees it. */
@@ -260,7 +261,7 @@ static void sent_success(struct party *party, const struct sip *sip, const struc
 
 	if (changes && watch->crossed)
 		fault(party, sip, "accepts a change while one of its own is open");
-	if (changes && watch->offer && !sip->body.len)
+	if (changes && watch->offer && !sip->body.len && !watch->answered)
 		fault(party, sip, "accepts an offer without an answer");
 }
 
@@ -269,6 +270,8 @@ static void sent_response(struct party *party, const struct sip *sip)
 	struct watch *watch = watch_find(party, own_key(party, GOT, sip));
 	struct half *half = half_need(party, sip->call_id, sip->to_tag, sip->from_tag);
 
+	if (watch && sip->code < 200)
+		watch->answered |= sip->rseq && sip->body.len;
 	if (sip->code < 200)
 		return;
 	owed_given(party, own_key(party, GOT, sip));

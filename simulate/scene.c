@@ -24,6 +24,11 @@ bool scene_chance(struct scene *scene, unsigned per_mille)
 	return scene_below(scene, 1000) < per_mille;
 }
 
+bool scene_more(struct scene *scene, unsigned per_mille)
+{
+	return scene->more && stw_random_below(&scene->more_random, 1000) < per_mille;
+}
+
 bool scene_strict(const struct scene *scene)
 {
 	return !scene->mutate && !scene->starve;
@@ -272,12 +277,23 @@ static void calls_turn(struct scene *scene)
 	batch_end(party);
 }
 
+static void takes_turn(struct party *party, const struct happening *happening)
+{
+	if (party->scene->calm)
+		return;
+	batch_begin(party);
+	party_takes_over(party, happening->data, happening->whole);
+	batch_end(party);
+}
+
 static void happens(struct scene *scene, struct happening *happening)
 {
 	if (happening->kind == PARTY_DATAGRAM)
 		party_takes(&scene->stations[happening->who], happening);
 	else if (happening->kind == PARTY_CALLS)
 		calls_turn(scene);
+	else if (happening->kind == PARTY_TAKES)
+		takes_turn(&scene->stations[happening->who], happening);
 	else
 		leg_turn(scene, (struct leg *)(uintptr_t)happening->key);
 	happening_free(happening);
@@ -349,9 +365,10 @@ static void weather(struct scene *scene)
 		scene->starve = scene_chance(scene, 80) && scene->options->fail_allocation;
 	}
 	snprintf(scene->result->weather, sizeof(scene->result->weather),
-		"agents, %sloss %u‰, repeat %u‰, up to %u ms%s%s%s", calm ? "calm, " : "",
+		"agents, %sloss %u‰, repeat %u‰, up to %u ms%s%s%s%s", calm ? "calm, " : "",
 		scene->loss, scene->repeat, scene->jitter_ms, scene->cuts ? ", cuts" : "",
-		scene->mutate ? ", mutations" : "", scene->starve ? ", no memory" : "");
+		scene->mutate ? ", mutations" : "", scene->starve ? ", no memory" : "",
+		scene->more ? ", more" : "");
 }
 
 static int scene_begin(struct scene *scene)
@@ -359,6 +376,8 @@ static int scene_begin(struct scene *scene)
 	int err = 0;
 
 	stw_random_seed(&scene->random, scene->options->seed);
+	stw_random_seed(&scene->more_random, ~scene->options->seed);
+	scene->more = stw_random_below(&scene->more_random, 1000) < 400;
 	scene->now = (struct stw_now){ .mono_ms = 1000, .wall_ms = 1800000000000 };
 	weather(scene);
 	for (unsigned i = 0; i < STATIONS && err == 0; i++) {
