@@ -412,6 +412,19 @@ static void turn(struct agent *agent)
 	agent_end(agent);
 }
 
+/* Asked before each turn: what was refused here at once has ended before the first one. */
+static bool run_over(struct agent *agent, uint64_t *end_ms, uint64_t *idle_ms)
+{
+	if (!agent->finished)
+		return false;
+	if (!*end_ms)
+		*end_ms = agent->now.mono_ms + END_MS;
+	if (!*idle_ms && !stw_ua_sessions(agent->ua) && !(agent->registered && agent->leaves))
+		*idle_ms = agent->now.mono_ms + LINGER_MS;
+	agent->deadline_ms = *idle_ms ? *idle_ms : *end_ms;
+	return agent->now.mono_ms >= agent->deadline_ms;
+}
+
 void agent_run(struct agent *agent)
 {
 	struct sigaction action = { .sa_handler = on_signal };
@@ -419,19 +432,8 @@ void agent_run(struct agent *agent)
 
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
-	for (;;) {
+	while (!run_over(agent, &end_ms, &idle_ms))
 		turn(agent);
-		if (!agent->finished)
-			continue;
-		if (!end_ms)
-			end_ms = agent->now.mono_ms + END_MS;
-		if (!idle_ms && !stw_ua_sessions(agent->ua) &&
-			!(agent->registered && agent->leaves))
-			idle_ms = agent->now.mono_ms + LINGER_MS;
-		agent->deadline_ms = idle_ms ? idle_ms : end_ms;
-		if (agent->now.mono_ms >= agent->deadline_ms)
-			return;
-	}
 }
 
 static void ladder_show(struct agent *agent)

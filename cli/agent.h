@@ -178,8 +178,10 @@ void agent_explain(struct agent *agent, unsigned code, const struct stw_cause *c
 void agent_trace(struct agent *agent, bool out, const struct stw_hop *hop, struct stw_slices text);
 void agent_note(void *core, const struct stw_note *note);
 
-/* agent_keys.c: lines of standard input: hold, resume, transfer URI, dtmf DIGITS, hangup */
-void agent_keys(struct agent *agent, struct stw_session *session);
-bool agent_keys_wanted(void);
+/* agent_keys.c: lines of standard input: hold, resume, transfer URI, dtmf DIGITS, hangup.
+ * Obeys one of them, which may end the session and free it; false: there is none. */
+bool agent_keys(struct agent *agent, struct stw_session *session);
+/** When to look for more. */
+uint64_t agent_keys_next(const struct agent *agent);
 
 #endif

@@ -5,14 +5,16 @@
 #include <poll.h>
 #include <unistd.h>
 
+#define KEYS_MS 100 /* how often the terminal is looked at */
+
 static char input[1024];
 static size_t input_len;
 static bool ended;
 
 /* A pipe without lines may get some later; its end is seen when it is read. */
-bool agent_keys_wanted(void)
+uint64_t agent_keys_next(const struct agent *agent)
 {
-	return !ended;
+	return ended ? UINT64_MAX : agent->now.mono_ms + KEYS_MS;
 }
 
 /* RFC 8197 §4: while it rings, or in its midst. */
@@ -53,14 +55,15 @@ static void line_obey(struct agent *agent, struct stw_session *session, char *li
 		fprintf(agent->cli->err, "%s: %s\n", word, strerror(-err));
 }
 
-void agent_keys(struct agent *agent, struct stw_session *session)
+static void keys_read(void)
 {
 	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
-	char *end;
 	ssize_t got;
 
 	if (ended || poll(&in, 1, 0) <= 0)
 		return;
+	if (input_len == sizeof(input) - 1) /* no line is that long */
+		input_len = 0;
 	got = read(STDIN_FILENO, input + input_len, sizeof(input) - 1 - input_len);
 	if (got <= 0) {
 		ended = true;
@@ -68,12 +71,21 @@ void agent_keys(struct agent *agent, struct stw_session *session)
 	}
 	input_len += (size_t)got;
 	input[input_len] = '\0';
-	while ((end = strchr(input, '\n'))) {
-		*end = '\0';
-		line_obey(agent, session, input);
-		input_len -= (size_t)(end + 1 - input);
-		memmove(input, end + 1, input_len + 1);
-	}
-	if (input_len == sizeof(input) - 1)
-		input_len = 0;
+}
+
+bool agent_keys(struct agent *agent, struct stw_session *session)
+{
+	char line[sizeof(input)], *end;
+
+	if (!strchr(input, '\n'))
+		keys_read();
+	end = strchr(input, '\n');
+	if (!end)
+		return false;
+	*end = '\0';
+	snprintf(line, sizeof(line), "%s", input);
+	input_len -= (size_t)(end + 1 - input);
+	memmove(input, end + 1, input_len + 1);
+	line_obey(agent, session, line);
+	return true;
 }

@@ -36,23 +36,30 @@ static void answer_event(struct agent *agent, const struct stw_ua_event *event)
 		stw_registration_end(answer->registration);
 }
 
+/* Whom the lines of standard input mean. */
+static struct stw_session *newest(struct agent *agent)
+{
+	for (unsigned i = AGENT_LINES_MAX; i-- > 0;)
+		if (agent->lines[i].used)
+			return (struct stw_session *)(uintptr_t)agent->lines[i].session;
+	return NULL;
+}
+
 static void answer_turn(struct agent *agent)
 {
-	struct stw_session *session = NULL;
+	struct stw_session *session;
 
 	for (unsigned i = 0; i < AGENT_LINES_MAX; i++) {
 		struct agent_line *line = &agent->lines[i];
 
-		if (!line->used)
-			continue;
-		session = (struct stw_session *)(uintptr_t)line->session;
-		if (agent->now.mono_ms < line->hangup_ms || line->hung_up)
+		if (!line->used || agent->now.mono_ms < line->hangup_ms || line->hung_up)
 			continue;
 		line->hung_up = true;
-		stw_session_end(session, STW_STR_NONE);
+		stw_session_end((struct stw_session *)(uintptr_t)line->session, STW_STR_NONE);
 	}
-	if (session)
-		agent_keys(agent, session);
+	while ((session = newest(agent)) && agent_keys(agent, session))
+		continue;
+	agent->deadline_ms = session ? agent_keys_next(agent) : UINT64_MAX;
 }
 
 static int number_read(

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define KEYS_MS    100 /* standard input is looked at so often */
 #define RESERVE_MS 200 /* nothing is reserved: the time that it would take */
 
 struct call {
@@ -43,13 +42,14 @@ static void call_turn(struct agent *agent)
 {
 	struct call *call = agent->user;
 	uint64_t now_ms = agent->now.mono_ms;
-	struct agent_line *line = agent_line_find(agent, call->session);
+	struct agent_line *line;
 
-	agent->deadline_ms = agent_keys_wanted() ? now_ms + KEYS_MS : UINT64_MAX;
-	if (call->session)
-		agent_keys(agent, call->session);
+	agent->deadline_ms = agent_keys_next(agent);
+	while (call->session && agent_keys(agent, call->session))
+		continue;
 	if (!call->session)
 		return;
+	line = agent_line_find(agent, call->session);
 	if (now_ms >= call->cancel_ms || now_ms >= call->timeout_ms) {
 		call->cancelled = now_ms >= call->cancel_ms;
 		call->cancel_ms = call->timeout_ms = UINT64_MAX;

@@ -214,6 +214,31 @@ def hold(bench):
     bob.ends()
 
 
+def keys_at_once(bench):
+    """Lines that come in one piece: what ends the call is not the last of them."""
+    bob = answer(bench, "--ring", 0, "--hangup-after", 20)
+    alice = call(bench, f"sip:bob@127.0.0.1:{bob.port}")
+    alice.wait("established")
+    alice.tell("hold\nunwanted\nhold\ntransfer sip:x@127.0.0.1:9\nhangup")
+    require("cause=607" in bob.wait("ended")["text"], tail(bob.log))
+    alice.ends()
+    bob = answer(bench, "--ring", 20, "--count", 1)
+    alice = call(bench, f"sip:bob@127.0.0.1:{bob.port}")
+    bob.wait("incoming")
+    bob.tell("unwanted\nhold\nunwanted\nresume")
+    alice.ends(1)
+    require(alice.wait("ended")["code"] == 607, tail(alice.log))
+    bob.ends()
+
+
+def refused_here(bench):
+    """What cannot be sent at all ends the command at once."""
+    del bench
+    for command, *more in (("call",), ("options",), ("message", "lunch?"), ("refer", "sip:carol@127.0.0.1")):
+        words = said(command, "sips:bob@127.0.0.1:9", *more, status=1)
+        require("no listener" in words.lower(), words)
+
+
 def text(bench):
     server = bench.server()
     bob = answer(bench, user="bob", server=server)
@@ -388,6 +413,8 @@ run_tests([
     ("a phone is asked to call another", referred),
     ("a whole telephone over IPv6", sixth),
     ("names of the DNS", by_name),
+    ("lines in one piece", keys_at_once),
+    ("what cannot be sent", refused_here),
     ("MESSAGE", text),
     ("REGISTER", registration),
     ("we call baresip", calls_baresip),
