@@ -451,11 +451,12 @@ static void ladder_show(struct agent *agent)
 
 int agent_close(struct agent *agent)
 {
-	int status = agent->status;
+	int status;
 
 	ladder_show(agent);
 	for (unsigned i = 0; i < AGENT_LINES_MAX; i++)
 		agent_line_free(&agent->lines[i]);
+	status = agent->status;
 	stw_ua_free(agent->ua);
 	stw_stack_free(agent->stack);
 	stw_io_free(agent->io);

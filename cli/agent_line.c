@@ -34,7 +34,7 @@ static void record_open(struct agent_line *line)
 		snprintf(path, sizeof(path), "%s.%u", agent->options->record, agent->recordings);
 	line->record = fopen(path, "wb");
 	if (!line->record) {
-		stw_cli_fail(agent->cli, "%s: %s", path, strerror(errno));
+		agent->status = stw_cli_fail(agent->cli, "%s: %s", path, strerror(errno));
 		return;
 	}
 	stw_wav_header(0, header);
@@ -51,7 +51,7 @@ static void record_close(struct agent_line *line)
 	if (fseek(line->record, 0, SEEK_SET) == 0)
 		fwrite(header, 1, sizeof(header), line->record);
 	if (fclose(line->record) != 0)
-		stw_cli_fail(
+		line->agent->status = stw_cli_fail(
 			line->agent->cli, "%s: %s", line->agent->options->record, strerror(errno));
 	line->record = NULL;
 }

@@ -79,13 +79,15 @@ static json_int_t at_read(const char *at)
 	time_t now = time(NULL), seconds;
 	struct tm tm = { 0 };
 	const char *end = strptime(at, "%Y-%m-%dT%H:%M:%SZ", &tm);
+	int day = tm.tm_mday;
 
 	if (end && !*end) {
 		seconds = timegm(&tm);
-		return (json_int_t)seconds * 1000;
+		return tm.tm_mday == day ? (json_int_t)seconds * 1000 : -1; /* 30 February */
 	}
 	localtime_r(&now, &tm);
 	tm.tm_sec = 0;
+	tm.tm_isdst = -1; /* that of then, on the day of a change */
 	end = strptime(at, "%H:%M", &tm);
 	if (!end || *end)
 		return -1;

@@ -94,8 +94,12 @@ def files(bench):
     require(alice.wait("media")["codec"] == "PCMA", "the codec is not PCMA")
     alice.ends()
     bob.ends()
-    subprocess.run(["rm", "-rf", folder], check=True)
     hears(alice, "heard.wav", 440)
+    bob = answer(bench, "--ring", 0)
+    alice = call(bench, f"sip:bob@127.0.0.1:{bob.port}", "--record", folder / "none" / "heard.wav", "--duration", 0.1)
+    alice.ends(1)
+    require("heard.wav: No such file" in alice.log.read_text(), tail(alice.log))
+    subprocess.run(["rm", "-rf", folder], check=True)
 
 
 def through_server(bench):

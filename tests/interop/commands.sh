@@ -207,6 +207,7 @@ run 1 "480 Temporarily Unavailable" "options to a user who is not there" options
 run 0 '"code": 200' "options as JSON" options "sip:127.0.0.1:$port" -o json
 run 1 "nothing listens on tcp" "options to a closed port" options "sip:127.0.0.1:$(free_port)" --transport tcp
 run 2 "no SIP URI" "options to nonsense" options 'http://x'
+run 2 "2026-02-30T00:00:00Z is no time" "try at no day" try INVITE sip:bob@example.com --at 2026-02-30T00:00:00Z
 run 2 "timeout takes seconds" "options with a bad timeout" options sip:127.0.0.1 --timeout x
 run 0 "1 seeds, 0 with a broken invariant" "simulate a seed" simulate --seed 7 --calls 50
 run 2 "is not a number" "simulate with a bad seed" simulate --seed x
