@@ -321,8 +321,8 @@ int box_keep(struct box *box);
 void box_make_alive(struct box *box);
 
 /* client.c: requests of our own */
-/* The URI that decides where it goes, §8.1.2: the first Route, an outbound proxy, or the Request-URI,
- * which makes each of them sips when it is. @return 0; as stw_uri_parse() */
+/* The URI that decides where it goes, §8.1.2: the first Route, an outbound proxy, or the
+ * Request-URI, which makes each of them sips when it is. @return 0; as stw_uri_parse() */
 int client_next_hop(const struct box *box, struct stw_uri *ret);
 int client_build(struct branch *branch, struct stw_str via);
 void client_response(struct box *box, const struct stw_msg *response);
