@@ -417,6 +417,9 @@ struct stw_values stw_msg_values(const struct stw_msg *msg, enum stw_header head
 bool stw_values_next(struct stw_values *values, struct stw_str *ret);
 /** Does a list of tokens (Supported, Require, Allow …) name `token`? Without case. */
 bool stw_msg_has_token(const struct stw_msg *msg, enum stw_header header, struct stw_str token);
+/** Does Accept name the media type, its type with any subtype, or all (§20.1)? False without
+ * Accept, whose default depends on what is asked. */
+bool stw_msg_accepts(const struct stw_msg *msg, struct stw_str type);
 /** Non-negative number of a single field. @return 0; -ENOENT absent; -EBADMSG; -ERANGE above max */
 int stw_msg_number(const struct stw_msg *msg, enum stw_header header, uint64_t max, uint64_t *ret);
 

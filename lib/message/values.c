@@ -131,6 +131,21 @@ bool stw_msg_has_token(const struct stw_msg *msg, enum stw_header header, struct
 	return false;
 }
 
+bool stw_msg_accepts(const struct stw_msg *msg, struct stw_str type)
+{
+	struct stw_values values = stw_msg_values(msg, STW_HDR_ACCEPT);
+	struct stw_str value, main = stw_str_cut(type, 0, stw_str_find(type, '/', 0) + 1);
+
+	while (stw_values_next(&values, &value)) {
+		value = stw_str_trim(stw_str_cut(value, 0, stw_str_find(value, ';', 0)));
+		if (stw_str_equal_nocase(value, type) || stw_str_equal(value, STW_STR("*/*")) ||
+			(value.len == main.len + 1 && value.ptr[main.len] == '*' &&
+				stw_str_equal_nocase(stw_str_cut(value, 0, main.len), main)))
+			return true;
+	}
+	return false;
+}
+
 int stw_msg_number(const struct stw_msg *msg, enum stw_header header, uint64_t max, uint64_t *ret)
 {
 	const struct stw_field *field = stw_msg_find(msg, header);

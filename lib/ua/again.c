@@ -160,7 +160,7 @@ static bool body_part(const struct exchange *exchange, const struct stw_msg *acc
 	while (stw_multipart_next(&multipart, &part) == 1) {
 		type = stw_str_cut(part.content_type, 0, stw_str_find(part.content_type, ';', 0));
 		type = stw_str_trim(type);
-		if (accepts ? !msg_accepts(accepts, type)
+		if (accepts ? !stw_msg_accepts(accepts, type)
 			    : !stw_str_equal_nocase(type, STW_STR("application/sdp")))
 			continue;
 		text->content_type = part.content_type;
@@ -193,7 +193,7 @@ static bool send_other_type(struct exchange *exchange, const struct stw_msg *res
 	if (body_part(exchange, response, &text))
 		return send_changed(exchange, &text);
 	if (!text.other_body.len || stw_str_equal(text.content_type, text.other_type) ||
-		!msg_accepts(response, text.other_type))
+		!stw_msg_accepts(response, text.other_type))
 		return false;
 	text.content_type = text.other_type;
 	text.body = text.other_body;

@@ -363,7 +363,7 @@ static const struct stw_cause *check_accept(struct ua_check *check)
 	const struct stw_msg *msg = check->request->msg;
 
 	if (msg->method != STW_METHOD_INVITE || !stw_msg_find(msg, STW_HDR_ACCEPT) ||
-		msg_accepts(msg, STW_STR("application/sdp")))
+		stw_msg_accepts(msg, STW_STR("application/sdp")))
 		return NULL;
 	stw_write_format(&check->writer,
 		"Warning: 399 %.*s \"Accept excludes application/sdp\"\r\n",

@@ -207,8 +207,6 @@ struct stw_str ua_methods(const struct stw_ua *ua);
 struct stw_str ua_extensions(const struct stw_ua *ua);
 /* Does a list "a, b" name the token? Without case. */
 bool list_has(struct stw_str list, struct stw_str token);
-/* Does Accept name a type "text/plain", or all of its kind (RFC 3261 §20.1)? */
-bool msg_accepts(const struct stw_msg *msg, struct stw_str type);
 /* Answer a request that is answered at once. */
 void ua_answer(struct stw_ua *ua, struct stw_request *request, const struct stw_answer *answer);
 /* "sip:x@y;method=INVITE?Subject=z" as a Request-URI: neither belongs there (§19.1.1). Borrowed

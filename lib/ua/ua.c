@@ -75,21 +75,6 @@ bool list_has(struct stw_str list, struct stw_str token)
 	return false;
 }
 
-bool msg_accepts(const struct stw_msg *msg, struct stw_str type)
-{
-	struct stw_values values = stw_msg_values(msg, STW_HDR_ACCEPT);
-	struct stw_str value, main = stw_str_cut(type, 0, stw_str_find(type, '/', 0) + 1);
-
-	while (stw_values_next(&values, &value)) {
-		value = stw_str_trim(stw_str_cut(value, 0, stw_str_find(value, ';', 0)));
-		if (stw_str_equal_nocase(value, type) || stw_str_equal(value, STW_STR("*/*")) ||
-			(value.len == main.len + 1 && value.ptr[main.len] == '*' &&
-				stw_str_equal_nocase(stw_str_cut(value, 0, main.len), main)))
-			return true;
-	}
-	return false;
-}
-
 struct stw_str ua_methods(const struct stw_ua *ua)
 {
 	return ua->options.policy.methods.len ? ua->options.policy.methods

@@ -382,6 +382,20 @@ static enum stw_verdict check_owner(struct stw_check *check)
 	return STW_PASS;
 }
 
+/* §21.4.7: the 200 holds a session description. */
+static enum stw_verdict check_accept(struct stw_check *check)
+{
+	const struct stw_msg *msg = check->request->msg;
+
+	if (!stw_msg_find(msg, STW_HDR_ACCEPT) || stw_msg_accepts(msg, STW_STR("application/sdp")))
+		return STW_PASS;
+	if (stw_arena_printf(&check->request->arena, &check->refusal.headers,
+		    "Warning: 399 %.*s \"Accept excludes application/sdp\"\r\n",
+		    STW_STR_ARG(check->caller_domain)) < 0)
+		check->refusal.headers = STW_STR_NONE;
+	return stw_route_refuse(check, &stw_cause_feature_accept);
+}
+
 static enum stw_verdict feature_incomplete(
 	struct stw_check *check, struct stw_str number, unsigned missing)
 {
@@ -426,6 +440,8 @@ static __attribute__((noinline)) enum stw_verdict feature_apply(struct stw_check
 		verdict = stw_route_require(check, STW_STR(""), &stw_cause_extension_required_here);
 	if (verdict == STW_PASS)
 		verdict = stw_route_body(check);
+	if (verdict == STW_PASS)
+		verdict = check_accept(check);
 	return verdict == STW_PASS ? call_begin(check, &config->features[entry->value], number)
 				   : verdict;
 }

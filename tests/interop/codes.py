@@ -10,11 +10,11 @@ import time
 sys.dont_write_bytecode = True
 from hook import Web  # noqa: E402
 from interop import DOMAIN, PASSWORD, free_port, require, run_tests  # noqa: E402
-from wire import Datagrams, Reply, Stream, mark, request  # noqa: E402
+from wire import Datagrams, Reply, Stream, authorization, mark, request  # noqa: E402
 
-# 406 and 421, and what more an agent says, are those of `strowger answer`: agents.py.
+# 421, and what more an agent says, are those of `strowger answer`: agents.py.
 CODES = frozenset((
-    100, 181, 182, 199, 200, 300, 301, 302, 380, 400, 401, 402, 403, 404, 405, 407, 408, 409, 410, 411, 413, 414, 415, 416,
+    100, 181, 182, 199, 200, 300, 301, 302, 380, 400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 413, 414, 415, 416,
     417, 420, 422, 423, 433, 440, 480, 481, 482, 483, 484, 485, 486, 487, 500, 501, 502, 503, 504, 505, 513, 600, 604, 607, 608))
 seen = set()
 
@@ -264,6 +264,15 @@ def challenges(bench):
     expect(server, 407, invite("bob"), field="proxy-authenticate")
 
 
+def feature_code(bench):
+    """The answer to a code that changes settings is a session description, which this caller does not accept."""
+    server = bench.server(options="feature_codes: [{code: '*78', set: dnd=on}]\n")
+    uri = f"sip:*78@{DOMAIN}"
+    challenge = expect(server, 407, invite(uri=uri)).get("proxy-authenticate")
+    proof = authorization(challenge, "alice", PASSWORD["alice"], "INVITE", uri, name="Proxy-Authorization")
+    expect(server, 406, invite(uri=uri, extra=f"Accept: text/plain\r\n{proof}"), field="warning")
+
+
 def maintenance(bench):
     server = bench.server(options="auth: {required: false}\n")
     server.command("drain")
@@ -279,6 +288,7 @@ if __name__ == "__main__":
         ("one case of each code", all_codes),
         ("411 over a connection", over_tcp),
         ("401 and 407", challenges),
+        ("406 to a feature code", feature_code),
         ("503 while the server is being drained", maintenance),
         ("none is missing", none_is_missing),
     ])

@@ -74,6 +74,27 @@ static void test_has_token(void **state)
 	guarded_done(&m);
 }
 
+static void test_accepts(void **state)
+{
+	static const struct {
+		const char *accept;
+		bool sdp;
+	} asked[] = { { "", false }, { "Accept:\r\n", false }, { "Accept: text/plain\r\n", false },
+		{ "Accept: text/plain, Application/SDP;q=0.5\r\n", true },
+		{ "Accept: text/*\r\nAccept: application/*\r\n", true },
+		{ "Accept: application/*+xml\r\n", false }, { "Accept: */*\r\n", true } };
+	struct guarded_msg m;
+
+	for (size_t i = 0; i < STW_ARRAY_SIZE(asked); i++) {
+		char text[200];
+
+		snprintf(text, sizeof(text), START "%s\r\n", asked[i].accept);
+		assert_int_equal(guarded_parse(&m, text), 0);
+		assert_int_equal(stw_msg_accepts(&m.msg, STW_STR("application/sdp")), asked[i].sdp);
+		guarded_done(&m);
+	}
+}
+
 static void test_number(void **state)
 {
 	struct guarded_msg m;
@@ -119,6 +140,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_has_token),
+		cmocka_unit_test(test_accepts),
 		cmocka_unit_test(test_number),
 		cmocka_unit_test(test_find),
 	};
