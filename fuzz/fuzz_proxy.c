@@ -78,6 +78,7 @@ static void forward(const struct stw_msg *msg, unsigned which, struct stw_arena 
 	struct stw_random random;
 	char branch[STW_BRANCH_MAX];
 	struct stw_msg out;
+	struct stw_hop hop;
 	struct stw_uri uri;
 
 	if (stw_proxy_preprocess(&options, msg, &routing) < 0)
@@ -86,8 +87,11 @@ static void forward(const struct stw_msg *msg, unsigned which, struct stw_arena 
 	must(stw_proxy_branch(&options, msg, &routing, &random, branch).len == 40);
 	must(stw_proxy_stateless_branch(&options, msg, branch).len == 23);
 	stw_via_stamp(&msg->via, &source, &stamp);
+	stw_proxy_flow(&routing, &hop);
+	hop = (struct stw_hop){ .transport = STW_TRANSPORT_TCP, .remote = source };
 	must(stw_record_route_write(
-		     &options, msg, &side, &side, arena, &forward_options.record_route) == 0);
+		     &options, msg, &side, &side, &hop, arena, &forward_options.record_route) == 0);
+	must(stw_path_write(&options, &hop, &side, false, arena, &forward_options.path) == 0);
 	stw_forward_next_hop(&forward_options, arena, &uri);
 	if (stw_forward_build(&forward_options, arena, &slices) < 0 ||
 		msg->field_count > STW_MSG_FIELDS_MAX - 8)
@@ -95,6 +99,7 @@ static void forward(const struct stw_msg *msg, unsigned which, struct stw_arena 
 	reparse(slices, &out);
 	must(count(&out, STW_HDR_VIA) == count(msg, STW_HDR_VIA) + 1);
 	must(count(&out, STW_HDR_RECORD_ROUTE) == count(msg, STW_HDR_RECORD_ROUTE) + 1);
+	must(count(&out, STW_HDR_PATH) == count(msg, STW_HDR_PATH) + 1);
 	must(out.body_len == msg->body_len);
 }
 

@@ -53,6 +53,8 @@ struct stw_proxy_routing {
 	bool in_dialog;       /* our mark verified: belongs to a dialog that passed through us */
 	bool hop_known;       /* … and goes to where that dialog goes */
 	bool forged;          /* a mark of ours is there but does not verify */
+	struct stw_str flow;  /* a URI of ours was used that leads to a phone: stw_proxy_flow() says
+				 where; empty: none */
 	struct stw_str next_route; /* first remaining Route value (its URI decides the next hop) */
 	char uri_buffer[STW_PROXY_URI_BYTES]; /* holds uri_text when a maddr of ours was taken out:
 						 do not copy */
@@ -64,6 +66,10 @@ int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct s
 /** The request was copied (stw_msg_keep()): borrow from the copy instead. */
 void stw_proxy_routing_move(
 	struct stw_proxy_routing *routing, const struct stw_msg *from, const struct stw_msg *to);
+
+/** Where the flow token leads (RFC 5626 §5.3) that our Path or Record-Route had. False: there is
+ * none. */
+bool stw_proxy_flow(const struct stw_proxy_routing *routing, struct stw_hop *ret);
 
 /* ---- forward, §16.6 --------------------------------------------------------------------- */
 
@@ -101,6 +107,11 @@ struct stw_proxy_target {
 	bool own_6xx; /* a 6xx ends its own group only, as a further one may be asked for
 			 (stw_response_context_ask()): it speaks for one of several people */
 	bool granted; /* that it may go there is decided: guard() of the core is not asked */
+	/* An edge proxy (RFC 3327, RFC 5626 §5): */
+	bool add_path;     /* REGISTER: our Path value leads to who has sent it … */
+	bool path_require; /* … and the registrar must know Path (§5.2) */
+	bool flow_in,
+		flow_out; /* our Record-Route leads to who has sent the request, or to `hop` */
 	struct stw_account
 		*account; /* who answers the challenges of this server; NULL: the caller */
 };
@@ -114,6 +125,7 @@ struct stw_forward_options {
 	const struct stw_via_stamp *stamp;
 	struct stw_str via;          /* our Via value: "SIP/2.0/UDP host:port;rport;branch=…" */
 	struct stw_str record_route; /* whole lines, or empty */
+	struct stw_str path;         /* whole lines on top of Path, or empty */
 	struct stw_str diversion; /* whole lines before those of the request (RFC 5806), or empty */
 	struct stw_str history;   /* whole lines behind those of the request (RFC 7044), or empty */
 	struct stw_str credentials; /* whole lines behind the last header field, or empty */
@@ -159,15 +171,21 @@ struct stw_record_route_side {
 	enum stw_transport transport;
 	struct stw_str sent_by;
 };
+/** Path for a REGISTER (RFC 3327 §5.2): ourselves as `out` names us, with a flow token of `source`;
+ * `require`: and Require: path. The lines lie in `arena`. @return 0; -ENOMEM; -ENOBUFS */
+int stw_path_write(const struct stw_proxy_options *options, const struct stw_hop *source,
+	const struct stw_record_route_side *out, bool require, struct stw_arena *arena,
+	struct stw_str *ret_lines);
 /**
  * Record-Route for a request that goes from one side to the other: one line, or two when transport
  * or host and port differ (RFC 5658). Carries the mark (lr;stw=…) of the dialog and of where the
- * caller is. The lines lie in `arena`.
+ * caller is; with `flow` also a flow token of it (RFC 5626 §5.2), for a phone that is reached by it
+ * alone. The lines lie in `arena`.
  * @return 0; -ENOMEM; -ENOBUFS
  */
 int stw_record_route_write(const struct stw_proxy_options *options, const struct stw_msg *request,
 	const struct stw_record_route_side *in, const struct stw_record_route_side *out,
-	struct stw_arena *arena, struct stw_str *ret_lines);
+	const struct stw_hop *flow, struct stw_arena *arena, struct stw_str *ret_lines);
 
 /** The incoming Max-Breadth, RFC 5393 §5.3.3: of the request, at most ours; ours when it has none.
  */

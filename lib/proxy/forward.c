@@ -380,6 +380,7 @@ int stw_forward_build(
 		stw_edit_append_field(&forward.edit, options->credentials);
 	/* Where there is no field of the kind, the lines stand in this order before the old Via. */
 	forward_insert(&forward, STW_HDR_RECORD_ROUTE, options->record_route);
+	forward_insert(&forward, STW_HDR_PATH, options->path);
 	route_edit(&forward);
 	max_forwards_edit(&forward);
 	if (options->max_breadth)

@@ -15,6 +15,7 @@ enum proxy_mix_use {
 	PROXY_MIX_HOP,
 	PROXY_MIX_LOOP,
 	PROXY_MIX_STATELESS,
+	PROXY_MIX_FLOW,
 };
 
 struct stw_hasher proxy_mix_begin(struct stw_hash_key key, enum proxy_mix_use use);
@@ -77,9 +78,27 @@ struct proxy_list {
 struct stw_values proxy_list_values(
 	struct proxy_list *list, struct stw_str text, enum stw_header header);
 
+/* ---- flow.c -----------------------------------------------------------------------------------
+ */
+
+/* A flow token in a URI of ours. */
+struct proxy_flow {
+	struct stw_str place; /* where it leads */
+	bool genuine;         /* its mark is ours */
+};
+/* ";stw-flow=…": what is sent to this URI of ours leaves by this hop. */
+void proxy_flow_write(struct stw_writer *writer, const struct stw_proxy_options *options,
+	const struct stw_hop *hop);
+/* False: the URI has none. */
+bool proxy_flow_find(
+	const struct stw_proxy_options *options, const struct stw_uri *uri, struct proxy_flow *ret);
+
 /* ---- record_route.c ---------------------------------------------------------------------------
  */
 
+/* "sip:HOST:PORT;transport=tcp": ourselves as this side names us. */
+void proxy_write_own_uri(
+	struct stw_writer *writer, const struct stw_record_route_side *side, bool sips);
 /* In a response that makes a dialog: our Record-Route values say to the caller where the callee is,
  * as they said to the callee where the caller is. `below`: values that the request brought.
  * @return 0, -ENOMEM */

@@ -16,6 +16,7 @@ struct preprocess {
 	uint64_t mark;                           /* the one that is right */
 	struct stw_str hops[OWN_ROUTES_MAX + 1]; /* where it says that the dialog goes */
 	unsigned hop_count;
+	struct stw_str flow; /* that the last of them leads to */
 };
 
 /* Who sends the request is the caller or the callee: the mark holds the caller's tag. */
@@ -47,6 +48,20 @@ static bool mark_note(struct preprocess *pre, const struct stw_uri *uri)
 	if (pre->hop_count < STW_ARRAY_SIZE(pre->hops))
 		pre->hops[pre->hop_count++] = hop;
 	return true;
+}
+
+/* RFC 5626 §5.3: it may lead to a phone. The last one counts: it is next to the side that is meant.
+ */
+static void flow_note(struct preprocess *pre, const struct stw_uri *uri)
+{
+	struct proxy_flow flow;
+
+	if (!proxy_flow_find(pre->options, uri, &flow))
+		return;
+	if (flow.genuine)
+		pre->flow = flow.place;
+	else
+		pre->forged = true;
 }
 
 static unsigned routes_count(const struct stw_msg *request)
@@ -116,6 +131,7 @@ static int routes_remove_own(struct preprocess *pre, unsigned count, struct stw_
 			return 0;
 		}
 		mark_note(pre, &address.uri);
+		flow_note(pre, &address.uri);
 		ret->own_routes++;
 	}
 	return 0;
@@ -153,6 +169,7 @@ int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct s
 
 	*ret = (struct stw_proxy_routing){ .uri = request->uri, .uri_text = request->uri.text };
 	if (proxy_owns_uri(options, &ret->uri) && mark_note(&pre, &ret->uri)) {
+		flow_note(&pre, &ret->uri);
 		count = routes_count(request);
 		if (count > 0) {
 			err = uri_restore(request, ret);
@@ -167,6 +184,8 @@ int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct s
 	}
 	uri_strip_maddr(&pre, ret);
 	ret->forged = pre.forged;
+	if (!pre.forged)
+		ret->flow = pre.flow;
 	ret->in_dialog = pre.verified && !pre.forged && request->to.tag.ptr;
 	ret->hop_known = ret->in_dialog && hop_verifies(&pre, ret);
 	return 0;
@@ -178,4 +197,5 @@ void stw_proxy_routing_move(
 	stw_uri_move(&routing->uri, from, to);
 	stw_str_move(&routing->uri_text, from, to);
 	stw_str_move(&routing->next_route, from, to);
+	stw_str_move(&routing->flow, from, to);
 }

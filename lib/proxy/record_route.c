@@ -4,25 +4,40 @@
 
 #include <errno.h>
 
-#define LINE_MAX       512
+#define LINE_MAX       768
 #define OWN_VALUES_MAX 2
 
+/* What both lines of a request have. */
+struct line_parts {
+	bool sips;
+	uint64_t mark[2];           /* of the dialog, and of where the caller is */
+	const struct stw_hop *flow; /* of the phone that is reached by it alone; NULL: none */
+};
+
 /* RFC 5658 §6.2: the URI names the transport; transport=tls is never written, sips says it. */
-static void line_write(struct stw_writer *writer, const struct stw_record_route_side *side,
-	bool sips, const uint64_t mark[2])
+void proxy_write_own_uri(
+	struct stw_writer *writer, const struct stw_record_route_side *side, bool sips)
 {
 	bool secure = side->transport == STW_TRANSPORT_TLS || side->transport == STW_TRANSPORT_WSS;
 
-	stw_write_text(writer, "Record-Route: <");
 	stw_write_text(writer, secure || sips ? "sips:" : "sip:");
 	stw_write_str(writer, side->sent_by);
 	if (side->transport == STW_TRANSPORT_TCP)
 		stw_write_text(writer, ";transport=tcp");
 	else if (side->transport == STW_TRANSPORT_WS || side->transport == STW_TRANSPORT_WSS)
 		stw_write_text(writer, ";transport=ws");
+}
+
+static void line_write(struct stw_writer *writer, const struct stw_proxy_options *options,
+	const struct stw_record_route_side *side, const struct line_parts *parts)
+{
+	stw_write_text(writer, "Record-Route: <");
+	proxy_write_own_uri(writer, side, parts->sips);
 	stw_write_text(writer, ";lr;stw=");
-	proxy_write_hash(writer, mark[0]);
-	proxy_write_hash(writer, mark[1]);
+	proxy_write_hash(writer, parts->mark[0]);
+	proxy_write_hash(writer, parts->mark[1]);
+	if (parts->flow)
+		proxy_flow_write(writer, options, parts->flow);
 	stw_write_text(writer, ">\r\n");
 }
 
@@ -41,20 +56,20 @@ static uint64_t hop_of_caller(
 
 int stw_record_route_write(const struct stw_proxy_options *options, const struct stw_msg *request,
 	const struct stw_record_route_side *in, const struct stw_record_route_side *out,
-	struct stw_arena *arena, struct stw_str *ret_lines)
+	const struct stw_hop *flow, struct stw_arena *arena, struct stw_str *ret_lines)
 {
-	bool sips = request->uri.scheme == STW_SCHEME_SIPS;
-	uint64_t mark[2] = { proxy_mark(options, request, request->from.tag) };
+	struct line_parts parts = { .sips = request->uri.scheme == STW_SCHEME_SIPS, .flow = flow };
 	char buffer[2 * LINE_MAX];
 	struct stw_writer writer;
 
-	mark[1] = hop_of_caller(options, request, mark[0]);
+	parts.mark[0] = proxy_mark(options, request, request->from.tag);
+	parts.mark[1] = hop_of_caller(options, request, parts.mark[0]);
 	stw_writer_init(&writer, buffer, sizeof(buffer));
 	/* The callee meets the side that sent to it first, the caller the other one (RFC 5658 §6.2:
 	 * "any multi-homed situation"). */
-	line_write(&writer, out, sips, mark);
+	line_write(&writer, options, out, &parts);
 	if (in->transport != out->transport || !stw_str_equal_nocase(in->sent_by, out->sent_by))
-		line_write(&writer, in, sips, mark);
+		line_write(&writer, options, in, &parts);
 	if (writer.overflow)
 		return -ENOBUFS;
 	return stw_arena_copy(arena, stw_writer_text(&writer), ret_lines);

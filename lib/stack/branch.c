@@ -124,14 +124,28 @@ static int branch_record_route(struct branch *branch, struct stw_str sent_by, st
 	struct stw_record_route_side in = { .transport = request->source.transport };
 	struct stw_record_route_side out = { .transport = branch->hop.transport,
 		.sent_by = sent_by };
+	const struct stw_hop *flow = NULL;
 	char buffer[300];
 
 	*ret = STW_STR_NONE;
 	if (!branch_records_route(request))
 		return 0;
+	if (branch->target.flow_in || branch->target.flow_out)
+		flow = branch->target.flow_in ? &request->source : &branch->hop;
 	in.sent_by = stack_sent_by(request->stack, &request->source, buffer, sizeof(buffer));
-	return stw_record_route_write(
-		&request->stack->options.proxy, request->msg, &in, &out, &request->arena, ret);
+	return stw_record_route_write(&request->stack->options.proxy, request->msg, &in, &out, flow,
+		&request->arena, ret);
+}
+
+/* RFC 3327 §5.2 */
+static int branch_path(struct branch *branch, struct stw_str sent_by, struct stw_str *ret)
+{
+	struct stw_request *request = &branch->box->request;
+	struct stw_record_route_side out = { .transport = branch->hop.transport,
+		.sent_by = sent_by };
+
+	return stw_path_write(&request->stack->options.proxy, &request->source, &out,
+		branch->target.path_require, &request->arena, ret);
 }
 
 /* Our Via value, §16.6 step 8. */
@@ -180,6 +194,8 @@ static int branch_build(struct branch *branch, struct stw_str branch_id)
 		return err < 0 ? err : client_build(branch, options.via);
 	if (err == 0)
 		err = branch_record_route(branch, sent_by, &options.record_route);
+	if (err == 0 && branch->target.add_path)
+		err = branch_path(branch, sent_by, &options.path);
 	if (branch->box->service) {
 		options.diversion = branch->box->service->diversion;
 		options.history = branch->box->service->history;

@@ -242,7 +242,7 @@ static void branch_by_uri(struct branch *branch)
 void branch_locate(struct branch *branch)
 {
 	struct stw_stack *stack = locate_stack(branch);
-	struct stw_hop hop = branch->target.hop;
+	struct stw_hop hop;
 
 	if (!branch->target.has_hop || branch->target.path.len) {
 		branch_by_uri(branch);
@@ -253,6 +253,11 @@ void branch_locate(struct branch *branch)
 		branch_send(branch);
 		return;
 	}
+	/* A flow token says which connection it is by its address. */
+	if (branch->target.flow_out)
+		stw_flows_find(stack->flows, branch->target.hop.transport,
+			&branch->target.hop.remote, &branch->target.hop.flow);
+	hop = branch->target.hop;
 	if (stw_flows_hop(stack->flows, branch->target.hop.flow, &hop)) {
 		branch->hop = hop;
 		branch_send(branch);

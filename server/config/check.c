@@ -129,5 +129,6 @@ void config_check(struct config_context *context)
 	config_check_queues(context);
 	config_check_emergency(context);
 	config_check_card(context);
+	config_check_edges(context);
 	advertise_apply(context);
 }

@@ -28,6 +28,7 @@
 #define STW_QUEUE_LENGTH_MAX     1000
 #define STW_QUEUE_KEYS           13
 #define STW_CONFIG_TRUNKS_MAX    64
+#define STW_CONFIG_EDGES_MAX     64
 #define STW_CONFIG_CLASSES_MAX   32
 #define STW_CONFIG_NAMES_MAX     256
 #define STW_NAME_CHOICES_MAX     16
@@ -103,6 +104,22 @@ struct stw_trunk {
 				    names */
 	bool only_registered;    /* no call goes there before we are registered */
 	struct stw_str direct; /* class of those who may name its host themselves; empty: nobody */
+};
+
+/** Does Path (RFC 3327) go into the REGISTER of a phone? */
+enum stw_edge_path {
+	STW_EDGE_OFFER,   /* when the phone knows it */
+	STW_EDGE_REQUIRE, /* who does not know it is refused (421) */
+	STW_EDGE_NEVER,
+};
+
+/** A domain of somebody else whose phones come by us. */
+struct stw_edge {
+	struct stw_str domain;
+	struct stw_str registrar; /* as written: a SIP URI without user */
+	struct stw_str route;     /* the same as a Route value: "<sip:…;lr>" */
+	struct stw_str path_text; /* as written */
+	enum stw_edge_path path;
 };
 
 /** A code that users dial to change their settings. */
@@ -247,6 +264,8 @@ struct stw_config {
 	struct stw_dial_table feature_table; /* value: index of features */
 	struct stw_trunk *trunks;
 	unsigned trunk_count;
+	struct stw_edge *edges;
+	unsigned edge_count;
 	struct {
 		struct stw_str numbers[STW_CONFIG_EMERGENCY_MAX]; /* without separators */
 		unsigned number_count;
@@ -387,6 +406,8 @@ struct stw_config_errors {
 
 /** The domain of this name as it is kept, in lower case; empty: it is none of ours. */
 struct stw_str stw_config_domain(const struct stw_config *config, struct stw_str name);
+/** NULL: its phones do not come by us. */
+const struct stw_edge *stw_config_edge(const struct stw_config *config, struct stw_str domain);
 /** NULL: there is none of this name. */
 const struct stw_group *stw_config_group(const struct stw_config *config, struct stw_str name);
 /** NULL: there is none of this name. */

@@ -77,7 +77,8 @@ extern const struct stw_option_form config_form_domains, config_form_listen, con
 	config_form_groups, config_form_queues, config_form_features, config_form_redirect,
 	config_form_hook_url, config_form_analytics_methods, config_form_analytics_codes,
 	config_form_analytics_headers, config_form_namespaces, config_form_card_contacts,
-	config_form_sip_uri, config_form_priority_sources, config_form_class, config_form_time_zone;
+	config_form_sip_uri, config_form_priority_sources, config_form_class, config_form_time_zone,
+	config_form_edge;
 
 /* form.c */
 /** "[::1]:5060", "192.0.2.1:5060", "example.com": port 0 when none. @return 0, -EBADMSG */
@@ -157,6 +158,8 @@ void config_check_emergency(struct config_context *context);
 bool config_trunk_find(struct config_context *context, const char *key, struct config_mark mark,
 	struct stw_str name, unsigned *ret);
 
+/* edge.c: a domain that is ours as well */
+void config_check_edges(struct config_context *context);
 /* hook.c: a card without its parts */
 void config_check_card(struct config_context *context);
 

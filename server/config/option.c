@@ -213,6 +213,14 @@
 		"Contact is for incoming, or whom To names; unregistered: refuse sends no call "   \
 		"there before that, try does.",                                                    \
 		"RFC 3261 §10.2, §16.5, §22")                                                      \
+	OPTION("edge", LIST, edges, "", 0, STW_CONFIG_EDGES_MAX, "{domain, registrar, path}",      \
+		"[]", LIVE, FORM(edge),                                                            \
+		"Domains of others whose phones come by this server. What they send to domain "    \
+		"goes to registrar, a SIP URI without user. path says whether the server puts "    \
+		"itself into the Path of a REGISTER, so that calls come back by it: offer (when "  \
+		"the phone knows Path), require (a phone that does not is refused with 421), "     \
+		"never. offer without it.",                                                        \
+		"RFC 3327 §5.2")                                                                   \
 	OPTION("emergency.numbers", LIST, emergency.numbers, "", 0, STW_CONFIG_EMERGENCY_MAX,      \
 		"numbers", "[112, 911]", LIVE, FORM(emergency_numbers),                            \
 		"What people dial in an emergency, besides urn:service:sos.",                      \

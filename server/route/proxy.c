@@ -73,7 +73,7 @@ static enum stw_verdict check_caller(struct stw_check *check)
 	return STW_PASS;
 }
 
-static enum stw_verdict check_route_mark(struct stw_check *check)
+enum stw_verdict stw_route_mark(struct stw_check *check)
 {
 	return check->request->routing.forged ? stw_route_refuse(check, &stw_cause_route_forged)
 					      : STW_PASS;
@@ -110,7 +110,7 @@ const struct stw_check_row stw_route_proxy_rows[] = {
 	{ "P2-P5", stw_route_validate },
 	{ "P7", stw_route_feature_dialog },
 	{ "P7", check_caller },
-	{ "P8", check_route_mark },
+	{ "P8", stw_route_mark },
 	{ "P9", check_relay },
 	{ "P10", stw_route_priority },
 	{ "P10", stw_route_call },

@@ -45,10 +45,12 @@ void stw_route_run(struct stw_check *check, const struct stw_check_row *rows)
 
 /* After route preprocessing the Request-URI decides: the registrar, the server itself, or the
  * proxy. */
-static const struct stw_check_row *route_choose(const struct stw_check *check)
+static const struct stw_check_row *route_choose(struct stw_check *check)
 {
 	const struct stw_request *request = check->request;
 
+	if (check->config->edge_count && (check->edge = stw_route_edge(check)))
+		return stw_route_edge_rows;
 	if (request->routing.has_route || !check->domain.len)
 		return stw_route_proxy_rows;
 	if (request->msg->method == STW_METHOD_REGISTER)
@@ -106,6 +108,10 @@ void stw_route_request(struct stw_core *core, struct stw_request *request)
 			  stw_route_is_emergency(core, request->msg, &check.emergency_number);
 	if (check.emergency) {
 		stw_route_run(&check, stw_route_emergency_rows);
+		return;
+	}
+	if (request->routing.flow.len && stw_route_edge_flow(&check)) {
+		stw_route_run(&check, stw_route_flow_rows);
 		return;
 	}
 	check.domain = route_domain(&check);

@@ -85,6 +85,8 @@ struct stw_check {
 	struct stw_inquiry *inquiries;       /* one for each purpose; NULL: nobody was asked */
 	struct stw_preferences *preferences; /* of the caller; NULL: none */
 	bool unwanted;                       /* … and a phone was left out for them */
+	const struct stw_edge *edge;         /* whose registrar is meant; NULL: none */
+	struct stw_hop flow;                 /* of the phone that a Path of ours leads to */
 	struct stw_str
 		on_behalf; /* of whom the call is made that was forwarded; empty: the caller */
 };
@@ -171,6 +173,16 @@ enum stw_verdict stw_route_redirect(struct stw_check *check, const struct stw_bi
 /* proxy.c */
 /** P2 to P5. */
 enum stw_verdict stw_route_validate(struct stw_check *check);
+
+/** P8: a Route that looks like ours and is not. */
+enum stw_verdict stw_route_mark(struct stw_check *check);
+
+/* edge.c */
+extern const struct stw_check_row stw_route_edge_rows[], stw_route_flow_rows[];
+/** The domain of somebody else that the request is for and whose phones come by us; NULL: none. */
+const struct stw_edge *stw_route_edge(const struct stw_check *check);
+/** Does the request go to a phone behind us? Then `flow` says where. */
+bool stw_route_edge_flow(struct stw_check *check);
 
 /* emergency.c */
 extern const struct stw_check_row stw_route_emergency_rows[];

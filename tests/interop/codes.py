@@ -12,10 +12,10 @@ from hook import Web  # noqa: E402
 from interop import DOMAIN, PASSWORD, free_port, require, run_tests  # noqa: E402
 from wire import Datagrams, Reply, Stream, authorization, mark, request  # noqa: E402
 
-# 421, and what more an agent says, are those of `strowger answer`: agents.py.
+# What more an agent says is that of `strowger answer`: agents.py.
 CODES = frozenset((
     100, 181, 182, 199, 200, 300, 301, 302, 380, 400, 401, 402, 403, 404, 405, 406, 407, 408, 409, 410, 411, 413, 414, 415, 416,
-    417, 420, 422, 423, 433, 440, 480, 481, 482, 483, 484, 485, 486, 487, 500, 501, 502, 503, 504, 505, 513, 600, 604, 607, 608))
+    417, 420, 421, 422, 423, 433, 440, 480, 481, 482, 483, 484, 485, 486, 487, 500, 501, 502, 503, 504, 505, 513, 600, 604, 607, 608))
 seen = set()
 
 USERS = ("agent", "alice", "bob", "busy", "broken", "carol", "closed", "fork", "forward", "hidden", "lee1", "lee2", "moved",
@@ -35,6 +35,7 @@ queues: [{{name: desk, max_wait: 2s}}]
 trunks: [{{name: out, uri: ['sip:127.0.0.1:{silent}']}}]
 dialplan: [{{match: 12xx, to: user}}, {{match: 0., to: trunk out}}]
 priority: {{namespaces: [dsn]}}
+edge: [{{domain: inside.invalid, registrar: 'sip:127.0.0.1:{silent}', path: require}}]
 dns: {{servers: ['127.0.0.1:{silent}'], timeout: 100ms, max_time: 300ms}}
 analytics: {{url: '{url}', about: strangers, timeout: 2s}}
 """
@@ -170,6 +171,7 @@ def table():
         (417, [invite("bob", extra="Require: resource-priority\r\nResource-Priority: foo.1\r\n")],
          "accept-resource-priority"),
         (420, [invite("bob", extra="Proxy-Require: foo\r\n")], "unsupported"),
+        (421, [request("REGISTER", "sip:inside.invalid")], "require"),
         (422, [invite("bob", extra="Supported: timer\r\nSession-Expires: 60\r\n")], "min-se"),
         (423, [register("carol", "<sip:carol@127.0.0.1>;expires=10")], "min-expires"),
         (433, [invite("hidden", from_=anonymous)], ""),
@@ -279,6 +281,29 @@ def maintenance(bench):
     expect(server, 503, invite("bob"), field="retry-after")
 
 
+def two_in_a_row(bench):
+    """A phone registers and is called through an edge; the registrar behind it is a Strowger too (RFC 3327)."""
+    core = bench.server(options="auth: {required: false}\n")
+    edge = bench.server(users=(), domain="edge.invalid", options="auth: {required: false}\n"
+                        f"edge: [{{domain: {DOMAIN}, registrar: 'sip:127.0.0.1:{core.port}', path: require}}]\n")
+    with Datagrams(edge.port) as phone, Datagrams(core.port) as caller:
+        where = f"Contact: <sip:alice@{phone.address}:{phone.port}>\r\n"
+        aor = f"<sip:alice@{DOMAIN}>"
+        for supported, code in (("", 421), ("Supported: path\r\n", 200)):
+            got = codes(phone, request("REGISTER", f"sip:{DOMAIN}", to=aor, from_=f"{aor};tag={mark()}", extra=where + supported))
+            require(got and got[-1].code == code, f"REGISTER, {code}: {[reply.line for reply in got]}")
+        require("stw-flow=" in got[-1].get("path"), f"no Path: {got[-1].data!r}")
+        caller.send(sent := invite("alice", "bob"))
+        called = (phone.receive(2) or b"").decode()
+        require(called.startswith(f"INVITE sip:alice@{phone.address}:{phone.port} "), f"alice is not called: {called!r}")
+        require(called.count("\r\nVia: ") == 3 and called.count("\r\nRecord-Route: ") == 2, f"another way: {called!r}")
+        kept = [line for line in called.split("\r\n") if line.split(":")[0] in ("Via", "From", "Call-ID", "CSeq")]
+        phone.send("\r\n".join(["SIP/2.0 486 Busy Here", *kept, f"To: {aor};tag=busy", "Content-Length: 0"]) + "\r\n\r\n")
+        end = caller.final(2)
+        require(end and end.code == 486, f"486: {end and end.line}")
+        acknowledge(caller, sent, end)
+
+
 def none_is_missing(_):
     require(len(sys.argv) > 1 or seen >= CODES, f"no case of {sorted(CODES - seen)}")
 
@@ -290,5 +315,6 @@ if __name__ == "__main__":
         ("401 and 407", challenges),
         ("406 to a feature code", feature_code),
         ("503 while the server is being drained", maintenance),
+        ("two servers in a row", two_in_a_row),
         ("none is missing", none_is_missing),
     ])

@@ -126,7 +126,7 @@ def tail(path, lines=25):
 class Server:
     """The real executable with its own store and free ports of loopback."""
 
-    def __init__(self, users=("alice", "bob"), options="", folder=None):
+    def __init__(self, users=("alice", "bob"), options="", folder=None, domain=DOMAIN):
         if not STROWGER.exists():
             raise Failure(f"{STROWGER} is not built")
         self.folder = folder or new_folder()
@@ -136,7 +136,7 @@ class Server:
         self.process = None
         if WORKERS and "workers:" not in options:
             options += f"\nworkers: {WORKERS}\n"
-        self.config.write_text(f"""domains: [{DOMAIN}]
+        self.config.write_text(f"""domains: [{domain}]
 listen:
   - udp:127.0.0.1:{self.port}
   - tcp:127.0.0.1:{self.port}
@@ -144,7 +144,7 @@ store: sqlite:{self.folder}/strowger.db
 admin: {{socket: {self.folder}/admin.sock}}
 {options}""")
         for user in users:
-            self.command("user", "add", f"{user}@{DOMAIN}", "--password-stdin",
+            self.command("user", "add", f"{user}@{domain}", "--password-stdin",
                          text=PASSWORD[user] + "\n")
         self.start()
 

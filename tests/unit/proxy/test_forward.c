@@ -377,8 +377,8 @@ static void invite_through(const struct proxy *via, char **text, const char *tar
 
 	stw_arena_init(&arena, 4096);
 	message_parse(&request, *text);
-	assert_int_equal(
-		stw_record_route_write(&via->options, &request.msg, &side, &side, &arena, &lines),
+	assert_int_equal(stw_record_route_write(
+				 &via->options, &request.msg, &side, &side, NULL, &arena, &lines),
 		0);
 	out = forwarded(via, &request, &target, lines);
 	free(*text);

@@ -126,8 +126,8 @@ static void put_mark(const char *text, char *ret)
 
 		stw_arena_init(&arena, 4096);
 		message_parse(&invite, request_text("sip:b@y.com", "", INITIAL));
-		assert_int_equal(stw_record_route_write(
-					 &proxy.options, &invite.msg, &side, &side, &arena, &line),
+		assert_int_equal(stw_record_route_write(&proxy.options, &invite.msg, &side, &side,
+					 NULL, &arena, &line),
 			0);
 		memcpy(mark, strstr(line.ptr, "stw=") + 4, 32);
 		message_done(&invite);
@@ -218,6 +218,56 @@ static void other_key(void **state)
 	message_done(&request);
 }
 
+/* `hop`: where the token of the Route leads; NULL: it is a forgery. */
+static void check_flow(const char *route, const struct stw_hop *hop)
+{
+	struct stw_proxy_routing routing;
+	struct message request;
+	struct stw_hop got;
+
+	message_parse(&request, request_text("sip:b@y.com", route, INITIAL));
+	assert_int_equal(stw_proxy_preprocess(&proxy.options, &request.msg, &routing), 0);
+	assert_int_equal(routing.forged, !hop);
+	assert_int_equal(stw_proxy_flow(&routing, &got), hop != NULL);
+	if (hop) {
+		assert_int_equal(got.transport, hop->transport);
+		assert_int_equal(got.listener, hop->listener);
+		assert_true(stw_addr_equal(&got.remote, &hop->remote));
+		assert_true(stw_addr_same_ip(&got.local, &hop->local));
+	}
+	message_done(&request);
+}
+
+/* What a flow token says comes back as it was; one changed character makes it a forgery. */
+static void flow_tokens(void **state)
+{
+	const struct stw_record_route_side side = { STW_TRANSPORT_UDP, STW_STR("p1.example.com") };
+	static const char *const hosts[] = { "203.0.113.7", "2001:db8::7" };
+
+	for (size_t i = 0; i < STW_ARRAY_SIZE(hosts); i++) {
+		struct stw_hop hop = { .transport = STW_TRANSPORT_TCP, .listener = 3 };
+		struct stw_arena arena;
+		struct stw_str line;
+		char route[512], *at;
+
+		assert_int_equal(stw_addr_from_host(stw_str_from(hosts[i]), 40001, &hop.remote), 0);
+		assert_int_equal(stw_addr_from_host(stw_str_from(hosts[i]), 0, &hop.local), 0);
+		stw_arena_init(&arena, 4096);
+		assert_int_equal(
+			stw_path_write(&proxy.options, &hop, &side, false, &arena, &line), 0);
+		snprintf(route, sizeof(route), "Route: %.*s", (int)line.len - 6, line.ptr + 6);
+		check_flow(route, &hop);
+		for (at = strstr(route, "stw-flow=") + 9; *at != '>'; at++) {
+			char kept = *at;
+
+			*at = kept == '0' ? '1' : '0';
+			check_flow(route, NULL);
+			*at = kept;
+		}
+		stw_arena_done(&arena);
+	}
+}
+
 static int setup(void **state)
 {
 	proxy_init(&proxy, "p1.example.com", "192.0.2.1");
@@ -230,6 +280,7 @@ int main(void)
 		cmocka_unit_test(each_case),
 		cmocka_unit_test(long_uri),
 		cmocka_unit_test(other_key),
+		cmocka_unit_test(flow_tokens),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -84,7 +84,7 @@ static void exact_lines(void **state)
 		stw_arena_init(&arena, 4096);
 		request_parse(&request, cases[i].uri, ";tag=a");
 		assert_int_equal(stw_record_route_write(&proxy.options, &request.msg, &cases[i].in,
-					 &cases[i].out, &arena, &lines),
+					 &cases[i].out, NULL, &arena, &lines),
 			0);
 		assert_lines(lines, cases[i].expected);
 		message_done(&request);
@@ -105,10 +105,10 @@ static void marks_differ(void **state)
 
 		stw_arena_init(&arena, 4096);
 		request_parse(&request, "sip:b@y.com", tags[i]);
-		stw_record_route_write(
-			&proxy.options, &request.msg, &cases[0].in, &cases[0].out, &arena, &lines);
-		stw_record_route_write(
-			&proxy.options, &request.msg, &cases[0].in, &cases[0].out, &arena, &again);
+		stw_record_route_write(&proxy.options, &request.msg, &cases[0].in, &cases[0].out,
+			NULL, &arena, &lines);
+		stw_record_route_write(&proxy.options, &request.msg, &cases[0].in, &cases[0].out,
+			NULL, &arena, &again);
 		assert_true(stw_str_equal(lines, again));
 		snprintf(text[i], sizeof(text[i]), "%.*s", STW_STR_ARG(lines));
 		for (size_t j = 0; j < i; j++)
@@ -130,13 +130,13 @@ static void limits(void **state)
 	stw_arena_init(&arena, 4096);
 	request_parse(&request, "sip:b@y.com", ";tag=a");
 	support_fail_allocation(1);
-	assert_int_equal(
-		stw_record_route_write(&proxy.options, &request.msg, &side, &side, &arena, &lines),
+	assert_int_equal(stw_record_route_write(
+				 &proxy.options, &request.msg, &side, &side, NULL, &arena, &lines),
 		-ENOMEM);
 	support_fail_allocation(0);
 	side.sent_by = (struct stw_str){ host, sizeof(host) };
-	assert_int_equal(
-		stw_record_route_write(&proxy.options, &request.msg, &side, &side, &arena, &lines),
+	assert_int_equal(stw_record_route_write(
+				 &proxy.options, &request.msg, &side, &side, NULL, &arena, &lines),
 		-ENOBUFS);
 	assert_str(lines, "unset");
 	message_done(&request);

@@ -149,7 +149,7 @@ static void hop_in_return(size_t i)
 		returns[i].upper);
 	message_parse(&request, text);
 	assert_int_equal(stw_record_route_write(&proxy.options, &request.msg, &in,
-				 returns[i].two ? &out : &in, &arena, &lines),
+				 returns[i].two ? &out : &in, NULL, &arena, &lines),
 		0);
 	snprintf(text, sizeof(text),
 		"SIP/2.0 %s\r\nVia: " OURS "\r\nVia: " UDP "\r\n%s%.*s%s" TAIL "%s\r\n",

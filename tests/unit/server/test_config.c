@@ -336,6 +336,22 @@ static const struct {
 	{ "trunks: [{name: a, uri: sip:gw, incoming: 'a b'}]\n",
 		"1:43: trunks: incoming: \"a b\" cannot be called; allowed: a user, a number, a "
 		"SIP URI, group:NAME\n" },
+	{ "edge:\n  - {domain: a.test, registrar: sip:c}\n"
+	  "  - {domain: A.test, registrar: sip:c}\n",
+		"3:14: edge: domain: \"A.test\" stands twice\n" },
+	{ "edge: [{domain: 'sip:a.test', registrar: sip:c}]\n",
+		"1:17: edge: domain: \"sip:a.test\" is not a host name; allowed: names like "
+		"example.com\n" },
+	{ "edge: [{domain: a.test, registrar: 'sip:u@c'}]\n",
+		"1:36: edge: registrar: \"sip:u@c\" is no SIP URI without user; allowed: like "
+		"sip:core.example.net or sip:192.0.2.7:5060;transport=tcp\n" },
+	{ "edge: [{domain: a.test, registrar: sip:c, path: perhaps}]\n",
+		"1:49: edge: path: \"perhaps\" is not known; allowed: offer, require, never\n" },
+	{ "domains: [a.test]\nedge: [{domain: A.test, registrar: sip:c}]\n",
+		"2:7: edge: \"A.test\" is one of domains: its users live here, or with another "
+		"registrar\n" },
+	{ "domains: [c.test]\nedge: [{domain: a.test, registrar: 'sip:c.test'}]\n",
+		"2:7: edge: registrar: \"sip:c.test\" is this server itself\n" },
 	{ "emergency: {numbers: [help]}\n",
 		"1:23: emergency.numbers: \"help\" is no number; allowed: digits, + * #\n" },
 	{ "emergency: {route: psap}\n",
@@ -608,6 +624,8 @@ static const struct {
 		"{name: out, uri: sip:gw1.example.net, sip:192.0.2.7}" },
 	{ "feature_codes", "[{code: '*21*.#', set: 'forward.always=$'}]",
 		"{code: *21*.#, set: forward.always=$}" },
+	{ "edge", "[{domain: a.example.net, registrar: 'sip:192.0.2.7', path: require}]",
+		"{domain: a.example.net, registrar: sip:192.0.2.7, path: require}" },
 	{ "emergency.numbers", "[110, 9-1-1]", "110" },
 	{ "emergency.route", "'sip:psap.example.net'", "sip:psap.example.net" },
 	{ "proxy.recurse", "asked", "asked" },
