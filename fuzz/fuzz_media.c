@@ -59,7 +59,7 @@ static void try_call(const uint8_t *data, size_t size)
 {
 	static struct stw_sound sound;
 	const struct stw_sound_options options = {
-		.ssrc = 1, .echo = true, .ops = { heard, digit }
+		.ssrc = 1, .echo = true, .ops = { .heard = heard, .digit = digit }
 	};
 	const struct stw_sound_stream stream = { .receive_type = 0,
 		.receive_event_type = 101,

@@ -37,12 +37,12 @@ static void drop_third_colon(char *text)
  * before it. */
 static bool ipv4_read(struct stw_str text, uint8_t ip[4])
 {
-	const char *at = text.ptr, *end = at + text.len;
 	unsigned number = 0, digits = 0, part = 0, digit;
+	const char *at, *end;
 
 	if (text.len < sizeof("0.0.0.0") - 1 || text.len > sizeof("255.255.255.255") - 1)
 		return false;
-	for (; at < end; at++) {
+	for (at = text.ptr, end = at + text.len; at < end; at++) {
 		digit = (unsigned)(*at - '0');
 		if (digit <= 9) {
 			if (digits++ && (!number || number > 25))
