@@ -329,6 +329,7 @@ int agent_start(struct agent *agent)
 {
 	struct stw_ua_options *options = &agent->ua_options;
 	struct stw_addr home = *agent_media_addr(agent, 0);
+	struct sigaction action = { .sa_handler = on_signal };
 	char address[STW_ADDR_TEXT_MAX];
 
 	home.port = agent->listeners.v[0].bind.port;
@@ -346,6 +347,8 @@ int agent_start(struct agent *agent)
 	agent_abilities(agent);
 	if (stw_ua_new(options, &agent->ua) < 0)
 		return stw_cli_usage(agent->cli, "--user %s is no SIP URI", agent->aor);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
 	return -1;
 }
 
@@ -406,6 +409,8 @@ static void turn(struct agent *agent)
 	if (agent->turn)
 		agent->turn(agent);
 	if (signalled && !agent->stopping) {
+		if (agent->owes_answer && !agent->finished)
+			agent->status = stw_cli_fail(agent->cli, "stopped before an answer came");
 		agent->stopping = agent->finished = true;
 		stw_ua_stop(agent->ua);
 	}
@@ -427,11 +432,8 @@ static bool run_over(struct agent *agent, uint64_t *end_ms, uint64_t *idle_ms)
 
 void agent_run(struct agent *agent)
 {
-	struct sigaction action = { .sa_handler = on_signal };
 	uint64_t end_ms = 0, idle_ms = 0;
 
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
 	while (!run_over(agent, &end_ms, &idle_ms))
 		turn(agent);
 }

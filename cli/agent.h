@@ -123,6 +123,7 @@ struct agent {
 	uint64_t deadline_ms; /* when `turn` wants to be called; UINT64_MAX: no matter */
 	bool finished;        /* end as soon as nothing is under way */
 	bool stopping;        /* by a signal */
+	bool owes_answer;     /* to end before one has come is a failure */
 	int status;
 };
 
@@ -130,7 +131,8 @@ struct agent {
  * @return -1 to go on; else the exit status, what is wrong was said */
 int agent_open(struct agent *agent, struct stw_cli *cli, const struct agent_options *options,
 	const char *target);
-/** Make the agent from `ua_options`, whose policy the command has filled. @return as agent_open()
+/** Make the agent from `ua_options`, whose policy the command has filled; from here on a signal
+ * stops it in order. @return as agent_open()
  */
 int agent_start(struct agent *agent);
 /** Run until finished, or stopped by a signal. */

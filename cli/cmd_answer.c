@@ -32,6 +32,8 @@ static void answer_event(struct agent *agent, const struct stw_ua_event *event)
 	if (!answer->left || --answer->left || agent->finished)
 		return;
 	agent->finished = true;
+	agent->ua_options.policy.dnd = true; /* who calls now would be left alone */
+	stw_ua_set_policy(agent->ua, &agent->ua_options.policy);
 	if (answer->registration)
 		stw_registration_end(answer->registration);
 }

@@ -78,6 +78,7 @@ int stw_cmd_message(struct stw_cli *cli)
 	agent->user = &message;
 	agent->event = message_event;
 	agent->turn = message_turn;
+	agent->owes_answer = true;
 	if (status < 0)
 		status = agent_start(agent);
 	if (status < 0)

@@ -176,6 +176,7 @@ int stw_cmd_options(struct stw_cli *cli)
 	agent->user = &probe;
 	agent->event = probe_event;
 	agent->turn = probe_turn;
+	agent->owes_answer = true;
 	if (from)
 		snprintf(agent->aor, sizeof(agent->aor), "%s", from);
 	else if (!*agent->aor) /* RFC 3323 §4.1.1.3 */

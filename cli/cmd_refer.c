@@ -80,6 +80,7 @@ int stw_cmd_refer(struct stw_cli *cli)
 	agent->user = &refer;
 	agent->event = refer_event;
 	agent->turn = refer_turn;
+	agent->owes_answer = true;
 	if (status < 0)
 		status = agent_start(agent);
 	if (status < 0)

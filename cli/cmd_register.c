@@ -38,6 +38,7 @@ static void register_event(struct agent *agent, const struct stw_ua_event *event
 	if (event->kind == STW_UA_REGISTERED) {
 		bindings_print(agent, event->msg);
 		registering->give_up_ms = UINT64_MAX;
+		agent->owes_answer = false;
 		agent->finished |= !registering->keep;
 	} else if (event->kind == STW_UA_UNREGISTERED) {
 		agent->finished = true;
@@ -112,6 +113,7 @@ int stw_cmd_register(struct stw_cli *cli)
 	agent->user = &registering;
 	agent->event = register_event;
 	agent->turn = register_turn;
+	agent->owes_answer = true;
 	agent->leaves = registering.keep;
 	if (status < 0)
 		status = register_run(agent, &registering, expires_s);

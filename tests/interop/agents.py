@@ -3,6 +3,7 @@
 """Our own user agent (`strowger call`, `answer`, `message`, `register`): with itself, with the server, with
 other people's programs; sound is heard where it should be."""
 import math
+import socket
 import subprocess
 import sys
 import time
@@ -243,6 +244,35 @@ def refused_here(bench):
         require("no listener" in words.lower(), words)
 
 
+def last_call(bench):
+    """Behind the last of --count calls nobody is answered any more, also while another one goes on."""
+    bob = answer(bench, "--ring", 0, "--count", 1)
+    longer = call(bench, f"sip:bob@127.0.0.1:{bob.port}", "--duration", 4)
+    longer.wait("established")
+    call(bench, f"sip:bob@127.0.0.1:{bob.port}", "--duration", 0.2).ends()
+    bob.wait("ended")
+    late = call(bench, f"sip:bob@127.0.0.1:{bob.port}", "--duration", 0.2)
+    late.ends(1)
+    require(late.wait("ended")["code"] == 480, tail(late.log))
+    longer.ends()
+    bob.ends()
+
+
+def stopped(bench):
+    """Who is stopped before an answer came did not get one."""
+    del bench
+    with socket.socket(type=socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        for command, *more in (("options",), ("message", "lunch?"), ("refer", "sip:carol@127.0.0.1")):
+            with subprocess.Popen([STROWGER, command, f"sip:bob@127.0.0.1:{silent.getsockname()[1]}", *more],
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as asks:
+                silent.settimeout(8)
+                silent.recv(65535)
+                asks.terminate()
+                words = asks.communicate(timeout=20)[0]
+            require(asks.returncode == 1 and "before an answer came" in words, f"{command}: {asks.returncode} {words}")
+
+
 def text(bench):
     server = bench.server()
     bob = answer(bench, user="bob", server=server)
@@ -419,6 +449,8 @@ run_tests([
     ("names of the DNS", by_name),
     ("lines in one piece", keys_at_once),
     ("what cannot be sent", refused_here),
+    ("behind the last call", last_call),
+    ("stopped before an answer", stopped),
     ("MESSAGE", text),
     ("REGISTER", registration),
     ("we call baresip", calls_baresip),
