@@ -184,17 +184,38 @@ static int listen_open(struct agent *agent, const struct stw_addr *bind)
 	return 0;
 }
 
+/* Again: without what was opened so far. */
+static int io_open(struct agent *agent)
+{
+	struct stw_io_options options = { .dns_servers = stw_str_from(agent->options->dns) };
+
+	agent->io = stw_io_free(agent->io);
+	agent->listeners.n = 0;
+	return stw_io_new(&options, &agent->io);
+}
+
+/* A port that the system chooses is free for datagrams, and may not be for connections. */
+#define LISTEN_TRIES 16
+
 static int listen_all(struct agent *agent, const char *target)
 {
 	struct stw_addr bind = { 0 }, any6 = { .family = 6 };
+	char address[STW_ADDR_TEXT_MAX];
 	bool both = false;
 	int status = address_choose(agent, target, &bind, &both), err;
 
 	if (status >= 0)
 		return status;
 	err = listen_open(agent, &bind);
+	for (unsigned tries = 1; err == -EADDRINUSE && !bind.port && tries < LISTEN_TRIES;
+		tries++) {
+		err = io_open(agent);
+		if (err == 0)
+			err = listen_open(agent, &bind);
+	}
 	if (err < 0)
-		return stw_cli_fail(agent->cli, "cannot listen: %s", strerror(-err));
+		return stw_cli_fail(agent->cli, "cannot listen on %.*s: %s",
+			STW_STR_ARG(stw_addr_text(&bind, address)), strerror(-err));
 	any6.port = agent->listeners.v[0].bind.port;
 	if (both && listen_open(agent, &any6) == 0) /* a machine without IPv6 has none */
 		media_choose(agent, &any6);
@@ -302,7 +323,6 @@ static int options_read(struct agent *agent)
 int agent_open(struct agent *agent, struct stw_cli *cli, const struct agent_options *options,
 	const char *target)
 {
-	struct stw_io_options io = { .dns_servers = stw_str_from(options->dns) };
 	int status, err;
 
 	agent->cli = cli;
@@ -316,7 +336,7 @@ int agent_open(struct agent *agent, struct stw_cli *cli, const struct agent_opti
 		status = agent_sound_read(agent);
 	if (status >= 0)
 		return status;
-	err = stw_io_new(&io, &agent->io);
+	err = io_open(agent);
 	if (err == -EINVAL)
 		return stw_cli_usage(cli, "--dns takes ADDRESS:PORT, like 192.0.2.1:53");
 	if (!agent->records || err < 0)
