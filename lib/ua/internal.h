@@ -209,6 +209,9 @@ struct stw_str ua_extensions(const struct stw_ua *ua);
 bool list_has(struct stw_str list, struct stw_str token);
 /* Answer a request that is answered at once. */
 void ua_answer(struct stw_ua *ua, struct stw_request *request, const struct stw_answer *answer);
+/* With this cause, and header lines; the user is told. `session` may be NULL. */
+void ua_refuse(struct stw_ua *ua, struct stw_request *request, const struct stw_cause *cause,
+	struct stw_str lines, struct stw_session *session);
 /* "sip:x@y;method=INVITE?Subject=z" as a Request-URI: neither belongs there (§19.1.1). Borrowed
  * from `uri` or `buffer`; empty: too long. */
 struct stw_str ua_request_uri(const struct stw_uri *uri, char *buffer, size_t size);

@@ -227,21 +227,6 @@ int stw_session_refer_to_session(struct stw_session *session, struct stw_session
 /* ---- NOTIFY comes: how far our transfer has got ------------------------------------------------
  */
 
-static void refuse_refer(struct stw_ua *ua, struct stw_session *session,
-	struct stw_request *request, const struct stw_cause *cause, struct stw_str headers)
-{
-	struct stw_answer answer = { .code = cause->code, .cause = cause, .headers = headers };
-	struct stw_ua_event event = { .kind = STW_UA_REFUSED,
-		.session = session,
-		.msg = request->msg,
-		.code = cause->code,
-		.cause = cause,
-		.phrase = cause_phrase(cause) };
-
-	ua_answer(ua, request, &answer);
-	ua_tell(ua, &event);
-}
-
 void notify_asked(struct stw_ua *ua, struct stw_session *session, struct stw_request *request)
 {
 	struct stw_str name = stw_msg_value(request->msg, STW_HDR_EVENT);
@@ -264,7 +249,7 @@ void notify_asked(struct stw_ua *ua, struct stw_session *session, struct stw_req
 				       : NULL;
 	}
 	if (cause) {
-		refuse_refer(ua, session, request, cause, headers);
+		ua_refuse(ua, request, cause, headers, session);
 		return;
 	}
 	ua_answer(ua, request, &answer);
@@ -382,7 +367,7 @@ void refer_asked(struct stw_ua *ua, struct stw_session *session, struct stw_requ
 		cause = err == -EBADMSG ? &stw_cause_ua_no_contact_in_request
 					: &stw_cause_out_of_memory;
 	if (cause) {
-		refuse_refer(ua, session, request, cause, STW_STR_NONE);
+		ua_refuse(ua, request, cause, STW_STR_NONE, session);
 		return;
 	}
 	if (!referral)

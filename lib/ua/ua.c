@@ -369,7 +369,7 @@ static void answer_options(
 	ua_tell(ua, &event);
 }
 
-static void refuse(struct stw_ua *ua, struct stw_request *request, const struct stw_cause *cause,
+void ua_refuse(struct stw_ua *ua, struct stw_request *request, const struct stw_cause *cause,
 	struct stw_str lines, struct stw_session *session)
 {
 	struct stw_answer answer = { .code = cause->code, .cause = cause, .headers = lines };
@@ -399,7 +399,7 @@ static void answer_info(struct stw_ua *ua, struct stw_request *request, struct s
 	}
 	stw_writer_init(&writer, lines, sizeof(lines));
 	stw_write_format(&writer, "Recv-Info: %.*s\r\n", STW_STR_ARG(ua->options.policy.recv_info));
-	refuse(ua, request, &stw_cause_ua_info_package, stw_writer_text(&writer), session);
+	ua_refuse(ua, request, &stw_cause_ua_info_package, stw_writer_text(&writer), session);
 }
 
 /* §15.1.2; of an early dialog: the INVITE is answered 487. */
@@ -444,7 +444,7 @@ static void request_in_session(
 		answer_message(ua, request, session, STW_UA_MESSAGE, stw_msg_body(request->msg));
 		break;
 	default: /* PRACK that nothing waits for */
-		refuse(ua, request, &stw_cause_ua_no_dialog, STW_STR_NONE, session);
+		ua_refuse(ua, request, &stw_cause_ua_no_dialog, STW_STR_NONE, session);
 	}
 }
 
@@ -467,7 +467,7 @@ static void request_outside(struct stw_ua *ua, struct stw_request *request)
 		notify_asked(ua, NULL, request);
 		break;
 	default:
-		refuse(ua, request, &stw_cause_ua_no_dialog, STW_STR_NONE, NULL);
+		ua_refuse(ua, request, &stw_cause_ua_no_dialog, STW_STR_NONE, NULL);
 	}
 }
 
@@ -487,7 +487,7 @@ bool stw_ua_request(struct stw_ua *ua, struct stw_request *request)
 	if (session)
 		session_enter(session);
 	if (ua_check(&check))
-		refuse(ua, request, check.refusal.cause, check.refusal.headers, session);
+		ua_refuse(ua, request, check.refusal.cause, check.refusal.headers, session);
 	else if (session)
 		request_in_session(ua, request, session);
 	else

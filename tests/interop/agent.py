@@ -52,6 +52,13 @@ class Agent:
         self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
 
+    def holds_and_hangs_up(self):
+        for line in ("hold", "resume"):
+            self.tell(line)
+            self.wait("changed")
+        self.tell("hangup")
+        self.ends()
+
     def ends(self, status=0, seconds=10):
         try:
             got = self.process.wait(seconds)

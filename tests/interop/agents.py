@@ -363,12 +363,7 @@ def calls_baresip(bench):
     alice.wait("established")
     bob.wait("CALL_ESTABLISHED")
     time.sleep(1.5)
-    alice.tell("hold")
-    alice.wait("changed")
-    alice.tell("resume")
-    alice.wait("changed")
-    alice.tell("hangup")
-    alice.ends()
+    alice.holds_and_hangs_up()
     bob.closed()
     hears(alice, "heard.wav", 1000)
 
