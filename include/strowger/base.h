@@ -166,16 +166,16 @@ void stw_slices_flatten(struct stw_slices slices, char *buffer);
 /* ---- memory of a thread ---------------------------------------------------- */
 
 /**
- * Pieces for what lives as long as a transaction: each thread keeps a bounded number of those that
- * it was given back (of each size to 4 KiB at most 128) and takes them first, so that the road of a
- * message does not meet the allocator. Any thread may give what another took. @return NULL: none
+ * Pieces for what lives as long as a transaction: each thread keeps some of those that it was given
+ * back (of each size to 4 KiB at most 1 MiB) and takes them first, so that the road of a message
+ * does not meet the allocator. Any thread may give what another took. @return NULL: none
  */
 void *stw_memory_take(size_t bytes);
 void *stw_memory_take_zeros(size_t bytes);
 /** @param bytes as it was taken. Accepts NULL. */
 void stw_memory_give(void *ptr, size_t bytes);
-/** How many pieces of each size a thread keeps; 0: none. Before anything is given back. */
-void stw_memory_keep(unsigned pieces);
+/** How many bytes of each size a thread keeps; 0: none. Before anything is given back. */
+void stw_memory_keep(size_t bytes);
 
 /* ---- hash and table ------------------------------------------------------- */
 

@@ -58,13 +58,13 @@ struct stw_tx_layer;
 
 /** One transaction. Read the members, change none but `user` and `user_kind`. */
 struct stw_tx {
-	enum stw_tx_kind kind;
-	enum stw_tx_state state;
-	enum stw_method method;
+	enum stw_tx_kind kind : 8; /* small: hundreds of thousands absorb under load */
+	enum stw_tx_state state : 8;
+	enum stw_method method : 8;
 	bool reliable;             /* transport */
-	uint16_t last_code;        /* last response sent or received, 0: none */
 	bool final_sent;           /* server: a final response has been given */
 	uint8_t user_kind;         /* the stack's: what `user` is */
+	uint16_t last_code;        /* last response sent or received, 0: none */
 	void *user;                /* the stack's */
 	struct stw_slices message; /* what STW_TX_SEND sends: the request, or the last response */
 	struct stw_str branch;     /* key, kept by the transaction */
@@ -117,7 +117,10 @@ unsigned stw_tx_receive_request(
  */
 unsigned stw_tx_respond(
 	struct stw_tx *tx, unsigned code, struct stw_slices response, struct stw_now now);
-/** The last response lies elsewhere now, byte for byte the same. */
+/**
+ * The last response lies elsewhere now, byte for byte the same. In Accepted and Confirmed, where none
+ * is repeated, it may be empty.
+ */
 void stw_tx_move_response(struct stw_tx *tx, struct stw_slices response);
 /** Server, non-INVITE: end without a response (RFC 4320 §4.2: no 408), not before 64*T1. @return
  * actions */

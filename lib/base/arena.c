@@ -18,7 +18,7 @@
 #endif
 
 #define CHUNK_BYTES_FIRST 1024u
-#define CHUNK_BYTES_LAST  16384u
+#define CHUNK_BYTES_LAST  (256u << 10) /* the scratch of a full batch fits into one */
 
 struct stw_arena_chunk {
 	struct stw_arena_chunk *older;

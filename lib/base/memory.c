@@ -9,6 +9,9 @@
 
 #define CLASS_BYTES 64u
 #define CLASSES     64u /* up to 4 KiB */
+/* The allocator keeps a word of its own with each piece: with that it has a round size. */
+#define OWN_BYTES   8u
+#define KEPT_BYTES  (1u << 20)
 
 struct piece {
 	struct piece *next;
@@ -16,7 +19,7 @@ struct piece {
 
 struct pieces {
 	struct piece *first;
-	unsigned n;
+	size_t bytes; /* of all */
 };
 
 struct shelf {
@@ -28,7 +31,7 @@ static thread_local struct shelf shelf;
 static tss_t shelf_end;
 static once_flag shelf_once = ONCE_FLAG_INIT;
 static bool shelf_works;
-static unsigned pieces_max = 128; /* of one class kept by a thread */
+static size_t kept_bytes = KEPT_BYTES; /* of one class by a thread */
 
 static void shelf_clear(void *ptr)
 {
@@ -56,17 +59,23 @@ static bool shelf_begin(void)
 	return shelf.known;
 }
 
+/* With the word of the allocator. */
+static inline size_t class_bytes(size_t bytes)
+{
+	return (bytes + OWN_BYTES + CLASS_BYTES - 1) / CLASS_BYTES * CLASS_BYTES;
+}
+
 /* A sanitizer has to see each piece end. */
 static inline struct pieces *pieces_of(size_t bytes)
 {
-	size_t i = (bytes - 1) / CLASS_BYTES;
-
-	return MEMORY_IS_WATCHED || i >= CLASSES ? NULL : &shelf.classes[i];
+	if (MEMORY_IS_WATCHED || bytes > CLASSES * CLASS_BYTES - OWN_BYTES)
+		return NULL;
+	return &shelf.classes[(bytes + OWN_BYTES - 1) / CLASS_BYTES];
 }
 
-void stw_memory_keep(unsigned pieces)
+void stw_memory_keep(size_t bytes)
 {
-	pieces_max = pieces;
+	kept_bytes = bytes;
 }
 
 void *stw_memory_take(size_t bytes)
@@ -78,9 +87,11 @@ void *stw_memory_take(size_t bytes)
 		return malloc(bytes);
 	piece = pieces->first;
 	if (!piece)
-		return malloc((bytes + CLASS_BYTES - 1) / CLASS_BYTES * CLASS_BYTES);
+		return malloc(class_bytes(bytes) - OWN_BYTES);
 	pieces->first = piece->next;
-	pieces->n--;
+	pieces->bytes -= class_bytes(bytes);
+	/* It may have lain there for long. */
+	__builtin_prefetch(pieces->first, 1);
 	return piece;
 }
 
@@ -98,11 +109,12 @@ void stw_memory_give(void *ptr, size_t bytes)
 
 	if (!ptr)
 		return;
-	if (!pieces || pieces->n >= pieces_max || (!shelf.known && !shelf_begin())) {
+	if (!pieces || pieces->bytes + class_bytes(bytes) > kept_bytes ||
+		(!shelf.known && !shelf_begin())) {
 		free(ptr);
 		return;
 	}
 	piece->next = pieces->first;
 	pieces->first = piece;
-	pieces->n++;
+	pieces->bytes += class_bytes(bytes);
 }

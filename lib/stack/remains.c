@@ -14,14 +14,18 @@
 /* Of the server side, and of the INVITE client transactions in Accepted. */
 struct remains {
 	struct stw_stack *stack;
-	unsigned transactions; /* that refer to it */
-	struct stw_tx *server; /* NULL: it has ended */
+	struct stw_tx *server;      /* NULL: it has ended */
+	struct stw_block *response; /* NULL: there is none to repeat (Accepted, Confirmed) */
+	unsigned transactions;      /* that refer to it */
 	struct stw_hop reply;
-	struct stw_block *response; /* NULL: there is none to repeat */
-	struct stw_str response_text;
-	bool in_dialog;         /* the request had a To tag */
-	unsigned record_routes; /* of the request */
-	uint64_t identity;      /* of the responses that fit it */
+	union {
+		struct stw_str response_text;
+		struct {
+			uint64_t identity;      /* of the responses that fit the request */
+			unsigned record_routes; /* of the request */
+			bool in_dialog;         /* it had a To tag */
+		};
+	};
 };
 
 /* The ACK for a refusal, §17.1.1.3; in a block, its text behind it. */
@@ -181,6 +185,19 @@ static void branch_leave(struct branch *branch, struct remains *remains)
 	branch->ack = NULL;
 }
 
+/* The last response, which only Completed sends again (§17.2.2). */
+static void remains_take_response(struct remains *remains, struct box *box)
+{
+	if (remains->server->state == STW_TX_COMPLETED) {
+		remains->response = box->response;
+		remains->response_text = box->response_text;
+		box->response = NULL;
+	}
+	stw_tx_move_response(remains->server, remains->response
+			? (struct stw_slices){ &remains->response_text, 1 }
+			: (struct stw_slices){ 0 });
+}
+
 /* Without memory for it the request stays as it is. @return true when it is to be freed */
 bool box_settle(struct box *box)
 {
@@ -191,28 +208,22 @@ bool box_settle(struct box *box)
 		return false;
 	*remains = (struct remains){ .stack = box->request.stack,
 		.server = box->request.tx,
-		.reply = box->reply,
-		.response = box->response,
-		.response_text = box->response_text,
-		.in_dialog = box->request.msg->to.tag.ptr,
-		.record_routes = stw_record_route_count(box->request.msg) };
-	if (box->context && box->request.msg->method == STW_METHOD_INVITE)
+		.reply = box->reply };
+	if (box->context && box->request.msg->method == STW_METHOD_INVITE) {
+		remains->in_dialog = box->request.msg->to.tag.ptr;
+		remains->record_routes = stw_record_route_count(box->request.msg);
 		remains->identity =
 			identity_of(remains->stack, box->request.msg, remains->in_dialog);
+	}
 	if (remains->server) {
 		remains_take(remains, remains->server);
-		if (remains->response)
-			stw_tx_move_response(
-				remains->server, (struct stw_slices){ &remains->response_text, 1 });
+		remains_take_response(remains, box);
 	}
 	for (branch = box->branches; branch; branch = branch->next)
 		branch_leave(branch, remains);
 	box->request.tx = NULL;
-	box->response = NULL;
-	if (!remains->transactions) {
-		stw_block_unref(remains->response);
+	if (!remains->transactions)
 		stw_memory_give(remains, sizeof(*remains));
-	}
 	return true;
 }
 

@@ -93,19 +93,21 @@ struct tx_legacy {
 	uint64_t response_tag; /* hash of the To tag of our final response to an INVITE */
 };
 
+/* What its end looks at stands together: by then nothing of it is in a cache. */
 struct tx {
-	struct stw_tx pub; /* first */
+	struct stw_tx pub;    /* first */
+	struct stw_node node; /* in a table of the layer; Terminated: in its list `ended` */
+	struct stw_timer end; /* all others */
 	struct stw_tx_layer *layer;
-	struct stw_node node;        /* in a table of the layer; Terminated: in its list `ended` */
-	struct stw_node *request;    /* of few: NULL unless stw_tx_is_merged() was asked */
 	struct stw_timer retransmit; /* A, E or G; before the first response: a 100 is due */
-	struct stw_timer end;        /* all others */
 	uint32_t interval_ms;        /* of A, E or G */
-	uint32_t host_len, name_len; /* in `text`, behind the branch */
 	uint32_t bytes;              /* of all this */
+	uint32_t host_len, name_len; /* in `text`, behind the branch */
 	uint16_t port;               /* sent-by, default filled in */
-	bool is_legacy;              /* `text` begins with a struct tx_legacy */
-	bool forgotten;              /* client: the TU wants to hear no more */
+	bool is_legacy : 1;          /* `text` begins with a struct tx_legacy */
+	bool may_merge : 1;          /* server, no To tag: a struct stw_node stands before that */
+	bool is_known : 1;           /* … and is in the table of requests */
+	bool forgotten : 1;          /* client: the TU wants to hear no more */
 	_Alignas(uint64_t) char text[];
 };
 
@@ -115,7 +117,14 @@ static inline struct tx *tx_of(const struct stw_tx *pub)
 }
 static inline struct tx_legacy *tx_legacy(const struct tx *tx)
 {
-	return tx->is_legacy ? (struct tx_legacy *)(void *)tx->text : NULL;
+	size_t at = tx->may_merge ? sizeof(struct stw_node) : 0;
+
+	return tx->is_legacy ? (struct tx_legacy *)(void *)(tx->text + at) : NULL;
+}
+/* Under which the request of a server transaction is known, if it may be. */
+static inline struct stw_node *tx_request(struct tx *tx)
+{
+	return (struct stw_node *)(void *)tx->text;
 }
 static inline struct stw_str tx_host(const struct tx *tx)
 {

@@ -62,11 +62,8 @@ void tx_end(struct tx *tx)
 	stw_timer_stop(layer->wheel, &tx->retransmit);
 	stw_timer_stop(layer->wheel, &tx->end);
 	stw_table_remove(tx_is_server(tx) ? &layer->servers : &layer->clients, &tx->node);
-	if (tx->request) {
-		stw_table_remove(&layer->requests, tx->request);
-		stw_memory_give(tx->request, sizeof(*tx->request));
-		tx->request = NULL;
-	}
+	if (tx->is_known)
+		stw_table_remove(&layer->requests, tx_request(tx));
 	tx->pub.state = STW_TX_TERMINATED;
 	tx->node.next = layer->ended;
 	layer->ended = &tx->node;
@@ -146,6 +143,7 @@ static struct tx *server_alloc(
 {
 	const struct stw_via *via = &request->via;
 	bool is_legacy = !tx_has_cookie(via->branch);
+	bool may_merge = !request->to.tag.ptr;
 	struct stw_str name = STW_STR_NONE;
 	struct tx *tx;
 	char *at;
@@ -154,11 +152,13 @@ static struct tx *server_alloc(
 		name = stw_msg_method_name(request);
 	tx = tx_alloc(layer,
 		via->branch.len + via->host.len + name.len +
+			(may_merge ? sizeof(struct stw_node) : 0) +
 			(is_legacy ? legacy_bytes(request) : 0),
 		now);
 	if (!tx)
 		return NULL;
-	at = tx->text;
+	at = tx->text + (may_merge ? sizeof(struct stw_node) : 0);
+	tx->may_merge = may_merge;
 	tx->is_legacy = is_legacy;
 	if (is_legacy) {
 		at += sizeof(struct tx_legacy);
@@ -205,18 +205,6 @@ int stw_tx_server_new(struct stw_tx_layer *layer, const struct stw_msg *request,
 	return 0;
 }
 
-/* Without memory a copy of the request is not recognized. */
-static void request_know(struct tx *tx, uint64_t hash)
-{
-	struct stw_node *request = stw_memory_take_zeros(sizeof(*request));
-
-	if (request && stw_table_insert(&tx->layer->requests, request, hash) < 0) {
-		stw_memory_give(request, sizeof(*request));
-		request = NULL;
-	}
-	tx->request = request;
-}
-
 bool stw_tx_is_merged(struct stw_tx *pub, const struct stw_msg *request)
 {
 	struct tx *tx = tx_of(pub);
@@ -224,7 +212,7 @@ bool stw_tx_is_merged(struct stw_tx *pub, const struct stw_msg *request)
 	struct stw_hasher hasher;
 	uint64_t hash;
 
-	if (request->to.tag.ptr)
+	if (!tx->may_merge)
 		return false;
 	stw_hasher_init(&hasher, layer->key);
 	stw_hasher_text(&hasher, request->call_id);
@@ -235,8 +223,9 @@ bool stw_tx_is_merged(struct stw_tx *pub, const struct stw_msg *request)
 	/* The hash is keyed: what is equal in it is the same. */
 	if (stw_table_first(&layer->requests, hash))
 		return true;
-	if (!tx->request)
-		request_know(tx, hash);
+	/* Without memory a copy of the request is not recognized. */
+	if (!tx->is_known)
+		tx->is_known = stw_table_insert(&layer->requests, tx_request(tx), hash) == 0;
 	return false;
 }
 

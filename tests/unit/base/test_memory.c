@@ -5,7 +5,8 @@
 #include <string.h>
 #include <threads.h>
 
-#define PIECES 300 /* more than a thread keeps of one size */
+#define KEPT_BYTES 16384u
+#define PIECES     300 /* more than a thread keeps of one size then */
 
 /* Pieces of all sizes are apart from each other, and hold what was put into them. */
 static void test_sizes(void **state)
@@ -92,6 +93,6 @@ int main(void)
 		cmocka_unit_test(test_threads),
 	};
 
-	stw_memory_keep(128); /* the support of the tests keeps none */
+	stw_memory_keep(KEPT_BYTES); /* the support of the tests keeps none */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

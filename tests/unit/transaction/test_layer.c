@@ -106,7 +106,7 @@ static void test_allocations(void **state)
 	lab_play(&lab, "w500 r100 req r180 r486 w3000 req ack err w10000");
 	assert_int_equal(support_allocations(), 0);
 	lab_done(&lab);
-	assert_in_range(sizeof(struct tx), 1, 208);
+	assert_in_range(sizeof(struct tx), 1, 184);
 	print_message("struct tx: %zu bytes, struct tx_legacy: %zu bytes\n", sizeof(struct tx),
 		sizeof(struct tx_legacy));
 }
