@@ -287,8 +287,6 @@ static void core_wait_for_store(struct stw_core *core)
 	const struct timespec pause = { .tv_nsec = 1000000 };
 	unsigned i;
 
-	if (core->pending_jobs)
-		stw_store_more(core->options.store, core->options.worker, false);
 	for (i = 0; core->pending_jobs && i < STORE_WAIT_MS; i++) {
 		stw_store_run(core->options.store);
 		core_results(core);
@@ -322,14 +320,12 @@ struct stw_core *stw_core_free(struct stw_core *core)
 void stw_core_begin(struct stw_core *core, struct stw_now now)
 {
 	core->now = now;
-	core->queue_stands = false;
 	stw_stack_begin(core->stack, now);
 	stw_calls_now(core->calls, now);
 }
 
 void stw_core_event(struct stw_core *core, const struct stw_io_event *event)
 {
-	core->queue_stands = core->queue_stands || event->queue_stands;
 	stw_stack_event(core->stack, event);
 }
 
@@ -401,7 +397,6 @@ void stw_core_work(struct stw_core *core)
 	}
 	stw_calls_timers(core->calls);
 	core_sweep(core);
-	stw_store_more(core->options.store, core->options.worker, core->queue_stands);
 	stw_store_run(core->options.store);
 	core_results(core);
 	core_answers(core);
@@ -420,7 +415,7 @@ uint64_t stw_core_next(const struct stw_core *core)
 
 	next = calls < next ? calls : next;
 	next = queues < next ? queues : next;
-	if (stw_store_defers(core->options.store, core->options.worker) || core_registers(core))
+	if (core_registers(core))
 		return 0;
 
 	if (core->options.worker != 0)

@@ -39,7 +39,6 @@ struct stw_core {
 	unsigned open_questions; /* to web servers */
 	struct stw_hook_cache *answers;
 	struct stw_hook_stats hook_stats;
-	bool queue_stands; /* more was waiting when this batch was read */
 };
 
 /* Does anybody read what is known of calls? Only then are they followed. */

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define QUEUE_MAX       4096  /* jobs of a queue under way: submitted, result not yet taken */
 #define GROUP_MAX       256   /* jobs in one transaction */
@@ -25,17 +26,14 @@
 #define FOLD_AT         262144 /* snapshots in the journal, or four for each address-of-record */
 #define RECLAIM_AT      512    /* replaced snapshots and users */
 #define TRIM_BYTES      (16u << 20)
-#define DEFER_MAX       4   /* batches in a row whose jobs wait for the next one */
-#define DEFER_JOBS      128 /* so many do not wait */
+#define PACE_US         2000 /* from one group to the next, under load */
+#define PACE_JOBS       128  /* so many do not wait for it */
 
 /* One for each thread that submits. */
 struct queue {
 	struct stw_ring *jobs, *results;
 	unsigned under_way;  /* the submitter's */
 	atomic_bool drained; /* the submitter has found no result: wake it for the next */
-	/* the submitter's: its next batch is there already; what waits for that; how often so */
-	bool more, deferred;
-	unsigned deferrals;
 };
 
 struct stw_store {
@@ -50,6 +48,8 @@ struct stw_store {
 	size_t journaled;    /* snapshots behind it */
 	struct fold fold;
 	size_t replaced; /* that readers may still hold */
+	uint64_t group_us; /* when the last group of registrations began */
+	bool pressed;      /* soon after the one before */
 	pthread_t thread;
 	bool started;
 	sem_t wake; /* posted by who ends `sleeping` */
@@ -641,6 +641,27 @@ static void store_trim(void)
 #endif
 }
 
+static uint64_t clock_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* Registrations that follow each other are under load; what changes users never waits. */
+static void store_watch(struct stw_store *store, const struct group *group)
+{
+	uint64_t now_us;
+
+	store->pressed = false;
+	if (group->jobs[0]->kind != STW_JOB_REGISTER)
+		return;
+	now_us = clock_us();
+	store->pressed = now_us - store->group_us < 2 * PACE_US;
+	store->group_us = now_us;
+}
+
 /* @return false: no job waits */
 static bool store_run_group(struct stw_store *store)
 {
@@ -651,6 +672,8 @@ static bool store_run_group(struct stw_store *store)
 	if (!group.n)
 		return false;
 	atomic_fetch_sub(&store->waiting, group.n);
+	if (store->options.threaded)
+		store_watch(store, &group);
 	stw_arena_init(&group.arena, GROUP_BYTES_MAX);
 	for (i = 0; i < group.n && !group.err; i++)
 		run_job(&group, group.jobs[i]);
@@ -690,6 +713,19 @@ static bool store_sleep(struct stw_store *store)
 	return true;
 }
 
+/* A large group costs less for each of its jobs, and while the thread naps nobody needs to wake it.
+ * A REGISTER that comes alone does not wait. */
+static void store_nap(struct stw_store *store)
+{
+	uint64_t now_us = store->pressed ? clock_us() : 0, end_us = store->group_us + PACE_US;
+	struct timespec pause = { .tv_nsec = (long)(end_us - now_us) * 1000 };
+
+	if (store->pressed && now_us < end_us && !store->fold.running &&
+		atomic_load(&store->waiting) < PACE_JOBS)
+		nanosleep(&pause, NULL);
+	store->pressed = false;
+}
+
 static void *store_thread(void *context)
 {
 	struct stw_store *store = context;
@@ -699,7 +735,7 @@ static void *store_thread(void *context)
 		store->options.thread_start();
 	do {
 		while ((int)store_run_group(store) | (int)store_fold(store))
-			;
+			store_nap(store);
 	} while (store_sleep(store));
 	store_fold_all(store);
 	store->db = db_close(store->db); /* files are this thread's alone, to the end */
@@ -751,32 +787,11 @@ static void store_kick(struct stw_store *store)
 		store_wake(store);
 }
 
-/* Under load a larger group costs less, and its results are not missed before the next batch. */
-static bool queue_defers(const struct stw_store *store, struct queue *queue)
-{
-	queue->deferred = store->started && queue->more && queue->deferrals < DEFER_MAX &&
-			  atomic_load(&store->waiting) < DEFER_JOBS;
-	queue->deferrals = queue->deferred ? queue->deferrals + 1 : 0;
-	return queue->deferred;
-}
-
-void stw_store_more(struct stw_store *store, unsigned queue, bool more)
-{
-	store->queues[queue].more = more;
-}
-
-bool stw_store_defers(const struct stw_store *store, unsigned queue)
-{
-	return store->queues[queue].deferred;
-}
-
 struct stw_job *stw_store_result(struct stw_store *store, unsigned queue)
 {
 	struct queue *own = &store->queues[queue];
 	struct stw_job *job = stw_ring_pop(own->results);
 
-	if (!job && queue_defers(store, own))
-		return NULL;
 	if (!job) {
 		atomic_store(&own->drained, true);
 		atomic_thread_fence(memory_order_seq_cst);

@@ -81,13 +81,6 @@ int stw_store_open(const struct stw_store_options *options, struct stw_now now,
 int stw_store_submit(struct stw_store *store, struct stw_job *job);
 /** Results that are ready, in the order of submission; NULL: none. The thread of the queue. */
 struct stw_job *stw_store_result(struct stw_store *store, unsigned queue);
-/**
- * Threaded: the next batch of this thread is there already (or no longer). While it is, jobs may
- * wait for those of the next one, a few times.
- */
-void stw_store_more(struct stw_store *store, unsigned queue, bool more);
-/** Jobs or results wait for the next batch: it must come at once, even if nothing happens. */
-bool stw_store_defers(const struct stw_store *store, unsigned queue);
 /** Not threaded: run what was submitted as one group. */
 void stw_store_run(struct stw_store *store);
 /** Waits for the queue to empty, commits, closes. */

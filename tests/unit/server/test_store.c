@@ -704,34 +704,50 @@ static void thread_mode(void **state)
 	fixture_close(fixture);
 }
 
-/* While the next batch is there already, jobs wait for it, but not for ever. */
-static void jobs_wait_for_the_next_batch(void **state)
+static unsigned take_results(struct fixture *fixture)
+{
+	struct stw_job *job;
+	unsigned n = 0;
+
+	while ((job = stw_store_result(fixture->store, 0))) {
+		assert_null(job->cause);
+		registration_free(job->context);
+		n++;
+	}
+	return n;
+}
+
+static uint64_t monotonic_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* Those that follow each other share groups: one in 2 ms, or one for each 128 jobs. */
+static void jobs_under_load_share_groups(void **state)
 {
 	struct fixture *fixture = *state;
-	struct registration *registration = registration_new(0, 1, 1, 3600);
-	struct stw_job *job;
-	unsigned batches = 0;
+	unsigned sent = 0, done = 0;
+	uint64_t begin_us;
 
 	assert_int_equal(fixture_open(fixture, true, start), 0);
-	usleep(20000); /* the thread sleeps */
-	stw_store_more(fixture->store, 0, true);
-	assert_int_equal(stw_store_submit(fixture->store, &registration->job), 0);
-	assert_null(stw_store_result(fixture->store, 0));
-	assert_true(stw_store_defers(fixture->store, 0));
-	usleep(20000);
-	assert_null(find(fixture, 0));
-	while (!(job = stw_store_result(fixture->store, 0)) && stw_store_defers(fixture->store, 0))
-		batches++;
-	assert_true(batches > 0 && batches < 10);
-	while (!job)
-		job = stw_store_result(fixture->store, 0);
-	assert_ptr_equal(job, &registration->job);
-	registration_free(registration);
+	begin_us = monotonic_us();
+	while (done < 400) {
+		if (sent < 400) {
+			struct registration *registration =
+				registration_new(sent, 1, sent + 1, 3600);
 
-	/* Nor when no more is there: it begins at once. */
-	stw_store_more(fixture->store, 0, false);
-	assert_string_equal(run_register(fixture, 1, 1, 1, 3600), "good");
-	assert_false(stw_store_defers(fixture->store, 0));
+			assert_int_equal(stw_store_submit(fixture->store, &registration->job), 0);
+			sent++;
+		}
+		done += take_results(fixture);
+		usleep(50);
+	}
+	/* Each group wakes the submitter once at most; the first two do not know of the load. */
+	assert_true(fixture->wakes > 0);
+	assert_true(fixture->wakes <= (monotonic_us() - begin_us) / 2000 + 400 / 128 + 2);
 	fixture_close(fixture);
 }
 
@@ -925,7 +941,7 @@ int main(void)
 		TEST(held_by_another),
 		TEST(lock),
 		TEST(thread_mode),
-		TEST(jobs_wait_for_the_next_batch),
+		TEST(jobs_under_load_share_groups),
 		TEST(close_empties_the_queue),
 		TEST(killed_at_any_moment),
 		TEST(many),
