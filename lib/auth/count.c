@@ -28,7 +28,7 @@ struct entry {
 };
 
 struct bucket {
-	atomic_flag held;
+	atomic_bool held;
 	uint64_t forgotten_ms; /* issue time of the youngest nonce that made room */
 	struct entry entries[WAYS];
 };
@@ -48,9 +48,7 @@ int nonce_counts_new(size_t slots, struct nonce_counts **ret)
 	counts = calloc(1, sizeof(*counts) + buckets * sizeof(counts->buckets[0]));
 	if (!counts)
 		return -ENOMEM;
-	counts->mask = buckets - 1;
-	for (size_t i = 0; i < buckets; i++)
-		atomic_flag_clear(&counts->buckets[i].held);
+	counts->mask = buckets - 1; /* the buckets are touched when they are needed */
 	*ret = counts;
 	return 0;
 }
@@ -133,11 +131,11 @@ bool nonce_counts_take(struct nonce_counts *counts, const struct nonce *nonce, u
 	unsigned tries = 0;
 	bool taken;
 
-	while (atomic_flag_test_and_set_explicit(&bucket->held, memory_order_acquire)) {
+	while (atomic_exchange_explicit(&bucket->held, true, memory_order_acquire)) {
 		if (++tries == TRIES)
 			return false;
 	}
 	taken = bucket_take(bucket, nonce, nc);
-	atomic_flag_clear_explicit(&bucket->held, memory_order_release);
+	atomic_store_explicit(&bucket->held, false, memory_order_release);
 	return taken;
 }

@@ -32,6 +32,7 @@ struct stw_sources {
 	struct stw_hash_key key;
 	size_t sets;
 	struct source *v;
+	_Atomic bool refusing; /* somebody has been refused once */
 };
 
 int stw_sources_new(unsigned count, struct stw_hash_key key, struct stw_sources **ret)
@@ -167,6 +168,8 @@ enum stw_overload_verdict stw_sources_admit(struct stw_sources *sources,
 	}
 	if (bucket_take(&source->next_us, rate, now_us))
 		return STW_OVERLOAD_ADMIT;
+	if (!atomic_load_explicit(&sources->refusing, memory_order_relaxed))
+		atomic_store_explicit(&sources->refusing, true, memory_order_relaxed);
 	factor = limits->drop_factor > 1 ? limits->drop_factor - 1 : 1;
 	if (bucket_take(&source->reply_us, rate * factor, now_us)) {
 		atomic_fetch_add_explicit(&source->refused, 1, memory_order_relaxed);
@@ -224,6 +227,9 @@ unsigned stw_sources_limited(const struct stw_sources *sources, struct stw_now n
 	unsigned n = 0;
 	bool more = true;
 
+	/* The table of a server that nobody floods is not walked, nor its memory touched. */
+	if (!atomic_load_explicit(&sources->refusing, memory_order_relaxed))
+		return 0;
 	for (size_t i = 0; i < sources->sets * SET_WAYS; i++) {
 		if (!source_show(&sources->v[i], now, &state))
 			continue;
