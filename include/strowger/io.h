@@ -21,6 +21,7 @@ struct stw_io_options {
 	uint32_t dns_timeout_ms;     /* a name is answered within, whatever the servers do (4000) */
 	struct stw_str dns_servers;  /* "127.0.0.1:5353,[::1]:53"; empty: the system's */
 	uint16_t workers;            /* that listen on the same addresses: SO_REUSEPORT (1) */
+	uint32_t gather_us;          /* see stw_io_gather() (0: never) */
 };
 
 /** @return 0; -ENOMEM; -EINVAL dns_servers cannot be read or max_flows is too large; -errno */
@@ -50,6 +51,13 @@ const struct stw_io_ops *stw_io_ops(void);
  * @return number of events; 0 at the deadline, or when a signal was caught; -errno
  */
 int stw_io_poll(struct stw_io *io, uint64_t deadline_ms, const struct stw_io_event **ret_events);
+/**
+ * Under load, sleep until `gather_us` have passed since the last poll, so that the next one finds a
+ * batch: to fall asleep and be woken, here and at those who are sent to, costs as much as the
+ * kernel's whole part of a message. With less than four messages in that time it returns at once,
+ * and what comes is served without delay. Nothing but a signal ends the sleep.
+ */
+void stw_io_gather(struct stw_io *io);
 /** Hand the collected datagrams to the kernel: one sendmmsg per listener. Call before
  * stw_stack_end(). */
 void stw_io_flush(struct stw_io *io);

@@ -161,6 +161,14 @@ struct send_failure {
 	int error;
 };
 
+/* How long it pays to wait before the next poll. */
+struct gather {
+	uint64_t polled_us, counted_us; /* the last poll; since when messages are counted */
+	uint32_t messages;
+	bool busy;   /* so many that some will have come when the wait is over */
+	bool stands; /* more than one batch waits already */
+};
+
 struct stw_io {
 	struct stw_io_options options;
 	int epoll_fd, wake_fd;
@@ -179,6 +187,7 @@ struct stw_io {
 	char *bytes; /* READY_MAX times FLOW_READ_BYTES */
 	size_t bytes_used;
 
+	struct gather gather;
 	struct dns dns;
 	struct query_list queued, waiting, done, shown; /* the first two in order of due_ms */
 	unsigned query_count;
@@ -207,6 +216,9 @@ struct stw_io_event *event_add(struct stw_io *io, enum stw_io_event_kind kind);
 /* A socket with the address of the listener, which others of ours may share.
  * @return descriptor, -errno */
 int listener_socket(const struct stw_listener *listener, bool share);
+
+/* The poll has read what there was. */
+void gather_polled(struct stw_io *io, uint64_t now_us);
 
 /* sort.c */
 /* Which arriving datagram goes into which queue, told to the kernel. Requests to `users` are

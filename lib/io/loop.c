@@ -136,18 +136,20 @@ static int wait_ms(const struct stw_io *io, uint64_t deadline_ms)
 static int poll_once(struct stw_io *io, uint64_t deadline_ms)
 {
 	struct epoll_event ready[READY_MAX];
-	uint64_t now_ms;
+	uint64_t now_us, now_ms;
 	int n;
 
 	n = epoll_wait(io->epoll_fd, ready, READY_MAX, wait_ms(io, deadline_ms));
 	if (n < 0)
 		return -errno;
-	io->crowded = n == READY_MAX;
+	io->crowded = io->gather.stands = n == READY_MAX;
 	for (int i = 0; i < n; i++)
 		watch_ready(io, ready[i].data.u64, ready[i].events);
 	datagrams_ready(io, ready, n);
 
-	now_ms = clock_mono_ms();
+	now_us = clock_mono_us();
+	now_ms = now_us / 1000;
+	gather_polled(io, now_us);
 	flows_expire(io, now_ms);
 	dns_expire(io, now_ms);
 	tcp_accept_again(io, now_ms);

@@ -212,6 +212,7 @@ struct stw_config {
 	struct stw_str advertise;    /* empty: none */
 	struct stw_str user;         /* run as; empty: stay */
 	unsigned workers;            /* 0: as many as there are CPUs */
+	uint32_t gather_ms;          /* 0: never */
 	struct stw_str
 		store; /* path of the SQLite file (behind "sqlite:"), or ":memory:" for "memory:" */
 	enum stw_store_sync store_sync;

@@ -56,6 +56,12 @@
 		"each CPU that the server may run on. Over streams several workers do not keep "   \
 		"the order of requests with different Call-IDs.",                                  \
 		"")                                                                                \
+	OPTION("gather", DURATION, gather_ms, "ms", 0, 20, "", "1ms", RESTART, NO_FORM,            \
+		"Under load a worker waits until so much time has passed since it last looked, "   \
+		"and then serves all that has come; to be woken for each message would cost "      \
+		"more than the message. With fewer than four messages in this time each is "       \
+		"served at once. 0: always at once.",                                              \
+		"")                                                                                \
 	OPTION("store", TEXT, store, "", 0, 0, "sqlite:PATH or memory", "", RESTART, FORM(store),  \
 		"Where users and bindings are kept. memory forgets everything at the end.", "")    \
 	OPTION("store_sync", ENUM, store_sync, "", 0, 0, "normal|full", "normal", RESTART,         \

@@ -11,6 +11,7 @@ int serve_io_new(struct serve *serve, unsigned worker)
 	struct stw_io_options options = {
 		.worker = (uint16_t)worker,
 		.workers = (uint16_t)serve->worker_count,
+		.gather_us = config->gather_ms * 1000,
 		.max_flows = config->limits.max_connections,
 		.max_output_bytes = config->limits.max_output_bytes,
 		.dns_timeout_ms = config->dns.timeout_ms,

@@ -51,9 +51,10 @@ static int worker_poll(
 	struct stw_workers *shared = worker->serve->shared;
 	int count;
 
+	stw_rcu_offline();
+	stw_io_gather(worker->io);
 	if (shared && !stw_workers_rest(shared, worker->index))
 		deadline_ms = 0;
-	stw_rcu_offline();
 	count = stw_io_poll(worker->io, deadline_ms, ret_events);
 	stw_rcu_online();
 	if (shared)

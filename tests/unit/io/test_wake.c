@@ -47,6 +47,36 @@ static void test_deadline(void **state)
 	stw_io_free(io);
 }
 
+/* It waits for more only as long as messages come. */
+static void test_gather(void **state)
+{
+	const uint32_t gather_ms = 400;
+	struct stw_io *io = test_io(&(struct stw_io_options){ .gather_us = gather_ms * 1000 });
+	struct stw_listener ours = test_listen(io, STW_TRANSPORT_UDP, "127.0.0.1");
+	struct stw_addr peer;
+	int fd = test_socket(SOCK_DGRAM, "127.0.0.1", &peer);
+	uint64_t start_ms = stw_io_now().mono_ms, polled_ms;
+
+	stw_io_gather(io);
+	assert_true(stw_io_now().mono_ms - start_ms < gather_ms);
+	for (int i = 0; i < 8; i++) {
+		test_send_to(fd, &ours.bind, "hello", 5);
+		test_next(io, STW_IO_DATAGRAM);
+	}
+	polled_ms = stw_io_now().mono_ms;
+	usleep(20000); /* the load is counted over 10 ms */
+	stw_io_gather(io);
+	assert_true(stw_io_now().mono_ms - polled_ms >= gather_ms - 1);
+
+	test_nothing(io, 0);
+	polled_ms = stw_io_now().mono_ms;
+	usleep(20000);
+	stw_io_gather(io); /* nothing has come since */
+	assert_true(stw_io_now().mono_ms - polled_ms < gather_ms);
+	close(fd);
+	stw_io_free(io);
+}
+
 static void test_clock_and_seed(void **state)
 {
 	struct stw_now now = stw_io_now();
@@ -111,6 +141,7 @@ int main(void)
 		cmocka_unit_test(test_from_thread),
 		cmocka_unit_test(test_once),
 		cmocka_unit_test(test_deadline),
+		cmocka_unit_test(test_gather),
 		cmocka_unit_test(test_clock_and_seed),
 		cmocka_unit_test(test_local_addrs),
 		cmocka_unit_test(test_source_addr),
