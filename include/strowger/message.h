@@ -412,9 +412,17 @@ struct stw_values {
 };
 
 /** The start of the walk; borrows the message. */
-struct stw_values stw_msg_values(const struct stw_msg *msg, enum stw_header header);
+static inline struct stw_values stw_msg_values(const struct stw_msg *msg, enum stw_header header)
+{
+	return (struct stw_values){ msg, stw_msg_find(msg, header), 0, header };
+}
+/** As below, where `field` is not NULL. */
+bool stw_values_read(struct stw_values *values, struct stw_str *ret);
 /** Next value, trimmed; empty elements (",,") are skipped. False at the end. */
-bool stw_values_next(struct stw_values *values, struct stw_str *ret);
+static inline bool stw_values_next(struct stw_values *values, struct stw_str *ret)
+{
+	return values->field && stw_values_read(values, ret);
+}
 /** Does a list of tokens (Supported, Require, Allow …) name `token`? Without case. */
 bool stw_msg_has_token(const struct stw_msg *msg, enum stw_header header, struct stw_str token);
 /** Does Accept name the media type, its type with any subtype, or all (§20.1)? False without

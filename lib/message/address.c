@@ -60,48 +60,57 @@ static size_t addr_spec_end(struct stw_str value)
 static INLINE const char *usual_bracket(
 	struct marks *marks, const char *at, struct stw_str *ret_display)
 {
-	const char *start = at;
-	bool quoted = *at == '"';
+	const char *start = at, *end;
 
 	*ret_display = (struct stw_str){ start, 0 };
 	at = mark_next(marks);
-	if (LIKELY(at == start && *at == '<'))
+	if (at == start && marks->byte == '<')
 		return at;
-	if (quoted) {
-		do
-			at = mark_next(marks);
-		while (at != marks->end && *at != '"' && *at != '\\' && *at != '\r');
-		if (mark_byte(marks, at) != '"')
+	if (at == start && marks->byte == '"') {
+		end = usual_quoted(marks);
+		if (!end)
 			return NULL;
-		ret_display->len = (size_t)(at + 1 - start);
+		ret_display->len = (size_t)(end - start);
 		at = mark_next(marks);
-		if (mark_byte(marks, at) == ' ' && at[-1] == '"')
+		if (marks->byte == ' ' && at == end) {
 			at = mark_next(marks);
-		if (at[-1] != '"' && at[-1] != ' ')
+			end++;
+		}
+		if (at != end)
 			return NULL;
 	} else {
-		while (mark_byte(marks, at) == ' ')
+		if (at == start)
+			return NULL;
+		while (marks->byte == ' ')
 			at = mark_next(marks);
-		ret_display->len = (size_t)(at - start) - (at > start && at[-1] == ' ');
+		ret_display->len = (size_t)(at - start) - (at[-1] == ' ');
 		if (at > start + 1 && at[-1] == ' ' && at[-2] == ' ')
 			return NULL;
 	}
-	return mark_byte(marks, at) == '<' ? at : NULL;
+	return marks->byte == '<' ? at : NULL;
 }
 
 static INLINE bool usual_params(struct marks *marks, const char *at, struct stw_str *ret_tag)
 {
 	struct stw_param param;
-	bool plain;
+	const char *start;
 
-	*ret_tag = str_none();
+	if (LIKELY(marks->byte == ';' && marks->end - at > 5 && fold_4(at + 1) == fold_4("tag="))) {
+		start = mark_next(marks) + 1;
+		at = mark_next(marks);
+		*ret_tag = (struct stw_str){ start, (size_t)(at - start) };
+		if (at == start)
+			return false;
+	} else {
+		*ret_tag = str_none();
+	}
 	while (at != marks->end) {
-		at = usual_param(marks, at, &param, &plain);
+		at = usual_param(marks, at, &param);
 		if (!at)
 			return false;
 		if (param.name.len != 3 || ret_tag->ptr || !name_is_word(param.name, "tag", 3))
 			continue;
-		if (!plain || !param.value.ptr)
+		if (!stw_is_token(param.value))
 			return false;
 		*ret_tag = param.value;
 	}
@@ -110,20 +119,19 @@ static INLINE bool usual_params(struct marks *marks, const char *at, struct stw_
 
 /* As stw_address_parse() for what nearly all are: a name-addr of a sip URI. @return false: it is
  * none of these */
-static bool address_parse_usual(struct stw_str value, struct stw_address *ret)
+static INLINE bool address_parse_usual(struct stw_str value, struct stw_address *ret)
 {
 	struct marks marks;
 	const char *at;
 
-	if (value.len < MARKS_BYTES_MIN || char_is(value.ptr[0], CHAR_LWS) ||
-		char_is(value.ptr[value.len - 1], CHAR_LWS))
+	if (value.len < MARKS_BYTES_MIN)
 		return false;
 	marks = marks_of(value.ptr, value.ptr + value.len);
 	at = usual_bracket(&marks, value.ptr, &ret->display);
 	if (!at)
 		return false;
 	at = usual_uri(&marks, at + 1, &ret->uri);
-	if (!at || mark_byte(&marks, at) != '>')
+	if (!at || marks.byte != '>')
 		return false;
 	ret->in_brackets = true;
 	ret->wildcard = false;
@@ -134,12 +142,10 @@ static bool address_parse_usual(struct stw_str value, struct stw_address *ret)
 	return usual_params(&marks, at, &ret->tag);
 }
 
-int stw_address_parse(struct stw_str value, struct stw_address *ret)
+static __attribute__((noinline)) int address_parse(struct stw_str value, struct stw_address *ret)
 {
 	size_t at, end;
 
-	if (address_parse_usual(value, ret))
-		return 0;
 	value = str_trim_lws(value);
 	*ret = (struct stw_address){ .display = { value.ptr, 0 } };
 	if (value.len == 1 && value.ptr[0] == '*') {
@@ -161,4 +167,9 @@ int stw_address_parse(struct stw_str value, struct stw_address *ret)
 			return -EBADMSG;
 	}
 	return address_params_parse(str_part(value, end, value.len), ret);
+}
+
+int stw_address_parse(struct stw_str value, struct stw_address *ret)
+{
+	return address_parse_usual(value, ret) ? 0 : address_parse(value, ret);
 }

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "marks.h"
+
 /* What §8.1.1 demands of every message; each decoder leaves its `has_` flag and tells the first
  * fault. */
 struct check {
@@ -15,7 +17,8 @@ struct check {
 /* A member that is not decoded holds nothing of the message before. */
 #define CLEAR(member) memset(&(member), 0, sizeof(member))
 
-static void check_fault(struct check *check, enum stw_header header, const struct stw_cause *cause)
+static __attribute__((noinline)) void check_fault(
+	struct check *check, enum stw_header header, const struct stw_cause *cause)
 {
 	const struct stw_field *field = stw_msg_find(check->msg, header);
 
@@ -25,13 +28,17 @@ static void check_fault(struct check *check, enum stw_header header, const struc
 }
 
 /* The value of a mandatory field; false when there is none. */
-static bool value_take(struct check *check, enum stw_header header, const struct stw_cause *missing,
-	struct stw_str *ret)
+static INLINE bool value_take(struct check *check, enum stw_header header,
+	const struct stw_cause *missing, struct stw_str *ret)
 {
-	*ret = stw_msg_value(check->msg, header);
-	if (!ret->ptr)
+	const struct stw_field *field = stw_msg_find(check->msg, header);
+
+	if (!field) {
 		check_fault(check, header, missing);
-	return ret->ptr;
+		return false;
+	}
+	*ret = stw_field_value(check->msg, field);
+	return true;
 }
 
 /* RFC 4475 §3.1.2.1: the sent-by before broken parameters is still a place to send the 400 to. */
@@ -46,25 +53,39 @@ static bool via_sent_by(struct stw_str value, struct stw_via *ret)
 	return true;
 }
 
+/* The topmost of several in one field, or one that is malformed. @return is it well-formed? */
+static __attribute__((noinline)) bool via_first_check(struct stw_msg *msg)
+{
+	struct stw_values values = stw_msg_values(msg, STW_HDR_VIA);
+	struct stw_str value = stw_msg_value(msg, STW_HDR_VIA);
+
+	msg->has_via = stw_values_next(&values, &value) && stw_via_parse(value, &msg->via) == 0;
+	if (msg->has_via)
+		return true;
+	msg->has_via = via_sent_by(value, &msg->via);
+	if (!msg->has_via)
+		CLEAR(msg->via);
+	return false;
+}
+
 static void via_check(struct check *check)
 {
 	struct stw_msg *msg = check->msg;
-	struct stw_values values = stw_msg_values(msg, STW_HDR_VIA);
-	struct stw_str value;
-	bool valid;
+	struct stw_str value, branch;
 
 	if (!value_take(check, STW_HDR_VIA, &stw_cause_missing_via, &value)) {
 		CLEAR(msg->via);
 		return;
 	}
-	valid = stw_values_next(&values, &value) && stw_via_parse(value, &msg->via) == 0;
-	msg->has_via = valid || (value.ptr && via_sent_by(value, &msg->via));
-	if (!msg->has_via)
-		CLEAR(msg->via);
-	if (!valid)
+	/* What is read as one value holds no comma that would end it. */
+	msg->has_via = stw_via_parse(value, &msg->via) == 0;
+	if (!msg->has_via && !via_first_check(msg)) {
 		check_fault(check, STW_HDR_VIA, &stw_cause_bad_via);
+		return;
+	}
 	/* RFC 4475 §3.2.1: the cookie alone identifies no transaction. */
-	else if (msg->is_request && stw_str_equal_nocase(msg->via.branch, STW_STR("z9hG4bK")))
+	branch = msg->via.branch;
+	if (branch.len == 7 && msg->is_request && stw_str_equal_nocase(branch, STW_STR("z9hG4bK")))
 		check_fault(check, STW_HDR_VIA, &stw_cause_bad_branch);
 }
 
@@ -97,7 +118,7 @@ static void to_check(struct check *check)
 }
 
 /* callid = word [ "@" word ] */
-static bool is_call_id(struct stw_str value)
+static __attribute__((noinline)) bool is_call_id_any(struct stw_str value)
 {
 	size_t at = char_run(value, 0, CHAR_WORD), len;
 
@@ -105,6 +126,21 @@ static bool is_call_id(struct stw_str value)
 		return at;
 	len = char_at(value, at, '@') ? char_run(value, at + 1, CHAR_WORD) : 0;
 	return len && at + 1 + len == value.len;
+}
+
+/* The same; of plain bytes but one "@" is what nearly all write. */
+static INLINE bool is_call_id(struct stw_str value)
+{
+	const char *at, *end = value.ptr + value.len;
+	struct marks marks;
+
+	if (value.len < MARKS_BYTES_MIN)
+		return is_call_id_any(value);
+	marks = marks_of(value.ptr, end);
+	at = mark_next(&marks);
+	if (marks.byte == '@' && at > value.ptr && at + 1 < end)
+		at = mark_next(&marks);
+	return at == end || is_call_id_any(value);
 }
 
 static void call_id_check(struct check *check)
@@ -135,7 +171,9 @@ static void cseq_check(struct check *check)
 		check_fault(check, STW_HDR_CSEQ, &stw_cause_bad_cseq);
 	else if (!msg->is_request)
 		msg->method = msg->cseq.method;
-	else if (!stw_str_equal(msg->cseq.name, stw_msg_method_name(msg)))
+	else if (msg->cseq.method != msg->method ||
+		 (msg->method == STW_METHOD_UNKNOWN &&
+			 !stw_str_equal(msg->cseq.name, stw_msg_method_name(msg))))
 		check_fault(check, STW_HDR_CSEQ, &stw_cause_cseq_method_mismatch);
 }
 

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "usual.h"
+
 /* IPv4address = 1*3DIGIT "." 1*3DIGIT "." 1*3DIGIT "." 1*3DIGIT, each below 256. @return the byte
  * behind, NULL when there is none */
 static const char *ipv4_read(const char *at, const char *end, uint8_t ret_bytes[4])
@@ -25,6 +27,35 @@ static const char *ipv4_read(const char *at, const char *end, uint8_t ret_bytes[
 		ret_bytes[i] = (uint8_t)number;
 	}
 	return at;
+}
+
+bool usual_ipv4(const char *at, size_t len, const char *end)
+{
+	size_t room = (size_t)(end - at), before = room < 16 ? 16 - room : 0;
+	uint64_t digits, dots, high, threes, first = UINT64_C(1) << before, behind;
+	const char *number;
+
+	if (len > 15)
+		return false;
+	at -= before;
+	behind = first << len;
+	digits = digits_of_16(at, &dots, &high) & (behind - first);
+	dots &= behind - first;
+	threes = digits & digits >> 1 & digits >> 2;
+	/* No other byte, no digits of four, no dot at an end or beside another … */
+	if ((digits | dots) != behind - first || (threes & digits >> 3) ||
+		((dots << 1 | first) & (dots | behind)))
+		return false;
+	dots &= dots - 1; /* … and three of them. */
+	dots &= dots - 1;
+	if (!dots || (dots & (dots - 1)))
+		return false;
+	for (threes &= high; threes; threes &= threes - 1) { /* 200 and more */
+		number = at + bit_first(threes);
+		if ((number[0] * 10 + number[1]) * 10 + number[2] > 255 + '0' * 111)
+			return false;
+	}
+	return true;
 }
 
 static int ipv4_parse(struct stw_str text, uint8_t ret_bytes[4])
@@ -170,13 +201,6 @@ int stw_host_parse(struct stw_str text, struct stw_str *ret, enum stw_host_kind 
 	*ret = host;
 	*ret_kind = kind;
 	return 0;
-}
-
-static const char *lws_end(const char *at, const char *end)
-{
-	if (at == end || !char_is(*at, CHAR_LWS))
-		return at;
-	return at + stw_lws_length((struct stw_str){ at, (size_t)(end - at) }, 0);
 }
 
 /* port = 1*DIGIT, 1 to 65535 */

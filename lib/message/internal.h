@@ -119,6 +119,31 @@ static inline size_t lws_skip(struct stw_str text, size_t at)
 	return at;
 }
 
+/** The byte behind LWS. */
+static inline const char *lws_end(const char *at, const char *end)
+{
+	if (at == end || !char_is(*at, CHAR_LWS))
+		return at;
+	if (*at == ' ' && at + 1 < end && !char_is(at[1], CHAR_LWS))
+		return at + 1;
+	return at + stw_lws_length((struct stw_str){ at, (size_t)(end - at) }, 0);
+}
+
+/** As stw_str_to_uint(), inlined for up to nine digits. */
+static inline __attribute__((always_inline)) int uint_read(
+	struct stw_str text, uint64_t max, uint64_t *ret)
+{
+	uint32_t number = 0, digit;
+	size_t at;
+
+	for (at = 0; at < text.len && (digit = (uint32_t)(text.ptr[at] - '0')) <= 9; at++)
+		number = number * 10 + digit;
+	if (at - 1 >= 9 || at < text.len || number > max)
+		return stw_str_to_uint(text, max, ret);
+	*ret = number;
+	return 0;
+}
+
 /** Without LWS at both ends; stays within the text. */
 static inline struct stw_str str_trim_lws(struct stw_str text)
 {

@@ -66,18 +66,20 @@
 const uint16_t stw_char_class[256] = { EACH256(CLASS) };
 const uint8_t stw_char_lower[256] = { EACH256(LOWER) };
 
-void marks_more(struct marks *marks)
+struct block block_at(const char *base, const char *end)
 {
-	do {
-		if (marks->end - marks->base <= 64) {
-			marks->base = marks->end;
-			marks->bits = 1;
-			marks->joints = 0;
-			return;
-		}
-		marks->base += 64;
-		marks_load(marks);
-	} while (!marks->bits);
+	return block_of(base, end);
+}
+
+struct marks_rest marks_more(const char *base, const char *end)
+{
+	struct marks_rest rest = { base, 0 };
+
+	while (!rest.bits && end - rest.base > 64) {
+		rest.base += 64;
+		rest.bits = block_of(rest.base, end).bits;
+	}
+	return rest;
 }
 
 size_t stw_lws_length(struct stw_str text, size_t at)

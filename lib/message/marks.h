@@ -7,22 +7,33 @@
 
 #include "scan.h"
 
-/** A walk over the marks of a text, 64 bytes a step; the end is one too. */
-struct marks {
-	const char *base, *end; /* 64 bytes looked at; the end of all */
-	uint64_t bits;          /* marks in these that were not yet given */
-	uint64_t joints;        /* "-" and "." in these */
+/** A bit for each byte of a block of up to 64. */
+struct block {
+	uint64_t bits;   /* marks */
+	uint64_t joints; /* "-" and "." */
 };
 
+/** A walk over the marks of a text, a block a step. It stays in registers: nobody has its address.
+ */
+struct marks {
+	const char *base, *end; /* where the block starts; the end of the text */
+	uint64_t bits;          /* marks of the block that were not yet given */
+	uint64_t joints;        /* of the block; JOINTS_UNKNOWN behind the first */
+	char byte;              /* at the mark given last; NUL at the end */
+};
+
+#define JOINTS_UNKNOWN UINT64_MAX
+
+/** Of 16 bytes: which may stand between marks, and which of them are "-" and "."? */
 #if defined(__SSE2__)
 /* Signed comparison of bytes moved to the top of the range. */
-static inline __m128i bytes_in(__m128i v, char from, char to)
+static INLINE __m128i bytes_in(__m128i v, char from, char to)
 {
 	v = _mm_add_epi8(v, _mm_set1_epi8((char)(0x7f - to)));
 	return _mm_cmpgt_epi8(v, _mm_set1_epi8((char)(0x7e - (to - from))));
 }
 
-static inline void marks_of_16(const char *at, uint64_t *ret_bits, uint64_t *ret_joints)
+static INLINE void plain_of_16(const char *at, uint64_t *ret_plain, uint64_t *ret_joints)
 {
 	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
 	__m128i joints = bytes_in(v, '-', '.');
@@ -30,80 +41,117 @@ static inline void marks_of_16(const char *at, uint64_t *ret_bits, uint64_t *ret
 		bytes_in(v, '0', '9'), bytes_in(_mm_or_si128(v, _mm_set1_epi8(0x20)), 'a', 'z'));
 
 	*ret_joints = (unsigned)_mm_movemask_epi8(joints);
-	*ret_bits = (unsigned)_mm_movemask_epi8(_mm_or_si128(plain, joints)) ^ 0xffffu;
+	*ret_plain = (unsigned)_mm_movemask_epi8(_mm_or_si128(plain, joints));
 }
 #else
-static inline void marks_of_16(const char *at, uint64_t *ret_bits, uint64_t *ret_joints)
+static INLINE void plain_of_16(const char *at, uint64_t *ret_plain, uint64_t *ret_joints)
 {
 	unsigned i;
 
-	*ret_bits = *ret_joints = 0;
-	for (i = 0; i < 16; i++)
+	*ret_plain = *ret_joints = 0;
+	for (i = 0; i < 16; i++) {
 		if (at[i] == '-' || at[i] == '.')
 			*ret_joints |= UINT64_C(1) << i;
-		else if (!char_is(at[i], CHAR_ALPHANUM))
-			*ret_bits |= UINT64_C(1) << i;
+		if (at[i] == '-' || at[i] == '.' || char_is(at[i], CHAR_ALPHANUM))
+			*ret_plain |= UINT64_C(1) << i;
+	}
 }
 #endif
 
-/** The marks of the block at `base`. The whole text is of 16 bytes or more. */
-static inline void marks_load(struct marks *marks)
+/** The same of 32 bytes. */
+static INLINE void plain_of_32(
+	const char *low, const char *high, uint64_t *ret_plain, uint64_t *ret_joints)
 {
-	size_t len = (size_t)(marks->end - marks->base), at;
-	uint64_t bits, joints;
+	uint64_t plain, joints;
 
-	marks->bits = marks->joints = 0;
-	for (at = 0; at < 64 && at + 16 <= len; at += 16) {
-		marks_of_16(marks->base + at, &bits, &joints);
-		marks->bits |= bits << at;
-		marks->joints |= joints << at;
-	}
-	if (at == 64)
-		return;
-	if (at < len) { /* 16 bytes that end with the text */
-		marks_of_16(marks->end - 16, &bits, &joints);
-		marks->bits |= len >= 16 ? bits << (len - 16) : bits >> (16 - len);
-		marks->joints |= len >= 16 ? joints << (len - 16) : joints >> (16 - len);
-	}
-	marks->bits |= UINT64_C(1) << len;
+	plain_of_16(low, ret_plain, ret_joints);
+	plain_of_16(high, &plain, &joints);
+	*ret_plain |= plain << 16;
+	*ret_joints |= joints << 16;
 }
 
 #define MARKS_BYTES_MIN 16
 
-/** A walk over [at, end), which is of MARKS_BYTES_MIN or more. */
-static inline struct marks marks_of(const char *at, const char *end)
+/** The block at `base`. The whole text is of MARKS_BYTES_MIN or more. */
+static INLINE struct block block_of(const char *base, const char *end)
 {
-	struct marks marks = { at, end, 0, 0 };
+	size_t len = (size_t)(end - base);
+	uint64_t plain, joints, high_plain, high_joints;
+	const char *high;
+	unsigned shift;
 
-	marks_load(&marks);
-	return marks;
+	if (len > 32) {
+		high = len < 64 ? end - 32 : base + 32;
+		shift = (unsigned)(high - base);
+		plain_of_32(base, base + 16, &plain, &joints);
+		plain_of_32(high, high + 16, &high_plain, &high_joints);
+		plain |= high_plain << shift;
+		joints |= high_joints << shift;
+		if (len < 64)
+			plain |= UINT64_MAX << len;
+		return (struct block){ ~plain, joints };
+	}
+	plain_of_16(end - 16, &high_plain, &high_joints);
+	if (len < 16) {
+		plain = high_plain >> (16 - len);
+		joints = high_joints >> (16 - len);
+	} else {
+		plain_of_16(base, &plain, &joints);
+		plain |= high_plain << (len - 16);
+		joints |= high_joints << (len - 16);
+	}
+	return (struct block){ ~(plain | UINT64_MAX << len), joints };
 }
 
-/** The next block. Behind the end there is the end again. */
-void marks_more(struct marks *marks);
+/** The same, for what is rare. */
+struct block block_at(const char *base, const char *end);
 
-static inline __attribute__((always_inline)) const char *mark_next(struct marks *marks)
+/** Where marks go on. */
+struct marks_rest {
+	const char *base;
+	uint64_t bits; /* 0: there are none */
+};
+
+/** The next block with a mark behind the one at `base`. */
+struct marks_rest marks_more(const char *base, const char *end);
+
+/** A walk over [at, end), which is of MARKS_BYTES_MIN or more. */
+static INLINE struct marks marks_of(const char *at, const char *end)
 {
-	struct marks copy;
+	struct block block = block_of(at, end);
+
+	return (struct marks){ at, end, block.bits, block.joints, 0 };
+}
+
+/** The next mark or, behind the last one, the end. */
+static INLINE const char *mark_next(struct marks *marks)
+{
+	struct marks_rest rest;
 	const char *at;
 
-	if (UNLIKELY(!marks->bits)) { /* a copy: the original may stay in registers */
-		copy = *marks;
-		marks_more(&copy);
-		*marks = copy;
+	if (UNLIKELY(!marks->bits)) {
+		marks->byte = '\0';
+		if (marks->end - marks->base <= 64)
+			return marks->end;
+		rest = marks_more(marks->base, marks->end);
+		marks->base = rest.base;
+		marks->bits = rest.bits;
+		marks->joints = JOINTS_UNKNOWN;
+		if (!rest.bits)
+			return marks->end;
 	}
 	at = marks->base + bit_first(marks->bits);
 	marks->bits &= marks->bits - 1;
+	marks->byte = *at;
 	return at;
 }
 
-/** The next mark that is no byte of such a class: the end of a run. */
-static inline __attribute__((always_inline)) const char *run_next(
-	struct marks *marks, unsigned classes)
+/** The next mark that is no byte of such a class: the end of a run. NUL is in no class. */
+static INLINE const char *run_next(struct marks *marks, unsigned classes)
 {
 	const char *at = mark_next(marks);
 
-	while (at != marks->end && char_is(*at, classes))
+	while (char_is(marks->byte, classes))
 		at = mark_next(marks);
 	return at;
 }
@@ -117,10 +165,19 @@ static inline uint32_t fold_4(const char *at)
 	return word | UINT32_C(0x20202020);
 }
 
-/** The byte at a mark; 0 for the end, so that it has to be told from a NUL. */
-static inline char mark_byte(const struct marks *marks, const char *at)
+/** Up to 8 bytes, the first the lowest. */
+static INLINE uint64_t word_read(const char *at, size_t len)
 {
-	return at == marks->end ? '\0' : *at;
+	uint64_t word = 0;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	memcpy(&word, at, len);
+#else
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		word |= (uint64_t)(uint8_t)at[i] << 8 * i;
+#endif
+	return word;
 }
 
 #endif

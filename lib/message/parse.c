@@ -300,21 +300,6 @@ static void header_fault(
 	fault_note(scan->msg, scan->fault, field->start, (enum stw_header)field->header, cause);
 }
 
-/* 1*DIGIT; -ERANGE: more than UINT32_MAX. */
-static INLINE int length_read(struct stw_str value, uint64_t *ret)
-{
-	uint64_t number = 0;
-	unsigned digit;
-	size_t at;
-
-	for (at = 0; at < value.len && (digit = (unsigned)(value.ptr[at] - '0')) <= 9; at++)
-		number = number * 10 + digit;
-	if (UNLIKELY(at == 0 || at < value.len || at > 9))
-		return stw_str_to_uint(value, UINT32_MAX, ret);
-	*ret = number;
-	return 0;
-}
-
 static INLINE void content_length_read(struct scan *scan, const struct stw_field *field)
 {
 	int err;
@@ -324,7 +309,7 @@ static INLINE void content_length_read(struct scan *scan, const struct stw_field
 		return;
 	}
 	scan->has_length = true;
-	err = length_read(stw_field_value(scan->msg, field), &scan->length);
+	err = uint_read(stw_field_value(scan->msg, field), UINT32_MAX, &scan->length);
 	if (err == -ERANGE)
 		scan->length = UINT32_MAX;
 	if (err != 0 && err != -ERANGE) {

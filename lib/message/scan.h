@@ -21,9 +21,17 @@
 #define UNLIKELY(x) __builtin_expect_with_probability(x, 0, 0.99)
 
 /** Index of the lowest set bit; `bits` is not 0. */
-static inline unsigned bit_first(uint64_t bits)
+static INLINE size_t bit_first(uint64_t bits)
 {
-	return (unsigned)__builtin_ctzll(bits);
+#if defined(__x86_64__)
+	uint64_t at;
+
+	/* What the builtin gives, without widening an int; older CPUs take "rep bsf" for "bsf". */
+	__asm__("rep bsfq %1, %0" : "=r"(at) : "r"(bits) : "cc");
+	return at;
+#else
+	return (size_t)__builtin_ctzll(bits);
+#endif
 }
 
 #if defined(__SSE2__)
@@ -81,7 +89,7 @@ static inline unsigned find_in_16(const char *at, char byte)
 	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
 	unsigned bits = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8(byte)));
 
-	return bit_first(bits | 0x10000u);
+	return (unsigned)bit_first(bits | 0x10000u);
 #else
 	unsigned i = 0;
 
@@ -91,21 +99,51 @@ static inline unsigned find_in_16(const char *at, char byte)
 #endif
 }
 
+/** A bit for each of 16 bytes: is it a digit? And is it a dot, and is it above "1"? */
+static INLINE uint64_t digits_of_16(const char *at, uint64_t *ret_dots, uint64_t *ret_high)
+{
+#if defined(__SSE2__)
+	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
+	__m128i high = _mm_cmpgt_epi8(v, _mm_set1_epi8('1'));
+	__m128i dots = _mm_cmpeq_epi8(v, _mm_set1_epi8('.'));
+
+	*ret_high = (unsigned)_mm_movemask_epi8(high);
+	*ret_dots = (unsigned)_mm_movemask_epi8(dots);
+	v = _mm_subs_epu8(_mm_sub_epi8(v, _mm_set1_epi8('0')), _mm_set1_epi8(9));
+	return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_setzero_si128()));
+#else
+	uint64_t digits = 0;
+	unsigned i;
+
+	*ret_dots = *ret_high = 0;
+	for (i = 0; i < 16; i++) {
+		digits |= (uint64_t)char_is(at[i], CHAR_DIGIT) << i;
+		*ret_dots |= (uint64_t)(at[i] == '.') << i;
+		*ret_high |= (uint64_t)(at[i] > '1') << i;
+	}
+	return digits;
+#endif
+}
+
+#if defined(__SSE2__)
+static INLINE __m128i is_byte_16(const char *at, __m128i byte)
+{
+	return _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(const void *)at), byte);
+}
+#endif
+
 /** Is there a comma in [at, end)? */
 static inline bool comma_is_in(const char *at, const char *end)
 {
 #if defined(__SSE2__)
 	const __m128i comma = _mm_set1_epi8(',');
-	__m128i hit = _mm_setzero_si128();
 
 	if (end - at >= 16) {
-		for (; end - at > 16; at += 16)
-			hit = _mm_or_si128(
-				hit, _mm_cmpeq_epi8(comma,
-					     _mm_loadu_si128((const __m128i *)(const void *)at)));
-		hit = _mm_or_si128(
-			hit, _mm_cmpeq_epi8(comma,
-				     _mm_loadu_si128((const __m128i *)(const void *)(end - 16))));
+		const char *last = end - 16;
+		__m128i hit = is_byte_16(last, comma);
+
+		for (; at < last; at += 16)
+			hit = _mm_or_si128(hit, is_byte_16(at, comma));
 		return _mm_movemask_epi8(hit);
 	}
 #endif

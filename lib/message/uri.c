@@ -143,7 +143,7 @@ static enum stw_scheme scheme_from(struct stw_str name)
 }
 
 /* As uri_parse() for what nearly all URIs are. @return false: it is none of these */
-static bool uri_parse_usual(struct stw_str text, struct stw_uri *ret)
+static INLINE bool uri_parse_usual(struct stw_str text, struct stw_uri *ret)
 {
 	struct marks marks;
 
@@ -153,7 +153,7 @@ static bool uri_parse_usual(struct stw_str text, struct stw_uri *ret)
 	return usual_uri(&marks, text.ptr, ret) == marks.end;
 }
 
-static int uri_parse(struct stw_str text, struct stw_uri *ret)
+static __attribute__((noinline)) int uri_parse(struct stw_str text, struct stw_uri *ret)
 {
 	size_t len = char_run(text, 0, CHAR_SCHEME), at = len + 1;
 	int err = 0;

@@ -5,7 +5,8 @@
 
 #include "scan.h"
 
-static const struct stw_field *find_next(const struct stw_msg *msg, const struct stw_field *field)
+static __attribute__((noinline)) const struct stw_field *find_next(
+	const struct stw_msg *msg, const struct stw_field *field)
 {
 	const struct stw_field *end = msg->fields + msg->field_count, *next;
 
@@ -19,11 +20,14 @@ static const struct stw_field *find_next(const struct stw_msg *msg, const struct
 	return NULL;
 }
 
+static INLINE bool is_alone(const struct stw_msg *msg, const struct stw_field *field)
+{
+	return field->header != STW_HDR_UNKNOWN && !(msg->first[field->header] & STW_MSG_REPEATED);
+}
+
 const struct stw_field *stw_msg_find_next(const struct stw_msg *msg, const struct stw_field *field)
 {
-	if (field->header != STW_HDR_UNKNOWN && !(msg->first[field->header] & STW_MSG_REPEATED))
-		return NULL;
-	return find_next(msg, field);
+	return is_alone(msg, field) ? NULL : find_next(msg, field);
 }
 
 const struct stw_field *stw_msg_find_name(const struct stw_msg *msg, struct stw_str name)
@@ -38,11 +42,6 @@ const struct stw_field *stw_msg_find_name(const struct stw_msg *msg, struct stw_
 			stw_str_equal_nocase(stw_field_name(msg, field), name))
 			return field;
 	return NULL;
-}
-
-struct stw_values stw_msg_values(const struct stw_msg *msg, enum stw_header header)
-{
-	return (struct stw_values){ msg, stw_msg_find(msg, header), 0, header };
 }
 
 /*
@@ -94,29 +93,30 @@ static __attribute__((noinline)) bool values_next(struct stw_values *values, str
 	return false;
 }
 
-/* Most fields hold one value and no comma. */
-bool stw_values_next(struct stw_values *values, struct stw_str *ret)
+/* Most fields hold one value and no comma; what the index calls a value is trimmed. */
+bool stw_values_read(struct stw_values *values, struct stw_str *ret)
 {
 	const struct stw_field *field = values->field;
 	const struct stw_msg *msg = values->msg;
 	const char *at;
 
-	if (field && values->at) {
-		if (values->at < field->value_len)
+	if (values->at) {
+		if (UNLIKELY(values->at < field->value_len))
 			return values_next(values, ret);
-		field = values->field = stw_msg_find_next(msg, field);
 		values->at = 0;
+		values->field = NULL;
+		if (LIKELY(is_alone(msg, field)))
+			return false;
+		field = values->field = find_next(msg, field);
+		if (!field)
+			return false;
 	}
-	if (!field)
-		return false;
 	at = msg->data + field->value;
-	if (!field->value_len || char_is(*at, CHAR_LWS) ||
-		char_is(at[field->value_len - 1], CHAR_LWS) ||
-		((header_flags[values->header] & STW_HDR_LIST) &&
-			comma_is_in(at, at + field->value_len)))
+	if (UNLIKELY(!field->value_len) || ((header_flags[values->header] & STW_HDR_LIST) &&
+						   comma_is_in(at, at + field->value_len)))
 		return values_next(values, ret);
 	*ret = (struct stw_str){ at, field->value_len };
-	values->at = field->value_len + 1;
+	values->at = (size_t)field->value_len + 1;
 	return true;
 }
 
@@ -152,5 +152,5 @@ int stw_msg_number(const struct stw_msg *msg, enum stw_header header, uint64_t m
 
 	if (!field)
 		return -ENOENT;
-	return stw_str_to_uint(stw_field_value(msg, field), max, ret);
+	return uint_read(stw_field_value(msg, field), max, ret);
 }

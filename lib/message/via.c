@@ -92,7 +92,8 @@ static void received_take(struct stw_str value, struct stw_via *via)
 }
 
 /* via-params. Of a repeated parameter the first counts. */
-static INLINE int via_param_parse(const struct stw_param *param, struct stw_via *via)
+static __attribute__((noinline)) int via_param_parse(
+	const struct stw_param *param, struct stw_via *via)
 {
 	struct stw_str name = param->name, value = param->value;
 
@@ -128,51 +129,74 @@ bool stw_via_param_is_oc(struct stw_str name)
 	       stw_str_equal_nocase(stw_str_cut(name, 0, 3), STW_STR("oc-"));
 }
 
-/* As stw_via_parse() for what nearly all are. @return false: it is none of these */
-static bool via_parse_usual(struct stw_str value, struct stw_via *ret)
+/* Do the eight bytes end with this word, which is in lower case? */
+#define ENDS_WITH(bytes, word)                                                                     \
+	((bytes) >> (64 - 8 * (sizeof(word) - 1)) == word_read(word, sizeof(word) - 1))
+
+/* As via_param_parse() for what nearly all write, by one look at the end of the name. */
+static INLINE bool usual_via_param(
+	const struct stw_param *param, const char *end, struct stw_via *via)
 {
-	struct hostport hostport;
+	const char *name_end = param->name.ptr + param->name.len;
+	uint64_t name = word_read(name_end - 8, 8) | UINT64_C(0x2020202020202020);
+	uint32_t port = 0;
+
+	if (ENDS_WITH(name, ";branch") && param->value.ptr && param->value.ptr[0] != '"' &&
+		!via->branch.ptr) {
+		via->branch = param->value;
+		return true;
+	}
+	if (ENDS_WITH(name, ";rport") && !via->has_rport) {
+		if (param->value.ptr)
+			port = usual_number(param->value.ptr, param->value.ptr + param->value.len);
+		via->has_rport = true;
+		via->rport = (uint16_t)port;
+		return port <= UINT16_MAX;
+	}
+	if (ENDS_WITH(name, "received") && param->name.len == 8 && param->value.ptr &&
+		!via->received.ptr && usual_ipv4(param->value.ptr, param->value.len, end)) {
+		via->received = param->value;
+		return true;
+	}
+	return via_param_parse(param, via) == 0;
+}
+
+/* As stw_via_parse() for what nearly all are. @return false: it is none of these */
+static INLINE bool via_parse_usual(struct stw_str value, struct stw_via *ret)
+{
 	struct stw_param param;
 	struct marks marks;
 	const char *at, *start;
-	enum stw_host_kind kind;
-	bool plain;
 
 	if (value.len < MARKS_BYTES_MIN + sizeof(usual_protocol) ||
-		memcmp(value.ptr, usual_protocol, sizeof(usual_protocol)) != 0 ||
-		char_is(value.ptr[value.len - 1], CHAR_LWS))
+		memcmp(value.ptr, usual_protocol, sizeof(usual_protocol)) != 0)
 		return false;
 	start = value.ptr + sizeof(usual_protocol);
 	marks = marks_of(start, value.ptr + value.len);
 	at = mark_next(&marks);
-	if (at == start || mark_byte(&marks, at) != ' ')
+	if (at == start || marks.byte != ' ')
 		return false;
-	*ret = (struct stw_via){ .text = value, .transport = { start, (size_t)(at - start) } };
+	ret->text = value;
+	ret->transport = (struct stw_str){ start, (size_t)(at - start) };
 	start = at + 1;
-	at = usual_hostport(&marks, start, &hostport);
+	at = usual_hostport(&marks, start, &ret->host, &ret->host_kind, &ret->port);
 	if (!at)
 		return false;
 	ret->sent_by = (struct stw_str){ start, (size_t)(at - start) };
-	ret->host = hostport.host;
-	ret->host_kind = hostport.kind;
-	ret->port = hostport.port;
 	ret->params = (struct stw_str){ at, (size_t)(marks.end - at) };
+	ret->branch = ret->received = ret->maddr = ret->oc = ret->oc_algo = str_none();
+	ret->has_rport = ret->has_oc = false;
+	ret->rport = 0;
 	while (at != marks.end) {
-		at = usual_param(&marks, at, &param, &plain);
-		if (!at)
-			return false;
-		if (param.name.len == 8 && plain && !ret->received.ptr && param.value.ptr &&
-			name_is_word(param.name, "received", 8) &&
-			usual_host(&marks, param.value.ptr, at, &kind))
-			ret->received = param.value;
-		else if (via_param_parse(&param, ret) < 0)
+		at = usual_param(&marks, at, &param);
+		if (!at || !usual_via_param(&param, marks.end, ret))
 			return false;
 	}
 	return true;
 }
 
 /* via-parm = sent-protocol LWS sent-by *( SEMI via-params ), RFC 3261 §20.42 */
-int stw_via_parse(struct stw_str value, struct stw_via *ret)
+static __attribute__((noinline)) int via_parse(struct stw_str value, struct stw_via *ret)
 {
 	struct hostport hostport;
 	struct stw_param param;
@@ -180,8 +204,6 @@ int stw_via_parse(struct stw_str value, struct stw_via *ret)
 	size_t at = 0;
 	int more;
 
-	if (via_parse_usual(value, ret))
-		return 0;
 	value = str_trim_lws(value);
 	*ret = (struct stw_via){ .text = value };
 	if (sent_protocol_parse(value, &at, ret) < 0)
@@ -203,4 +225,9 @@ int stw_via_parse(struct stw_str value, struct stw_via *ret)
 		if (via_param_parse(&param, ret) < 0)
 			return -EBADMSG;
 	return more;
+}
+
+int stw_via_parse(struct stw_str value, struct stw_via *ret)
+{
+	return via_parse_usual(value, ret) ? 0 : via_parse(value, ret);
 }

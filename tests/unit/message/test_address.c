@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guarded.h"
 
+#include <stdio.h>
+
 static const struct {
 	const char *in, *display, *uri;
 	bool in_brackets;
@@ -129,6 +131,48 @@ static void test_wildcard(void **state)
 	assert_null(address.uri.text.ptr);
 }
 
+/* Values are read 64 bytes at a time: each part stands at each place once. */
+static void test_places(void **state)
+{
+	struct stw_address address;
+	char value[320];
+	unsigned front;
+	struct stw_str text;
+
+	for (front = 0; front < 140; front++) {
+		snprintf(value, sizeof(value),
+			"\"%0*d\" <sip:a-lice@192.0.2.255:5060;lr>;x=\"y;z\";tag=a-b", front + 1,
+			0);
+		text = guard(value);
+		assert_int_equal(stw_address_parse(text, &address), 0);
+		assert_int_equal(address.display.len, front + 3);
+		assert_str(address.uri.text, "sip:a-lice@192.0.2.255:5060;lr");
+		assert_str(address.uri.user, "a-lice");
+		assert_str(address.uri.host, "192.0.2.255");
+		assert_int_equal(address.uri.host_kind, STW_HOST_IPV4);
+		assert_int_equal(address.uri.port, 5060);
+		assert_str(address.uri.params, ";lr");
+		assert_str(address.params, ";x=\"y;z\";tag=a-b");
+		assert_str(address.tag, "a-b");
+		unguard(text);
+		snprintf(value, sizeof(value), "%0*d <sips:some.ex-ample.org>;tag=%0*d", front + 1,
+			0, front + 1, 0);
+		text = guard(value);
+		assert_int_equal(stw_address_parse(text, &address), 0);
+		assert_str(address.uri.host, "some.ex-ample.org");
+		assert_int_equal(address.tag.len, front + 1);
+		unguard(text);
+		snprintf(value, sizeof(value), "\"%0*d\" <sip:192.0.2.256>", front + 1, 0);
+		text = guard(value);
+		assert_int_equal(stw_address_parse(text, &address), -EBADMSG);
+		unguard(text);
+		snprintf(value, sizeof(value), "\"%0*d\" <sip:example.-org>", front + 1, 0);
+		text = guard(value);
+		assert_int_equal(stw_address_parse(text, &address), -EBADMSG);
+		unguard(text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -136,6 +180,7 @@ int main(void)
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_torture),
 		cmocka_unit_test(test_wildcard),
+		cmocka_unit_test(test_places),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guarded.h"
 
+#include <stdio.h>
+
 /* NULL: absent. rport -1: no such parameter. */
 static const struct {
 	const char *in, *transport, *host;
@@ -114,12 +116,51 @@ static void test_parts(void **state)
 	assert_int_equal(via.host_kind, STW_HOST_NAME);
 }
 
+/* Values are read 64 bytes at a time: each part stands at each place once. */
+static void test_places(void **state)
+{
+	struct stw_via via;
+	struct stw_str text;
+	char value[320];
+	unsigned front;
+
+	for (front = 1; front < 140; front++) {
+		snprintf(value, sizeof(value),
+			"SIP/2.0/%0*d 10.200.255.1:65535;x=\"y;z\";branch=z9hG4bK-a.1;rport=5060;"
+			"received=198.51.100.255",
+			front, 0);
+		text = guard(value);
+		assert_int_equal(stw_via_parse(text, &via), 0);
+		assert_int_equal(via.transport.len, front);
+		assert_str(via.sent_by, "10.200.255.1:65535");
+		assert_str(via.host, "10.200.255.1");
+		assert_int_equal(via.host_kind, STW_HOST_IPV4);
+		assert_int_equal(via.port, 65535);
+		assert_str(via.branch, "z9hG4bK-a.1");
+		assert_int_equal(via.rport, 5060);
+		assert_str(via.received, "198.51.100.255");
+		unguard(text);
+		snprintf(value, sizeof(value), "SIP/2.0/%0*d h.example.org;received=198.51.100.256",
+			front, 0);
+		text = guard(value);
+		assert_int_equal(stw_via_parse(text, &via), 0);
+		assert_str(via.host, "h.example.org");
+		assert_null(via.received.ptr);
+		unguard(text);
+		snprintf(value, sizeof(value), "SIP/2.0/%0*d 1.2.3", front, 0);
+		text = guard(value);
+		assert_int_equal(stw_via_parse(text, &via), -EBADMSG);
+		unguard(text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_good),
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_places),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
