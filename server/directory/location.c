@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#define USUAL_BYTES 256 /* of a snapshot with one contact */
+
 struct stw_location {
 	struct stw_map map;
 };
@@ -45,10 +47,36 @@ const struct stw_bindings *stw_location_find(
 	return stw_map_find(&location->map, aor);
 }
 
+uint64_t stw_location_hash(const struct stw_location *location, struct stw_str aor)
+{
+	return stw_map_hash(&location->map, aor);
+}
+
+const struct stw_bindings *stw_location_find_hashed(
+	const struct stw_location *location, struct stw_str aor, uint64_t hash)
+{
+	return stw_map_find_hashed(&location->map, aor, hash);
+}
+
+void stw_location_expect(const struct stw_location *location, const uint64_t *hashes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		stw_map_fetch_place(&location->map, hashes[i]);
+	for (size_t i = 0; i < n; i++)
+		stw_map_fetch_item(&location->map, hashes[i], USUAL_BYTES);
+}
+
 int stw_location_publish(struct stw_location *location, struct stw_bindings *bindings)
 {
+	return stw_location_publish_hashed(
+		location, bindings, stw_location_hash(location, stw_bindings_aor(bindings)));
+}
+
+int stw_location_publish_hashed(
+	struct stw_location *location, struct stw_bindings *bindings, uint64_t hash)
+{
 	if (bindings->n)
-		return stw_map_put(&location->map, bindings);
+		return stw_map_put_hashed(&location->map, bindings, hash);
 	stw_map_remove(&location->map, stw_bindings_aor(bindings));
 	free(bindings);
 	return 0;

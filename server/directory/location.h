@@ -19,6 +19,15 @@ const struct stw_bindings *stw_location_find(
  * period.
  *  @return 0; -ENOMEM (the snapshot is freed) */
 int stw_location_publish(struct stw_location *location, struct stw_bindings *bindings);
+/** Writer: the same with the hash of the address-of-record at hand, computed once. */
+uint64_t stw_location_hash(const struct stw_location *location, struct stw_str aor);
+const struct stw_bindings *stw_location_find_hashed(
+	const struct stw_location *location, struct stw_str aor, uint64_t hash);
+int stw_location_publish_hashed(
+	struct stw_location *location, struct stw_bindings *bindings, uint64_t hash);
+/** Writer: these will be looked for soon, so that the memory is waited for once and not for each.
+ */
+void stw_location_expect(const struct stw_location *location, const uint64_t *hashes, size_t n);
 /** Writer: make room, so that the next `more` publications need no memory. @return 0, -ENOMEM */
 int stw_location_reserve(struct stw_location *location, size_t more);
 /** Writer: wait for a grace period and free what was replaced. */

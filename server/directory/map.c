@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #define ARRAY_PLACES_MIN 64
+#define CACHE_LINE_BYTES 64
 
 struct place {
 	void *item;    /* published; NULL: never used, probing ends here */
@@ -117,13 +118,39 @@ static struct place *map_place(const struct stw_map *map, struct stw_str key, ui
 	return NULL;
 }
 
-/* The place is read once more: what stands there now has the same key, or is gone. */
-void *stw_map_find(const struct stw_map *map, struct stw_str key)
+uint64_t stw_map_hash(const struct stw_map *map, struct stw_str key)
 {
-	struct place *place = map_place(map, key, stw_hash(map->key, key.ptr, key.len));
+	return stw_hash(map->key, key.ptr, key.len);
+}
+
+/* The place is read once more: what stands there now has the same key, or is gone. */
+void *stw_map_find_hashed(const struct stw_map *map, struct stw_str key, uint64_t hash)
+{
+	struct place *place = map_place(map, key, hash);
 	void *item = place ? STW_RCU_READ(place->item) : NULL;
 
 	return is_live(item) ? item : NULL;
+}
+
+void *stw_map_find(const struct stw_map *map, struct stw_str key)
+{
+	return stw_map_find_hashed(map, key, stw_map_hash(map, key));
+}
+
+void stw_map_fetch_place(const struct stw_map *map, uint64_t hash)
+{
+	const struct stw_map_array *array = STW_RCU_READ(map->array);
+
+	__builtin_prefetch(&array->places[hash & array->mask]);
+}
+
+void stw_map_fetch_item(const struct stw_map *map, uint64_t hash, size_t bytes)
+{
+	const struct stw_map_array *array = STW_RCU_READ(map->array);
+	const char *item = STW_RCU_READ(array->places[hash & array->mask].item);
+
+	for (size_t at = 0; item && at < bytes; at += CACHE_LINE_BYTES)
+		__builtin_prefetch(item + at);
 }
 
 void stw_map_scan(const struct stw_map *map, size_t *cursor, size_t max,
@@ -206,9 +233,12 @@ int stw_map_reserve(struct stw_map *map, size_t more)
 
 int stw_map_put(struct stw_map *map, void *item)
 {
-	struct stw_str key = map->kind->key(item);
-	uint64_t hash = stw_hash(map->key, key.ptr, key.len);
-	struct place *place = map_place(map, key, hash);
+	return stw_map_put_hashed(map, item, stw_map_hash(map, map->kind->key(item)));
+}
+
+int stw_map_put_hashed(struct stw_map *map, void *item, uint64_t hash)
+{
+	struct place *place = map_place(map, map->kind->key(item), hash);
 	void *old;
 
 	if (place) {
@@ -228,7 +258,7 @@ int stw_map_put(struct stw_map *map, void *item)
 
 int stw_map_remove(struct stw_map *map, struct stw_str key)
 {
-	struct place *place = map_place(map, key, stw_hash(map->key, key.ptr, key.len));
+	struct place *place = map_place(map, key, stw_map_hash(map, key));
 	void *old;
 
 	if (!place)

@@ -33,8 +33,15 @@ int stw_map_init(struct stw_map *map, const struct stw_map_kind *kind, struct st
 /** No reader is left. Frees the items. */
 void stw_map_done(struct stw_map *map);
 
+uint64_t stw_map_hash(const struct stw_map *map, struct stw_str key);
 /** NULL when there is none. Valid until the reader's next quiescent state. */
 void *stw_map_find(const struct stw_map *map, struct stw_str key);
+/** The same, with the hash of the key at hand. */
+void *stw_map_find_hashed(const struct stw_map *map, struct stw_str key, uint64_t hash);
+/** Tells the processor that the place for a hash will be read soon, or what stands there (of which
+ *  the first `bytes` are meant). */
+void stw_map_fetch_place(const struct stw_map *map, uint64_t hash);
+void stw_map_fetch_item(const struct stw_map *map, uint64_t hash, size_t bytes);
 /** Visits until the callback returns false. */
 void stw_map_walk(
 	const struct stw_map *map, bool (*visit)(void *context, const void *item), void *context);
@@ -47,6 +54,7 @@ size_t stw_map_count(const struct stw_map *map);
 int stw_map_reserve(struct stw_map *map, size_t more);
 /** Takes the item, in the place of one with the same key. @return 0; -ENOMEM (the item is freed) */
 int stw_map_put(struct stw_map *map, void *item);
+int stw_map_put_hashed(struct stw_map *map, void *item, uint64_t hash);
 /** @return 0, -ENOENT */
 int stw_map_remove(struct stw_map *map, struct stw_str key);
 /** Wait for a grace period and free what was replaced; at once when nothing was. */

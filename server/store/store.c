@@ -26,6 +26,7 @@
 #define FOLD_AT         262144 /* snapshots in the journal, or four for each address-of-record */
 #define RECLAIM_AT      512    /* replaced snapshots and users */
 #define TRIM_BYTES      (16u << 20)
+#define TRIM_SWEEPS     2    /* in a row have found most of the memory free */
 #define PACE_US         2000 /* from one group to the next, under load */
 #define PACE_JOBS       128  /* so many do not wait for it */
 
@@ -47,9 +48,10 @@ struct stw_store {
 	uint64_t folded;     /* groups up to it are rows */
 	size_t journaled;    /* snapshots behind it */
 	struct fold fold;
-	size_t replaced; /* that readers may still hold */
-	uint64_t group_us; /* when the last group of registrations began */
-	bool pressed;      /* soon after the one before */
+	size_t replaced;      /* that readers may still hold */
+	uint64_t group_us;    /* when the last group of registrations began */
+	bool pressed;         /* soon after the one before */
+	unsigned sweeps_idle; /* that have found most of the memory free, in a row */
 	pthread_t thread;
 	bool started;
 	sem_t wake; /* posted by who ends `sleeping` */
@@ -72,7 +74,8 @@ struct group {
 	struct stw_job *jobs[GROUP_MAX];
 	unsigned n;
 	struct change *changes;
-	uint64_t *hashes; /* of the addresses-of-record of the changes; 0: of none */
+	uint64_t
+		*hashes; /* of the addresses-of-record of the changes, as in the location service */
 	size_t count, capacity, snapshots;
 	size_t names; /* of the users */
 	bool begun;   /* a group that changes nothing needs no transaction */
@@ -99,15 +102,13 @@ static int group_grow(struct group *group)
 	return 0;
 }
 
-static uint64_t aor_hash(struct stw_str aor)
+static uint64_t aor_hash(const struct group *group, struct stw_str aor)
 {
-	static const struct stw_hash_key key = { 0, 0 };
-
-	return stw_hash(key, aor.ptr, aor.len) | 1;
+	return stw_location_hash(group->store->options.location, aor);
 }
 
 /* Takes what the change holds. */
-static void group_push(struct group *group, struct change change)
+static void group_push(struct group *group, struct change change, uint64_t hash)
 {
 	if (group->count == group->capacity && group_grow(group) < 0) {
 		free(change.bindings);
@@ -115,8 +116,7 @@ static void group_push(struct group *group, struct change change)
 		group->err = -ENOMEM;
 		return;
 	}
-	group->hashes[group->count] =
-		change.bindings ? aor_hash(stw_bindings_aor(change.bindings)) : 0;
+	group->hashes[group->count] = hash;
 	group->snapshots += change.bindings != NULL;
 	group->names += change.user ? stw_user_name_count(change.user) : 0;
 	group->changes[group->count++] = change;
@@ -132,18 +132,19 @@ static int group_begin(struct group *group)
 }
 
 /* As an earlier job of the group has left it, else as it is published. */
-static const struct stw_bindings *group_bindings(const struct group *group, struct stw_str aor)
+static const struct stw_bindings *group_bindings(
+	const struct group *group, struct stw_str aor, uint64_t hash)
 {
-	uint64_t hash = aor_hash(aor);
 	size_t i = group->count;
 
 	while (i--) {
 		const struct stw_bindings *bindings = group->changes[i].bindings;
 
-		if (group->hashes[i] == hash && stw_str_equal(stw_bindings_aor(bindings), aor))
+		if (group->hashes[i] == hash && bindings &&
+			stw_str_equal(stw_bindings_aor(bindings), aor))
 			return bindings->n ? bindings : NULL;
 	}
-	return stw_location_find(group->store->options.location, aor);
+	return stw_location_find_hashed(group->store->options.location, aor, hash);
 }
 
 static unsigned rows_changed(const struct stw_bindings *old, const struct stw_bindings *bindings)
@@ -155,7 +156,7 @@ static unsigned rows_changed(const struct stw_bindings *old, const struct stw_bi
 
 /* Takes the new snapshot. Who is gone has no snapshot that could be folded: its row goes now. */
 static void group_change_bindings(struct group *group, struct stw_job *job,
-	const struct stw_bindings *old, struct stw_bindings *bindings)
+	const struct stw_bindings *old, struct stw_bindings *bindings, uint64_t hash)
 {
 	int err = group_begin(group);
 
@@ -168,7 +169,7 @@ static void group_change_bindings(struct group *group, struct stw_job *job,
 	}
 	job->changed += rows_changed(old, bindings);
 	bindings->group = group->number;
-	group_push(group, (struct change){ .bindings = bindings });
+	group_push(group, (struct change){ .bindings = bindings }, hash);
 }
 
 /* ---- the kinds of job --------------------------------------------------------------------------
@@ -187,9 +188,9 @@ static struct stw_bindings *result_copy(
 	return copy ? memcpy(copy, bindings, bytes) : NULL;
 }
 
-static void run_register(struct group *group, struct stw_job *job)
+static void run_register(struct group *group, struct stw_job *job, uint64_t hash)
 {
-	const struct stw_bindings *old = group_bindings(group, job->registration->aor);
+	const struct stw_bindings *old = group_bindings(group, job->registration->aor, hash);
 	struct stw_bindings *bindings;
 
 	job->cause =
@@ -202,7 +203,7 @@ static void run_register(struct group *group, struct stw_job *job)
 	if (!job->result || bindings->version == (old ? old->version : 0))
 		free(bindings);
 	else
-		group_change_bindings(group, job, old, bindings);
+		group_change_bindings(group, job, old, bindings, hash);
 }
 
 /* A new password is no reason to forget the settings. */
@@ -238,7 +239,7 @@ static int user_put(struct group *group, const struct stw_user_row *row)
 	if (rows < 0)
 		stw_user_free(user);
 	else
-		group_push(group, (struct change){ .user = user });
+		group_push(group, (struct change){ .user = user }, 0);
 	return rows;
 }
 
@@ -276,20 +277,21 @@ static void run_settings(struct group *group, struct stw_job *job)
 		return;
 	}
 	job->changed += (unsigned)rows;
-	group_push(group, (struct change){ .user = user });
+	group_push(group, (struct change){ .user = user }, 0);
 }
 
 /* Whoever gets the name next does not get the phones of the one before. */
 static void remove_user_bindings(struct group *group, struct stw_job *job, struct stw_str aor)
 {
-	const struct stw_bindings *old = group_bindings(group, aor);
+	uint64_t hash = aor_hash(group, aor);
+	const struct stw_bindings *old = group_bindings(group, aor, hash);
 	struct stw_bindings *bindings;
 
 	if (!old)
 		return;
 	bindings = stw_bindings_make(aor, 0, NULL, 0);
 	if (bindings)
-		group_change_bindings(group, job, old, bindings);
+		group_change_bindings(group, job, old, bindings, hash);
 	else
 		group->err = -ENOMEM;
 }
@@ -307,7 +309,7 @@ static void remove_user(struct group *group, struct stw_job *job, struct stw_str
 	}
 	if (!rows)
 		return;
-	group_push(group, (struct change){ .removed_user = aor });
+	group_push(group, (struct change){ .removed_user = aor }, 0);
 	remove_user_bindings(group, job, aor);
 	job->changed += (unsigned)rows;
 }
@@ -340,7 +342,8 @@ static bool uri_matches(struct stw_str wanted, struct stw_str uri)
 
 static void run_binding_remove(struct group *group, struct stw_job *job)
 {
-	const struct stw_bindings *old = group_bindings(group, job->aor);
+	uint64_t hash = aor_hash(group, job->aor);
+	const struct stw_bindings *old = group_bindings(group, job->aor, hash);
 	struct stw_bindings *bindings;
 	struct stw_binding *kept;
 	size_t cursor = 0;
@@ -357,7 +360,7 @@ static void run_binding_remove(struct group *group, struct stw_job *job)
 		n += !uri_matches(job->contact_uri, kept[n].uri);
 	bindings = n < old->n ? stw_bindings_make(job->aor, old->version + 1, kept, n) : NULL;
 	if (bindings)
-		group_change_bindings(group, job, old, bindings);
+		group_change_bindings(group, job, old, bindings, hash);
 	else if (n < old->n)
 		job->cause = &stw_cause_register_no_memory;
 	free(kept);
@@ -375,7 +378,7 @@ static bool has_expired(const struct stw_bindings *bindings, struct stw_now now)
 }
 
 /* A REGISTER that asks for nothing leaves out what has expired. */
-static void sweep_bindings(struct group *group, const struct stw_bindings *old)
+static void sweep_bindings(struct group *group, const struct stw_bindings *old, uint64_t hash)
 {
 	static const struct stw_registrar_options no_limits;
 	struct stw_register *request = calloc(1, sizeof(*request));
@@ -385,7 +388,7 @@ static void sweep_bindings(struct group *group, const struct stw_bindings *old)
 		return;
 	request->aor = stw_bindings_aor(old);
 	if (!stw_register_apply(old, request, &no_limits, group->sweep->now, &bindings)) {
-		group_change_bindings(group, group->sweep, old, bindings);
+		group_change_bindings(group, group->sweep, old, bindings, hash);
 		group->swept++;
 	}
 	free(request);
@@ -395,12 +398,14 @@ static bool sweep_visit(void *context, const struct stw_bindings *published)
 {
 	struct group *group = context;
 	const struct stw_bindings *old;
+	uint64_t hash;
 
 	if (!has_expired(published, group->sweep->now))
 		return true;
-	old = group_bindings(group, stw_bindings_aor(published));
+	hash = aor_hash(group, stw_bindings_aor(published));
+	old = group_bindings(group, stw_bindings_aor(published), hash);
 	if (has_expired(old, group->sweep->now))
-		sweep_bindings(group, old);
+		sweep_bindings(group, old, hash);
 	return !group->err && group->swept < SWEEP_AORS;
 }
 
@@ -412,11 +417,12 @@ static void run_sweep(struct group *group, struct stw_job *job)
 		sweep_visit, group);
 }
 
-static void run_job(struct group *group, struct stw_job *job)
+/* @param hash  of the address-of-record of a REGISTER */
+static void run_job(struct group *group, struct stw_job *job, uint64_t hash)
 {
 	switch (job->kind) {
 	case STW_JOB_REGISTER:
-		run_register(group, job);
+		run_register(group, job, hash);
 		break;
 	case STW_JOB_USER_SET:
 		run_user_set(group, job);
@@ -434,6 +440,20 @@ static void run_job(struct group *group, struct stw_job *job)
 		run_sweep(group, job);
 		break;
 	}
+}
+
+/* What they look for is read from memory while the first of them run. */
+static void run_jobs(struct group *group)
+{
+	uint64_t hashes[GROUP_MAX] = { 0 };
+	unsigned i;
+
+	for (i = 0; i < group->n; i++)
+		if (group->jobs[i]->kind == STW_JOB_REGISTER)
+			hashes[i] = aor_hash(group, group->jobs[i]->registration->aor);
+	stw_location_expect(group->store->options.location, hashes, group->n);
+	for (i = 0; i < group->n && !group->err; i++)
+		run_job(group, group->jobs[i], hashes[i]);
 }
 
 /* ---- all or nothing
@@ -500,7 +520,8 @@ static void group_publish(struct group *group)
 		struct change *change = &group->changes[i];
 
 		if (change->bindings)
-			stw_location_publish(options->location, change->bindings);
+			stw_location_publish_hashed(
+				options->location, change->bindings, group->hashes[i]);
 		else if (change->user)
 			stw_directory_publish(options->directory, change->user);
 		else
@@ -630,13 +651,16 @@ static void store_fold_all(struct stw_store *store)
 }
 
 /* The requests of a storm leave holes between what lives on. What is free is given back when it is
- * more than what is used; under a load that goes on it is not. */
-static void store_trim(void)
+ * more than what is used, and still is a while later: what the next storm needs again costs much,
+ * since the system clears each page. */
+static void store_trim(struct stw_store *store)
 {
 #ifdef __GLIBC__
 	struct mallinfo2 heap = mallinfo2();
 
-	if (heap.fordblks > heap.uordblks && heap.fordblks > TRIM_BYTES)
+	if (heap.fordblks <= heap.uordblks || heap.fordblks <= TRIM_BYTES)
+		store->sweeps_idle = 0;
+	else if (++store->sweeps_idle >= TRIM_SWEEPS)
 		malloc_trim(0);
 #endif
 }
@@ -666,7 +690,6 @@ static void store_watch(struct stw_store *store, const struct group *group)
 static bool store_run_group(struct stw_store *store)
 {
 	struct group group = { .store = store, .number = store->last_group + 1 };
-	unsigned i;
 
 	group_collect(store, &group);
 	if (!group.n)
@@ -675,8 +698,7 @@ static bool store_run_group(struct stw_store *store)
 	if (store->options.threaded)
 		store_watch(store, &group);
 	stw_arena_init(&group.arena, GROUP_BYTES_MAX);
-	for (i = 0; i < group.n && !group.err; i++)
-		run_job(&group, group.jobs[i]);
+	run_jobs(&group);
 	group_commit(&group);
 	if (group.err)
 		group_undo(&group);
@@ -686,7 +708,7 @@ static bool store_run_group(struct stw_store *store)
 	/* Behind the results: the submitter need not wait for the readers of the old snapshots. */
 	store_reclaim(store, group.sweep != NULL);
 	if (group.sweep && store->options.threaded)
-		store_trim();
+		store_trim(store);
 	store_fold_begin(store, group.sweep != NULL);
 	stw_arena_done(&group.arena);
 	free(group.changes);
