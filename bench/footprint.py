@@ -7,8 +7,8 @@ import time
 
 from benchlib import Server, cpu, load, memory
 
-# Timer J (RFC 3261 §17.2.2) and a sweep: what is left behind them belongs to the contacts
-TRANSACTIONS_END_S = 70
+# Timer J (RFC 3261 §17.2.2) and two sweeps: what is left behind them belongs to the contacts
+TRANSACTIONS_END_S = 100
 
 
 def contact_bytes(name, count, workers, say=print):

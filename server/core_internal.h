@@ -36,6 +36,8 @@ struct stw_core {
 	struct stw_job sweep;
 	bool sweeping;
 	unsigned pending_jobs;
+	int64_t date_s; /* the second whose Date is `date`; empty: none was written yet */
+	char date[STW_DATE_BYTES];
 	unsigned open_questions; /* to web servers */
 	struct stw_hook_cache *answers;
 	struct stw_hook_stats hook_stats;

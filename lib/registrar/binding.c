@@ -10,6 +10,7 @@
  */
 #include <strowger/registrar.h>
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,22 +21,21 @@
 #define STORED_BYTES 8 /* before the packed part: its size, the count, the length of the AOR */
 #define FLAG_FLOW    1
 
-static void put_number(uint8_t **at, unsigned bytes, uint64_t number)
+/* `bytes` is a constant wherever it matters. */
+static inline void put_number(uint8_t **at, unsigned bytes, uint64_t number)
 {
-	while (bytes--) {
-		*(*at)++ = (uint8_t)number;
-		number >>= 8;
-	}
+	number = htole64(number);
+	memcpy(*at, &number, bytes);
+	*at += bytes;
 }
 
-static uint64_t get_number(const uint8_t **at, unsigned bytes)
+static inline uint64_t get_number(const uint8_t **at, unsigned bytes)
 {
 	uint64_t number = 0;
 
-	for (unsigned i = 0; i < bytes; i++)
-		number |= (uint64_t)(*at)[i] << 8 * i;
+	memcpy(&number, *at, bytes);
 	*at += bytes;
-	return number;
+	return le64toh(number);
 }
 
 static size_t addr_bytes(unsigned family)

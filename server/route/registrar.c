@@ -166,13 +166,26 @@ static void write_next_nonce(
 			stw_random_next(stw_request_random(request)), core->now);
 }
 
+/* "The response SHOULD include a Date header field" (step 8): phones without a clock live by it. */
+static void write_date(struct stw_core *core, struct stw_writer *writer)
+{
+	int64_t now_s = core->now.wall_ms / 1000;
+
+	if (core->date_s != now_s || !core->date[0])
+		stw_date_write(now_s, core->date);
+	core->date_s = now_s;
+	stw_write_text(writer, "Date: ");
+	stw_write_text(writer, core->date);
+	stw_write_text(writer, "\r\n");
+}
+
 static void answer_ok(
 	struct stw_core *core, struct stw_request *request, struct registration *registration)
 {
 	const struct stw_bindings *bindings = registration->job.result;
 	size_t capacity = contacts_capacity(bindings, registration->want.echo_path);
 	struct stw_refusal refusal = { .cause = &stw_cause_out_of_memory };
-	char few[ANSWER_FEW_BYTES], date[STW_DATE_BYTES], *buffer = few;
+	char few[ANSWER_FEW_BYTES], *buffer = few;
 	struct stw_writer writer;
 
 	/* What is in the arena of the request stays until Timer J, and this is copied anyway. */
@@ -186,12 +199,7 @@ static void answer_ok(
 	if (bindings)
 		stw_bindings_write_contacts(&writer, bindings, core->now);
 	stw_write_str(&writer, registration->want.echo_path);
-	/* "The response SHOULD include a Date header field" (step 8): phones without a clock live
-	 * by it. */
-	stw_date_write(core->now.wall_ms / 1000, date);
-	stw_write_text(&writer, "Date: ");
-	stw_write_text(&writer, date);
-	stw_write_text(&writer, "\r\n");
+	write_date(core, &writer);
 	if (registration->nonce_ages)
 		write_next_nonce(core, request, &writer);
 	stw_request_respond(request, 200, stw_writer_text(&writer), &stw_cause_registered);
