@@ -37,12 +37,13 @@ int stw_io_new(const struct stw_io_options *options, struct stw_io **ret);
 int stw_io_listen(struct stw_io *io, struct stw_listener *listener);
 /**
  * The operations for stw_stack_new(); user pointer is the io. Datagrams borrow their slices until
- * stw_io_flush(); bytes for a flow are written or copied before `send` returns. The source address
- * of a datagram is hop.local when the listener is a wildcard. Besides what transport.h says, `send`
- * answers -EMSGSIZE for a datagram that IP cannot carry and -EINVAL when hop.listener cannot reach
- * hop.remote. An error in CLOSED and SEND_FAILED is a positive errno: ETIMEDOUT no connection in
- * time, ENOBUFS the peer reads too slowly. A peer that half-closes gets what is queued; for us the
- * flow is closed.
+ * stw_io_flush(); bytes for a flow are copied before `send` returns, and those of one batch of
+ * events leave together: when the connection turns out to be broken then, CLOSED follows. The
+ * source address of a datagram is hop.local when the listener is a wildcard. Besides what
+ * transport.h says, `send` answers -EMSGSIZE for a datagram that IP cannot carry and -EINVAL when
+ * hop.listener cannot reach hop.remote. An error in CLOSED and SEND_FAILED is a positive errno:
+ * ETIMEDOUT no connection in time, ENOBUFS the peer reads too slowly. A peer that half-closes gets
+ * what is queued; for us the flow is closed.
  */
 const struct stw_io_ops *stw_io_ops(void);
 /**
@@ -58,8 +59,8 @@ int stw_io_poll(struct stw_io *io, uint64_t deadline_ms, const struct stw_io_eve
  * and what comes is served without delay. Nothing but a signal ends the sleep.
  */
 void stw_io_gather(struct stw_io *io);
-/** Hand the collected datagrams to the kernel: one sendmmsg per listener. Call before
- * stw_stack_end(). */
+/** Hand what was collected to the kernel: one sendmmsg per listener, one sendmsg per flow. Call
+ * before stw_stack_end(). */
 void stw_io_flush(struct stw_io *io);
 /** From any thread: make stw_io_poll return with WOKEN. */
 void stw_io_wake(struct stw_io *io);

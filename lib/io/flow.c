@@ -87,9 +87,24 @@ void flow_move(struct flow *flow, struct flow_list *list)
 
 /* ---- the end of a flow ------------------------------------------------------------ */
 
+static void flow_push_later(struct stw_io *io, struct flow *flow)
+{
+	if (!flow->pushed)
+		TAILQ_INSERT_TAIL(&io->pushed, flow, push_link);
+	flow->pushed = true;
+}
+
+static void flow_unpush(struct stw_io *io, struct flow *flow)
+{
+	if (flow->pushed)
+		TAILQ_REMOVE(&io->pushed, flow, push_link);
+	flow->pushed = false;
+}
+
 void flow_release(struct stw_io *io, struct flow *flow)
 {
 	flow_move(flow, NULL);
+	flow_unpush(io, flow);
 	if (flow->fd >= 0)
 		close(flow->fd);
 	output_free(flow);
@@ -114,6 +129,7 @@ void flow_drop(struct stw_io *io, struct flow *flow, int error)
 		flow_release(io, flow);
 		return;
 	}
+	flow_unpush(io, flow);
 	close(flow->fd);
 	flow->fd = -1;
 	flow->error = error;
@@ -146,7 +162,7 @@ static void flow_watch(struct stw_io *io, struct flow *flow)
 {
 	uint32_t events = 0;
 
-	if (flow->state == FLOW_OPENING || flow->first)
+	if (flow->state == FLOW_OPENING || flow->full)
 		events |= EPOLLOUT;
 	/* When we close, what the peer sends is read only to see its end. */
 	if (flow->state == FLOW_OPEN && !flow->ended && (!flow->closing || flow->shut))
@@ -182,6 +198,28 @@ static void flow_linger(struct stw_io *io, struct flow *flow)
 	flow_move(flow, &io->closing);
 }
 
+/* What the peer cannot take any more goes with the connection. */
+static void flow_fail(struct stw_io *io, struct flow *flow, int error)
+{
+	flow_reset(flow);
+	flow_drop(io, flow, error);
+}
+
+/* What was collected leaves. */
+static void flow_push(struct stw_io *io, struct flow *flow)
+{
+	int err;
+
+	flow_unpush(io, flow);
+	err = output_flush(flow);
+	if (err < 0)
+		flow_fail(io, flow, -err);
+	else if (flow->closing)
+		flow_close_step(io, flow);
+	else
+		flow_watch(io, flow);
+}
+
 void flow_close(struct stw_io *io, struct flow *flow)
 {
 	if (flow->closing)
@@ -192,7 +230,7 @@ void flow_close(struct stw_io *io, struct flow *flow)
 	}
 	flow_linger(io, flow);
 	if (flow->state == FLOW_OPEN)
-		flow_close_step(io, flow);
+		flow_push(io, flow);
 }
 
 void flows_expire(struct stw_io *io, uint64_t now_ms)
@@ -332,16 +370,26 @@ int flow_send(struct stw_io *io, struct flow *flow, struct stw_slices slices)
 
 	if (flow->closing || flow->state == FLOW_DEAD)
 		return -ENOTCONN;
-	err = output_write(io, flow, slices);
+	err = output_add(io, flow, slices);
 	if (err == 0) {
-		flow_watch(io, flow);
+		if (flow->full)
+			flow_watch(io, flow);
+		else if (flow->state == FLOW_OPEN && flow->first)
+			flow_push_later(io, flow);
 		return 0;
 	}
 	if (err == -ENOBUFS)
 		io->stats.flows_cut++;
-	flow_reset(flow);
-	flow_drop(io, flow, -err);
+	flow_fail(io, flow, -err);
 	return err == -ENOBUFS || err == -ENOMEM ? -ENOBUFS : -ENOTCONN;
+}
+
+void flows_push(struct stw_io *io)
+{
+	struct flow *flow;
+
+	while ((flow = TAILQ_FIRST(&io->pushed)))
+		flow_push(io, flow);
 }
 
 void flows_done(struct stw_io *io)

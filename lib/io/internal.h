@@ -99,10 +99,13 @@ enum flow_state {
 struct flow {
 	TAILQ_ENTRY(flow) link; /* in `list` */
 	struct flow_list *list; /* NULL: open, nothing to wait for */
+	TAILQ_ENTRY(flow) push_link;
+	bool pushed; /* in io->pushed: what it sends leaves with the next flush */
 	enum flow_state state;
 	bool closing; /* gone for the layers; no event follows */
 	bool shut;    /* our side has been shut down */
 	bool ended;   /* the peer has shut down its side */
+	bool full;    /* the kernel took no more when it was given something last */
 	int fd, error;
 	uint32_t watched; /* epoll events asked for */
 	struct stw_hop hop;
@@ -181,6 +184,7 @@ struct stw_io {
 	struct flow_slot *slots; /* options.max_flows */
 	uint32_t slots_used, free_slot;
 	struct flow_list opening, closing, dead; /* the first two in order of due_ms */
+	struct flow_list pushed;
 	bool crowded;       /* more descriptors may be ready than one poll serves */
 	bool urgent_stands; /* more than one batch of what is urgent waited */
 	unsigned turns;
@@ -270,6 +274,7 @@ void flow_drop(struct stw_io *io, struct flow *flow, int error);
 void flow_release(struct stw_io *io, struct flow *flow);
 void flow_ready(struct stw_io *io, struct flow *flow, uint32_t ready);
 int flow_send(struct stw_io *io, struct flow *flow, struct stw_slices slices);
+void flows_push(struct stw_io *io);
 void flow_close(struct stw_io *io, struct flow *flow);
 void flows_expire(struct stw_io *io, uint64_t now_ms);
 void flows_tell_closed(struct stw_io *io, unsigned events_max);
@@ -277,7 +282,9 @@ uint64_t flows_due_ms(const struct stw_io *io);
 void flows_done(struct stw_io *io);
 
 /* output.c */
-int output_write(struct stw_io *io, struct flow *flow, struct stw_slices slices);
+/* @return 0; -ENOBUFS more than may wait; -ENOMEM; -errno of the connection */
+int output_add(struct stw_io *io, struct flow *flow, struct stw_slices slices);
+/* Write what the kernel takes. @return 0, -errno */
 int output_flush(struct flow *flow);
 void output_free(struct flow *flow);
 

@@ -163,7 +163,7 @@ static bool batches_empty(const struct stw_io *io)
 		if (io->listeners[i].udp && io->listeners[i].udp->out.count)
 			return false;
 	}
-	return true;
+	return TAILQ_EMPTY(&io->pushed);
 }
 
 int stw_io_poll(struct stw_io *io, uint64_t deadline_ms, const struct stw_io_event **ret_events)
@@ -371,6 +371,7 @@ void stw_io_flush(struct stw_io *io)
 		if (io->listeners[i].udp)
 			udp_flush(io, (uint16_t)i);
 	}
+	flows_push(io);
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */
@@ -426,6 +427,7 @@ int stw_io_new(const struct stw_io_options *options, struct stw_io **ret)
 	TAILQ_INIT(&io->opening);
 	TAILQ_INIT(&io->closing);
 	TAILQ_INIT(&io->dead);
+	TAILQ_INIT(&io->pushed);
 	TAILQ_INIT(&io->dns.busy);
 	TAILQ_INIT(&io->dns.idle);
 	TAILQ_INIT(&io->queued);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a flow sends: straight to the kernel; only what it does not take is copied, up to a limit.
+/*
+ * What a flow sends: collected for as long as a batch of events lasts, up to a limit, and then
+ * written at once. A write costs as much as several messages, however few bytes it takes.
  */
 #include "internal.h"
 
@@ -8,7 +10,9 @@
 #include <string.h>
 
 #define OUTPUT_BYTES_MIN 4096
+#define OUTPUT_BYTES_MAX 32768 /* of one piece, when no message is longer */
 #define OUTPUT_IOVECS    64
+#define OUTPUT_PUSH      65536 /* so much does not wait for the flush */
 
 static int output_error(void)
 {
@@ -25,46 +29,37 @@ static ssize_t iov_write(int fd, struct iovec *iov, unsigned n)
 
 /* ---- the queue ------------------------------------------------------------------ */
 
-static int output_append(struct flow *flow, struct stw_str bytes)
+/* The more waits the larger, so that a slow reader of little costs little. */
+static size_t capacity_for(const struct flow *flow, size_t len)
 {
-	struct output *last = flow->last;
-	size_t capacity = bytes.len < OUTPUT_BYTES_MIN ? OUTPUT_BYTES_MIN : bytes.len;
+	size_t capacity = flow->output_bytes;
 
-	if (!last || last->capacity - last->end < bytes.len) {
-		last = malloc(sizeof(*last) + capacity);
-		if (!last)
-			return -ENOMEM;
-		*last = (struct output){ .capacity = capacity };
-		if (flow->last)
-			flow->last->next = last;
-		else
-			flow->first = last;
-		flow->last = last;
-	}
-	memcpy(last->data + last->end, bytes.ptr, bytes.len);
-	last->end += bytes.len;
-	flow->output_bytes += bytes.len;
-	return 0;
+	if (capacity < OUTPUT_BYTES_MIN)
+		capacity = OUTPUT_BYTES_MIN;
+	if (capacity > OUTPUT_BYTES_MAX)
+		capacity = OUTPUT_BYTES_MAX;
+	return capacity < len ? len : capacity;
 }
 
-/* The slices without their first `skip` bytes. */
-static int output_queue(struct stw_io *io, struct flow *flow, struct stw_slices slices, size_t skip)
+/* Room for `len` bytes behind what waits. */
+static struct output *output_room(struct flow *flow, size_t len)
 {
-	if (flow->output_bytes + stw_slices_bytes(slices) - skip > io->options.max_output_bytes)
-		return -ENOBUFS;
-	for (unsigned i = 0; i < slices.n; i++) {
-		struct stw_str rest = slices.v[i];
+	struct output *last = flow->last;
+	size_t capacity;
 
-		if (skip >= rest.len) {
-			skip -= rest.len;
-			continue;
-		}
-		rest = (struct stw_str){ rest.ptr + skip, rest.len - skip };
-		skip = 0;
-		if (output_append(flow, rest) < 0)
-			return -ENOMEM;
-	}
-	return 0;
+	if (last && last->capacity - last->end >= len)
+		return last;
+	capacity = capacity_for(flow, len);
+	last = malloc(sizeof(*last) + capacity);
+	if (!last)
+		return NULL;
+	*last = (struct output){ .capacity = capacity };
+	if (flow->last)
+		flow->last->next = last;
+	else
+		flow->first = last;
+	flow->last = last;
+	return last;
 }
 
 static void output_consumed(struct flow *flow, size_t bytes)
@@ -87,6 +82,7 @@ static void output_consumed(struct flow *flow, size_t bytes)
 
 int output_flush(struct flow *flow)
 {
+	flow->full = false;
 	while (flow->first) {
 		struct iovec iov[OUTPUT_IOVECS];
 		size_t asked = 0;
@@ -102,7 +98,8 @@ int output_flush(struct flow *flow)
 		if (written < 0)
 			return (int)written;
 		output_consumed(flow, (size_t)written);
-		if ((size_t)written < asked)
+		flow->full = (size_t)written < asked;
+		if (flow->full)
 			return 0;
 	}
 	return 0;
@@ -113,44 +110,30 @@ void output_free(struct flow *flow)
 	output_consumed(flow, flow->output_bytes);
 }
 
-/* ---- slices ------------------------------------------------------------------------ */
-
-/* Until the kernel takes no more. @return bytes it took, -errno */
-static ssize_t slices_write(int fd, struct stw_slices slices)
+static bool output_blocked(const struct flow *flow)
 {
-	size_t total = 0;
-
-	for (unsigned i = 0; i < slices.n;) {
-		struct iovec iov[OUTPUT_IOVECS];
-		size_t asked = 0;
-		unsigned n = 0;
-		ssize_t written;
-
-		for (; i < slices.n && n < OUTPUT_IOVECS; i++) {
-			iov[n].iov_base = (void *)(uintptr_t)slices.v[i].ptr;
-			iov[n].iov_len = slices.v[i].len;
-			asked += iov[n++].iov_len;
-		}
-		written = iov_write(fd, iov, n);
-		if (written < 0)
-			return written;
-		total += (size_t)written;
-		if ((size_t)written < asked)
-			break;
-	}
-	return (ssize_t)total;
+	return flow->state != FLOW_OPEN || flow->full;
 }
 
-int output_write(struct stw_io *io, struct flow *flow, struct stw_slices slices)
+int output_add(struct stw_io *io, struct flow *flow, struct stw_slices slices)
 {
-	ssize_t written = 0;
+	size_t len = stw_slices_bytes(slices), max = io->options.max_output_bytes;
+	struct output *last;
+	int err = 0;
 
-	if (flow->state == FLOW_OPEN && !flow->first) {
-		written = slices_write(flow->fd, slices);
-		if (written < 0)
-			return (int)written;
-	}
-	if ((size_t)written == stw_slices_bytes(slices))
+	if (flow->output_bytes + len > max && !output_blocked(flow))
+		err = output_flush(flow);
+	if (err < 0)
+		return err;
+	if (flow->output_bytes + len > max)
+		return -ENOBUFS;
+	last = output_room(flow, len);
+	if (!last)
+		return -ENOMEM;
+	stw_slices_flatten(slices, last->data + last->end);
+	last->end += len;
+	flow->output_bytes += len;
+	if (flow->output_bytes < OUTPUT_PUSH || output_blocked(flow))
 		return 0;
-	return output_queue(io, flow, slices, (size_t)written);
+	return output_flush(flow);
 }

@@ -7,6 +7,20 @@
 
 static const char *const hosts[] = { "127.0.0.1", "::1" };
 
+/* A batch of events with one message to send. */
+static int send_now(struct stw_io *io, const struct stw_hop *hop, struct stw_str text)
+{
+	int err = stw_io_ops()->send(io, hop, (struct stw_slices){ &text, 1 });
+
+	stw_io_flush(io);
+	return err;
+}
+
+static int test_send_now(struct stw_io *io, const struct stw_hop *hop, const char *text)
+{
+	return send_now(io, hop, stw_str_from(text));
+}
+
 static struct stw_hop hop_to(const struct stw_addr *remote)
 {
 	return (struct stw_hop){ .transport = STW_TRANSPORT_TCP, .remote = *remote };
@@ -74,13 +88,13 @@ static void test_accept(void **state)
 		assert_str(((struct stw_str){ event->data, event->len }), "hello");
 		assert_true(stw_flow_id_equal(event->hop.flow, hop.flow));
 
-		assert_int_equal(test_send(io, &hop, "answer"), 0);
+		assert_int_equal(test_send_now(io, &hop, "answer"), 0);
 		test_expect(fd, "answer");
 		close(fd);
 		event = test_next(io, STW_IO_ENDED);
 		assert_true(stw_flow_id_equal(event->hop.flow, hop.flow));
 		stw_io_ops()->close(io, hop.flow);
-		assert_int_equal(test_send(io, &hop, "late"), -ENOTCONN);
+		assert_int_equal(test_send_now(io, &hop, "late"), -ENOTCONN);
 		stw_io_free(io);
 	}
 }
@@ -98,13 +112,13 @@ static void test_connect_out(void **state)
 
 		test_listen(io, STW_TRANSPORT_TCP, hosts[i]);
 		hop.flow = test_open(io, &peer);
-		assert_int_equal(test_send(io, &hop, "one "), 0);
-		assert_int_equal(test_send(io, &hop, "two "), 0);
+		assert_int_equal(test_send_now(io, &hop, "one "), 0);
+		assert_int_equal(test_send_now(io, &hop, "two "), 0);
 		event = test_next(io, STW_IO_OPENED);
 		assert_false(event->incoming);
 		assert_true(stw_flow_id_equal(event->hop.flow, hop.flow));
 		assert_true(event->hop.local.port != 0);
-		assert_int_equal(test_send(io, &hop, "three"), 0);
+		assert_int_equal(test_send_now(io, &hop, "three"), 0);
 		fd = accept(listening, NULL, NULL);
 		assert_true(fd >= 0);
 		test_expect(fd, "one two three");
@@ -138,7 +152,7 @@ static void test_connect_refused(void **state)
 	close(test_socket(SOCK_STREAM, "127.0.0.1", &peer));
 	hop = hop_to(&peer);
 	hop.flow = test_open(io, &peer);
-	assert_int_equal(test_send(io, &hop, "never"), 0);
+	assert_int_equal(test_send_now(io, &hop, "never"), 0);
 	event = test_next(io, STW_IO_CLOSED);
 	assert_int_equal(event->error, ECONNREFUSED);
 	assert_true(stw_flow_id_equal(event->hop.flow, hop.flow));
@@ -208,18 +222,18 @@ static void test_generation(void **state)
 	fd = test_incoming(io, &ours, &second);
 	assert_int_equal(second.flow.slot, first.flow.slot);
 	assert_int_not_equal(second.flow.generation, first.flow.generation);
-	assert_int_equal(test_send(io, &first, "x"), -ENOTCONN);
+	assert_int_equal(test_send_now(io, &first, "x"), -ENOTCONN);
 	stw_io_ops()->close(io, first.flow);
-	assert_int_equal(test_send(io, &second, "y"), 0);
+	assert_int_equal(test_send_now(io, &second, "y"), 0);
 	test_expect(fd, "y");
 
 	other = second;
 	other.flow.worker = 9;
-	assert_int_equal(test_send(io, &other, "x"), -ENOTCONN);
+	assert_int_equal(test_send_now(io, &other, "x"), -ENOTCONN);
 	other.flow = (struct stw_flow_id){ .slot = 77777, .generation = 1 };
-	assert_int_equal(test_send(io, &other, "x"), -ENOTCONN);
+	assert_int_equal(test_send_now(io, &other, "x"), -ENOTCONN);
 	other.flow = (struct stw_flow_id){ 0 };
-	assert_int_equal(test_send(io, &other, "x"), -ENOTCONN);
+	assert_int_equal(test_send_now(io, &other, "x"), -ENOTCONN);
 	close(fd);
 	stw_io_free(io);
 }
@@ -242,8 +256,9 @@ static void test_partial_writes(void **state)
 		part[i] = (char)(i * 7 >> 2);
 	for (int i = 0; i < PARTS; i++)
 		assert_int_equal(stw_io_ops()->send(io, &hop, (struct stw_slices){ slices, 3 }), 0);
+	stw_io_flush(io);
 	stw_io_ops()->close(io, hop.flow);
-	assert_int_equal(test_send(io, &hop, "x"), -ENOTCONN);
+	assert_int_equal(test_send_now(io, &hop, "x"), -ENOTCONN);
 
 	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
 	for (;;) {
@@ -263,6 +278,40 @@ static void test_partial_writes(void **state)
 	stw_io_free(io);
 }
 
+/* What is sent in one batch of events leaves together; much leaves before its end. */
+static void test_collected(void **state)
+{
+	static char part[40000], data[2 * sizeof(part) + 8];
+	struct stw_io *io = test_io(&(struct stw_io_options){ 0 });
+	struct stw_listener ours = test_listen(io, STW_TRANSPORT_TCP, "127.0.0.1");
+	struct stw_str one = { part, sizeof(part) };
+	struct stw_hop hop;
+	int fd = test_incoming(io, &ours, &hop);
+
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(test_send(io, &hop, "one "), 0);
+		assert_int_equal(test_send(io, &hop, "two "), 0);
+		assert_int_equal(recv(fd, data, sizeof(data), MSG_DONTWAIT), -1);
+		stw_io_flush(io);
+		assert_int_equal(recv(fd, data, sizeof(data), MSG_DONTWAIT), 8);
+		assert_memory_equal(data, "one two ", 8);
+	}
+	assert_int_equal(stw_io_ops()->send(io, &hop, (struct stw_slices){ &one, 1 }), 0);
+	assert_int_equal(recv(fd, data, sizeof(data), MSG_DONTWAIT), -1);
+	assert_int_equal(stw_io_ops()->send(io, &hop, (struct stw_slices){ &one, 1 }), 0);
+	assert_int_equal(
+		recv(fd, data, sizeof(data), MSG_WAITALL | MSG_DONTWAIT), 2 * sizeof(part));
+
+	/* Closed in the same batch: it leaves before the end of the connection. */
+	assert_int_equal(test_send(io, &hop, "last"), 0);
+	stw_io_ops()->close(io, hop.flow);
+	assert_int_equal(test_read_all(fd), 4);
+	stw_io_flush(io);
+	close(fd);
+	test_nothing(io, 20);
+	stw_io_free(io);
+}
+
 /* Many small messages behind a full socket. */
 static void test_small_messages_queue(void **state)
 {
@@ -276,9 +325,9 @@ static void test_small_messages_queue(void **state)
 	int fd = test_incoming(io, &ours, &hop);
 
 	for (; sent < 32 * sizeof(big); sent += sizeof(big))
-		assert_int_equal(stw_io_ops()->send(io, &hop, (struct stw_slices){ &one, 1 }), 0);
+		assert_int_equal(send_now(io, &hop, one), 0);
 	for (int i = 0; i < 1000; i++, sent += 5)
-		assert_int_equal(test_send(io, &hop, "small"), 0);
+		assert_int_equal(test_send_now(io, &hop, "small"), 0);
 	while (got < sent) {
 		ssize_t n = recv(fd, big, sizeof(big), MSG_DONTWAIT);
 
@@ -303,9 +352,9 @@ static void test_slow_reader(void **state)
 	int fd = test_incoming(io, &ours, &hop), err = 0;
 
 	for (int i = 0; i < 10000 && err == 0; i++)
-		err = stw_io_ops()->send(io, &hop, (struct stw_slices){ &one, 1 });
+		err = send_now(io, &hop, one);
 	assert_int_equal(err, -ENOBUFS);
-	assert_int_equal(test_send(io, &hop, "x"), -ENOTCONN);
+	assert_int_equal(test_send_now(io, &hop, "x"), -ENOTCONN);
 	event = test_next(io, STW_IO_CLOSED);
 	assert_int_equal(event->error, ENOBUFS);
 	assert_true(stw_flow_id_equal(event->hop.flow, hop.flow));
@@ -316,7 +365,7 @@ static void test_slow_reader(void **state)
 	/* The limit holds while the flow opens, too; closed by us, it is not told. */
 	hop.flow = test_open(io, &ours.bind);
 	for (err = 0; err == 0;)
-		err = stw_io_ops()->send(io, &hop, (struct stw_slices){ &one, 1 });
+		err = send_now(io, &hop, one);
 	assert_int_equal(err, -ENOBUFS);
 	stw_io_ops()->close(io, hop.flow);
 	stw_io_stop_listening(io);
@@ -337,15 +386,15 @@ static void test_half_close(void **state)
 	size_t got = 0;
 	ssize_t n;
 
-	assert_int_equal(stw_io_ops()->send(io, &hop, (struct stw_slices){ &one, 1 }), 0);
+	assert_int_equal(send_now(io, &hop, one), 0);
 	assert_int_equal(send(fd, "last", 4, 0), 4);
 	shutdown(fd, SHUT_WR);
 	assert_int_equal(test_next(io, STW_IO_BYTES)->len, 4);
 	test_next(io, STW_IO_ENDED);
 	test_nothing(io, 10);
-	assert_int_equal(test_send(io, &hop, "x"), 0);
+	assert_int_equal(test_send_now(io, &hop, "x"), 0);
 	stw_io_ops()->close(io, hop.flow);
-	assert_int_equal(test_send(io, &hop, "x"), -ENOTCONN);
+	assert_int_equal(test_send_now(io, &hop, "x"), -ENOTCONN);
 	while ((n = recv(fd, part, sizeof(part), MSG_DONTWAIT)) != 0) {
 		assert_true(n > 0 || errno == EAGAIN);
 		got += n > 0 ? (size_t)n : 0;
@@ -367,8 +416,9 @@ static void test_half_close_then_reset(void **state)
 
 	close(fd);
 	test_next(io, STW_IO_ENDED);
-	assert_int_equal(test_send(io, &hop, "first: answered by a reset"), 0);
-	assert_int_equal(test_send(io, &hop, "second"), -ENOTCONN);
+	assert_int_equal(test_send_now(io, &hop, "first: answered by a reset"), 0);
+	assert_int_equal(test_send_now(io, &hop, "second"), 0);
+	assert_int_equal(test_send(io, &hop, "third"), -ENOTCONN);
 	assert_int_equal(test_next(io, STW_IO_CLOSED)->error, EPIPE);
 	test_nothing(io, 10);
 	stw_io_free(io);
@@ -390,7 +440,8 @@ static void test_reset(void **state)
 	fd = test_incoming(io, &ours, &hop);
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	close(fd);
-	assert_int_equal(test_send(io, &hop, "x"), -ENOTCONN);
+	assert_int_equal(test_send_now(io, &hop, "x"), 0);
+	assert_int_equal(test_send(io, &hop, "y"), -ENOTCONN);
 	test_next(io, STW_IO_CLOSED);
 	test_nothing(io, 10);
 	stw_io_free(io);
@@ -406,7 +457,7 @@ static void test_close_while_peer_sends(void **state)
 	int fd = test_incoming(io, &ours, &hop);
 
 	assert_int_equal(send(fd, flood, sizeof(flood), 0), sizeof(flood));
-	assert_int_equal(test_send(io, &hop, "513"), 0);
+	assert_int_equal(test_send_now(io, &hop, "513"), 0);
 	stw_io_ops()->close(io, hop.flow);
 	test_nothing(io, 20);
 	assert_int_equal(test_read_all(fd), 3);
@@ -538,7 +589,7 @@ static void test_stop_listening(void **state)
 	len = test_name(&ours.bind, &name);
 	assert_int_equal(connect(late, &name.sa, len), -1);
 	assert_int_equal(errno, ECONNREFUSED);
-	assert_int_equal(test_send(io, &hop, "lives"), 0);
+	assert_int_equal(test_send_now(io, &hop, "lives"), 0);
 	test_expect(fd, "lives");
 	close(late);
 	close(fd);
@@ -554,7 +605,7 @@ static void test_queue_no_memory(void **state)
 
 	hop.flow = test_open(io, &peer);
 	support_fail_allocation(1);
-	assert_int_equal(test_send(io, &hop, "x"), -ENOBUFS);
+	assert_int_equal(test_send_now(io, &hop, "x"), -ENOBUFS);
 	support_fail_allocation(0);
 	assert_int_equal(test_next(io, STW_IO_CLOSED)->error, ENOMEM);
 	close(listening);
@@ -572,6 +623,7 @@ int main(void)
 		cmocka_unit_test(test_open_errors),
 		cmocka_unit_test(test_generation),
 		cmocka_unit_test(test_partial_writes),
+		cmocka_unit_test(test_collected),
 		cmocka_unit_test(test_small_messages_queue),
 		cmocka_unit_test(test_slow_reader),
 		cmocka_unit_test(test_half_close),
