@@ -298,14 +298,15 @@ bool stw_flows_hop(const struct stw_flows *flows, struct stw_flow_id id, struct 
 /** Something was sent on it: idle time starts anew. */
 void stw_flows_sent(struct stw_flows *flows, struct stw_flow_id id, struct stw_now now);
 /**
- * Bytes arrived: appended to the flow's buffer. Behind a BROKEN frame they are dropped.
- * @return 0; -ENOENT; -ENOMEM (close it); -ENOBUFS: a whole message waits and was not taken by
- *         stw_flows_next()
+ * Bytes arrived. They are borrowed until stw_flows_next() answers MORE or BROKEN, or the flow is
+ * closed or left. Behind a BROKEN frame they are dropped.
+ * @return 0; -ENOENT; -ENOBUFS: those before were not taken by stw_flows_next()
  */
 int stw_flows_bytes(struct stw_flows *flows, struct stw_flow_id id, const char *data, size_t len,
 	struct stw_now now);
 /** Next frame of the flow; `ret_data` is valid until the next call for this flow. MORE: nothing.
- *  BROKEN comes once; the caller answers, closes, and calls stw_flows_closed(). */
+ *  BROKEN comes once, without a byte or a cause when there was no memory for half a message; the
+ * caller answers, closes, and calls stw_flows_closed(). */
 struct stw_frame stw_flows_next(
 	struct stw_flows *flows, struct stw_flow_id id, const char **ret_data, struct stw_now now);
 /** A request of this flow was handed to another worker. */

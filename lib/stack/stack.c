@@ -214,6 +214,10 @@ static void stack_bytes(struct stw_stack *stack, const struct stw_io_event *even
 			stack_leave_flow(stack, hop.flow);
 			return;
 		case STW_FRAME_BROKEN:
+			if (!frame.cause) {
+				stack_close_flow(stack, hop.flow);
+				return;
+			}
 			stack_receive_broken(stack, &hop, data, frame.bytes, frame.cause);
 			stack_leave_flow(stack, hop.flow);
 			return;

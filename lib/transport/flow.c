@@ -20,7 +20,9 @@ struct flow {
 	_Atomic uint64_t *source; /* where its address is counted; NULL: we opened it */
 	uint64_t users;           /* other workers that have sent on it */
 	uint64_t handed;          /* other workers that got requests of it */
-	struct flow_input input;
+	struct flow_input input;  /* the begun message */
+	struct stw_str fresh;     /* borrowed: what the last read has brought behind it */
+	uint32_t pulled; /* the last so many bytes of `input` stand in front of `fresh`, too */
 	struct stw_framing framing;
 	uint32_t taken;     /* bytes of the frame given out last, dropped at the next call */
 	uint64_t active_ms; /* when something was received or sent last */
@@ -267,6 +269,7 @@ bool stw_flows_leave(struct stw_flows *flows, struct stw_flow_id id, uint64_t *r
 		return false;
 	registry_remove(flows->registry, flow->by_remote.hash, flow->hop.flow);
 	flow->leaving = true;
+	flow->fresh = STW_STR_NONE;
 	flow->left_count = (unsigned)__builtin_popcountll(flow->handed);
 	*ret_ask = flow->handed;
 	return false;
@@ -297,12 +300,40 @@ uint64_t stw_flows_closed(struct stw_flows *flows, struct stw_flow_id id)
 	return users;
 }
 
-/* ---- bytes and frames, §18.3 ------------------------------------------------------------ */
+/*
+ * ---- bytes and frames, §18.3 ------------------------------------------------------------
+ *
+ * A message is given out where the last read has left it. Only one that is not whole is copied, and
+ * of the next read as much as ends it.
+ */
 
+#define PULL_BYTES 2048
+
+static int fresh_pull(struct flow *flow, size_t len)
+{
+	if (len > flow->fresh.len)
+		len = flow->fresh.len;
+	if (flow_input_append(&flow->input, flow->fresh.ptr, len) < 0)
+		return -ENOMEM;
+	flow->fresh = stw_str_cut(flow->fresh, len, flow->fresh.len);
+	flow->pulled += (uint32_t)len;
+	return 0;
+}
+
+/* What was pulled and is not of the frame that is dropped is read where it came from. */
 static void flow_drop_taken(struct flow *flow)
 {
-	if (flow->taken > 0)
+	size_t len = flow_input_len(&flow->input), back;
+
+	if (flow->taken > 0 && len == 0) {
+		flow->fresh = stw_str_cut(flow->fresh, flow->taken, flow->fresh.len);
+	} else if (flow->taken > 0) {
+		back = len - flow->taken < flow->pulled ? len - flow->taken : flow->pulled;
+		flow->input.end -= (uint32_t)back;
+		flow->fresh = (struct stw_str){ flow->fresh.ptr - back, flow->fresh.len + back };
+		flow->pulled = 0;
 		flow_input_drop(&flow->input, flow->taken);
+	}
 	flow->taken = 0;
 }
 
@@ -316,11 +347,12 @@ int stw_flows_bytes(struct stw_flows *flows, struct stw_flow_id id, const char *
 	if (flow->broken || flow->leaving) /* where a message begins is not known any more */
 		return 0;
 	flow_drop_taken(flow);
-	/* What waits is less than a message when every frame was taken before. */
-	if (flow_input_len(&flow->input) > flows->limits.message.max_message)
+	if (flow->fresh.len > 0)
 		return -ENOBUFS;
 	flow->active_ms = now.mono_ms;
-	return flow_input_append(&flow->input, data, len);
+	flow->fresh = (struct stw_str){ data, len };
+	flow->pulled = 0;
+	return 0;
 }
 
 /* Nothing more to take: half a message starts the message timer, once. */
@@ -333,15 +365,44 @@ static void flow_wait(struct stw_flows *flows, struct flow *flow, struct stw_now
 	flow_timer_update(flows, flow);
 }
 
-static void flow_take(struct flow *flow, struct stw_frame *frame)
+static void flow_take(struct flow *flow, struct stw_frame *frame, size_t len)
 {
-	size_t len = flow_input_len(&flow->input);
-
-	flow->broken = frame->kind == STW_FRAME_BROKEN;
 	assert(frame->bytes > 0 && frame->bytes <= len);
-	flow->taken = (uint32_t)(flow->broken ? len : frame->bytes);
+	flow->taken = (uint32_t)frame->bytes;
 	flow->begun = false;
 	stw_framing_init(&flow->framing);
+	if (frame->kind != STW_FRAME_BROKEN)
+		return;
+	flow->broken = true;
+	flow->taken = (uint32_t)flow_input_len(&flow->input);
+	flow->fresh = STW_STR_NONE;
+	flow->pulled = 0;
+}
+
+/* No memory for half a message: where the next one begins is lost. */
+static struct stw_frame flow_break(struct flow *flow)
+{
+	flow->broken = true;
+	flow->fresh = STW_STR_NONE;
+	return (struct stw_frame){ .kind = STW_FRAME_BROKEN };
+}
+
+static struct stw_frame flow_next(struct stw_flows *flows, struct flow *flow, const char **ret_data)
+{
+	for (;;) {
+		size_t kept = flow_input_len(&flow->input), len = kept ? kept : flow->fresh.len;
+		struct stw_frame frame;
+
+		*ret_data = kept ? flow->input.bytes + flow->input.start : flow->fresh.ptr;
+		frame = stw_framing_next(&flow->framing, *ret_data, len, &flows->limits.message);
+		if (frame.kind != STW_FRAME_MORE)
+			flow_take(flow, &frame, len);
+		if (frame.kind != STW_FRAME_MORE || !flow->fresh.len)
+			return frame;
+		/* The rest of a read is copied; so much of the next one that little goes back. */
+		if (fresh_pull(flow, !kept ? len : kept < PULL_BYTES ? PULL_BYTES : kept) < 0)
+			return flow_break(flow);
+	}
 }
 
 struct stw_frame stw_flows_next(
@@ -353,15 +414,11 @@ struct stw_frame stw_flows_next(
 	if (!flow)
 		return frame;
 	flow_drop_taken(flow);
-	if (flow->broken || flow->leaving || flow_input_len(&flow->input) == 0)
+	if (flow->broken || flow->leaving)
 		return frame;
-	*ret_data = flow->input.bytes + flow->input.start;
-	frame = stw_framing_next(
-		&flow->framing, *ret_data, flow_input_len(&flow->input), &flows->limits.message);
+	frame = flow_next(flows, flow, ret_data);
 	if (frame.kind == STW_FRAME_MORE)
 		flow_wait(flows, flow, now);
-	else
-		flow_take(flow, &frame);
 	return frame;
 }
 

@@ -18,6 +18,8 @@
 struct fixture {
 	struct stw_wheel wheel;
 	struct stw_flows *flows;
+	char *fed; /* the last read: borrowed by its flow */
+	size_t fed_len;
 };
 
 static const struct stw_hash_key key = { 1, 2 };
@@ -37,12 +39,21 @@ static void fixture_init(struct fixture *f, unsigned max_flows, unsigned max_per
 		.message = stw_msg_limits_default,
 	};
 
+	*f = (struct fixture){ 0 };
 	stw_wheel_init(&f->wheel, 0);
 	assert_int_equal(stw_flows_new(&limits, &f->wheel, key, &f->flows), 0);
 }
 
+static void fed_free(struct fixture *f)
+{
+	if (f->fed)
+		support_guarded_free(f->fed, f->fed_len);
+	f->fed = NULL;
+}
+
 static void fixture_done(struct fixture *f)
 {
+	fed_free(f);
 	f->flows = stw_flows_free(f->flows);
 	assert_int_equal(f->wheel.count, 0);
 }
@@ -73,10 +84,10 @@ static const char message[] = "OPTIONS sip:example.com SIP/2.0\r\n"
 static void feed(
 	struct fixture *f, struct stw_flow_id id, const char *data, size_t len, uint64_t ms)
 {
-	char *guarded = support_guarded(data, len);
-
-	assert_int_equal(stw_flows_bytes(f->flows, id, guarded, len, at(ms)), 0);
-	support_guarded_free(guarded, len);
+	fed_free(f);
+	f->fed = support_guarded(data, len);
+	f->fed_len = len;
+	assert_int_equal(stw_flows_bytes(f->flows, id, f->fed, len, at(ms)), 0);
 }
 
 static enum stw_frame_kind next(struct fixture *f, struct stw_flow_id id, uint64_t ms)
@@ -127,6 +138,37 @@ static void test_byte_by_byte(void **state)
 		feed(&f, id, message + MESSAGE_LEN - 1, 1, 10);
 		assert_message(&f, id, 10);
 		assert_int_equal(next(&f, id, 10), STW_FRAME_MORE);
+	}
+	fixture_done(&f);
+}
+
+/* Nothing is copied of messages that are whole in a read; of half a message and the next read no
+ * more than ends it. */
+static void test_copies_little(void **state)
+{
+	static char stream[100 * MESSAGE_LEN];
+	struct fixture f;
+	struct stw_flow_id id;
+	const char *data;
+
+	for (size_t i = 0; i < 100; i++)
+		memcpy(stream + i * MESSAGE_LEN, message, MESSAGE_LEN);
+	fixture_init(&f, 10, 10);
+	id = open_flow(&f, 1);
+	for (unsigned read = 0; read < 2; read++) {
+		size_t begun = read ? 7 : 0, at_byte = 50 * MESSAGE_LEN * read + begun;
+
+		feed(&f, id, stream + at_byte, 50 * MESSAGE_LEN + (read ? 0 : 7) - begun, 1);
+		for (unsigned i = 0; i < 50; i++) {
+			bool copied = read && i == 0;
+			struct stw_frame frame = stw_flows_next(f.flows, id, &data, at(1));
+
+			assert_int_equal(frame.kind, STW_FRAME_MESSAGE);
+			assert_memory_equal(data, message, MESSAGE_LEN);
+			if (!copied)
+				assert_ptr_equal(data, f.fed + i * MESSAGE_LEN - begun);
+		}
+		assert_int_equal(next(&f, id, 1), STW_FRAME_MORE);
 	}
 	fixture_done(&f);
 }
@@ -250,8 +292,8 @@ static void test_message_time_starts_anew(void **state)
 	feed(&f, id, message, 40, 1000);
 	assert_int_equal(next(&f, id, 1000), STW_FRAME_MORE);
 	feed(&f, id, message + 40, MESSAGE_LEN - 40, 4000);
-	feed(&f, id, "O", 1, 4000);
 	assert_message(&f, id, 4000);
+	feed(&f, id, "O", 1, 4000);
 	assert_int_equal(next(&f, id, 4000), STW_FRAME_MORE);
 	assert_int_equal(expire(&f, 4000 + MESSAGE_MS - 1, &closed, &half), 0);
 	feed(&f, id, message + 1, MESSAGE_LEN - 1, 4000 + MESSAGE_MS - 1);
@@ -431,6 +473,7 @@ static void test_bounded(void **state)
 	fixture_init(&f, 10, 10);
 	id = open_flow(&f, 1);
 	feed(&f, id, "OPTIONS sip:a SIP/2.0\r\nA: ", 26, 0);
+	assert_int_equal(next(&f, id, 0), STW_FRAME_MORE);
 	while (frame.kind == STW_FRAME_MORE && sent <= 4 * stw_msg_limits_default.max_message) {
 		feed(&f, id, filler, 1000, 0);
 		sent += 1000;
@@ -441,9 +484,9 @@ static void test_bounded(void **state)
 
 	/* nobody takes: refused */
 	id = open_flow(&f, 2);
-	for (sent = 0; sent <= stw_msg_limits_default.max_message; sent += sizeof(filler))
-		feed(&f, id, filler, sizeof(filler), 0);
+	feed(&f, id, message, MESSAGE_LEN, 0);
 	assert_int_equal(stw_flows_bytes(f.flows, id, "x", 1, at(0)), -ENOBUFS);
+	assert_message(&f, id, 0);
 	fixture_done(&f);
 }
 
@@ -458,11 +501,10 @@ static int open_and_feed(struct fixture *f)
 	err = stw_flows_opening(f->flows, &out, at(0));
 	if (err < 0)
 		return err;
-	err = stw_flows_bytes(f->flows, hop.flow, message, MESSAGE_LEN, at(0));
-	if (err < 0)
-		return err;
+	feed(f, hop.flow, message, MESSAGE_LEN, 0);
 	assert_message(f, hop.flow, 0);
-	return 0;
+	feed(f, hop.flow, message, 40, 0);
+	return next(f, hop.flow, 0) == STW_FRAME_BROKEN ? -ENOMEM : 0;
 }
 
 /* Each allocation fails once: an error, and nothing is left behind. */
@@ -622,6 +664,7 @@ int main(void)
 		cmocka_unit_test(test_opening_becomes_open),
 		cmocka_unit_test(test_generation),
 		cmocka_unit_test(test_broken),
+		cmocka_unit_test(test_copies_little),
 		cmocka_unit_test(test_bounded),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_new_without_memory),
