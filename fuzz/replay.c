@@ -1,14 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Runs a fuzz target over the files of its corpus, so that every build replays what fuzzing found.
+/*
+ * Runs a fuzz target over the files of its corpus, so that every build replays what fuzzing found.
+ * NAME is the target of fuzz_NAME.c, known here as fuzz_NAME() (tests/tests.cmake, which also
+ * writes the list TESTS).
+ *
+ * usage: replay NAME CORPUS-FOLDER
  */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+typedef int fuzz_target(const uint8_t *data, size_t size);
 
-static int replay_file(const char *folder, const char *name)
+static const struct {
+	const char *name;
+	fuzz_target *target;
+} targets[] = {
+#define TEST(name) { #name, fuzz_##name },
+	TESTS
+#undef TEST
+};
+
+static fuzz_target *target_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++)
+		if (!strcmp(name, targets[i].name))
+			return targets[i].target;
+	return NULL;
+}
+
+static int replay_file(fuzz_target *target, const char *folder, const char *name)
 {
 	char path[4096];
 	FILE *file;
@@ -29,7 +52,7 @@ static int replay_file(const char *folder, const char *name)
 		return -1;
 	}
 	fclose(file);
-	LLVMFuzzerTestOneInput(data, (size_t)size);
+	target(data, (size_t)size);
 	free(data);
 	return 0;
 }
@@ -37,18 +60,18 @@ static int replay_file(const char *folder, const char *name)
 int main(int argc, char **argv)
 {
 	struct dirent *entry;
+	fuzz_target *target = argc == 3 ? target_find(argv[1]) : NULL;
+	DIR *folder = target ? opendir(argv[2]) : NULL;
 	unsigned count = 0;
-	DIR *folder;
 
-	folder = argc == 2 ? opendir(argv[1]) : NULL;
 	if (!folder) {
-		fprintf(stderr, "usage: %s CORPUS-FOLDER (which must exist)\n", argv[0]);
+		fprintf(stderr, "usage: %s NAME CORPUS-FOLDER (both must exist)\n", argv[0]);
 		return 2;
 	}
 	while ((entry = readdir(folder))) {
 		if (entry->d_name[0] == '.')
 			continue;
-		if (replay_file(argv[1], entry->d_name) < 0) {
+		if (replay_file(target, argv[2], entry->d_name) < 0) {
 			fprintf(stderr, "%s: cannot be read\n", entry->d_name);
 			return 1;
 		}
