@@ -27,15 +27,16 @@ static void buffer_raise(int fd, int force, int plain, int bytes)
 		setsockopt(fd, SOL_SOCKET, plain, &bytes, sizeof(bytes));
 }
 
-static int udp_configure(int fd, uint8_t family)
+static int udp_configure(int fd, const struct io_listener *listener)
 {
-	bool ipv4 = family == 4;
+	bool ipv4 = listener->bound.bind.family == 4;
 	int level = ipv4 ? IPPROTO_IP : IPPROTO_IPV6, on = 1;
 
 	buffer_raise(fd, SO_RCVBUFFORCE, SO_RCVBUF, UDP_SOCKET_BYTES);
 	buffer_raise(fd, SO_SNDBUFFORCE, SO_SNDBUF, UDP_SOCKET_BYTES);
 	stamps_enable(fd);
-	if (setsockopt(fd, level, ipv4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &on, sizeof(on)) < 0)
+	if (listener->wildcard &&
+		setsockopt(fd, level, ipv4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &on, sizeof(on)) < 0)
 		return -errno;
 	if (setsockopt(fd, level, ipv4 ? IP_RECVERR : IPV6_RECVERR, &on, sizeof(on)) < 0)
 		return -errno;
@@ -69,7 +70,7 @@ static int queue_open(struct io_listener *listener, int fd)
 	queue->limit = UINT32_MAX;
 	received_prepare(queue);
 	listener->udp->queue_count++;
-	return udp_configure(fd, listener->bound.bind.family);
+	return udp_configure(fd, listener);
 }
 
 /* The order in which they are bound is their number for the kernel. */
