@@ -245,19 +245,24 @@ struct stw_timer {
 	struct stw_timer *next, *prev; /* NULL when not started */
 	uint64_t due_ms;
 	int kind;
+	uint32_t started; /* of equal times the one started first comes first */
 	void *owner;
 };
 
 #define STW_WHEEL_LEVELS 5
 #define STW_WHEEL_SLOTS  256
+#define STW_WHEEL_LANES  8
 
-/** Hierarchical wheel, 1 ms resolution; start and cancel are O(1). */
+/** Hierarchical wheel, 1 ms resolution; start and cancel are O(1). Waits of a second to four
+ * minutes stand in lanes while each is due after the one before, as those of equal length are. */
 struct stw_wheel {
 	struct stw_timer slots[STW_WHEEL_LEVELS][STW_WHEEL_SLOTS]; /* list heads */
 	uint64_t occupied[STW_WHEEL_LEVELS][STW_WHEEL_SLOTS / 64]; /* bit per non-empty slot */
-	struct stw_timer expired;                                  /* due, not yet taken */
+	struct stw_timer lanes[STW_WHEEL_LANES]; /* list heads, in order of due time */
+	struct stw_timer expired;                /* due, not yet taken */
 	uint64_t now_ms;
 	size_t count;
+	uint32_t started;
 };
 
 /** Embedded; the timers in it belong to their owners. */

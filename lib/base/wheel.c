@@ -6,6 +6,11 @@
  * the lowest occupied level is what comes next. When now reaches the start of a slot, its timers
  * move to lower levels.
  *
+ * Most timers are started for the same few waits (5 s, 32 s), by the hundred thousand, and end
+ * there: each move to a lower level would touch what has long left the caches. They stand in lanes,
+ * sorted by due time because that is the order in which they are started. What would break the
+ * order of its lane goes to the wheel.
+ *
  * Beyond the 2^40 ms that the levels span, timers wait in slot 0 of the top level, which no other
  * timer can use, for the next multiple of 2^40 ms.
  */
@@ -14,6 +19,8 @@
 #define LEVEL_BITS 8
 #define LEVEL_TOP  (STW_WHEEL_LEVELS - 1)
 #define SPAN_BITS  (LEVEL_BITS * STW_WHEEL_LEVELS)
+#define LANE_BITS                                                                                  \
+	10 /* waits of 2^10 to 2^11 ms are in the first lane, twice as long ones in the next */
 
 _Static_assert(STW_WHEEL_SLOTS == 1 << LEVEL_BITS, "a slot for every value of a byte");
 
@@ -47,14 +54,31 @@ static uint64_t slot_bit(unsigned slot)
 	return UINT64_C(1) << (slot % 64);
 }
 
-/* In order of due time; of equal times the one started last comes last. */
+static bool timer_before(const struct stw_timer *a, const struct stw_timer *b)
+{
+	return a->due_ms < b->due_ms ||
+	       (a->due_ms == b->due_ms && (int32_t)(a->started - b->started) < 0);
+}
+
 static void expired_insert(struct stw_wheel *wheel, struct stw_timer *timer)
 {
 	struct stw_timer *at = wheel->expired.prev;
 
-	while (at != &wheel->expired && at->due_ms > timer->due_ms)
+	while (at != &wheel->expired && timer_before(timer, at))
 		at = at->prev;
 	list_insert_after(at, timer);
+}
+
+/* NULL: its wait is too short or too long, or it is due before the last of its lane. */
+static struct stw_timer *lane_for(struct stw_wheel *wheel, const struct stw_timer *timer)
+{
+	uint64_t wait = (timer->due_ms - wheel->now_ms) >> LANE_BITS;
+	struct stw_timer *lane;
+
+	if (timer->due_ms <= wheel->now_ms || !wait || wait >> STW_WHEEL_LANES)
+		return NULL;
+	lane = &wheel->lanes[63 - (unsigned)__builtin_clzll(wait)];
+	return list_is_empty(lane) || lane->prev->due_ms <= timer->due_ms ? lane : NULL;
 }
 
 static void timer_place(struct stw_wheel *wheel, struct stw_timer *timer)
@@ -81,7 +105,8 @@ static void timer_unlink(struct stw_wheel *wheel, struct stw_timer *timer)
 	unsigned level, slot;
 
 	list_remove(timer);
-	if (!list_is_empty(head) || head == &wheel->expired)
+	if (!list_is_empty(head) || head == &wheel->expired ||
+		(head >= wheel->lanes && head < wheel->lanes + STW_WHEEL_LANES))
 		return;
 	level = (unsigned)((head - &wheel->slots[0][0]) / STW_WHEEL_SLOTS);
 	slot = (unsigned)((head - &wheel->slots[0][0]) % STW_WHEEL_SLOTS);
@@ -95,14 +120,23 @@ void stw_wheel_init(struct stw_wheel *wheel, uint64_t now_ms)
 		for (unsigned slot = 0; slot < STW_WHEEL_SLOTS; slot++)
 			list_init(&wheel->slots[level][slot]);
 	}
+	for (unsigned lane = 0; lane < STW_WHEEL_LANES; lane++)
+		list_init(&wheel->lanes[lane]);
 	list_init(&wheel->expired);
 }
 
 void stw_timer_start(struct stw_wheel *wheel, struct stw_timer *timer, uint64_t due_ms)
 {
+	struct stw_timer *lane;
+
 	stw_timer_stop(wheel, timer);
 	timer->due_ms = due_ms;
-	timer_place(wheel, timer);
+	timer->started = wheel->started++;
+	lane = lane_for(wheel, timer);
+	if (lane)
+		list_insert_after(lane->prev, timer);
+	else
+		timer_place(wheel, timer);
 	wheel->count++;
 }
 
@@ -175,26 +209,46 @@ static void wheel_advance(struct stw_wheel *wheel, uint64_t now_ms)
 	wheel->now_ms = now_ms;
 }
 
+/* The first of all that are due; NULL: none is. */
+static struct stw_timer *due_first(const struct stw_wheel *wheel)
+{
+	struct stw_timer *first = list_is_empty(&wheel->expired) ? NULL : wheel->expired.next;
+
+	for (unsigned i = 0; i < STW_WHEEL_LANES; i++) {
+		struct stw_timer *head = wheel->lanes[i].next;
+
+		if (head != &wheel->lanes[i] && head->due_ms <= wheel->now_ms &&
+			(!first || timer_before(head, first)))
+			first = head;
+	}
+	return first;
+}
+
 struct stw_timer *stw_wheel_expire(struct stw_wheel *wheel, uint64_t now_ms)
 {
-	struct stw_timer *timer = wheel->expired.next;
+	struct stw_timer *timer;
 
-	if (now_ms > wheel->now_ms) {
+	if (now_ms > wheel->now_ms)
 		wheel_advance(wheel, now_ms);
-		timer = wheel->expired.next;
-	}
-	if (timer == &wheel->expired)
-		return NULL;
-	stw_timer_stop(wheel, timer);
+	timer = due_first(wheel);
+	if (timer)
+		stw_timer_stop(wheel, timer);
 	return timer;
 }
 
 uint64_t stw_wheel_next(const struct stw_wheel *wheel)
 {
-	uint64_t start_ms = UINT64_MAX;
+	uint64_t next_ms = UINT64_MAX;
 
-	if (!list_is_empty(&wheel->expired))
-		return wheel->expired.next->due_ms;
-	slot_next(wheel, &start_ms);
-	return start_ms;
+	if (list_is_empty(&wheel->expired))
+		slot_next(wheel, &next_ms);
+	else
+		next_ms = wheel->expired.next->due_ms;
+	for (unsigned i = 0; i < STW_WHEEL_LANES; i++) {
+		const struct stw_timer *lane = &wheel->lanes[i];
+
+		if (!list_is_empty(lane) && lane->next->due_ms < next_ms)
+			next_ms = lane->next->due_ms;
+	}
+	return next_ms;
 }
