@@ -216,10 +216,11 @@ struct stw_table_place;
 /** Hash table of embedded nodes. Grows by itself; never shrinks. */
 struct stw_table {
 	struct stw_table_place *places;
-	size_t mask;               /* places - 1; 0 before the first insert */
-	size_t used;               /* places */
-	size_t count;              /* nodes */
-	struct stw_node *overflow; /* for which there was neither a place nor memory */
+	size_t mask;                    /* places - 1; 0 before the first insert */
+	size_t used;                    /* places */
+	size_t count;                   /* nodes */
+	struct stw_node *overflow;      /* for which there was neither a place nor memory */
+	struct stw_table_place *larger; /* twice as many, for the time to come; or NULL */
 };
 
 /** Allocates nothing. */
@@ -232,6 +233,8 @@ int stw_table_insert(struct stw_table *table, struct stw_node *node, uint64_t ha
 void stw_table_remove(struct stw_table *table, struct stw_node *node);
 /** First node with this hash; go on with stw_table_next_same. NULL when none. */
 struct stw_node *stw_table_first(const struct stw_table *table, uint64_t hash);
+/** The node with this hash will be asked for or removed soon: its place shall be in the cache. */
+void stw_table_expect(const struct stw_table *table, uint64_t hash);
 /** Next node with the hash of `node`, NULL at the end. */
 struct stw_node *stw_table_next_same(const struct stw_node *node);
 /** Walk over all: start with NULL. The node just returned may be removed if `next` was asked first.
@@ -276,6 +279,9 @@ bool stw_timer_running(const struct stw_timer *timer);
 /** Move to `now_ms`, then take the timers that are due, one a call, in order of their time. NULL:
  * none. */
 struct stw_timer *stw_wheel_expire(struct stw_wheel *wheel, uint64_t now_ms);
+/** What stw_wheel_expire() takes next, and what comes behind `after`, of those that are known to be
+ * due; NULL: none. To be looked at only. */
+const struct stw_timer *stw_wheel_due(const struct stw_wheel *wheel, const struct stw_timer *after);
 /** When the next timer is due; UINT64_MAX when none runs. Never later than the truth, at most one
  * slot earlier. */
 uint64_t stw_wheel_next(const struct stw_wheel *wheel);

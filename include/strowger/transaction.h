@@ -118,8 +118,8 @@ unsigned stw_tx_receive_request(
 unsigned stw_tx_respond(
 	struct stw_tx *tx, unsigned code, struct stw_slices response, struct stw_now now);
 /**
- * The last response lies elsewhere now, byte for byte the same. In Accepted and Confirmed, where none
- * is repeated, it may be empty.
+ * The last response lies elsewhere now, byte for byte the same. In Accepted and Confirmed, where
+ * none is repeated, it may be empty.
  */
 void stw_tx_move_response(struct stw_tx *tx, struct stw_slices response);
 /** Server, non-INVITE: end without a response (RFC 4320 §4.2: no 408), not before 64*T1. @return
@@ -156,6 +156,8 @@ void stw_tx_forget(struct stw_tx *tx);
 unsigned stw_tx_transport_error(struct stw_tx *tx, struct stw_now now);
 /** A timer of kind STW_TIMER_TX_* expired. @return actions */
 unsigned stw_tx_timer(struct stw_tx *tx, struct stw_timer *timer, struct stw_now now);
+/** Its timer is due soon: what its end needs shall be in the cache. */
+void stw_tx_expect(const struct stw_tx *tx);
 /** Free what is Terminated; `user_done` is called with each tx->user before (may be NULL). */
 void stw_tx_reap(struct stw_tx_layer *layer, void (*user_done)(void *context, struct stw_tx *tx),
 	void *context);

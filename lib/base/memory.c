@@ -10,8 +10,8 @@
 #define CLASS_BYTES 64u
 #define CLASSES     64u /* up to 4 KiB */
 /* The allocator keeps a word of its own with each piece: with that it has a round size. */
-#define OWN_BYTES   8u
-#define KEPT_BYTES  (1u << 20)
+#define OWN_BYTES  8u
+#define KEPT_BYTES (1u << 20)
 
 struct piece {
 	struct piece *next;

@@ -12,6 +12,9 @@
 #include <stdlib.h>
 
 #define PLACES_FIRST 16u
+/* From so many places on (1 MiB) a larger array is taken some time before it is needed. Until then
+ * it is not touched: the server asks the kernel for large pages there after each batch. */
+#define PLACES_EARLY 65536u
 
 struct stw_table_place {
 	struct stw_node *first; /* NULL: empty */
@@ -26,6 +29,7 @@ void stw_table_init(struct stw_table *table)
 void stw_table_done(struct stw_table *table)
 {
 	free(table->places);
+	free(table->larger);
 	stw_table_init(table);
 }
 
@@ -89,10 +93,13 @@ static int table_grow(struct stw_table *table)
 	size_t places = table->places ? 2 * (table->mask + 1) : PLACES_FIRST;
 	struct stw_node *node, *next;
 
+	if (table->larger && table->count <= places / 4 * 3) {
+		larger.places = table->larger;
+		table->larger = NULL;
+	}
 	while (table->count > places / 4 * 3)
 		places *= 2;
-	larger.places = calloc(places, sizeof(*larger.places));
-	if (!larger.places)
+	if (!larger.places && !(larger.places = calloc(places, sizeof(*larger.places))))
 		return -ENOMEM;
 	larger.mask = places - 1;
 	for (size_t i = 0; table->places && i <= table->mask; i++) {
@@ -107,8 +114,17 @@ static int table_grow(struct stw_table *table)
 		node_put(&larger, node);
 	}
 	free(table->places);
+	free(table->larger);
 	*table = larger;
 	return 0;
+}
+
+static void table_grow_soon(struct stw_table *table)
+{
+	size_t places = table->mask + 1;
+
+	if (places >= PLACES_EARLY && !table->larger && table->count >= places / 8 * 5)
+		table->larger = calloc(2 * places, sizeof(*table->larger));
 }
 
 /* Those of one hash are all in their place, or all in the overflow. */
@@ -129,6 +145,8 @@ int stw_table_insert(struct stw_table *table, struct stw_node *node, uint64_t ha
 	/* Without memory for a larger array it fills up; the next insert tries again. */
 	if (table->count >= (table->mask + 1) / 4 * 3)
 		(void)table_grow(table);
+	else
+		table_grow_soon(table);
 	node->hash = hash;
 	if (table_has_room(table, hash))
 		node_put(table, node);
@@ -189,6 +207,12 @@ struct stw_node *stw_table_first(const struct stw_table *table, uint64_t hash)
 		return NULL;
 	at = place_find(table, hash, &found);
 	return found ? table->places[at].first : chain_find(table->overflow, hash);
+}
+
+void stw_table_expect(const struct stw_table *table, uint64_t hash)
+{
+	if (table->places)
+		__builtin_prefetch(&table->places[hash & table->mask], 1);
 }
 
 struct stw_node *stw_table_next_same(const struct stw_node *node)

@@ -236,6 +236,13 @@ struct stw_timer *stw_wheel_expire(struct stw_wheel *wheel, uint64_t now_ms)
 	return timer;
 }
 
+const struct stw_timer *stw_wheel_due(const struct stw_wheel *wheel, const struct stw_timer *after)
+{
+	const struct stw_timer *next = after ? after->next : wheel->expired.next;
+
+	return next == &wheel->expired ? NULL : next;
+}
+
 uint64_t stw_wheel_next(const struct stw_wheel *wheel)
 {
 	uint64_t next_ms = UINT64_MAX;

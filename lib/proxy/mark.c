@@ -25,7 +25,9 @@ bool proxy_hash_equals(struct stw_str text, uint64_t hash)
 
 	stw_writer_init(&writer, buffer, sizeof(buffer));
 	proxy_write_hash(&writer, hash);
-	return stw_str_equal_nocase(text, stw_writer_text(&writer));
+	/* As it was written, mostly. */
+	return stw_str_equal(text, stw_writer_text(&writer)) ||
+	       stw_str_equal_nocase(text, stw_writer_text(&writer));
 }
 
 uint64_t proxy_mark(

@@ -193,9 +193,9 @@ static void remains_take_response(struct remains *remains, struct box *box)
 		remains->response_text = box->response_text;
 		box->response = NULL;
 	}
-	stw_tx_move_response(remains->server, remains->response
-			? (struct stw_slices){ &remains->response_text, 1 }
-			: (struct stw_slices){ 0 });
+	stw_tx_move_response(remains->server,
+		remains->response ? (struct stw_slices){ &remains->response_text, 1 }
+				  : (struct stw_slices){ 0 });
 }
 
 /* Without memory for it the request stays as it is. @return true when it is to be freed */
@@ -206,9 +206,9 @@ bool box_settle(struct box *box)
 
 	if (!box_is_settled(box) || !(remains = stw_memory_take(sizeof(*remains))))
 		return false;
-	*remains = (struct remains){ .stack = box->request.stack,
-		.server = box->request.tx,
-		.reply = box->reply };
+	*remains = (struct remains){
+		.stack = box->request.stack, .server = box->request.tx, .reply = box->reply
+	};
 	if (box->context && box->request.msg->method == STW_METHOD_INVITE) {
 		remains->in_dialog = box->request.msg->to.tag.ptr;
 		remains->record_routes = stw_record_route_count(box->request.msg);

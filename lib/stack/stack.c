@@ -324,12 +324,29 @@ static void stack_timer(struct stw_stack *stack, struct stw_timer *timer)
 	}
 }
 
+/* Most timers are those of transactions that have absorbed for 32 s, and nothing of them is in a
+ * cache any more. */
+static void stack_expect(const struct stw_stack *stack)
+{
+	const struct stw_timer *next = stw_wheel_due(&stack->wheel, NULL), *behind;
+
+	if (!next)
+		return;
+	if (next->kind == STW_TIMER_TX_END)
+		stw_tx_expect(next->owner);
+	behind = stw_wheel_due(&stack->wheel, next);
+	if (behind)
+		__builtin_prefetch(behind->owner, 1);
+}
+
 void stw_stack_timers(struct stw_stack *stack)
 {
 	struct stw_timer *timer;
 
-	while ((timer = stw_wheel_expire(&stack->wheel, stack->now.mono_ms)))
+	while ((timer = stw_wheel_expire(&stack->wheel, stack->now.mono_ms))) {
+		stack_expect(stack);
 		stack_timer(stack, timer);
+	}
 }
 
 uint64_t stw_stack_next(const struct stw_stack *stack)

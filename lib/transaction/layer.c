@@ -69,6 +69,15 @@ void tx_end(struct tx *tx)
 	layer->ended = &tx->node;
 }
 
+void stw_tx_expect(const struct stw_tx *pub)
+{
+	const struct tx *tx = tx_of(pub);
+	const struct stw_tx_layer *layer = tx->layer;
+
+	stw_table_expect(tx_is_server(tx) ? &layer->servers : &layer->clients, tx->node.hash);
+	__builtin_prefetch(pub->user, 1);
+}
+
 void stw_tx_reap(struct stw_tx_layer *layer, void (*user_done)(void *context, struct stw_tx *tx),
 	void *context)
 {

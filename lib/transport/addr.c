@@ -37,26 +37,24 @@ static void drop_third_colon(char *text)
  * before it. */
 static bool ipv4_read(struct stw_str text, uint8_t ip[4])
 {
-	unsigned number = 0, digits = 0, part = 0, digit;
-	const char *at, *end;
+	const char *at = text.ptr, *end = at + text.len;
 
 	if (text.len < sizeof("0.0.0.0") - 1 || text.len > sizeof("255.255.255.255") - 1)
 		return false;
-	for (at = text.ptr, end = at + text.len; at < end; at++) {
-		digit = (unsigned)(*at - '0');
-		if (digit <= 9) {
-			if (digits++ && (!number || number > 25))
-				return false;
-			number = number * 10 + digit;
-			continue;
-		}
-		if (*at != '.' || !digits || number > 255 || part == 3)
+	for (unsigned part = 0; part < 4; part++) {
+		unsigned number, digit;
+
+		if (part && (at == end || *at++ != '.'))
 			return false;
-		ip[part++] = (uint8_t)number;
-		number = digits = 0;
+		if (at == end || (number = (unsigned)(*at++ - '0')) > 9)
+			return false;
+		for (; at < end && (digit = (unsigned)(*at - '0')) <= 9; at++) {
+			if (!number || (number = number * 10 + digit) > 255)
+				return false;
+		}
+		ip[part] = (uint8_t)number;
 	}
-	ip[3] = (uint8_t)number;
-	return part == 3 && digits && number <= 255;
+	return at == end;
 }
 
 int stw_addr_from_host(struct stw_str host, uint16_t port, struct stw_addr *ret)

@@ -87,6 +87,20 @@ struct call *decision_find(const struct stw_decisions *decisions, struct stw_str
 	return call_find(decisions, kept, stw_hash(decisions->key, kept.ptr, kept.len));
 }
 
+/* The next success that goes was not looked at for long. */
+static void decisions_expect(const struct stw_decisions *decisions)
+{
+	const struct call *next = TAILQ_FIRST(&decisions->succeeded);
+
+	if (!next)
+		return;
+	stw_table_expect(&decisions->table, next->node.hash);
+	__builtin_prefetch(next->arena.chunk, 1);
+	next = TAILQ_NEXT(next, queue);
+	for (size_t at = 0; next && at < sizeof(*next); at += 64)
+		__builtin_prefetch((const char *)next + at, 1);
+}
+
 /* What is least missed goes first: the oldest success, else the oldest of the rest. */
 static void decisions_make_room(struct stw_decisions *decisions, const struct call *keep)
 {
@@ -102,6 +116,7 @@ static void decisions_make_room(struct stw_decisions *decisions, const struct ca
 		if (!call)
 			return;
 		call_remove(decisions, call);
+		decisions_expect(decisions);
 	}
 }
 
@@ -110,7 +125,7 @@ static void call_count_bytes(struct stw_decisions *decisions, struct call *call)
 	size_t bytes = sizeof(*call) + call->arena.used_bytes;
 
 	decisions->bytes = decisions->bytes - call->bytes + bytes;
-	call->bytes = bytes;
+	call->bytes = (uint32_t)bytes;
 }
 
 static struct stw_str text_keep(struct call *call, struct stw_str text, size_t max)
@@ -231,9 +246,11 @@ static const struct record_more *more_keep(
 	struct call *call, const struct stw_note *note, struct stw_str place, enum phrase phrase)
 {
 	bool unknown = note->method == STW_METHOD_UNKNOWN && note->method_name.len;
+	const struct stw_refusal *refusal = note->refusal;
 	struct record_more *more;
 
-	if (!note->refusal && !unknown && phrase != PHRASE_OWN && !place.len)
+	if (!(refusal && (refusal->option || refusal->fact_count)) && !unknown &&
+		phrase != PHRASE_OWN && !place.len)
 		return NULL;
 	more = stw_arena_zalloc(&call->arena, sizeof(*more));
 	if (!more)
@@ -243,24 +260,24 @@ static const struct record_more *more_keep(
 	if (phrase == PHRASE_OWN)
 		more->phrase = text_keep(call, note->phrase, TEXT_MAX);
 	more->place = text_keep(call, place, TEXT_MAX);
-	if (note->refusal) {
-		more->option = note->refusal->option;
-		facts_keep(call, note->refusal, more);
+	if (refusal) {
+		more->option = refusal->option;
+		facts_keep(call, refusal, more);
 	}
 	return more;
 }
 
-static struct record *record_alloc(struct call *call, const struct stw_addr *peer)
+static struct record *record_alloc(
+	struct call *call, const struct stw_addr *peer, struct stw_str uri)
 {
-	size_t ip_bytes = 0;
-	struct record *record;
+	size_t ip_bytes = record_ip_bytes(peer ? peer->family : 0);
+	struct record *record = stw_arena_alloc(&call->arena, sizeof(*record) + ip_bytes + uri.len);
 
-	if (peer && peer->family)
-		ip_bytes = peer->family == 4 ? 4 : sizeof(peer->ip) + sizeof(peer->scope);
-	record = stw_arena_alloc(&call->arena, sizeof(*record) + ip_bytes);
 	if (!record)
 		return NULL;
-	*record = (struct record){ 0 };
+	*record = (struct record){ .uri_len = (uint16_t)uri.len };
+	if (uri.len)
+		memcpy(record->ip + ip_bytes, uri.ptr, uri.len);
 	if (ip_bytes) {
 		record->family = (uint8_t)peer->family;
 		record->port = peer->port;
@@ -274,8 +291,8 @@ static struct record *record_alloc(struct call *call, const struct stw_addr *pee
 static struct record *record_new(
 	struct call *call, const struct stw_note *note, struct stw_str place)
 {
-	struct record *record = record_alloc(call, note->hop ? &note->hop->remote : NULL);
-	struct stw_str uri;
+	struct record *record = record_alloc(
+		call, note->hop ? &note->hop->remote : NULL, stw_str_cut(note->uri, 0, TEXT_MAX));
 
 	if (!record)
 		return NULL;
@@ -291,9 +308,6 @@ static struct record *record_new(
 							     : note->method);
 	record->phrase = phrase_of(note);
 	record->more = more_keep(call, note, place, record->phrase);
-	uri = text_keep(call, note->uri, TEXT_MAX);
-	record->uri = uri.ptr;
-	record->uri_len = (uint16_t)uri.len;
 	return record;
 }
 

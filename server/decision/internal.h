@@ -11,7 +11,7 @@
 #define TEXT_MAX         256         /* bytes kept of one text of a peer */
 #define CALL_ID_MAX      512         /* longer ones are told apart by their first bytes */
 #define CALL_BYTES_MAX   (64u << 10) /* text and records of one call */
-#define CALL_BYTES_FIRST 1256u       /* for a call that succeeds; with its head a round size */
+#define CALL_BYTES_FIRST 984u        /* for a call that succeeds; with its heads a round size */
 #define CALL_BYTES_MEAN  4096u       /* times max_calls: bytes of all */
 
 /** Where the phrase of a record stands. */
@@ -30,15 +30,24 @@ struct record {
 	struct record *next;
 	const struct stw_cause *cause;
 	const struct record_more *more; /* NULL: nothing of that */
-	const char *uri;                /* `uri_len` bytes */
 	uint32_t at_ms;                 /* since the call began */
 	uint16_t code, port, uri_len;
 	uint8_t kind, transport, method; /* enum stw_method */
 	uint8_t family;                  /* of the peer; 0: unknown */
 	uint8_t phrase;                  /* enum phrase */
 	bool relayed;
-	uint8_t ip[]; /* 4 bytes, or 16 and the scope */
+	uint8_t ip[]; /* 4 bytes, or 16 and the scope; behind it the URI */
 };
+
+static inline size_t record_ip_bytes(unsigned family)
+{
+	return family == 0 ? 0 : family == 4 ? 4 : 16 + sizeof(uint32_t);
+}
+static inline struct stw_str record_uri(const struct record *record)
+{
+	return (struct stw_str){ (const char *)record->ip + record_ip_bytes(record->family),
+		record->uri_len };
+}
 
 struct call {
 	struct stw_node node;
@@ -49,9 +58,10 @@ struct call {
 	struct stw_str call_id, from, to;
 	struct stw_now started;
 	struct record *first, *last;
-	unsigned count, lost;
 	const struct record *outcome; /* last final response to the caller, or failure */
-	size_t bytes;                 /* as counted in decisions->bytes */
+	uint32_t bytes;               /* as counted in decisions->bytes */
+	uint32_t lost;
+	uint16_t count;
 };
 TAILQ_HEAD(call_list, call);
 

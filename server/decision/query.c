@@ -104,7 +104,7 @@ static json_t *record_json(const struct record *record)
 	set_cause(object, record->cause);
 	if (record->kind == STW_NOTE_RESPONSE_OUT)
 		json_object_set_new(object, "relayed", json_boolean(record->relayed));
-	set_text(object, "uri", (struct stw_str){ record->uri, record->uri_len });
+	set_text(object, "uri", record_uri(record));
 	if (record->more)
 		set_more(object, record->more);
 	return object;

@@ -143,6 +143,34 @@ static void test_walk_past_removed(void **state)
 	}
 }
 
+/* A large array is there before it is needed: the insert that grows takes no memory. */
+static void test_large(void **state)
+{
+	static struct stw_node nodes[60000];
+	struct stw_table table;
+
+	stw_table_init(&table);
+	for (uint64_t i = 0; i < STW_ARRAY_SIZE(nodes); i++) {
+		uint64_t hash = i * UINT64_C(0x9e3779b97f4a7c15);
+
+		if (i >= 48000) /* 65536 places are full at 49152 */
+			support_fail_allocation(1);
+		assert_int_equal(stw_table_insert(&table, &nodes[i], hash), 0);
+		support_fail_allocation(0);
+	}
+	assert_int_equal(table.mask + 1, 131072);
+	assert_null(table.overflow);
+	for (uint64_t i = 0; i < STW_ARRAY_SIZE(nodes); i++) {
+		uint64_t hash = i * UINT64_C(0x9e3779b97f4a7c15);
+
+		assert_ptr_equal(stw_table_first(&table, hash), &nodes[i]);
+		stw_table_expect(&table, hash);
+		stw_table_remove(&table, &nodes[i]);
+	}
+	assert_int_equal(table.count, 0);
+	stw_table_done(&table);
+}
+
 static void test_no_memory(void **state)
 {
 	struct stw_table table;
@@ -183,6 +211,7 @@ int main(void)
 		cmocka_unit_test_setup(test_random_operations, setup),
 		cmocka_unit_test_setup(test_remove_while_walking, setup),
 		cmocka_unit_test_setup(test_walk_past_removed, setup),
+		cmocka_unit_test(test_large),
 		cmocka_unit_test_setup(test_no_memory, setup),
 	};
 

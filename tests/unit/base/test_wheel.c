@@ -218,8 +218,13 @@ static void test_equal_times(void **state)
 	stw_timer_start(&wheel, &t[2], due);
 	assert_null(stw_wheel_expire(&wheel, 0x01020303));
 	stw_timer_start(&wheel, &t[3], due);
-	for (unsigned i = 0; i < 4; i++)
+	assert_null(stw_wheel_due(&wheel, NULL));
+	for (unsigned i = 0; i < 4; i++) {
 		assert_ptr_equal(stw_wheel_expire(&wheel, due + 7), &t[i]);
+		assert_ptr_equal(stw_wheel_due(&wheel, NULL), i < 3 ? &t[i + 1] : NULL);
+		if (i < 2)
+			assert_ptr_equal(stw_wheel_due(&wheel, &t[i + 1]), &t[i + 2]);
+	}
 }
 
 /* A thousand years without a timer, then with one: a walk over the milliseconds would not end. */
