@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the scripts here share: starting a server through its adaptor, its CPU
 time and memory from /proc, one run of the load generator."""
-import ctypes, fcntl, json, os, shutil, signal, socket, statistics, struct, subprocess, sys, tempfile, time
+import ctypes, fcntl, json, os, shutil, signal, socket, statistics, struct, subprocess, sys, tempfile, threading, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUILD = os.path.abspath(os.environ.get("BENCH_BUILD", os.path.join(HERE, "../build/bench")))
@@ -158,16 +158,26 @@ class Server:
 
 
 def load(server, args, cpus=None, limit=120):
-    """one run of sipload against the server, with the server's CPU time added"""
+    """one run of sipload against the server, with the server's CPU time added; with -W that behind the warm-up"""
     cmd = (["taskset", "-c", cpus] if cpus else []) + [f"{BUILD}/sipload"] + args + ["-s", f"127.0.0.1:{server.port}"]
     pids = server.pids()
     c0, s0 = cpu(pids), steal()
-    out = subprocess.run(cmd, capture_output=True, text=True, timeout=limit)
-    c1, s1 = cpu(server.pids()), steal()
+    line, errors = "", tempfile.TemporaryFile("w+")
+    with subprocess.Popen(cmd, stdout=subprocess.PIPE, stderr=errors, text=True) as out:
+        watch = threading.Timer(limit, out.kill)
+        watch.start()
+        for line in out.stdout:                 # at once: what the server does behind the last line is not of this run
+            now = cpu(server.pids()), steal()
+            if line.startswith('{"warm"'):
+                c0, s0 = now
+            else:
+                c1, s1 = now
+        watch.cancel()
     try:
-        r = json.loads(out.stdout)
+        r = json.loads(line)
     except ValueError:
-        raise RuntimeError(f"sipload: {out.stdout} {out.stderr}")
+        errors.seek(0)
+        raise RuntimeError(f"sipload: {line} {errors.read()}")
     r["cpu_s"], r["steal_s"] = c1[0] - c0[0], s1 - s0
     r["sys_share"] = (c1[2] - c0[2]) / (c1[0] - c0[0]) if c1[0] > c0[0] else 0
     r["us"] = r["cpu_s"] / max(1, r["completed"]) * 1e6

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A histogram of times in us, 16 buckets per octave. */
+/* The clock, and a histogram of times in us, 16 buckets per octave. */
 #ifndef BENCH_HIST_H
 #define BENCH_HIST_H
 
 #include <stdint.h>
+#include <time.h>
 
 static uint32_t hist[1024];
 
@@ -24,6 +25,13 @@ static double quantile(double p)
 		if ((want -= hist[i]) < 0)
 			return i < 16 ? i : (double)((uint64_t)(16 + i % 16) << (i / 16 - 1));
 	return 0;
+}
+
+static uint64_t clock_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 #endif

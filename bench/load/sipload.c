@@ -71,7 +71,7 @@ static long total = -1;
 static int users = 1000, first_user, nsock = 16, forks = 1, uac_base = 20000, uas_base = 21000,
 	   expires = 3600;
 static uint32_t nslots = 20000;
-static double hold_ms = 0, answer_ms = 0;
+static double hold_ms = 0, answer_ms = 0, warm_s = 0;
 static int strict, cut, tcp;
 
 static struct sock *uac, *uas;
@@ -84,24 +84,11 @@ static uint32_t *freelist, free_head, free_count, runid;
 static struct queue q[NQ];
 static const EVP_MD *md5, *sha256;
 static uint64_t now, begun;
-static struct {
+static struct counts {
 	long started, completed, failed, rejected, retrans, dup_req, stray, challenged, cancels,
 		acks_487, noslot, rx, tx, txerr, refused_within;
 	uint64_t maxlag, last_start, last_refused; /* the last two: ns since the first start */
-} st;
-
-static const char SDP[] =
-	"v=0\r\no=- 3896582211 3896582211 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 "
-	"0\r\n"
-	"m=audio 40000 RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n"
-	"a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n";
-
-static uint64_t clock_ns(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
+} st, before;                                      /* before: what the warm-up has brought */
 
 static void die(const char *what)
 {
@@ -726,7 +713,9 @@ static void usage(void)
 	      "  -e SECS     Expires of REGISTER (3600)        -x  stop at the first failure or "
 	      "retransmission\n"
 	      "  -T          over TCP, one connection for each port\n"
-	      "  -w          end with the last start: what is under way then counts as nothing\n",
+	      "  -w          end with the last start: what is under way then counts as nothing\n"
+	      "  -W SECS     of -d are a warm-up: a line says when it is over, and nothing before "
+	      "counts\n",
 		stderr);
 	exit(2);
 }
@@ -741,7 +730,7 @@ static void options(int argc, char **argv, const char **server_text)
 		;
 	if (scen > CALL)
 		usage();
-	for (int o; (o = getopt(argc - 1, argv + 1, "s:r:d:n:u:U:D:c:f:a:H:m:b:e:xwT")) != -1;)
+	for (int o; (o = getopt(argc - 1, argv + 1, "s:r:d:n:u:U:D:c:f:a:H:m:b:e:xwTW:")) != -1;)
 		switch (o) {
 		case 's':
 			*server_text = optarg;
@@ -794,6 +783,9 @@ static void options(int argc, char **argv, const char **server_text)
 			break;
 		case 'w':
 			cut = 1;
+			break;
+		case 'W':
+			warm_s = atof(optarg);
 			break;
 		default:
 			usage();
@@ -929,6 +921,15 @@ static void wait_and_receive(int ep, uint64_t wait)
 	}
 }
 
+/* What is under way when counting begins makes up for what is when it ends. */
+static void warmed_up(void)
+{
+	before = st;
+	printf("{\"warm\":true}\n");
+	fflush(stdout);
+	warm_s = 0;
+}
+
 /* Returns the seconds that it took. */
 static double run(int ep)
 {
@@ -936,6 +937,8 @@ static double run(int ep)
 
 	for (;;) {
 		now = clock_ns();
+		if (warm_s > 0 && now - t0 >= (uint64_t)(warm_s * 1e9))
+			warmed_up();
 		start_due(t0, &last);
 		next = st.started < total ? due_of(t0, st.started) : now + 1000000000u;
 		next = run_timers(next);
@@ -971,10 +974,12 @@ static void report(double wall)
 	       "\"wall\":%.3f,\"lag_ms\":%.1f,\"p50_us\":%.0f,\"p99_us\":%.0f,\"p999_us\":%.0f,"
 	       "\"refused_within\":%ld,\"sent_s\":%.3f,\"last_refused_s\":%.3f,\"load_cpu\":%.2f}"
 	       "\n",
-		names[scen], rate, st.started, st.completed, st.failed, st.rejected, st.retrans,
-		st.dup_req, st.stray, st.challenged, st.cancels, st.acks_487, st.noslot, st.rx,
-		st.tx, st.txerr, wall, (double)st.maxlag / 1e6, quantile(.5), quantile(.99),
-		quantile(.999), st.refused_within, (double)st.last_start / 1e9,
+		names[scen], rate, st.started - before.started, st.completed - before.completed,
+		st.failed - before.failed, st.rejected - before.rejected,
+		st.retrans - before.retrans, st.dup_req, st.stray, st.challenged, st.cancels,
+		st.acks_487, st.noslot - before.noslot, st.rx, st.tx, st.txerr, wall,
+		(double)st.maxlag / 1e6, quantile(.5), quantile(.99), quantile(.999),
+		st.refused_within, (double)(st.last_start - before.last_start) / 1e9,
 		(double)st.last_refused / 1e9, cpu);
 }
 
