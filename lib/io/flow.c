@@ -313,6 +313,29 @@ static void flow_ended(struct stw_io *io, struct flow *flow)
 	event->hop = flow->hop;
 }
 
+/*
+ * How long the first byte of what was read has waited. The kernel's stamp is that of the last byte,
+ * and what arrives meanwhile is joined to what waits; so the time is taken in which all is read
+ * that was there at a mark.
+ */
+static uint32_t flow_waited_us(struct flow *flow, struct msghdr *header, size_t len)
+{
+	uint64_t now_us = clock_mono_us(), waited_us = stamp_waited_us(header, clock_stamp_ns());
+	size_t unread = stamp_unread(header);
+
+	flow->read_bytes += len;
+	if (flow->mark_bytes && now_us - flow->mark_us > waited_us)
+		waited_us = now_us - flow->mark_us;
+	if (flow->drain_us > waited_us)
+		waited_us = flow->drain_us;
+	if (!flow->mark_bytes || flow->read_bytes >= flow->mark_bytes) {
+		flow->drain_us = unread && flow->mark_bytes ? now_us - flow->mark_us : 0;
+		flow->mark_bytes = unread ? flow->read_bytes + unread : 0;
+		flow->mark_us = now_us;
+	}
+	return waited_us > UINT32_MAX ? UINT32_MAX : (uint32_t)waited_us;
+}
+
 static void flow_read(struct stw_io *io, struct flow *flow)
 {
 	struct iovec room = { io->bytes + io->bytes_used, FLOW_READ_BYTES };
@@ -330,7 +353,7 @@ static void flow_read(struct stw_io *io, struct flow *flow)
 		if (errno != EAGAIN && errno != EINTR)
 			flow_drop(io, flow, errno);
 	} else if (!flow->closing) {
-		bytes_tell(io, flow, (size_t)n, stamp_waited_us(&header, clock_stamp_ns()));
+		bytes_tell(io, flow, (size_t)n, flow_waited_us(flow, &header, (size_t)n));
 	} else {
 		flow->discarded_bytes += (size_t)n;
 		if (flow->discarded_bytes > LINGER_BYTES)

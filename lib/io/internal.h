@@ -112,6 +112,9 @@ struct flow {
 	uint64_t due_ms; /* connect timeout, end of lingering */
 	struct output *first, *last;
 	size_t output_bytes, discarded_bytes;
+	/* The end of what the kernel had at mark_us, counted like read_bytes; 0: it had nothing
+	 * more. drain_us: what it took to read up to the mark before. */
+	uint64_t read_bytes, mark_bytes, mark_us, drain_us;
 };
 TAILQ_HEAD(flow_list, flow);
 
@@ -244,6 +247,8 @@ int64_t clock_stamp_ns(void);
 void stamps_enable(int fd);
 /* How long what was read has waited in the kernel, us; 0 when it does not say. */
 uint32_t stamp_waited_us(struct msghdr *header, int64_t now_ns);
+/* What is left of the stream in the kernel behind what was read; 0 when it does not say. */
+size_t stamp_unread(struct msghdr *header);
 
 /* wake.c */
 int wake_open(struct stw_io *io);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* When the kernel received what is read: SO_TIMESTAMPNS, for datagrams and for the last byte of
- * what is read of a stream. */
+ * what is read of a stream; and how much of a stream it has still. */
 #include "internal.h"
 
+#include <netinet/tcp.h>
 #include <string.h>
 #include <time.h>
 
@@ -39,6 +40,19 @@ uint32_t stamp_waited_us(struct msghdr *header, int64_t now_ns)
 		if (waited_us < 0)
 			return 0;
 		return waited_us > UINT32_MAX ? UINT32_MAX : (uint32_t)waited_us;
+	}
+	return 0;
+}
+
+size_t stamp_unread(struct msghdr *header)
+{
+	for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part)) {
+		int bytes;
+
+		if (part->cmsg_level != IPPROTO_TCP || part->cmsg_type != TCP_CM_INQ)
+			continue;
+		memcpy(&bytes, CMSG_DATA(part), sizeof(bytes));
+		return bytes > 0 ? (size_t)bytes : 0;
 	}
 	return 0;
 }

@@ -19,6 +19,7 @@ static void stream_configure(int fd)
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_INQ, &on, sizeof(on));
 	stamps_enable(fd);
 }
 

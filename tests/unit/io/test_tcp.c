@@ -495,6 +495,35 @@ static void test_many_accepts(void **state)
 	stw_io_free(io);
 }
 
+/* What has waited is not hidden by what came later and is read with it. */
+static void test_waited(void **state)
+{
+	enum { READ = 16384, WAIT_US = 30000 };
+	static char flood[READ + 1000];
+	struct stw_io *io = test_io(&(struct stw_io_options){ 0 });
+	struct stw_listener ours = test_listen(io, STW_TRANSPORT_TCP, "127.0.0.1");
+	const struct stw_io_event *event;
+	struct stw_hop hop;
+	int fd = test_incoming(io, &ours, &hop), on = 1;
+
+	assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(send(fd, flood, sizeof(flood), 0), sizeof(flood));
+		assert_int_equal(test_next(io, STW_IO_BYTES)->len, READ);
+		usleep(WAIT_US);
+		assert_int_equal(send(fd, flood, 1000, 0), 1000);
+		event = test_next(io, STW_IO_BYTES);
+		assert_int_equal(event->len, 2000);
+		assert_true(event->waited_us >= WAIT_US);
+	}
+	/* Read to its end: the next one begins anew. */
+	usleep(WAIT_US);
+	assert_int_equal(send(fd, flood, 1, 0), 1);
+	assert_true(test_next(io, STW_IO_BYTES)->waited_us < WAIT_US);
+	close(fd);
+	stw_io_free(io);
+}
+
 /* One flow that never stops does not keep the others waiting. */
 static void test_fair(void **state)
 {
@@ -631,6 +660,7 @@ int main(void)
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_close_while_peer_sends),
 		cmocka_unit_test(test_many_accepts),
+		cmocka_unit_test(test_waited),
 		cmocka_unit_test(test_fair),
 		cmocka_unit_test(test_descriptors_run_out),
 		cmocka_unit_test(test_reserve_gone),
