@@ -103,7 +103,8 @@ static void peek(const struct stw_msg *msg, bool is_right)
 		require(is_within(msg, tag));
 	if (!is_right)
 		return;
-	require(msg->is_request && msg->method == peek.method && !msg->to.tag.ptr);
+	require(msg->is_request && msg->method == peek.method);
+	require(!msg->to.tag.ptr || msg->method == STW_METHOD_ACK);
 	require(stw_str_equal(msg->call_id, peek.call_id));
 	if (stw_msg_peek_tag(peek.from, &tag) == 0)
 		require(stw_str_equal(msg->from.tag, tag));

@@ -336,12 +336,13 @@ struct stw_msg_peek {
 };
 
 /**
- * A short look at a request outside of a dialog, when there is no time to read it.
- * @return true: it is one without a To tag and a Resource-Priority, and all members are there.
+ * A short look at a request outside of a dialog, or at an ACK, when there is no time to read it.
+ * @return true: it is one without a To tag, which only an ACK may have, and without a
+ *         Resource-Priority, and all members are there.
  *         false: it may be anything else, or is not plain enough; stw_msg_parse() is to read it
  */
 bool stw_msg_peek(const char *data, size_t len, struct stw_msg_peek *ret);
-/** The tag of a From value without quotes, when it is the first parameter.
+/** The tag of a From or To value without quotes, when it is the first parameter.
  * @return 0; -EBADMSG: stw_address_parse() may find it */
 int stw_msg_peek_tag(struct stw_str from, struct stw_str *ret);
 

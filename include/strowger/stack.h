@@ -253,8 +253,8 @@ struct stw_stack_stats {
 	uint64_t handed_in, handed_out,
 		handed_lost; /* messages of other workers; no room for them */
 	uint64_t overload_refused, overload_dropped; /* because they had waited too long */
-	uint64_t unrecorded; /* refused or dropped in a flood without a note: one of each source a
-				second has one */
+	uint64_t unrecorded; /* refused or dropped in a flood without a note, and the ACKs of such
+				refusals: one of each source a second has one */
 	uint64_t source_refused, source_dropped; /* because of the limit of their source */
 	uint64_t restrained;                     /* kept back from a next hop that is overloaded */
 	size_t transactions, requests, flows, timers;

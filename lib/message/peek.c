@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A look at a request that is to be refused because there is too much to do: only what decides
- * whether it may be, and the lines that the answer repeats. All that is not plain is left to
- * stw_msg_parse(), which knows what to say of it.
+ * A look at a request that is to be refused because there is too much to do, or at the ACK of such
+ * a refusal: only what decides whether it may be, and the lines that the answer repeats. All that
+ * is not plain is left to stw_msg_parse(), which knows what to say of it.
  */
 #include <strowger/message.h>
 
@@ -107,12 +107,13 @@ static bool is_ours(char first)
 	}
 }
 
-/* A To tag, or a name that looks like one. */
+/* A To tag, or a name that looks like one, is for an ACK alone. */
 static bool peek_complete(const struct stw_msg_peek *peek)
 {
 	return peek->via_count && peek->from.ptr && peek->to.ptr && peek->call_id.ptr &&
 	       peek->cseq.ptr &&
-	       (peek->to.ptr[peek->to.len - 1] == '>' || !has_nocase(peek->to, "tag", 3));
+	       (peek->to.ptr[peek->to.len - 1] == '>' || peek->method == STW_METHOD_ACK ||
+		       !has_nocase(peek->to, "tag", 3));
 }
 
 bool stw_msg_peek(const char *data, size_t len, struct stw_msg_peek *ret)

@@ -2,8 +2,9 @@
 /*
  * Row F12 before all others: in a flood (stw_overload_floods()) a request that begins something is
  * refused or dropped after a short look, because to read it and to tell of it costs more than
- * there is. What may be urgent, what belongs to a transaction, and all that is not plain is read
- * as ever; and so are one of each source a second, so that the records say what happens.
+ * there is; and the ACK of such a refusal ends here. What may be urgent, what belongs to a
+ * transaction, and all that is not plain is read as ever; and so are one of each source a second,
+ * so that the records say what happens.
  */
 #include <strowger/stack.h>
 
@@ -17,8 +18,8 @@
 
 static bool method_may_be_shed(enum stw_method method)
 {
-	return method != STW_METHOD_ACK && method != STW_METHOD_BYE &&
-	       method != STW_METHOD_CANCEL && method != STW_METHOD_PRACK;
+	return method != STW_METHOD_BYE && method != STW_METHOD_CANCEL &&
+	       method != STW_METHOD_PRACK;
 }
 
 /* The digits of one are all the digits of the other? Separators say nothing (RFC 3966 §5.1.1). */
@@ -271,6 +272,21 @@ static const struct stw_cause *shed_waited(
 	return &stw_cause_overload_dropped;
 }
 
+/* Of a refusal that was sent without state: as ack_of_stateless(), before it is read. */
+static bool shed_ack(struct stw_stack *stack, const struct stw_msg_peek *peek)
+{
+	struct stw_str tag;
+	char buffer[24];
+
+	if (stw_msg_peek_tag(peek->to, &tag) < 0 || !answer_read(&stack->shed_msg, peek) ||
+		!stw_str_equal(tag, reply_tag(stack, &stack->shed_msg, buffer)) ||
+		stw_tx_match_request(stack->transactions, &stack->shed_msg))
+		return false;
+	stack->stats.requests_in++;
+	stack->stats.unrecorded++;
+	return true;
+}
+
 bool stack_shed(struct stw_stack *stack, const struct stw_hop *hop, const char *data, size_t len)
 {
 	const struct stw_overload_arrival arrival = { .queue = hop->listener * STW_QUEUES +
@@ -281,8 +297,12 @@ bool stack_shed(struct stw_stack *stack, const struct stw_hop *hop, const char *
 	struct stw_msg_peek peek;
 
 	if (!stw_overload_floods(&stack->overload, &arrival) || !stw_msg_peek(data, len, &peek) ||
-		!method_may_be_shed(peek.method) || uri_may_be_urgent(stack, peek.uri) ||
-		is_elsewhere(stack, peek.call_id) || source_is_noted(stack, &hop->remote))
+		is_elsewhere(stack, peek.call_id))
+		return false;
+	if (peek.method == STW_METHOD_ACK)
+		return shed_ack(stack, &peek);
+	if (!method_may_be_shed(peek.method) || uri_may_be_urgent(stack, peek.uri) ||
+		source_is_noted(stack, &hop->remote))
 		return false;
 	cause = shed_source(stack, &hop->remote);
 	if (!cause)

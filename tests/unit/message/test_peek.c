@@ -25,6 +25,9 @@ static const struct {
 	{ START VIA FROM "To: <sip:bob@b.example>;tag=1\r\n" REST END, false },
 	{ START VIA FROM "To: <sip:bob@b.example> ; TaG = 1\r\n" REST END, false },
 	{ START VIA FROM "To: sip:bob@b.example;tag=1\r\n" REST END, false },
+	{ "ACK sip:b SIP/2.0\r\n" VIA FROM "To: <sip:b@b.example>;tag=1\r\n"
+	  "Call-ID: c1\r\nCSeq: 1 ACK\r\n\r\n",
+		true },
 	/* What is missing, or there twice. */
 	{ START FROM TO REST END, false },
 	{ START VIA TO REST END, false },

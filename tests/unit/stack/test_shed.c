@@ -82,7 +82,7 @@ static void test_same_answer(void **state)
 	lab_free(lab);
 }
 
-/* Its ACK ends here. */
+/* Its ACK ends here, before it is read; one with another tag is forwarded. */
 static void test_acknowledged(void **state)
 {
 	struct lab *lab = lab_flooded();
@@ -103,6 +103,11 @@ static void test_acknowledged(void **state)
 		(int)strcspn(tag, "\r"), tag);
 	receive_late(lab, caller(), ack);
 	lab_expect_nothing(lab);
+	assert_int_equal(unrecorded(lab), 2);
+	strstr(ack, ";tag=stw")[8] ^= 1;
+	receive_late(lab, caller(), ack);
+	lab_expect(lab, "ACK ");
+	assert_int_equal(unrecorded(lab), 2);
 	lab_is_idle(lab);
 	lab_free(lab);
 }
