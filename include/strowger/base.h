@@ -279,8 +279,8 @@ bool stw_timer_running(const struct stw_timer *timer);
 /** Move to `now_ms`, then take the timers that are due, one a call, in order of their time. NULL:
  * none. */
 struct stw_timer *stw_wheel_expire(struct stw_wheel *wheel, uint64_t now_ms);
-/** What stw_wheel_expire() takes next, and what comes behind `after`, of those that are known to be
- * due; NULL: none. To be looked at only. */
+/** Without `after` what stw_wheel_expire() takes next, else what stands behind that one, due or
+ * not. NULL: none. To be looked at only. */
 const struct stw_timer *stw_wheel_due(const struct stw_wheel *wheel, const struct stw_timer *after);
 /** When the next timer is due; UINT64_MAX when none runs. Never later than the truth, at most one
  * slot earlier. */

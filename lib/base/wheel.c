@@ -238,9 +238,10 @@ struct stw_timer *stw_wheel_expire(struct stw_wheel *wheel, uint64_t now_ms)
 
 const struct stw_timer *stw_wheel_due(const struct stw_wheel *wheel, const struct stw_timer *after)
 {
-	const struct stw_timer *next = after ? after->next : wheel->expired.next;
+	const struct stw_timer *next = after ? after->next : due_first(wheel);
+	bool is_head = (uintptr_t)next - (uintptr_t)wheel < sizeof(*wheel);
 
-	return next == &wheel->expired ? NULL : next;
+	return is_head ? NULL : next;
 }
 
 uint64_t stw_wheel_next(const struct stw_wheel *wheel)

@@ -335,8 +335,11 @@ static void stack_expect(const struct stw_stack *stack)
 	if (next->kind == STW_TIMER_TX_END)
 		stw_tx_expect(next->owner);
 	behind = stw_wheel_due(&stack->wheel, next);
-	if (behind)
-		__builtin_prefetch(behind->owner, 1);
+	if (!behind)
+		return;
+	/* It lies in what it belongs to. */
+	__builtin_prefetch(behind, 1);
+	__builtin_prefetch((const char *)behind - 64, 1);
 }
 
 void stw_stack_timers(struct stw_stack *stack)
