@@ -23,6 +23,7 @@
 #define SWEEP_PLACES    65536 /* of the map, looked at by one sweep */
 #define SWEEP_AORS      256   /* changed by one sweep */
 #define GROUP_BYTES_MAX (16u << 20)
+#define MET_BITS        4096
 #define FOLD_AT         262144 /* snapshots in the journal, or four for each address-of-record */
 #define RECLAIM_AT      512    /* replaced snapshots and users */
 #define TRIM_BYTES      (16u << 20)
@@ -74,8 +75,8 @@ struct group {
 	struct stw_job *jobs[GROUP_MAX];
 	unsigned n;
 	struct change *changes;
-	uint64_t
-		*hashes; /* of the addresses-of-record of the changes, as in the location service */
+	uint64_t *hashes;            /* of their addresses-of-record, as in the location service */
+	uint64_t met[MET_BITS / 64]; /* a bit for each hash: most are changed for the first time */
 	size_t count, capacity, snapshots;
 	size_t names; /* of the users */
 	bool begun;   /* a group that changes nothing needs no transaction */
@@ -107,6 +108,26 @@ static uint64_t aor_hash(const struct group *group, struct stw_str aor)
 	return stw_location_hash(group->store->options.location, aor);
 }
 
+static uint64_t *met_word(struct group *group, uint64_t hash, uint64_t *ret_bit)
+{
+	*ret_bit = UINT64_C(1) << hash % 64;
+	return &group->met[hash % MET_BITS / 64];
+}
+
+static bool group_has_met(struct group *group, uint64_t hash)
+{
+	uint64_t bit;
+
+	return *met_word(group, hash, &bit) & bit;
+}
+
+static void group_meet(struct group *group, uint64_t hash)
+{
+	uint64_t bit;
+
+	*met_word(group, hash, &bit) |= bit;
+}
+
 /* Takes what the change holds. */
 static void group_push(struct group *group, struct change change, uint64_t hash)
 {
@@ -117,6 +138,7 @@ static void group_push(struct group *group, struct change change, uint64_t hash)
 		return;
 	}
 	group->hashes[group->count] = hash;
+	group_meet(group, hash);
 	group->snapshots += change.bindings != NULL;
 	group->names += change.user ? stw_user_name_count(change.user) : 0;
 	group->changes[group->count++] = change;
@@ -133,9 +155,9 @@ static int group_begin(struct group *group)
 
 /* As an earlier job of the group has left it, else as it is published. */
 static const struct stw_bindings *group_bindings(
-	const struct group *group, struct stw_str aor, uint64_t hash)
+	struct group *group, struct stw_str aor, uint64_t hash)
 {
-	size_t i = group->count;
+	size_t i = group_has_met(group, hash) ? group->count : 0;
 
 	while (i--) {
 		const struct stw_bindings *bindings = group->changes[i].bindings;
