@@ -26,13 +26,6 @@ struct marks {
 
 /** Of 16 bytes: which may stand between marks, and which of them are "-" and "."? */
 #if defined(__SSE2__)
-/* Signed comparison of bytes moved to the top of the range. */
-static INLINE __m128i bytes_in(__m128i v, char from, char to)
-{
-	v = _mm_add_epi8(v, _mm_set1_epi8((char)(0x7f - to)));
-	return _mm_cmpgt_epi8(v, _mm_set1_epi8((char)(0x7e - (to - from))));
-}
-
 static INLINE void plain_of_16(const char *at, uint64_t *ret_plain, uint64_t *ret_joints)
 {
 	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
@@ -75,16 +68,18 @@ static INLINE void plain_of_32(
 /** The block at `base`. The whole text is of MARKS_BYTES_MIN or more. */
 static INLINE struct block block_of(const char *base, const char *end)
 {
-	size_t len = (size_t)(end - base);
+	size_t len = (size_t)(end - base), shift;
 	uint64_t plain, joints, high_plain, high_joints;
-	const char *high;
-	unsigned shift;
 
 	if (len > 32) {
-		high = len < 64 ? end - 32 : base + 32;
-		shift = (unsigned)(high - base);
 		plain_of_32(base, base + 16, &plain, &joints);
-		plain_of_32(high, high + 16, &high_plain, &high_joints);
+		shift = len < 64 ? len - 32 : 32;
+		if (len > 48) {
+			plain_of_32(base + shift, base + shift + 16, &high_plain, &high_joints);
+		} else {
+			shift = len - 16;
+			plain_of_16(end - 16, &high_plain, &high_joints);
+		}
 		plain |= high_plain << shift;
 		joints |= high_joints << shift;
 		if (len < 64)

@@ -419,29 +419,27 @@ static __attribute__((noinline)) enum stw_header name_other(const char *start, s
 
 /* Does a header field start here whose name is known at once, with its colon right behind it?
  * `room`: bytes that may be read, 16 or more; before it there is a start line. */
-static INLINE bool name_known(
-	const char *start, size_t room, const char **ret_colon, enum stw_header *ret)
+static INLINE bool name_known(const char *start, size_t room, const char **ret_colon, size_t *ret)
 {
 	size_t len = find_in_16(start, ':'); /* 16: no name of the short ones equals these bytes */
 
 	*ret_colon = start + len;
-	*ret = (enum stw_header)name_tables.slots[name_slot(start, *ret_colon)];
+	*ret = name_tables.slots[name_slot(start, *ret_colon)];
 	if (LIKELY(name_bytes_are(start, &name_tables.known[*ret], 0)))
 		return true;
 	*ret = name_other(start, room);
-	*ret_colon = start + (start[1] == ':' ? 1 : stw_header_name(*ret).len);
+	*ret_colon = start + (start[1] == ':' ? 1 : stw_header_name((enum stw_header) * ret).len);
 	return *ret;
 }
 
 /* As field_read() for what nearly all fields are: a known name, its colon, at most one blank, a
  * value, CRLF at `end`, and no fold behind it. @return false: it is none of these */
-static INLINE bool field_read_usual(
-	const char *data, size_t len, size_t at, size_t end, struct stw_field *ret)
+static INLINE bool field_read_usual(const char *data, size_t len, size_t at, size_t end,
+	struct stw_field *ret, size_t *ret_header)
 {
 	const char *start = data + at, *colon, *value;
-	enum stw_header header;
 
-	if (UNLIKELY(!name_known(start, len - at, &colon, &header) || !is_crlf(data + end)))
+	if (UNLIKELY(!name_known(start, len - at, &colon, ret_header) || !is_crlf(data + end)))
 		return false;
 	value = colon + 2;
 	if (UNLIKELY(colon[1] != ' '))
@@ -452,7 +450,7 @@ static INLINE bool field_read_usual(
 	ret->value = (uint32_t)(value - data);
 	ret->value_len = (uint32_t)end - ret->value;
 	ret->name_len = (uint16_t)(colon - start);
-	ret->header = (uint16_t)header;
+	ret->header = (uint16_t)*ret_header;
 	return true;
 }
 
@@ -505,12 +503,12 @@ static INLINE const char *fields_read_usual(struct scan *scan, struct ends ends,
 	const size_t len = (size_t)(scan->end - data);
 	struct stw_field *field = msg->fields + msg->field_count;
 	size_t count = msg->field_count, max = usual_max(scan);
-	size_t at = (size_t)(start - data), line_end;
+	size_t at = (size_t)(start - data), line_end, header;
 	uint16_t *first;
 
 	while (count < max && at + NAME_BYTES_SHORT + 1 <= len) {
 		line_end = ends_next(&ends, at);
-		if (UNLIKELY(!field_read_usual(data, len, at, line_end, field)))
+		if (UNLIKELY(!field_read_usual(data, len, at, line_end, field, &header)))
 			break;
 		if (UNLIKELY((uint8_t)data[line_end + 2] <= ' ')) {
 			if (data[line_end + 2] != '\r') /* a fold */
@@ -519,7 +517,7 @@ static INLINE const char *fields_read_usual(struct scan *scan, struct ends ends,
 		}
 		at = line_end + 2;
 		field->end = (uint32_t)at;
-		first = &msg->first[field->header];
+		first = &msg->first[header];
 		count++;
 		if (LIKELY(!*first))
 			*first = (uint16_t)count;

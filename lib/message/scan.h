@@ -35,13 +35,19 @@ static INLINE size_t bit_first(uint64_t bits)
 }
 
 #if defined(__SSE2__)
+/* Signed comparison of bytes moved to the top of the range. */
+static INLINE __m128i bytes_in(__m128i v, char from, char to)
+{
+	v = _mm_add_epi8(v, _mm_set1_epi8((char)(0x7f - to)));
+	return _mm_cmpgt_epi8(v, _mm_set1_epi8((char)(0x7e - (to - from))));
+}
+
 /** A bit for each of 16 bytes: is it CR or below? Beside CR, LF and NUL a few other bytes are. */
 static INLINE uint64_t stops_of_16(const char *at)
 {
 	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
 
-	v = _mm_cmpeq_epi8(_mm_subs_epu8(v, _mm_set1_epi8('\r')), _mm_setzero_si128());
-	return (unsigned)_mm_movemask_epi8(v);
+	return (unsigned)_mm_movemask_epi8(bytes_in(v, '\0', '\r'));
 }
 #endif
 
@@ -83,15 +89,15 @@ static INLINE uint64_t stops_of_64(const char *at)
 #endif
 
 /** The first of 16 bytes that is `byte`; 16: none. */
-static inline unsigned find_in_16(const char *at, char byte)
+static INLINE size_t find_in_16(const char *at, char byte)
 {
 #if defined(__SSE2__)
 	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
 	unsigned bits = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8(byte)));
 
-	return (unsigned)bit_first(bits | 0x10000u);
+	return bit_first(bits | 0x10000u);
 #else
-	unsigned i = 0;
+	size_t i = 0;
 
 	while (i < 16 && at[i] != byte)
 		i++;

@@ -2,6 +2,7 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "usual.h"
@@ -93,10 +94,8 @@ static void received_take(struct stw_str value, struct stw_via *via)
 
 /* via-params. Of a repeated parameter the first counts. */
 static __attribute__((noinline)) int via_param_parse(
-	const struct stw_param *param, struct stw_via *via)
+	struct stw_str name, struct stw_str value, struct stw_via *via)
 {
-	struct stw_str name = param->name, value = param->value;
-
 	switch (name.len) {
 	case 2:
 		if (name_is_word(name, "oc", 2))
@@ -129,36 +128,37 @@ bool stw_via_param_is_oc(struct stw_str name)
 	       stw_str_equal_nocase(stw_str_cut(name, 0, 3), STW_STR("oc-"));
 }
 
-/* Do the eight bytes end with this word, which is in lower case? */
-#define ENDS_WITH(bytes, word)                                                                     \
-	((bytes) >> (64 - 8 * (sizeof(word) - 1)) == word_read(word, sizeof(word) - 1))
+/* Do eight bytes end with the last `len` of `word`, which is of eight bytes in lower case? */
+static INLINE bool ends_with(uint64_t bytes, const char *word, size_t len)
+{
+	return (bytes ^ word_read(word, 8)) >> (64 - 8 * len) == 0;
+}
 
 /* As via_param_parse() for what nearly all write, by one look at the end of the name. */
-static INLINE bool usual_via_param(
-	const struct stw_param *param, const char *end, struct stw_via *via)
+static INLINE bool usual_via_param(struct stw_param param, const char *end, struct stw_via *via)
 {
-	const char *name_end = param->name.ptr + param->name.len;
+	const char *name_end = param.name.ptr + param.name.len;
 	uint64_t name = word_read(name_end - 8, 8) | UINT64_C(0x2020202020202020);
 	uint32_t port = 0;
 
-	if (ENDS_WITH(name, ";branch") && param->value.ptr && param->value.ptr[0] != '"' &&
+	if (ends_with(name, " ;branch", 7) && param.value.ptr && param.value.ptr[0] != '"' &&
 		!via->branch.ptr) {
-		via->branch = param->value;
+		via->branch = param.value;
 		return true;
 	}
-	if (ENDS_WITH(name, ";rport") && !via->has_rport) {
-		if (param->value.ptr)
-			port = usual_number(param->value.ptr, param->value.ptr + param->value.len);
+	if (ends_with(name, "  ;rport", 6) && !via->has_rport) {
+		if (param.value.ptr)
+			port = usual_number(param.value.ptr, param.value.ptr + param.value.len);
 		via->has_rport = true;
 		via->rport = (uint16_t)port;
 		return port <= UINT16_MAX;
 	}
-	if (ENDS_WITH(name, "received") && param->name.len == 8 && param->value.ptr &&
-		!via->received.ptr && usual_ipv4(param->value.ptr, param->value.len, end)) {
-		via->received = param->value;
+	if (ends_with(name, "received", 8) && param.name.len == 8 && param.value.ptr &&
+		!via->received.ptr && usual_ipv4(param.value.ptr, param.value.len, end)) {
+		via->received = param.value;
 		return true;
 	}
-	return via_param_parse(param, via) == 0;
+	return via_param_parse(param.name, param.value, via) == 0;
 }
 
 /* As stw_via_parse() for what nearly all are. @return false: it is none of these */
@@ -184,12 +184,13 @@ static INLINE bool via_parse_usual(struct stw_str value, struct stw_via *ret)
 		return false;
 	ret->sent_by = (struct stw_str){ start, (size_t)(at - start) };
 	ret->params = (struct stw_str){ at, (size_t)(marks.end - at) };
-	ret->branch = ret->received = ret->maddr = ret->oc = ret->oc_algo = str_none();
-	ret->has_rport = ret->has_oc = false;
-	ret->rport = 0;
+	/* All behind, in two pieces that are a few stores each. */
+	memset(&ret->branch, 0,
+		offsetof(struct stw_via, has_rport) - offsetof(struct stw_via, branch));
+	memset(&ret->has_rport, 0, sizeof(*ret) - offsetof(struct stw_via, has_rport));
 	while (at != marks.end) {
 		at = usual_param(&marks, at, &param);
-		if (!at || !usual_via_param(&param, marks.end, ret))
+		if (!at || !usual_via_param(param, marks.end, ret))
 			return false;
 	}
 	return true;
@@ -222,7 +223,7 @@ static __attribute__((noinline)) int via_parse(struct stw_str value, struct stw_
 	ret->params = str_part(value, at, value.len);
 	at = 0;
 	while ((more = stw_param_next(ret->params, &at, &param)) > 0)
-		if (via_param_parse(&param, ret) < 0)
+		if (via_param_parse(param.name, param.value, ret) < 0)
 			return -EBADMSG;
 	return more;
 }
