@@ -25,12 +25,6 @@
 	1000 /* between two batches of units: the timers of 32 s have a part in the cost           \
 	      */
 
-static const char SDP[] =
-	"v=0\r\no=- 3896582211 3896582211 IN IP4 192.0.2.10\r\ns=-\r\nc=IN IP4 192.0.2.10\r\nt=0 "
-	"0\r\n"
-	"m=audio 40000 RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n"
-	"a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n";
-
 struct packet {
 	struct stw_addr peer;
 	size_t len;
