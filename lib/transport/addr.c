@@ -37,10 +37,11 @@ static void drop_third_colon(char *text)
  * before it. */
 static bool ipv4_read(struct stw_str text, uint8_t ip[4])
 {
-	const char *at = text.ptr, *end = at + text.len;
+	const char *at = text.ptr, *end;
 
 	if (text.len < sizeof("0.0.0.0") - 1 || text.len > sizeof("255.255.255.255") - 1)
 		return false;
+	end = at + text.len;
 	for (unsigned part = 0; part < 4; part++) {
 		unsigned number, digit;
 

@@ -310,7 +310,7 @@ static void test_no_time_limits(void **state)
 {
 	struct stw_flow_limits limits = { .max_flows = 1, .max_per_source = 1 };
 	struct stw_hop hop = hop_of("192.0.2.4", 1, 1, 1);
-	struct fixture f;
+	struct fixture f = { 0 };
 
 	limits.message = stw_msg_limits_default;
 	stw_wheel_init(&f.wheel, 0);
