@@ -58,6 +58,13 @@ static void core_note(void *user, const struct stw_note *note)
 		core->options.log(core->options.log_context, note, place);
 }
 
+static void core_expect(void *user, struct stw_msg *request)
+{
+	const struct stw_core *core = user;
+
+	stw_decisions_expect(core->decisions, request);
+}
+
 static void core_next(void *user, struct stw_request *request, const struct stw_outcome *outcome)
 {
 	stw_route_next(user, request, outcome);
@@ -76,6 +83,7 @@ static void core_ended(void *user, struct stw_request *request, unsigned code,
 }
 
 static const struct stw_core_ops core_ops = {
+	.expect = core_expect,
 	.request = core_request,
 	.next = core_next,
 	.ended = core_ended,

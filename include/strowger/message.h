@@ -288,6 +288,8 @@ struct stw_msg {
 	uint32_t phrase_at, phrase_len; /* response */
 	uint32_t headers_at;            /* first byte behind the start line's CRLF */
 	uint32_t body_at, body_len;
+	/* Computed once, by the transaction layer and by the core; 0: not yet. */
+	uint64_t tx_hash, merge_hash, call_hash;
 	struct stw_field *fields;
 	uint16_t field_count, field_capacity;
 	/* Index + 1 of the first field of a kind, and whether another follows; 0: none. */

@@ -131,6 +131,9 @@ struct stw_outcome {
 
 /** What the stack asks of its user. All are called in the thread of the stack, during an event. */
 struct stw_core_ops {
+	/** A request has arrived and is about to be noted: time to ask for memory that will be
+	 * read. May be NULL. */
+	void (*expect)(void *core, struct stw_msg *request);
 	/** A request that passed the common front and matches no transaction (ACK for a 2xx and a
 	 * CANCEL without transaction included: they are never answered). The core answers, waits or
 	 * forwards. */

@@ -98,6 +98,9 @@ struct stw_tx *stw_tx_match_response(
  */
 int stw_tx_server_new(struct stw_tx_layer *layer, const struct stw_msg *request, bool reliable,
 	struct stw_now now, struct stw_tx **ret);
+/** A request has arrived: what it is looked for in shall be in the cache soon. The hashes are kept
+ * in the message. */
+void stw_tx_expect_request(const struct stw_tx_layer *layer, struct stw_msg *request);
 /**
  * §8.2.2.2, merged requests: another transaction that was asked about and has not ended has a
  * request with the same From tag, Call-ID and CSeq, which came here another way. If not, that of

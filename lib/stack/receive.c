@@ -258,9 +258,14 @@ void stack_receive_new(struct stw_stack *stack, const struct stw_hop *hop)
 
 static void receive_request(struct stw_stack *stack, const struct stw_hop *hop)
 {
-	struct stw_tx *tx = stw_tx_match_request(stack->transactions, stack->msg);
+	const struct stw_core_ops *core = stack->options.core;
+	struct stw_tx *tx;
 
 	stack->stats.requests_in++;
+	stw_tx_expect_request(stack->transactions, stack->msg);
+	if (core->expect)
+		core->expect(stack->options.core_user, stack->msg);
+	tx = stw_tx_match_request(stack->transactions, stack->msg);
 	if (tx) {
 		if (stack->msg->method == STW_METHOD_ACK)
 			note_request(stack, hop);

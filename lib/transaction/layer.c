@@ -218,17 +218,11 @@ bool stw_tx_is_merged(struct stw_tx *pub, const struct stw_msg *request)
 {
 	struct tx *tx = tx_of(pub);
 	struct stw_tx_layer *layer = tx->layer;
-	struct stw_hasher hasher;
 	uint64_t hash;
 
 	if (!tx->may_merge)
 		return false;
-	stw_hasher_init(&hasher, layer->key);
-	stw_hasher_text(&hasher, request->call_id);
-	stw_hasher_text(&hasher, request->from.tag);
-	stw_hasher_number(&hasher, request->cseq.number);
-	stw_hasher_text(&hasher, request->cseq.name);
-	hash = stw_hasher_value(&hasher);
+	hash = tx_merge_hash(layer, request);
 	/* The hash is keyed: what is equal in it is the same. */
 	if (stw_table_first(&layer->requests, hash))
 		return true;

@@ -32,11 +32,38 @@ uint64_t tx_server_hash(const struct stw_tx_layer *layer, const struct stw_msg *
 {
 	const struct stw_via *via = &request->via;
 
+	if (request->tx_hash)
+		return request->tx_hash;
 	if (tx_has_cookie(via->branch))
 		return stw_hash_nocase_pair(layer->key, via->branch, via->host) +
 		       tx_sent_by_port(via);
 	return stw_hash(layer->key, request->call_id.ptr, request->call_id.len) +
 	       3 * hash_nocase(layer, request->from.tag) + request->cseq.number;
+}
+
+uint64_t tx_merge_hash(const struct stw_tx_layer *layer, const struct stw_msg *request)
+{
+	struct stw_hasher hasher;
+
+	if (request->merge_hash)
+		return request->merge_hash;
+	stw_hasher_init(&hasher, layer->key);
+	stw_hasher_text(&hasher, request->call_id);
+	stw_hasher_text(&hasher, request->from.tag);
+	stw_hasher_number(&hasher, request->cseq.number);
+	stw_hasher_text(&hasher, request->cseq.name);
+	return stw_hasher_value(&hasher);
+}
+
+void stw_tx_expect_request(const struct stw_tx_layer *layer, struct stw_msg *request)
+{
+	request->tx_hash = tx_server_hash(layer, request);
+	stw_table_expect(&layer->servers, request->tx_hash);
+	/* A proxy does not ask (§8.2.2.2), and what a server answers itself is mostly this one. */
+	if (request->method != STW_METHOD_REGISTER)
+		return;
+	request->merge_hash = tx_merge_hash(layer, request);
+	stw_table_expect(&layer->requests, request->merge_hash);
 }
 
 uint64_t tx_client_hash(const struct stw_tx_layer *layer, struct stw_str branch)

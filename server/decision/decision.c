@@ -80,6 +80,19 @@ struct stw_str decision_method(const struct record *record)
 	return record->more ? record->more->method : STW_STR_NONE;
 }
 
+static uint64_t message_hash(const struct stw_decisions *decisions, const struct stw_msg *msg)
+{
+	struct stw_str kept = stw_str_cut(msg->call_id, 0, CALL_ID_MAX);
+
+	return msg->call_hash ? msg->call_hash : stw_hash(decisions->key, kept.ptr, kept.len);
+}
+
+void stw_decisions_expect(const struct stw_decisions *decisions, struct stw_msg *request)
+{
+	request->call_hash = message_hash(decisions, request);
+	stw_table_expect(&decisions->table, request->call_hash);
+}
+
 struct call *decision_find(const struct stw_decisions *decisions, struct stw_str call_id)
 {
 	struct stw_str kept = stw_str_cut(call_id, 0, CALL_ID_MAX);
@@ -201,7 +214,7 @@ static struct call *call_of_note(struct stw_decisions *decisions, const struct s
 
 	if (call && stw_str_equal(call->call_id, kept) && !call_is_stale(call, note))
 		return call;
-	hash = stw_hash(decisions->key, kept.ptr, kept.len);
+	hash = message_hash(decisions, note->msg);
 	call = call_find(decisions, kept, hash);
 	if (call && call_is_stale(call, note)) {
 		call_remove(decisions, call);

@@ -15,6 +15,9 @@ struct stw_decisions;
 
 /** @param max_calls  how many Call-IDs are remembered, 0: none; also bounds the bytes */
 int stw_decisions_new(size_t max_calls, struct stw_hash_key key, struct stw_decisions **ret);
+/** A request was received that will be noted: its place shall be in the cache. Fills its
+ * `call_hash`. */
+void stw_decisions_expect(const struct stw_decisions *decisions, struct stw_msg *request);
 /** Record one note. `place`: "strowger.yaml:12" of the option that decided, or empty. Never fails:
  * when no memory is left the note is counted as lost. At most 64 records a call; later ones are
  * counted. */
