@@ -110,6 +110,19 @@ static void peek(const struct stw_msg *msg, bool is_right)
 		require(stw_str_equal(msg->from.tag, tag));
 }
 
+/* Those below the topmost Via are all but the first. */
+static void vias_below(const struct stw_msg *msg)
+{
+	struct stw_values all = stw_msg_values(msg, STW_HDR_VIA), below = stw_msg_vias_below(msg);
+	struct stw_str value, other;
+
+	require(stw_values_next(&all, &value) && stw_str_equal(value, msg->via.text));
+	while (stw_values_next(&all, &value))
+		require(stw_values_next(&below, &other) && other.ptr == value.ptr &&
+			other.len == value.len);
+	require(!stw_values_next(&below, &other));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct stw_field fields[64];
@@ -131,6 +144,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	else
 		require(msg.has_via && msg.has_from && msg.has_to && msg.has_call_id &&
 			msg.has_cseq);
+	if (is_right)
+		vias_below(&msg);
 	fields_walk(&msg);
 	values_walk(&msg);
 	body_walk(&msg);

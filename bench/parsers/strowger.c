@@ -30,12 +30,11 @@ static int addresses(enum stw_header header)
 
 static int vias(void)
 {
-	struct stw_values values = stw_msg_values(&msg, STW_HDR_VIA);
+	struct stw_values values = stw_msg_vias_below(&msg); /* the topmost is decoded */
 	struct stw_str value;
 	struct stw_via via;
 	int r = 1;
 
-	stw_values_next(&values, &value); /* the topmost is decoded */
 	while (stw_values_next(&values, &value)) {
 		if (stw_via_parse(value, &via) < 0)
 			return -1000000;
@@ -47,7 +46,6 @@ static int vias(void)
 static int parse(const char *m, size_t n, int full)
 {
 	struct stw_fault fault;
-	uint64_t number = 0;
 	int r;
 
 	if (stw_msg_parse(&msg, m, n, NULL, &fault) < 0)
@@ -56,9 +54,9 @@ static int parse(const char *m, size_t n, int full)
 		return msg.field_count + (int)msg.body_len;
 	if (stw_msg_check(&msg, &fault) < 0)
 		return -1;
-	if (stw_msg_number(&msg, STW_HDR_MAX_FORWARDS, 255, &number) < 0)
-		number = 0;
-	r = (int)(msg.cseq.number & 0xffff) + (int)number + (int)msg.body_len;
+	r = (int)(msg.cseq.number & 0xffff) + (int)msg.body_len;
+	if (msg.is_request)
+		r += msg.max_forwards;
 	r += vias() + addresses(STW_HDR_ROUTE) + addresses(STW_HDR_RECORD_ROUTE) +
 	     addresses(STW_HDR_CONTACT);
 	return r < 0 ? -1 : r;

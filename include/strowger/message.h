@@ -302,6 +302,7 @@ struct stw_msg {
 	struct stw_address from, to;
 	struct stw_str call_id;
 	struct stw_cseq cseq;
+	int16_t max_forwards; /* of a request: 0 to 255; -1: absent, or counts as absent */
 };
 
 /**
@@ -390,9 +391,16 @@ static inline struct stw_str stw_field_value(
 static inline const struct stw_field *stw_msg_find(
 	const struct stw_msg *msg, enum stw_header header)
 {
+	const struct stw_field *field;
+
 	if (header == STW_HDR_UNKNOWN || (unsigned)header >= STW_HEADERS || !msg->first[header])
 		return NULL;
-	return &msg->fields[(msg->first[header] & ~STW_MSG_REPEATED) - 1];
+	field = msg->fields + (msg->first[header] & (STW_MSG_REPEATED - 1)) - 1;
+#ifdef __GNUC__
+	if (!field) /* so that the caller's check for NULL is not made twice */
+		__builtin_unreachable();
+#endif
+	return field;
 }
 /** Next field of the same kind. */
 const struct stw_field *stw_msg_find_next(const struct stw_msg *msg, const struct stw_field *field);
@@ -412,19 +420,22 @@ struct stw_values {
 	const struct stw_field *field; /* the field that holds `value` */
 	size_t at;                     /* next byte within the field's value */
 	enum stw_header header;
+	bool is_last; /* no value comes behind the one given last */
 };
 
 /** The start of the walk; borrows the message. */
 static inline struct stw_values stw_msg_values(const struct stw_msg *msg, enum stw_header header)
 {
-	return (struct stw_values){ msg, stw_msg_find(msg, header), 0, header };
+	return (struct stw_values){ msg, stw_msg_find(msg, header), 0, header, false };
 }
-/** As below, where `field` is not NULL. */
+/** The Via values behind the topmost, which stw_msg_check() has decoded. */
+struct stw_values stw_msg_vias_below(const struct stw_msg *msg);
+/** As below, where `field` is not NULL and the value given last is not the last one. */
 bool stw_values_read(struct stw_values *values, struct stw_str *ret);
 /** Next value, trimmed; empty elements (",,") are skipped. False at the end. */
 static inline bool stw_values_next(struct stw_values *values, struct stw_str *ret)
 {
-	return values->field && stw_values_read(values, ret);
+	return values->field && !values->is_last && stw_values_read(values, ret);
 }
 /** Does a list of tokens (Supported, Require, Allow …) name `token`? Without case. */
 bool stw_msg_has_token(const struct stw_msg *msg, enum stw_header header, struct stw_str token);

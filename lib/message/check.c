@@ -163,18 +163,28 @@ static void cseq_check(struct check *check)
 	struct stw_msg *msg = check->msg;
 	struct stw_str value;
 
-	CLEAR(msg->cseq);
-	if (!value_take(check, STW_HDR_CSEQ, &stw_cause_missing_cseq, &value))
-		return;
-	msg->has_cseq = stw_cseq_parse(value, &msg->cseq) == 0;
+	if (value_take(check, STW_HDR_CSEQ, &stw_cause_missing_cseq, &value)) {
+		msg->has_cseq = stw_cseq_parse(value, &msg->cseq) == 0;
+		if (!msg->has_cseq)
+			check_fault(check, STW_HDR_CSEQ, &stw_cause_bad_cseq);
+	}
 	if (!msg->has_cseq)
-		check_fault(check, STW_HDR_CSEQ, &stw_cause_bad_cseq);
+		CLEAR(msg->cseq);
 	else if (!msg->is_request)
 		msg->method = msg->cseq.method;
 	else if (msg->cseq.method != msg->method ||
 		 (msg->method == STW_METHOD_UNKNOWN &&
 			 !stw_str_equal(msg->cseq.name, stw_msg_method_name(msg))))
 		check_fault(check, STW_HDR_CSEQ, &stw_cause_cseq_method_mismatch);
+}
+
+/* In two pieces that are a few stores each. */
+static INLINE void uri_clear(struct stw_uri *uri)
+{
+	const size_t half = sizeof(*uri) / 2;
+
+	memset(uri, 0, half);
+	memset((char *)uri + half, 0, sizeof(*uri) - half);
 }
 
 /* §19.1.1, Table 1: a Request-URI has no headers (RFC 4475 §3.1.2.11). */
@@ -195,8 +205,10 @@ static void uri_check(struct check *check)
 static void max_forwards_check(struct check *check)
 {
 	uint64_t number;
+	int err = stw_msg_number(check->msg, STW_HDR_MAX_FORWARDS, 255, &number);
 
-	if (stw_msg_number(check->msg, STW_HDR_MAX_FORWARDS, 255, &number) == -EBADMSG)
+	check->msg->max_forwards = err < 0 ? -1 : (int16_t)number;
+	if (err == -EBADMSG)
 		check_fault(check, STW_HDR_MAX_FORWARDS, &stw_cause_bad_max_forwards);
 }
 
@@ -215,7 +227,7 @@ int stw_msg_check(struct stw_msg *msg, struct stw_fault *fault)
 		uri_check(&check);
 		max_forwards_check(&check);
 	} else {
-		CLEAR(msg->uri);
+		uri_clear(&msg->uri);
 	}
 	return check.failed ? -EBADMSG : 0;
 }

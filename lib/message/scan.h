@@ -148,7 +148,10 @@ static inline bool comma_is_in(const char *at, const char *end)
 		const char *last = end - 16;
 		__m128i hit = is_byte_16(last, comma);
 
-		for (; at < last; at += 16)
+		for (; last - at > 16; at += 32)
+			hit = _mm_or_si128(hit,
+				_mm_or_si128(is_byte_16(at, comma), is_byte_16(at + 16, comma)));
+		if (at < last)
 			hit = _mm_or_si128(hit, is_byte_16(at, comma));
 		return _mm_movemask_epi8(hit);
 	}

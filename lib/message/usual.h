@@ -183,10 +183,10 @@ static INLINE const char *usual_quoted(struct marks *marks)
 
 	do {
 		at = mark_next(marks);
-		if (marks->byte == '\\' || marks->byte == '\r' || marks->byte == '\0')
-			return NULL;
-	} while (marks->byte != '"');
-	return at + 1;
+		if (marks->byte == '"')
+			return at + 1;
+	} while (marks->byte != '\\' && marks->byte != '\r' && marks->byte != '\0');
+	return NULL;
 }
 
 /** One ";name=value" at `at`, without LWS. @return the ";" behind or the end; NULL: not of this

@@ -104,10 +104,7 @@ bool stw_values_read(struct stw_values *values, struct stw_str *ret)
 		if (UNLIKELY(values->at < field->value_len))
 			return values_next(values, ret);
 		values->at = 0;
-		values->field = NULL;
-		if (LIKELY(is_alone(msg, field)))
-			return false;
-		field = values->field = find_next(msg, field);
+		field = values->field = stw_msg_find_next(msg, field);
 		if (!field)
 			return false;
 	}
@@ -117,7 +114,22 @@ bool stw_values_read(struct stw_values *values, struct stw_str *ret)
 		return values_next(values, ret);
 	*ret = (struct stw_str){ at, field->value_len };
 	values->at = (size_t)field->value_len + 1;
+	values->is_last = is_alone(msg, field);
 	return true;
+}
+
+struct stw_values stw_msg_vias_below(const struct stw_msg *msg)
+{
+	struct stw_values values = stw_msg_values(msg, STW_HDR_VIA);
+	size_t end = (size_t)(msg->via.text.ptr + msg->via.text.len - msg->data);
+	const struct stw_field *field = values.field;
+
+	/* It may stand in a later field, when the first ones hold no value. */
+	while (UNLIKELY(end > (size_t)field->value + field->value_len))
+		values.field = field = find_next(msg, field);
+	values.at = end - field->value + 1;
+	values.is_last = values.at > field->value_len && is_alone(msg, field);
+	return values;
 }
 
 bool stw_msg_has_token(const struct stw_msg *msg, enum stw_header header, struct stw_str token)

@@ -180,12 +180,12 @@ static int request_uri_edit(struct forward *forward)
 /* Step 3. Above 255 it counts as absent. */
 static void max_forwards_edit(struct forward *forward)
 {
-	uint64_t hops;
+	int hops = forward->request->max_forwards;
 
-	if (stw_msg_number(forward->request, STW_HDR_MAX_FORWARDS, 255, &hops) < 0)
+	if (hops < 0)
 		hops = 71;
 	forward_set_number(
-		forward, STW_HDR_MAX_FORWARDS, "Max-Forwards: ", hops > 0 ? hops - 1 : 0);
+		forward, STW_HDR_MAX_FORWARDS, "Max-Forwards: ", hops > 0 ? (uint64_t)hops - 1 : 0);
 }
 
 /* ---- Route
@@ -216,7 +216,7 @@ static struct route_range routes_kept(const struct forward *forward)
 static void route_field_edit(struct forward *forward, const struct stw_field *field,
 	struct route_range kept, unsigned *index)
 {
-	struct stw_values values = { forward->request, field, 0, STW_HDR_ROUTE };
+	struct stw_values values = { forward->request, field, 0, STW_HDR_ROUTE, false };
 	struct stw_str value, first = STW_STR_NONE, last = STW_STR_NONE;
 	uint32_t at, end = field->value + field->value_len;
 	bool cut = false;

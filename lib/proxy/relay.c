@@ -31,22 +31,21 @@ void proxy_assertions_remove(struct stw_edit *edit)
 /* The way back is a stream, as the next Via says. */
 static bool goes_by_stream(const struct stw_msg *response)
 {
-	struct stw_values values = stw_msg_values(response, STW_HDR_VIA);
+	struct stw_values values = stw_msg_vias_below(response);
 	struct stw_str value;
 	struct stw_via via;
 
-	return stw_values_next(&values, &value) && stw_values_next(&values, &value) &&
-	       stw_via_parse(value, &via) == 0 &&
+	return stw_values_next(&values, &value) && stw_via_parse(value, &via) == 0 &&
 	       stw_transport_reliable(stw_transport_from(via.transport));
 }
 
 /* RFC 7339 §5.2: what we tell the client stands in the Via that it wrote. */
 static void second_via_append(struct stw_edit *edit, struct stw_str params)
 {
-	struct stw_values values = stw_msg_values(edit->msg, STW_HDR_VIA);
+	struct stw_values values = stw_msg_vias_below(edit->msg);
 	struct stw_str value;
 
-	if (params.len && stw_values_next(&values, &value) && stw_values_next(&values, &value))
+	if (params.len && stw_values_next(&values, &value))
 		stw_edit_splice(
 			edit, (uint32_t)(value.ptr + value.len - edit->msg->data), 0, params);
 }

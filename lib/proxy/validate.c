@@ -19,9 +19,7 @@ static const struct stw_cause *scheme_check(
 /* P3 */
 static const struct stw_cause *max_forwards_check(const struct stw_msg *request)
 {
-	uint64_t hops;
-
-	if (stw_msg_number(request, STW_HDR_MAX_FORWARDS, 255, &hops) < 0 || hops > 0)
+	if (request->max_forwards != 0)
 		return NULL;
 	return request->method == STW_METHOD_OPTIONS ? &stw_cause_options_final
 						     : &stw_cause_too_many_hops;

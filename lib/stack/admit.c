@@ -33,12 +33,12 @@ static bool source_exempt(const struct stw_stack *stack, const struct stw_addr *
 static struct stw_str retry_after(struct box *box, struct stw_writer *writer)
 {
 	struct stw_stack *stack = box->request.stack;
-	struct stw_values values = stw_msg_values(stack->msg, STW_HDR_VIA);
+	struct stw_values values = stw_msg_vias_below(stack->msg);
 	size_t from = writer->len;
 	struct stw_str value;
 
 	if (stack->msg->via.has_oc || !stack->options.retry_after_s ||
-		(stw_values_next(&values, &value) && stw_values_next(&values, &value)))
+		stw_values_next(&values, &value))
 		return STW_STR_NONE;
 	stw_write_format(writer, "Retry-After: %u\r\n",
 		1 + (unsigned)stw_random_below(&stack->random, stack->options.retry_after_s));

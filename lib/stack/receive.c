@@ -94,10 +94,10 @@ static void receive_fault(
 
 static bool response_has_way_up(const struct stw_msg *response)
 {
-	struct stw_values values = stw_msg_values(response, STW_HDR_VIA);
+	struct stw_values values = stw_msg_vias_below(response);
 	struct stw_str via;
 
-	return stw_values_next(&values, &via) && stw_values_next(&values, &via);
+	return stw_values_next(&values, &via);
 }
 
 /* Of a request of our own, and not of one that we forwarded? */

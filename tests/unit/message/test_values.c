@@ -60,6 +60,46 @@ static void test_values(void **state)
 	}
 }
 
+/* The topmost Via is decoded; what is below it, wherever it stands. */
+static void test_vias_below(void **state)
+{
+	static const struct {
+		const char *vias, *below;
+	} lines[] = {
+		{ "Via: SIP/2.0/UDP a\r\n", "" },
+		{ "Via: SIP/2.0/UDP a , \r\n", "" },
+		{ "Via: SIP/2.0/UDP a,SIP/2.0/UDP b\r\n", "SIP/2.0/UDP b" },
+		{ "Via: SIP/2.0/UDP a\r\nTo: <sip:t>\r\nv: SIP/2.0/UDP b, SIP/2.0/UDP c\r\n",
+			"SIP/2.0/UDP b|SIP/2.0/UDP c" },
+		{ "v: SIP/2.0/UDP a ,, SIP/2.0/UDP b\r\nVia: SIP/2.0/UDP c\r\n",
+			"SIP/2.0/UDP b|SIP/2.0/UDP c" },
+		{ "Via: ,\r\nVia: ,\r\nVia: SIP/2.0/UDP a\r\n", "" },
+		{ "Via: ,\r\nVia: SIP/2.0/UDP a\r\nVia: SIP/2.0/UDP b\r\n", "SIP/2.0/UDP b" },
+	};
+	struct stw_values values;
+	struct stw_writer writer;
+	struct stw_fault fault;
+	struct stw_str value;
+	struct guarded_msg m;
+	char text[256], joined[256];
+
+	for (size_t i = 0; i < STW_ARRAY_SIZE(lines); i++) {
+		snprintf(text, sizeof(text), START "%s\r\n", lines[i].vias);
+		assert_int_equal(guarded_parse(&m, text), 0);
+		(void)stw_msg_check(&m.msg, &fault);
+		assert_true(m.msg.has_via);
+		stw_writer_init(&writer, joined, sizeof(joined));
+		values = stw_msg_vias_below(&m.msg);
+		while (stw_values_next(&values, &value)) {
+			if (writer.len)
+				stw_write_char(&writer, '|');
+			stw_write_str(&writer, value);
+		}
+		assert_str(stw_writer_text(&writer), lines[i].below);
+		guarded_done(&m);
+	}
+}
+
 static void test_has_token(void **state)
 {
 	struct guarded_msg m;
@@ -139,6 +179,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_vias_below),
 		cmocka_unit_test(test_has_token),
 		cmocka_unit_test(test_accepts),
 		cmocka_unit_test(test_number),
