@@ -188,11 +188,11 @@ struct stw_hash_key {
 uint64_t stw_hash(struct stw_hash_key key, const void *bytes, size_t len);
 /** The same with ASCII letters folded to lower case. */
 uint64_t stw_hash_nocase(struct stw_hash_key key, const void *bytes, size_t len);
-/** One of two parts, also without case. */
+/** One of two parts, so that ("ab", "c") and ("a", "bc") differ; also without case. */
+uint64_t stw_hash_pair(struct stw_hash_key key, struct stw_str a, struct stw_str b);
 uint64_t stw_hash_nocase_pair(struct stw_hash_key key, struct stw_str a, struct stw_str b);
 
-/** One hash over several parts (SipHash-2-4), so that ("ab", "c") and ("a", "bc") differ. Embedded.
- */
+/** One hash over several parts (SipHash-2-4), told apart likewise. Embedded. */
 struct stw_hasher {
 	uint64_t v0, v1, v2, v3;
 };

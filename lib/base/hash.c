@@ -84,13 +84,24 @@ uint64_t stw_hash_nocase(struct stw_hash_key key, const void *bytes, size_t len)
 	return sip_end(s, 3);
 }
 
-uint64_t stw_hash_nocase_pair(struct stw_hash_key key, struct stw_str a, struct stw_str b)
+static inline uint64_t hash_pair(
+	struct stw_hash_key key, struct stw_str a, struct stw_str b, bool fold)
 {
 	struct stw_hasher s = sip_begin(key);
 
-	sip_add(&s, a.ptr, a.len, true, 1);
-	sip_add(&s, b.ptr, b.len, true, 1);
+	sip_add(&s, a.ptr, a.len, fold, 1);
+	sip_add(&s, b.ptr, b.len, fold, 1);
 	return sip_end(s, 3);
+}
+
+uint64_t stw_hash_pair(struct stw_hash_key key, struct stw_str a, struct stw_str b)
+{
+	return hash_pair(key, a, b, false);
+}
+
+uint64_t stw_hash_nocase_pair(struct stw_hash_key key, struct stw_str a, struct stw_str b)
+{
+	return hash_pair(key, a, b, true);
 }
 
 void stw_hasher_init(struct stw_hasher *hasher, struct stw_hash_key key)

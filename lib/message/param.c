@@ -41,7 +41,7 @@ bool stw_param_find(struct stw_str params, struct stw_str name, struct stw_str *
 	struct stw_param param;
 	size_t at = 0;
 
-	while (stw_param_next(params, &at, &param) > 0) {
+	while (at < params.len && stw_param_next(params, &at, &param) > 0) {
 		if (!stw_str_equal_nocase(param.name, name))
 			continue;
 		*ret_value = param.value;

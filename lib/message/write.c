@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <strowger/message.h>
 
+#include <string.h>
+
 static void write_field(struct stw_writer *writer, const char *name, struct stw_str value)
 {
 	stw_write_text(writer, name);
@@ -25,6 +27,12 @@ static void rport_write(struct stw_writer *writer, uint16_t port)
 	stw_write_uint(writer, port);
 }
 
+static void via_received_write(struct stw_writer *writer, struct stw_str received)
+{
+	if (received.len)
+		write_param(writer, STW_STR("received"), received);
+}
+
 /* RFC 3581 §4: the value of rport is the source port, but only for a client that asked for it. */
 static void via_params_write(struct stw_writer *writer, const struct stw_response *response)
 {
@@ -42,9 +50,42 @@ static void via_params_write(struct stw_writer *writer, const struct stw_respons
 		else
 			write_param(writer, param.name, param.value);
 	}
-	if (response->received.len)
-		write_param(writer, STW_STR("received"), response->received);
+	via_received_write(writer, response->received);
 	stw_write_str(writer, response->oc);
+}
+
+/* Where the value of rport goes when branch and rport are all there is, as in nearly all requests
+ * of phones; 0: the parameters are to be read. */
+static size_t usual_rport_place(const struct stw_via *via)
+{
+	const struct stw_str rport = STW_STR(";rport"), branch = STW_STR(";branch=");
+	struct stw_str params = via->params;
+
+	if (params.len != rport.len + branch.len + via->branch.len)
+		return 0;
+	if (via->branch.ptr == params.ptr + branch.len &&
+		!memcmp(params.ptr + params.len - rport.len, rport.ptr, rport.len))
+		return params.len;
+	if (via->branch.ptr == params.ptr + params.len - via->branch.len &&
+		!memcmp(params.ptr, rport.ptr, rport.len))
+		return rport.len;
+	return 0;
+}
+
+/* @return false: nothing is written */
+static bool usual_via_params_write(struct stw_writer *writer, const struct stw_response *response)
+{
+	struct stw_str params = response->request->via.params;
+	size_t at = usual_rport_place(&response->request->via);
+
+	if (!at || !response->rport || response->oc.len)
+		return false;
+	stw_write_str(writer, stw_str_cut(params, 0, at));
+	stw_write_char(writer, '=');
+	stw_write_uint(writer, response->rport);
+	stw_write_str(writer, stw_str_cut(params, at, params.len));
+	via_received_write(writer, response->received);
+	return true;
 }
 
 /* RFC 3261 §18.2.1. Without anything to add the value stays as it came, byte for byte. */
@@ -64,7 +105,8 @@ static void top_via_write(
 		head = (size_t)(via->params.ptr - value.ptr);
 	stw_write_text(writer, "Via: ");
 	stw_write_str(writer, stw_str_trim(stw_str_cut(value, 0, head)));
-	via_params_write(writer, response);
+	if (!usual_via_params_write(writer, response))
+		via_params_write(writer, response);
 	stw_write_text(writer, "\r\n");
 }
 

@@ -14,15 +14,15 @@
 struct stw_str reply_tag(
 	struct stw_stack *stack, const struct stw_msg *request, char buffer[TAG_BYTES])
 {
+	struct stw_hash_key key = stack->options.key;
 	struct stw_hasher hasher;
 	struct stw_writer writer;
 	uint64_t hash;
 
-	stw_hasher_init(&hasher, stack->options.key);
-	stw_hasher_text(&hasher, request->call_id);
-	stw_hasher_text(&hasher, request->from.tag);
-	stw_hasher_number(&hasher, request->cseq.number);
-	stw_hasher_text_nocase(&hasher, request->via.branch);
+	/* Whose branches repeat has another tag in another call all the same. */
+	stw_hasher_init(&hasher, key);
+	stw_hasher_number(&hasher, stw_tx_request_hash(stack->transactions, request));
+	stw_hasher_number(&hasher, stw_hash(key, request->call_id.ptr, request->call_id.len));
 	hash = stw_hasher_value(&hasher);
 	stw_writer_init(&writer, buffer, TAG_BYTES);
 	stw_write_text(&writer, "stw");

@@ -148,7 +148,6 @@ void tx_end(struct tx *tx);
 
 bool tx_has_cookie(struct stw_str branch);
 uint16_t tx_sent_by_port(const struct stw_via *via);
-uint64_t tx_server_hash(const struct stw_tx_layer *layer, const struct stw_msg *request);
 uint64_t tx_merge_hash(const struct stw_tx_layer *layer, const struct stw_msg *request);
 uint64_t tx_client_hash(const struct stw_tx_layer *layer, struct stw_str branch);
 /* Remember the To tag of a response: an ACK of RFC 2543 is known by it. */

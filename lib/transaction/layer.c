@@ -191,7 +191,7 @@ static bool key_is_crowded(const struct stw_tx_layer *layer, uint64_t hash)
 int stw_tx_server_new(struct stw_tx_layer *layer, const struct stw_msg *request, bool reliable,
 	struct stw_now now, struct stw_tx **ret)
 {
-	uint64_t hash = tx_server_hash(layer, request);
+	uint64_t hash = stw_tx_request_hash(layer, request);
 	struct tx *tx;
 
 	assert(request->is_request && request->method != STW_METHOD_ACK);

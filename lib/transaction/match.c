@@ -27,8 +27,7 @@ static uint64_t hash_nocase(const struct stw_tx_layer *layer, struct stw_str tex
 	return stw_hash_nocase(layer->key, text.ptr, text.len);
 }
 
-/* The method stands not in it: ACK and CANCEL look for the transaction of another method. */
-uint64_t tx_server_hash(const struct stw_tx_layer *layer, const struct stw_msg *request)
+uint64_t stw_tx_request_hash(const struct stw_tx_layer *layer, const struct stw_msg *request)
 {
 	const struct stw_via *via = &request->via;
 
@@ -43,21 +42,20 @@ uint64_t tx_server_hash(const struct stw_tx_layer *layer, const struct stw_msg *
 
 uint64_t tx_merge_hash(const struct stw_tx_layer *layer, const struct stw_msg *request)
 {
-	struct stw_hasher hasher;
+	const struct stw_cseq *cseq = &request->cseq;
+	uint64_t hash;
 
 	if (request->merge_hash)
 		return request->merge_hash;
-	stw_hasher_init(&hasher, layer->key);
-	stw_hasher_text(&hasher, request->call_id);
-	stw_hasher_text(&hasher, request->from.tag);
-	stw_hasher_number(&hasher, request->cseq.number);
-	stw_hasher_text(&hasher, request->cseq.name);
-	return stw_hasher_value(&hasher);
+	hash = stw_hash_pair(layer->key, request->call_id, request->from.tag) + cseq->number;
+	if (cseq->method == STW_METHOD_UNKNOWN)
+		return hash + stw_hash(layer->key, cseq->name.ptr, cseq->name.len);
+	return hash + ((uint64_t)cseq->method << 32);
 }
 
 void stw_tx_expect_request(const struct stw_tx_layer *layer, struct stw_msg *request)
 {
-	request->tx_hash = tx_server_hash(layer, request);
+	request->tx_hash = stw_tx_request_hash(layer, request);
 	stw_table_expect(&layer->servers, request->tx_hash);
 	/* A proxy does not ask (§8.2.2.2), and what a server answers itself is mostly this one. */
 	if (request->method != STW_METHOD_REGISTER)
@@ -149,7 +147,7 @@ static struct stw_tx *server_find(const struct stw_tx_layer *layer, const struct
 
 	if (!request->has_via)
 		return NULL;
-	node = stw_table_first(&layer->servers, tx_server_hash(layer, request));
+	node = stw_table_first(&layer->servers, stw_tx_request_hash(layer, request));
 	for (; node; node = stw_table_next_same(node)) {
 		struct tx *tx = STW_CONTAINER_OF(node, struct tx, node);
 

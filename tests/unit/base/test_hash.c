@@ -70,6 +70,20 @@ static void test_parts(void **state)
 	assert_true(stw_hasher_value(&folded) != stw_hasher_value(&hasher));
 }
 
+static void test_pair(void **state)
+{
+	const struct stw_str ab = STW_STR("ab"), c = STW_STR("c"), none = STW_STR_NONE;
+	const struct stw_str long_one = STW_STR("a84b4c76e66710@pc33.atlanta.example.com");
+
+	assert_true(stw_hash_pair(key, ab, c) != stw_hash_pair(key, STW_STR("a"), STW_STR("bc")));
+	assert_true(stw_hash_pair(key, ab, none) != stw_hash_pair(key, none, ab));
+	assert_true(stw_hash_pair(key, long_one, c) != stw_hash_pair(key, c, long_one));
+	assert_true(stw_hash_pair(key, ab, c) == stw_hash_nocase_pair(key, ab, c));
+	assert_true(stw_hash_nocase_pair(key, STW_STR("AB"), STW_STR("C")) ==
+		    stw_hash_nocase_pair(key, ab, c));
+	assert_true(stw_hash_pair(key, STW_STR("AB"), c) != stw_hash_pair(key, ab, c));
+}
+
 static void test_key_and_length_matter(void **state)
 {
 	struct stw_hash_key other = { key.k0, key.k1 ^ 1 };
@@ -85,6 +99,7 @@ int main(void)
 		cmocka_unit_test(test_vectors),
 		cmocka_unit_test(test_nocase),
 		cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_pair),
 		cmocka_unit_test(test_key_and_length_matter),
 	};
 
