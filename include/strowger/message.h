@@ -428,7 +428,7 @@ static inline struct stw_values stw_msg_values(const struct stw_msg *msg, enum s
 {
 	return (struct stw_values){ msg, stw_msg_find(msg, header), 0, header, false };
 }
-/** The Via values behind the topmost, which stw_msg_check() has decoded. */
+/** The Via values behind the topmost, which stw_msg_check() has decoded; none when it could not. */
 struct stw_values stw_msg_vias_below(const struct stw_msg *msg);
 /** As below, where `field` is not NULL and the value given last is not the last one. */
 bool stw_values_read(struct stw_values *values, struct stw_str *ret);

@@ -122,11 +122,14 @@ struct stw_values stw_msg_vias_below(const struct stw_msg *msg)
 {
 	struct stw_values values = stw_msg_values(msg, STW_HDR_VIA);
 	size_t end = (size_t)(msg->via.text.ptr + msg->via.text.len - msg->data);
-	const struct stw_field *field = values.field;
+	const struct stw_field *field = msg->has_via ? values.field : NULL;
 
 	/* It may stand in a later field, when the first ones hold no value. */
-	while (UNLIKELY(end > (size_t)field->value + field->value_len))
-		values.field = field = find_next(msg, field);
+	while (UNLIKELY(field && end > (size_t)field->value + field->value_len))
+		field = find_next(msg, field);
+	values.field = field;
+	if (!field)
+		return values;
 	values.at = end - field->value + 1;
 	values.is_last = values.at > field->value_len && is_alone(msg, field);
 	return values;
