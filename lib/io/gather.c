@@ -5,27 +5,37 @@
 #include <time.h>
 
 #define COUNT_US 10000 /* over which the load is counted */
-#define WORTH    4     /* messages that are worth a wait */
+#define WORTH    8     /* messages within `gather_us` that are worth a wait */
+#define ENOUGH   16    /* messages that a wait is for */
 
-static bool load_is_worth(const struct gather *gather, uint32_t gather_us, uint64_t elapsed_us)
+/* How long it takes until enough have come; 0: too few would. */
+static uint32_t wait_us(const struct gather *gather, uint32_t gather_us, uint64_t elapsed_us)
 {
-	return (uint64_t)gather->messages * gather_us >= WORTH * elapsed_us;
+	uint64_t wait = ENOUGH * elapsed_us;
+
+	if (!gather->messages || (uint64_t)gather->messages * gather_us < WORTH * elapsed_us)
+		return 0;
+	wait /= gather->messages;
+	if (wait < gather_us / 2)
+		return gather_us / 2;
+	return wait < gather_us ? (uint32_t)wait : gather_us;
 }
 
 void stw_io_gather(struct stw_io *io)
 {
 	struct gather *gather = &io->gather;
-	uint64_t now_us = clock_mono_us(), until_us = gather->polled_us + io->options.gather_us;
-	uint64_t elapsed_us = now_us - gather->counted_us;
-	struct timespec until = { .tv_sec = (time_t)(until_us / 1000000),
-		.tv_nsec = (long)(until_us % 1000000 * 1000) };
+	uint64_t now_us = clock_mono_us(), elapsed_us = now_us - gather->counted_us, until_us;
+	struct timespec until;
 
 	if (elapsed_us >= COUNT_US) {
-		gather->busy = load_is_worth(gather, io->options.gather_us, elapsed_us);
+		gather->wait_us = wait_us(gather, io->options.gather_us, elapsed_us);
 		gather->counted_us = now_us;
 		gather->messages = 0;
 	}
-	if (gather->busy && !gather->stands && now_us < until_us)
+	until_us = gather->polled_us + gather->wait_us;
+	until = (struct timespec){ .tv_sec = (time_t)(until_us / 1000000),
+		.tv_nsec = (long)(until_us % 1000000 * 1000) };
+	if (gather->wait_us && !gather->stands && now_us < until_us)
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 }
 

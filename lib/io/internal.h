@@ -171,7 +171,7 @@ struct send_failure {
 struct gather {
 	uint64_t polled_us, counted_us; /* the last poll; since when messages are counted */
 	uint32_t messages;
-	bool busy;   /* so many that some will have come when the wait is over */
+	uint32_t wait_us; /* until enough will have come; 0: too few come */
 	bool stands; /* more than one batch waits already */
 };
 

@@ -121,15 +121,17 @@ bool stw_values_read(struct stw_values *values, struct stw_str *ret)
 struct stw_values stw_msg_vias_below(const struct stw_msg *msg)
 {
 	struct stw_values values = stw_msg_values(msg, STW_HDR_VIA);
-	size_t end = (size_t)(msg->via.text.ptr + msg->via.text.len - msg->data);
-	const struct stw_field *field = msg->has_via ? values.field : NULL;
+	const struct stw_field *field = values.field;
+	size_t end;
 
-	/* It may stand in a later field, when the first ones hold no value. */
-	while (UNLIKELY(field && end > (size_t)field->value + field->value_len))
-		field = find_next(msg, field);
-	values.field = field;
-	if (!field)
+	if (UNLIKELY(!msg->has_via)) {
+		values.field = NULL;
 		return values;
+	}
+	end = (size_t)(msg->via.text.ptr + msg->via.text.len - msg->data);
+	/* It may stand in a later field, when the first ones hold no value. */
+	while (UNLIKELY(end > (size_t)field->value + field->value_len))
+		values.field = field = find_next(msg, field);
 	values.at = end - field->value + 1;
 	values.is_last = values.at > field->value_len && is_alone(msg, field);
 	return values;

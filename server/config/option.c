@@ -56,11 +56,11 @@
 		"each CPU that the server may run on. Over streams several workers do not keep "   \
 		"the order of requests with different Call-IDs.",                                  \
 		"")                                                                                \
-	OPTION("gather", DURATION, gather_ms, "ms", 0, 20, "", "1ms", RESTART, NO_FORM,            \
-		"Under load a worker waits until so much time has passed since it last looked, "   \
-		"and then serves all that has come; to be woken for each message would cost "      \
-		"more than the message. With fewer than four messages in this time each is "       \
-		"served at once. 0: always at once.",                                              \
+	OPTION("gather", DURATION, gather_ms, "ms", 0, 20, "", "2ms", RESTART, NO_FORM,            \
+		"Under load a worker waits until 16 messages should have come, at most so long "   \
+		"and at least half of it since it last looked, and then serves them all; to be "   \
+		"woken for each message would cost more than the message. With fewer than eight "  \
+		"messages in this time each is served at once. 0: always at once.",                \
 		"")                                                                                \
 	OPTION("store", TEXT, store, "", 0, 0, "sqlite:PATH or memory", "", RESTART, FORM(store),  \
 		"Where users and bindings are kept. memory forgets everything at the end.", "")    \

@@ -656,7 +656,7 @@ static const struct {
 	{ "session_timer.insert", "30m", "30m" },
 	{ "session_timer.max", "2h", "2h" },
 	{ "cdr.file", "/var/log/strowger/calls.json", "/var/log/strowger/calls.json" },
-	{ "gather", "2ms", "2ms" },
+	{ "gather", "3ms", "3ms" },
 	{ "overload.target_delay", "80ms", "80ms" },
 	{ "overload.retry_after", "30s", "30s" },
 	{ "overload.feedback", "rate", "rate" },
