@@ -54,10 +54,10 @@ const struct stw_io_ops *stw_io_ops(void);
 int stw_io_poll(struct stw_io *io, uint64_t deadline_ms, const struct stw_io_event **ret_events);
 /**
  * Under load, sleep until the time of 16 messages has passed since the last poll, at most
- * `gather_us` and at least half of it, so that the next poll finds a batch: to fall asleep and be woken, here
- * and at those who are sent to, costs as much as the kernel's whole part of a message. With less
- * than eight messages in `gather_us` it returns at once, and what comes is served without delay.
- * Nothing but a signal ends the sleep.
+ * `gather_us` and at least half of it, so that the next poll finds a batch: to fall asleep and be
+ * woken, here and at those who are sent to, costs as much as the kernel's whole part of a message.
+ * With less than eight messages in `gather_us` it returns at once, and what comes is served without
+ * delay. Nothing but a signal ends the sleep.
  */
 void stw_io_gather(struct stw_io *io);
 /** Hand what was collected to the kernel: one sendmmsg per listener, one sendmsg per flow. Call

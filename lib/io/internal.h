@@ -172,7 +172,7 @@ struct gather {
 	uint64_t polled_us, counted_us; /* the last poll; since when messages are counted */
 	uint32_t messages;
 	uint32_t wait_us; /* until enough will have come; 0: too few come */
-	bool stands; /* more than one batch waits already */
+	bool stands;      /* more than one batch waits already */
 };
 
 struct stw_io {
