@@ -337,6 +337,8 @@ struct contact {
 int contact_write(struct stw_stack *stack, const struct stw_hop *hop, const struct contact *contact,
 	struct stw_arena *arena, struct stw_str *ret);
 bool uas_receive(struct box *box);
+/** Is this the ACK of a 2xx of ours that was not acknowledged yet? By its To tag. */
+bool uas_awaits(struct stw_stack *stack, const struct stw_msg *ack, struct stw_str local_tag);
 bool uas_cancelled(struct box *box, const struct stw_msg *cancel);
 void uas_timer(struct stw_timer *timer);
 void uas_done(struct box *box);

@@ -280,6 +280,7 @@ static bool shed_ack(struct stw_stack *stack, const struct stw_msg_peek *peek)
 
 	if (stw_msg_peek_tag(peek->to, &tag) < 0 || !answer_read(&stack->shed_msg, peek) ||
 		!stw_str_equal(tag, reply_tag(stack, &stack->shed_msg, buffer)) ||
+		uas_awaits(stack, &stack->shed_msg, tag) ||
 		stw_tx_match_request(stack->transactions, &stack->shed_msg))
 		return false;
 	stack->stats.requests_in++;
