@@ -85,8 +85,8 @@ static struct uas *uas_find(struct stw_stack *stack, const struct stw_msg *msg, 
 bool uas_awaits(struct stw_stack *stack, const struct stw_msg *ack, struct stw_str local_tag)
 {
 	return stack->answers.count &&
-	       stw_table_first(&stack->answers,
-		       answers_hash(stack, ack, local_tag, ack->cseq.number));
+	       stw_table_first(
+		       &stack->answers, answers_hash(stack, ack, local_tag, ack->cseq.number));
 }
 
 static int uas_list(struct uas *uas, struct stw_str local_tag)
