@@ -27,7 +27,7 @@
 #define FOLD_AT         262144 /* snapshots in the journal, or four for each address-of-record */
 #define RECLAIM_AT      512    /* replaced snapshots and users */
 #define TRIM_BYTES      (16u << 20)
-#define TRIM_SWEEPS     2    /* in a row have found most of the memory free */
+#define TRIM_SWEEPS     2    /* in a row have found so much of the memory free */
 #define PACE_US         2000 /* from one group to the next, under load */
 #define PACE_JOBS       128  /* so many do not wait for it */
 
@@ -673,14 +673,14 @@ static void store_fold_all(struct stw_store *store)
 }
 
 /* The requests of a storm leave holes between what lives on. What is free is given back when it is
- * more than what is used, and still is a while later: what the next storm needs again costs much,
- * since the system clears each page. */
+ * more than a quarter of what is used, and still is a while later: what the next storm needs again
+ * costs much, since the system clears each page. */
 static void store_trim(struct stw_store *store)
 {
 #ifdef __GLIBC__
 	struct mallinfo2 heap = mallinfo2();
 
-	if (heap.fordblks <= heap.uordblks || heap.fordblks <= TRIM_BYTES)
+	if (heap.fordblks <= heap.uordblks / 4 || heap.fordblks <= TRIM_BYTES)
 		store->sweeps_idle = 0;
 	else if (++store->sweeps_idle >= TRIM_SWEEPS)
 		malloc_trim(0);
