@@ -85,7 +85,7 @@ static void forgotten_is_not_replayed(void **state)
 
 struct race {
 	struct nonce_counts *counts;
-	unsigned char *taken; /* by nc, how often */
+	unsigned char *taken; /* by nc: 1, it was accepted */
 };
 
 static void *race_run(void *data)

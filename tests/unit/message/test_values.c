@@ -32,6 +32,13 @@ static const struct {
 	{ "Server: a, b\r\n", STW_HDR_SERVER, "a, b" },
 };
 
+static void join(struct stw_writer *writer, struct stw_str value)
+{
+	if (writer->len)
+		stw_write_char(writer, '|');
+	stw_write_str(writer, value);
+}
+
 static void test_values(void **state)
 {
 	struct stw_values values;
@@ -50,9 +57,7 @@ static void test_values(void **state)
 			assert_true(value.ptr >= m.msg.data + values.field->value);
 			assert_true(value.ptr + value.len <=
 				    m.msg.data + values.field->value + values.field->value_len);
-			if (writer.len)
-				stw_write_char(&writer, '|');
-			stw_write_str(&writer, value);
+			join(&writer, value);
 		}
 		assert_false(stw_values_next(&values, &value));
 		assert_str(stw_writer_text(&writer), cases[i].values);
@@ -92,11 +97,8 @@ static void test_vias_below(void **state)
 		(void)stw_msg_check(&m.msg, &fault);
 		stw_writer_init(&writer, joined, sizeof(joined));
 		values = stw_msg_vias_below(&m.msg);
-		while (stw_values_next(&values, &value)) {
-			if (writer.len)
-				stw_write_char(&writer, '|');
-			stw_write_str(&writer, value);
-		}
+		while (stw_values_next(&values, &value))
+			join(&writer, value);
 		assert_str(stw_writer_text(&writer), lines[i].below);
 		guarded_done(&m);
 	}
