@@ -54,6 +54,7 @@ static void list_print(FILE *out, const char *label, const json_t *list)
 		fprintf(out, "  %-18s %s\n", i ? "" : label, json_string_value(value));
 }
 
+static void transactions_print(FILE *out, const json_t *json);
 static void overload_print(FILE *out, const json_t *overload);
 
 /* Call records that are delivered, and what was lost of all. Nothing when all is well without. */
@@ -131,7 +132,6 @@ static void status_print(FILE *out, const json_t *json)
 		{ "workers", "worker threads" },
 		{ "users", "users" },
 		{ "addresses_bound", "users registered" },
-		{ "transactions", "transactions" },
 		{ "connections", "connections" },
 		{ "calls_remembered", "calls remembered" },
 		{ "requests_in", "requests received" },
@@ -158,10 +158,24 @@ static void status_print(FILE *out, const json_t *json)
 	for (size_t i = 0; i < STW_ARRAY_SIZE(counters); i++)
 		fprintf(out, "  %-18s %lld\n", counters[i].label,
 			(long long)number(json, counters[i].key));
+	transactions_print(out, json);
 	trunks_print(out, json_object_get(json, "trunks"));
 	overload_print(out, json_object_get(json, "overload"));
 	hook_print(out, json_object_get(json, "hook"));
 	records_print(out, json_object_get(json, "records"));
+}
+
+static void transactions_print(FILE *out, const json_t *json)
+{
+	json_int_t refused = number(json_object_get(json, "overload"), "room_refused");
+
+	fprintf(out, "  %-18s %lld of at most %lld", "transactions",
+		(long long)number(json, "transactions"),
+		(long long)number(json, "max_transactions"));
+	if (refused)
+		fprintf(out, "; %lld requests refused because there was no room",
+			(long long)refused);
+	fputc('\n', out);
 }
 
 /* One line when all is well; else what is refused, and to whom. */

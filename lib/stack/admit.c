@@ -153,6 +153,7 @@ const struct stw_cause *admit_request(
 		return ret->cause;
 	if (stw_tx_count(stack->transactions) + stack->transactions_elsewhere >=
 		admit_room(stack, emergency)) {
+		stack->stats.room_refused++;
 		ret->option = "limits.max_transactions";
 		ret->headers = STW_STR("Retry-After: 5\r\n");
 		ret->cause = &stw_cause_transaction_limit;

@@ -12,6 +12,8 @@
 
 #include "server/suggest.h"
 
+#define MEMORY_PER_TRANSACTION 4096
+
 static void item_text(struct config_item *item, struct stw_str text)
 {
 	size_t len = text.len < sizeof(item->buffer) ? text.len : sizeof(item->buffer);
@@ -636,4 +638,22 @@ const struct stw_option_form config_form_exempt = {
 	.add = exempt_add,
 	.get = exempt_get,
 	.clear = exempt_clear,
+};
+
+/* ---- limits.max_transactions: as many as a quarter of the memory holds ---- */
+
+static void max_transactions_standard(
+	struct config_context *context, const struct stw_option *option)
+{
+	uint64_t number = config_machine_memory() / MEMORY_PER_TRANSACTION;
+
+	if (number < option->min)
+		number = option->min;
+	if (number > option->max)
+		number = option->max;
+	context->config->limits.max_transactions = (uint32_t)number;
+}
+
+const struct stw_option_form config_form_max_transactions = {
+	.standard = max_transactions_standard,
 };

@@ -78,7 +78,7 @@ extern const struct stw_option_form config_form_domains, config_form_listen, con
 	config_form_hook_url, config_form_analytics_methods, config_form_analytics_codes,
 	config_form_analytics_headers, config_form_namespaces, config_form_card_contacts,
 	config_form_sip_uri, config_form_priority_sources, config_form_class, config_form_time_zone,
-	config_form_edge;
+	config_form_edge, config_form_max_transactions;
 
 /* form.c */
 /** "[::1]:5060", "192.0.2.1:5060", "example.com": port 0 when none. @return 0, -EBADMSG */
@@ -116,6 +116,10 @@ void config_read_value(
 
 /* defaults.c */
 int config_defaults(struct config_context *context);
+
+/* memory.c */
+/** Bytes that this process may use: what the machine has, or less by its control group. */
+uint64_t config_machine_memory(void);
 
 /* plan.c: the elements of a list that grows in the arena of the snapshot */
 void *config_grow(struct config_context *context, void *v, unsigned n, size_t element_bytes);

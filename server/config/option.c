@@ -278,9 +278,11 @@
 		"8192", RESTART, NO_FORM,                                                          \
 		"Longest single header field; more is answered with 513.", "RFC 3261 §21.5.7")     \
 	OPTION("limits.max_transactions", UINT, limits.max_transactions, "", 100, 10000000, "",    \
-		"1000000", RESTART, NO_FORM,                                                       \
+		"one for each 4 KiB of memory", RESTART, FORM(max_transactions),                   \
 		"Transactions at a time; new calls beyond it are answered with 503. A call has "   \
-		"four, each for 32 s over UDP and of about 0.7 KB.",                               \
+		"four, of about 0.7 KB, and over UDP three of them stay for 32 s: a million is "   \
+		"enough for 9,900 calls a second. Memory is what the machine has, or what its "    \
+		"control group may use.",                                                          \
 		"RFC 3261 §21.5.4")                                                                \
 	OPTION("limits.max_connections", UINT, limits.max_connections, "", 1, 1000000, "",         \
 		"10000", RESTART, NO_FORM, "Open connections in all; more are closed at once.",    \

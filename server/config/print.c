@@ -14,7 +14,7 @@ static bool item_get(const struct stw_option *option, const struct stw_config *c
 {
 	ret->entry = false;
 	memset(ret->fields, 0, sizeof(ret->fields));
-	if (option->form)
+	if (option->form && option->form->get)
 		return option->form->get(config, option, index, ret);
 	if (index > 0)
 		return false;

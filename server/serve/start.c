@@ -391,10 +391,11 @@ json_t *serve_info(const struct serve *serve)
 	}
 	for (unsigned i = 0; i < config->domain_count; i++)
 		json_array_append_new(domains, stw_json_text(config->domains[i]));
-	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:s, s:s}", "version", STW_VERSION, "pid",
-		(json_int_t)getpid(), "domains", domains, "listen", listen, "socket",
+	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:s, s:s, s:I}", "version", STW_VERSION,
+		"pid", (json_int_t)getpid(), "domains", domains, "listen", listen, "socket",
 		stw_json_text(config->admin.socket), "store", stw_json_text(config->store), "http",
-		stw_admin_address(serve->admin), "config", config->file ? config->file : "default");
+		stw_admin_address(serve->admin), "config", config->file ? config->file : "default",
+		"max_transactions", (json_int_t)config->limits.max_transactions);
 }
 
 static int start_answering(struct serve *serve)

@@ -3,13 +3,16 @@
 """What the system refuses to the real server: descriptors, memory; and connections from everywhere. It goes on, counts, and is
 as before when there is room again."""
 import json
+import os
+import pathlib
 import resource
 import socket
+import subprocess
 import sys
 import time
 
 sys.dont_write_bytecode = True
-from interop import DOMAIN, require, run_tests, wait_until  # noqa: E402
+from interop import DOMAIN, STROWGER, require, run_tests, wait_until  # noqa: E402
 from wire import Datagrams, Health, Stream, request  # noqa: E402
 
 OPTIONS = """auth: {required: false}
@@ -123,8 +126,64 @@ def memory(bench):
     require(answers_over_tcp(server), "a connection is taken")
 
 
+def room(bench):
+    """As many transactions as may be: one more request is refused, and `status` says how many were."""
+    server = bench.server(options="auth: {required: false}\nlimits: {max_transactions: 100}\n")
+    with Datagrams(server.port) as phone, Datagrams(server.port) as udp:
+        reply = phone.ask(request("REGISTER", to=f"<sip:bob@{DOMAIN}>",
+                                  extra=f"Contact: <sip:bob@{phone.address}:{phone.port}>\r\n"))
+        require(reply is not None and reply.code == 200, f"bob registers: {reply and reply.line}")
+        for _ in range(60):                                 # nobody answers: two transactions each
+            udp.send(request("MESSAGE", f"sip:bob@{DOMAIN}"))
+        wait_until(lambda: status(server)["overload"]["room_refused"] > 0, "the last of them are refused")
+        now = status(server)
+        require(now["max_transactions"] == 100 <= now["transactions"], f"what is full: {now}")
+    require("of at most 100; " in server.command("status"), "status says why")
+
+
+def control_group():
+    """A new control group with 256 MiB, of version 1 or 2; None: this machine lets us have none."""
+    name = f"strowger-test-{os.getpid()}"
+    for root, file in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
+        group = pathlib.Path(root, name)
+        try:
+            group.mkdir()
+            (group / file).write_text(str(256 * MEBIBYTE), encoding="ascii")
+            return group
+        except OSError:
+            if group.is_dir():
+                group.rmdir()
+    return None
+
+
+def default_room(bench):
+    """Left alone, limits.max_transactions is what fits into a quarter of the memory that the server may use."""
+    def default():
+        for line in subprocess.run([STROWGER, "config", "--defaults"], check=True, capture_output=True, text=True,
+                                   preexec_fn=enter).stdout.splitlines():
+            if line.startswith("  max_transactions: "):
+                return int(line.split()[1])
+        raise AssertionError("the option is not shown")
+
+    def enter():
+        if group:
+            (group / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
+    group = None
+    all_of_it = default()
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    require(100 <= all_of_it <= min(machine // 4096, 10000000), f"{all_of_it} transactions")
+    group = control_group()
+    if group:
+        try:
+            require(default() == min(65536, all_of_it), f"{default()} transactions in 256 MiB")
+        finally:
+            group.rmdir()
+
+
 run_tests([
     ("no descriptor is left", descriptors),
     ("silent connections from 500 addresses", sources),
     ("no memory is left", memory),
+    ("no room for a transaction", room),
+    ("room by the memory of the machine", default_room),
 ])

@@ -518,6 +518,7 @@ static void test_empty_file_gives_defaults(void **state)
 		assert_true(config->proxy.serial_fallback);
 		assert_int_equal(config->limits.message.max_field, 8192);
 		assert_int_equal(config->limits.max_output_bytes, 1 << 20);
+		assert_in_range(config->limits.max_transactions, 100, 10000000);
 		assert_int_equal(config->limits.connection_idle_ms, 900000);
 		assert_int_equal(config->dns.servers.len, 0);
 		assert_int_equal(config->log.level, STW_LOG_NOTICE);
