@@ -259,7 +259,7 @@ struct stw_stack_stats {
 	uint64_t unrecorded; /* refused or dropped in a flood without a note, and the ACKs of such
 				refusals: one of each source a second has one */
 	uint64_t source_refused, source_dropped; /* because of the limit of their source */
-	uint64_t room_refused; /* because there were `max_transactions` */
+	uint64_t room_refused;                   /* because there were `max_transactions` */
 	uint64_t restrained;                     /* kept back from a next hop that is overloaded */
 	size_t transactions, requests, flows, timers;
 	bool overloaded;              /* requests were refused in the last one and a half seconds */
