@@ -144,15 +144,15 @@ class Server:
         self.__exit__()
         raise RuntimeError(f"{self.name} is not ready after {limit} s; see {self.dir}/log")
 
-    def settle(self, limit=3):
-        """waits until nothing is left to do: after a run that failed, the next one shall not pay for it"""
-        end, before = time.monotonic() + limit, None
-        while time.monotonic() < end:
-            now = cpu(self.pids())[0]
-            if before is not None and now - before < 0.002:
-                return
-            before = now
+    def settle(self, limit=3, quiet=0.1):
+        """waits until nothing is left to do for `quiet` s: after a run that failed, the next one shall not pay for it"""
+        end, before, since = time.monotonic() + limit, cpu(self.pids())[0], time.monotonic()
+        while time.monotonic() < min(end, since + quiet):
             time.sleep(0.1)
+            now = cpu(self.pids())[0]
+            if now - before > 0.004:
+                since = time.monotonic()
+            before = now
 
     def pids(self):
         return descendants(self.proc.pid)

@@ -7,7 +7,9 @@ import time
 
 from benchlib import Server, load, spread
 
-RECOVERY_S = 2  # behind more than it can serve a server may refuse for so long: the next run shall not pay for it
+QUIET_LIMIT_S = 120  # a server may retransmit, and forget its calls, for so long after a load that it could not serve
+QUIET_S = 4.5        # … with pauses of T2, 4 s
+RECOVERY_S = 2       # behind more than it can serve a server may refuse for so long: the next run shall not pay for it
 LOCATED = ["register", "-u", "1000", "-n", "1000"]
 #  name            unit            rate   set-up of sipload                    load
 SCENARIOS = {
@@ -111,23 +113,31 @@ def start_entries(scenario, servers, options, fixed, stack, say):
 
 def measure_fixed(entries, fixed, options):
     """in turns, so that all meet the same disturbance; runs from which the host stole are repeated"""
-    def quiet(runs):
+    def undisturbed(runs):
         return sum(run["steal_s"] < 0.02 * options.secs for run in runs)
     for _ in range(2 * options.runs):
         for entry in entries:
-            if quiet(entry.runs) < options.runs:
+            if undisturbed(entry.runs) < options.runs:
                 entry.runs.append(load(entry.server, fixed, options.load_cpu))
     for entry in entries:
         entry.runs = sorted(entry.runs, key=lambda run: run["steal_s"])[:options.runs]
 
 
+def wait_quiet(entries, quiet):
+    """what one server has left to do must not take the time of the next: they share a CPU"""
+    for entry in entries:
+        entry.server.settle(QUIET_LIMIT_S, quiet)
+
+
 def measure_max(entries, args, options):
     for entry in entries:
+        wait_quiet(entries, QUIET_S)
         guess = 1e6 / max(statistics.median(run["us"] for run in entry.runs), 1)
         entry.max_rate, entry.best = find_max(entry.server, args, guess, options)
     for _ in range(2 * options.runs):
         for entry in entries:
             if entry.best and len(entry.max_runs) < options.runs:
+                wait_quiet(entries, 0.1)
                 rate = str(int(entry.max_rate * 0.9))
                 run = load(entry.server, args + ["-r", rate, "-d", str(options.step_s)], options.load_cpu)
                 entry.server.settle()
