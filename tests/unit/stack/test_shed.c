@@ -3,6 +3,8 @@
  * must not be refused is read as ever. */
 #include "lab.h"
 
+#include <strowger/uas.h>
+
 #define WAITED_US 60000
 #define FLOOD     16 /* refusals, after which it is one */
 
@@ -112,6 +114,66 @@ static void test_acknowledged(void **state)
 	lab_free(lab);
 }
 
+static struct stw_request *taken;
+static unsigned acknowledged;
+
+static void told_acked(void *user, struct stw_request *request, const struct stw_msg *ack)
+{
+	(void)user;
+	(void)request;
+	(void)ack;
+	acknowledged++;
+}
+
+static void told_done(void *user, struct stw_request *request)
+{
+	(void)user;
+	(void)request;
+	taken = NULL;
+}
+
+static bool takes_invite(struct lab *lab, struct stw_request *request)
+{
+	static const struct stw_server_ops ops = { .acked = told_acked, .done = told_done };
+
+	(void)lab;
+	if (request->msg->method != STW_METHOD_INVITE)
+		return false;
+	assert_int_equal(stw_request_take(request, &ops, NULL), 0);
+	taken = request;
+	return true;
+}
+
+#define OLD(method, tag)                                                                           \
+	method " sip:bob@192.0.2.2 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=1\r\n"        \
+	       "From: <sip:alice@example.test>;tag=a\r\nTo: <sip:bob@example.test>" tag            \
+	       "\r\nCall-ID: c1\r\nCSeq: 7 " method "\r\n\r\n"
+
+/* Of a client of RFC 2543 the ACK of our 200 looks like that of a refusal: it is read. */
+static void test_ack_of_answer(void **state)
+{
+	struct lab *lab = lab_flooded();
+	struct stw_answer answer = { .code = 200 };
+	const struct sent *ok;
+	char ack[1024];
+	uint64_t before = unrecorded(lab);
+
+	acknowledged = 0;
+	lab->takes = takes_invite;
+	lab_receive(lab, caller(), OLD("INVITE", ""));
+	assert_non_null(taken);
+	lab_begin(lab);
+	assert_int_equal(stw_request_answer(taken, &answer), 0);
+	lab_end(lab);
+	ok = lab_expect(lab, "SIP/2.0 200 ");
+	snprintf(ack, sizeof(ack), OLD("ACK", "%.*s"),
+		(int)strcspn(strstr(ok->text, ";tag=stw"), "\r"), strstr(ok->text, ";tag=stw"));
+	receive_late(lab, caller(), ack);
+	assert_int_equal(acknowledged, 1);
+	assert_int_equal(unrecorded(lab), before);
+	lab_free(lab);
+}
+
 /* A retransmission is none; BYE and what may be an emergency is read. */
 static void test_not_shed(void **state)
 {
@@ -205,6 +267,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_same_answer),
 		cmocka_unit_test(test_acknowledged),
+		cmocka_unit_test(test_ack_of_answer),
 		cmocka_unit_test(test_not_shed),
 		cmocka_unit_test(test_dropped),
 		cmocka_unit_test(test_connection),
