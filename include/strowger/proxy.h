@@ -99,8 +99,9 @@ struct stw_proxy_target {
 	bool has_hop;  /* send to `hop` instead of resolving the URI (RFC 5626, use_source) */
 	bool hop_only; /* when `hop` is gone, do not try the URI */
 	struct stw_hop hop;
-	struct stw_str instance; /* +sip.instance, empty: none */
-	struct stw_str owner;    /* whose phone it is, for the notes of the stack; empty: untold */
+	struct stw_str instance;    /* +sip.instance, empty: none */
+	struct stw_str instance_of; /* the AOR that it is an instance of */
+	struct stw_str owner; /* whose phone it is, for the notes of the stack; empty: untold */
 	/* Responses behind which targets of lower q are tried, as they are when it is silent or
 	 * cannot be reached; another one is final. NULL: all but 6xx. */
 	const struct stw_code_set *next_on;
@@ -289,6 +290,10 @@ void stw_response_context_refuse(
 void stw_response_context_leave(struct stw_response_context *context);
 /** Begin, or go on with targets added later. P13: 440 may come out. */
 void stw_response_context_start(struct stw_response_context *context);
+/** Does this response end the other branches: a 2xx or 6xx of this call (§16.7 step 10), unless the
+ * caller wants none to be cancelled (RFC 3841 §9.1)? */
+bool stw_response_context_ends_others(
+	const struct stw_response_context *context, const struct stw_msg *response);
 /** Row of (c) c1 for a response of a branch. Finals that are to be kept are copied. */
 void stw_response_context_response(
 	struct stw_response_context *context, unsigned branch, const struct stw_msg *response);

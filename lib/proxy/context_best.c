@@ -128,11 +128,22 @@ static const struct candidate *candidate_best(const struct stw_response_context 
 	return best;
 }
 
+/* Without a 430, which another flow of the phone may replace (RFC 5626 §11.5). */
+static const struct candidate *candidate_best_to_stay(const struct stw_response_context *context)
+{
+	const struct candidate *at = NULL, *best = NULL;
+
+	while ((at = context_candidate_next(context, at)))
+		if (at->code != 430 && (!best || candidate_rank(at) < candidate_rank(best)))
+			best = at;
+	return best;
+}
+
 /* 503 and 430 are never sent on; what is not better than what is there only if others need it. */
 bool context_worth_keeping(
 	const struct stw_response_context *context, const struct candidate *candidate)
 {
-	const struct candidate *best = candidate_best(context);
+	const struct candidate *best = candidate_best_to_stay(context);
 	unsigned code = candidate->code;
 
 	if (code == 503 || code == 430)

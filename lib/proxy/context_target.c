@@ -67,7 +67,9 @@ static int target_copy(struct stw_arena *arena, const struct stw_proxy_target *t
 	if (stw_arena_copy(arena, target->uri, &ret->uri) < 0 ||
 		stw_arena_copy(arena, target->path, &ret->path) < 0 ||
 		stw_arena_copy(arena, target->instance, &ret->instance) < 0 ||
-		stw_arena_copy(arena, target->owner, &ret->owner) < 0)
+		stw_arena_copy(arena, target->owner, &ret->owner) < 0 ||
+		(target->instance.len &&
+			stw_arena_copy(arena, target->instance_of, &ret->instance_of) < 0))
 		return -ENOMEM;
 	return 0;
 }
@@ -118,7 +120,8 @@ enum instance_state {
 
 static bool same_instance(const struct branch *a, const struct branch *b)
 {
-	return a->target.instance.len && stw_str_equal(a->target.instance, b->target.instance);
+	return a->target.instance.len && stw_str_equal(a->target.instance, b->target.instance) &&
+	       stw_str_equal(a->target.instance_of, b->target.instance_of);
 }
 
 static enum instance_state instance_state(
@@ -130,7 +133,7 @@ static enum instance_state instance_state(
 		if (other->chosen && same_instance(branch, other))
 			return INSTANCE_BUSY;
 	for (other = context->started; other; other = other->next) {
-		if (!same_instance(branch, other) || !branch_counts(context, other))
+		if (!same_instance(branch, other) || !branch_counts(context, other) || other->left)
 			continue;
 		if (other->state == BRANCH_PENDING)
 			return INSTANCE_BUSY;
@@ -247,10 +250,10 @@ void context_start_targets(struct stw_response_context *context)
 		if (room == 0 && context->left)
 			return; /* those that were left have not ended yet */
 		n = level_choose(context);
-		if (n == 0 && context_active(context))
-			return;
+		if (n == 0 && context->untried == first)
+			return; /* another flow of the same phone has not ended yet */
 		if (n == 0)
-			continue; /* all of this q were dropped */
+			continue; /* some of this q were dropped */
 		if (n > room && !context_active(context) &&
 			(room == 0 || !may_serialise(context))) {
 			breadth_exceeded(context);

@@ -111,8 +111,6 @@ unsigned stw_route_bindings(struct stw_check *check, struct stw_str aor,
 		stw_preferences_parse(
 			check->request->msg, &check->request->arena, &check->preferences);
 	*ret_live = 0;
-	if (!check->follows)
-		aor = STW_STR_NONE;
 	while (bindings && n < max && stw_bindings_next(bindings, &cursor, &binding)) {
 		if (binding.expires_ms <= check->core->now.wall_ms ||
 			!target_is_sip(&binding, &uri))
@@ -124,7 +122,8 @@ unsigned stw_route_bindings(struct stw_check *check, struct stw_str aor,
 			!stw_route_wants(check, &binding, &scores[n]))
 			continue;
 		targets[n] = target_of(check, &binding, &uri);
-		targets[n++].owner = aor;
+		targets[n].instance_of = aor;
+		targets[n++].owner = check->follows ? aor : STW_STR_NONE;
 	}
 	return stw_route_prefer(check, targets, scores, n);
 }
