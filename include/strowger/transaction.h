@@ -98,6 +98,8 @@ struct stw_tx *stw_tx_match_response(
  */
 int stw_tx_server_new(struct stw_tx_layer *layer, const struct stw_msg *request, bool reliable,
 	struct stw_now now, struct stw_tx **ret);
+/** Does the branch identify a transaction (§8.1.1.7)? One of RFC 2543 does not. */
+bool stw_tx_has_cookie(struct stw_str branch);
 /** Of what a request is matched by, §17.2.3, but for its method: the same for a request, its CANCEL
  * and the ACK of its refusal. Not to be guessed by who does not know the key. */
 uint64_t stw_tx_request_hash(const struct stw_tx_layer *layer, const struct stw_msg *request);

@@ -295,6 +295,8 @@ int stw_flows_find(const struct stw_flows *flows, enum stw_transport transport,
 /** Still there? Fills transport, remote, local and listener when so; of a flow of another worker it
  * fills the name alone: the rest has who got a message by it. */
 bool stw_flows_hop(const struct stw_flows *flows, struct stw_flow_id id, struct stw_hop *ret);
+/** Is it a flow of this worker that is not open yet? */
+bool stw_flows_is_opening(const struct stw_flows *flows, struct stw_flow_id id);
 /** Something was sent on it: idle time starts anew. */
 void stw_flows_sent(struct stw_flows *flows, struct stw_flow_id id, struct stw_now now);
 /**

@@ -469,6 +469,21 @@ static bool response_fits(
 	       tag_same(request->to.tag, response->to.tag);
 }
 
+/* RFC 3841 §9.1 */
+static bool may_cancel(const struct stw_response_context *context)
+{
+	return !stw_msg_has_token(
+		context->request, STW_HDR_REQUEST_DISPOSITION, STW_STR("no-cancel"));
+}
+
+bool stw_response_context_ends_others(
+	const struct stw_response_context *context, const struct stw_msg *response)
+{
+	if (response->code / 100 != 2 && response->code < 600)
+		return false;
+	return response_fits(context, response) && (response->code >= 600 || may_cancel(context));
+}
+
 static void early_add(
 	struct stw_response_context *context, struct branch *branch, struct stw_str tag)
 {
@@ -563,8 +578,7 @@ static void response_success(struct stw_response_context *context, struct branch
 	if (context->invite || !context->decided)
 		context_push(context, ENTRY_EVENT, branch->index);
 	context_close(context);
-	/* RFC 3841 §9.1 */
-	if (!stw_msg_has_token(context->request, STW_HDR_REQUEST_DISPOSITION, STW_STR("no-cancel")))
+	if (may_cancel(context))
 		context_cancel_pending(context, STW_STR(reason));
 	if (!context->decided)
 		context->decision.kind = DECISION_RELAY;

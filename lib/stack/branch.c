@@ -730,6 +730,7 @@ static bool branch_try_elsewhere(struct branch *branch)
  * the context, which cancels nothing. */
 static void branch_expire(struct branch *branch)
 {
+	branch->overdue = false;
 	stw_response_context_timer_c(branch->box->context, branch->index);
 	forward_run(branch->box);
 	branch_cancel(branch, STW_STR_NONE);
@@ -770,11 +771,13 @@ static void branch_pass_up(struct branch *branch, const struct stw_msg *response
 		return;
 	if (response->code >= 200 && branch->state != BRANCH_ENDED)
 		branch_end(branch);
-	if (response->code / 100 == 2 || response->code >= 600)
-		branch_unwant_all(branch->box);
 	if (branch->box->client) {
+		if (response->code / 100 == 2 || response->code >= 600)
+			branch_unwant_all(branch->box);
 		client_response(branch->box, response);
 	} else {
+		if (stw_response_context_ends_others(branch->box->context, response))
+			branch_unwant_all(branch->box);
 		stw_response_context_response(branch->box->context, branch->index, response);
 		forward_run(branch->box);
 	}

@@ -387,6 +387,8 @@ int ack_keep(struct stw_stack *stack, const struct stw_hop *hop, struct stw_str 
 void ack_send(struct stw_block *ack, const struct stw_msg *response);
 bool box_settle(struct box *box);
 void remains_tx_actions(struct stw_tx *tx, unsigned actions, const struct stw_msg *msg);
+/** The session interval that its 2xx gets here; 0: none. */
+uint32_t remains_session(const struct stw_tx *tx);
 void remains_tx_done(struct stw_tx *tx);
 
 /* locate.c: where a branch goes */

@@ -122,11 +122,20 @@ static const struct stw_cause *response_misfit(
 }
 
 /* What the response belongs to. */
-static void note_branch(struct stw_note *note, const struct branch *branch)
+static void note_branch(struct stw_note *note, const struct stw_tx *tx)
 {
-	note->target = &branch->target;
-	if (branch->box->session_s && stw_relay_wants_session(note->msg))
-		note->session_s = branch->box->session_s;
+	const struct branch *branch;
+	uint32_t session_s = 0;
+
+	if (tx->user_kind == USER_REQUEST) {
+		branch = tx->user;
+		note->target = &branch->target;
+		session_s = branch->box->session_s;
+	} else if (tx->user_kind == USER_REMAINS) {
+		session_s = remains_session(tx);
+	}
+	if (session_s && stw_relay_wants_session(note->msg))
+		note->session_s = session_s;
 }
 
 static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
@@ -159,8 +168,8 @@ static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 		return;
 	}
 	branch_heard(tx, &stack->msg->via);
-	if (tx->user && tx->user_kind == USER_REQUEST)
-		note_branch(&note, tx->user);
+	if (tx->user)
+		note_branch(&note, tx);
 	actions = stw_tx_receive_response(tx, stack->msg, stack->now);
 	if (actions & STW_TX_PASS_UP)
 		stack_note(stack, &note);

@@ -23,6 +23,7 @@ struct remains {
 		struct {
 			uint64_t identity;      /* of the responses that fit the request */
 			unsigned record_routes; /* of the request */
+			uint32_t session_s;     /* stw_request_session() */
 			bool in_dialog;         /* it had a To tag */
 		};
 	};
@@ -211,6 +212,7 @@ bool box_settle(struct box *box)
 	};
 	if (box->context && box->request.msg->method == STW_METHOD_INVITE) {
 		remains->in_dialog = box->request.msg->to.tag.ptr;
+		remains->session_s = box->session_s;
 		remains->record_routes = stw_record_route_count(box->request.msg);
 		remains->identity =
 			identity_of(remains->stack, box->request.msg, remains->in_dialog);
@@ -255,13 +257,15 @@ static void remains_relay(struct remains *remains, const struct stw_msg *respons
 		.code = response->code,
 		.phrase = stw_msg_phrase(response),
 		.relayed = true };
+	struct stw_str lines = STW_STR_NONE;
 	struct stw_slices slices;
 	unsigned actions = STW_TX_SEND;
 
 	if (!response->has_call_id || !response->has_from || !response->has_to ||
 		identity_of(stack, response, remains->in_dialog) != remains->identity ||
-		stw_relay_build(&stack->options.proxy, remains->record_routes, response,
-			STW_STR_NONE, STW_STR_NONE, &stack->scratch, &slices) < 0 ||
+		stw_relay_session(response, remains->session_s, &stack->scratch, &lines) < 0 ||
+		stw_relay_build(&stack->options.proxy, remains->record_routes, response, lines,
+			STW_STR_NONE, &stack->scratch, &slices) < 0 ||
 		reply_settle(stack, &slices) < 0)
 		return;
 	stack_note(stack, &note);
@@ -269,6 +273,13 @@ static void remains_relay(struct remains *remains, const struct stw_msg *respons
 		actions = stw_tx_respond(remains->server, response->code, slices, stack->now);
 	if (actions & STW_TX_SEND)
 		remains_send(remains, slices);
+}
+
+uint32_t remains_session(const struct stw_tx *tx)
+{
+	const struct remains *remains = tx->user;
+
+	return tx->state == STW_TX_ACCEPTED ? remains->session_s : 0;
 }
 
 void remains_tx_actions(struct stw_tx *tx, unsigned actions, const struct stw_msg *msg)

@@ -52,9 +52,8 @@ void reply_transmit(struct box *box, struct stw_slices slices)
 {
 	struct stw_stack *stack = box->request.stack;
 	struct stw_hop hop = reply_hop(box);
-	struct stw_flow_id there;
 	unsigned actions;
-	bool opens;
+	bool elsewhere;
 
 	if (!slices.n)
 		return; /* reply_lost() */
@@ -63,10 +62,9 @@ void reply_transmit(struct box *box, struct stw_slices slices)
 		return;
 	}
 	stack->stats.responses_out++;
-	opens = stw_transport_reliable(hop.transport) && !stw_flow_id_set(hop.flow) &&
-		stw_flows_find(stack->flows, hop.transport, &hop.remote, &there) < 0;
+	elsewhere = stw_transport_reliable(hop.transport) && !stw_flow_id_set(hop.flow);
 	if (stack_send(stack, &hop, slices) == 0) {
-		if (opens)
+		if (elsewhere && stw_flows_is_opening(stack->flows, hop.flow))
 			reply_opens(box, hop.flow);
 		return;
 	}

@@ -83,11 +83,12 @@ static bool source_is_noted(struct stw_stack *stack, const struct stw_addr *addr
 
 /* ---- the answer ------------------------------------------------------------------------ */
 
-/* What a transaction would be found by, and the To tag follows from. */
+/* What a transaction would be found by, and the To tag follows from. Those of RFC 2543 are found by
+ * more, and what comes by one is read. */
 static bool answer_read(struct stw_msg *msg, const struct stw_msg_peek *peek)
 {
-	if (stw_via_parse(peek->via, &msg->via) < 0 || !msg->via.branch.ptr || msg->via.has_oc ||
-		msg->via.received.ptr || msg->via.maddr.ptr || msg->via.rport ||
+	if (stw_via_parse(peek->via, &msg->via) < 0 || !stw_tx_has_cookie(msg->via.branch) ||
+		msg->via.has_oc || msg->via.received.ptr || msg->via.maddr.ptr || msg->via.rport ||
 		stw_cseq_parse(peek->cseq, &msg->cseq) < 0 || msg->cseq.method != peek->method ||
 		stw_msg_peek_tag(peek->from, &msg->from.tag) < 0)
 		return false;
@@ -280,7 +281,6 @@ static bool shed_ack(struct stw_stack *stack, const struct stw_msg_peek *peek)
 
 	if (stw_msg_peek_tag(peek->to, &tag) < 0 || !answer_read(&stack->shed_msg, peek) ||
 		!stw_str_equal(tag, reply_tag(stack, &stack->shed_msg, buffer)) ||
-		uas_awaits(stack, &stack->shed_msg, tag) ||
 		stw_tx_match_request(stack->transactions, &stack->shed_msg))
 		return false;
 	stack->stats.requests_in++;

@@ -211,9 +211,11 @@ static void stack_bytes(struct stw_stack *stack, const struct stw_io_event *even
 		case STW_FRAME_MESSAGE:
 			if (stack_receive(stack, &hop, data, frame.bytes))
 				break;
+			stack_shed_flush(stack);
 			stack_leave_flow(stack, hop.flow);
 			return;
 		case STW_FRAME_BROKEN:
+			stack_shed_flush(stack);
 			if (!frame.cause) {
 				stack_close_flow(stack, hop.flow);
 				return;
@@ -508,6 +510,7 @@ void stw_stack_stop(struct stw_stack *stack, const struct stw_cause *cause)
 			request_end_held(box, cause);
 			continue;
 		}
+		branch_unwant_all(box);
 		stw_response_context_stop(box->context, cause);
 		forward_run(box);
 	}

@@ -146,7 +146,6 @@ void tx_end(struct tx *tx);
 
 /* ---- match.c --------------------------------------------------------------- */
 
-bool tx_has_cookie(struct stw_str branch);
 uint16_t tx_sent_by_port(const struct stw_via *via);
 uint64_t tx_merge_hash(const struct stw_tx_layer *layer, const struct stw_msg *request);
 uint64_t tx_client_hash(const struct stw_tx_layer *layer, struct stw_str branch);

@@ -151,7 +151,7 @@ static struct tx *server_alloc(
 	struct stw_tx_layer *layer, const struct stw_msg *request, struct stw_now now)
 {
 	const struct stw_via *via = &request->via;
-	bool is_legacy = !tx_has_cookie(via->branch);
+	bool is_legacy = !stw_tx_has_cookie(via->branch);
 	bool may_merge = !request->to.tag.ptr;
 	struct stw_str name = STW_STR_NONE;
 	struct tx *tx;

@@ -5,7 +5,7 @@
 /* The longest To of a response that is read for its tag; of a longer one any tag will do. */
 #define TO_LINE_BYTES 1024
 
-bool tx_has_cookie(struct stw_str branch)
+bool stw_tx_has_cookie(struct stw_str branch)
 {
 	struct stw_str cookie = STW_STR("z9hG4bK");
 
@@ -33,7 +33,7 @@ uint64_t stw_tx_request_hash(const struct stw_tx_layer *layer, const struct stw_
 
 	if (request->tx_hash)
 		return request->tx_hash;
-	if (tx_has_cookie(via->branch))
+	if (stw_tx_has_cookie(via->branch))
 		return stw_hash_nocase_pair(layer->key, via->branch, via->host) +
 		       tx_sent_by_port(via);
 	return stw_hash(layer->key, request->call_id.ptr, request->call_id.len) +
@@ -114,7 +114,7 @@ static bool legacy_equal(const struct tx *tx, const struct stw_msg *request)
 static bool server_equal(const struct tx *tx, const struct stw_msg *request)
 {
 	if (tx->is_legacy)
-		return !tx_has_cookie(request->via.branch) && legacy_equal(tx, request);
+		return !stw_tx_has_cookie(request->via.branch) && legacy_equal(tx, request);
 	return stw_str_equal_nocase(tx->pub.branch, request->via.branch) &&
 	       sent_by_equal(tx, &request->via);
 }

@@ -242,6 +242,13 @@ bool stw_flows_hop(const struct stw_flows *flows, struct stw_flow_id id, struct 
 	return true;
 }
 
+bool stw_flows_is_opening(const struct stw_flows *flows, struct stw_flow_id id)
+{
+	const struct flow *flow = flow_find(flows, id);
+
+	return flow && !flow->open;
+}
+
 void stw_flows_sent(struct stw_flows *flows, struct stw_flow_id id, struct stw_now now)
 {
 	struct flow *flow = flow_find(flows, id);

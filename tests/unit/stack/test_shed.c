@@ -114,6 +114,21 @@ static void test_acknowledged(void **state)
 	lab_free(lab);
 }
 
+/* The same for a lab in which something goes on, before the first retransmission is due. */
+static void lab_flood(struct lab *lab)
+{
+	lab_wait(lab, 400);
+	lab->answers_options = true;
+	receive_late(lab, caller(), request_text("OPTIONS", "o", 1, ""));
+	lab_expect(lab, "SIP/2.0 200 ");
+	lab_wait(lab, 99);
+	lab->now.mono_ms++;
+	for (unsigned i = 0; i < FLOOD + 2; i++) {
+		receive_late(lab, caller(), request_text("OPTIONS", "o", 1, ""));
+		lab_expect(lab, "SIP/2.0 503 ");
+	}
+}
+
 static struct stw_request *taken;
 static unsigned acknowledged;
 
@@ -174,6 +189,23 @@ static void test_ack_of_answer(void **state)
 	lab_free(lab);
 }
 
+/* What is found by more than its branch is read: a repeated INVITE, the ACK of its refusal. */
+static void test_old_client(void **state)
+{
+	struct lab *lab = lab_new();
+	uint64_t before;
+
+	lab_receive(lab, caller(), OLD("INVITE", ""));
+	lab_expect(lab, "SIP/2.0 100 ");
+	lab_expect(lab, "INVITE ");
+	lab_flood(lab);
+	before = unrecorded(lab);
+	receive_late(lab, caller(), OLD("INVITE", ""));
+	lab_expect(lab, "SIP/2.0 100 ");
+	assert_int_equal(unrecorded(lab), before);
+	lab_free(lab);
+}
+
 /* A retransmission is none; BYE and what may be an emergency is read. */
 static void test_not_shed(void **state)
 {
@@ -185,16 +217,7 @@ static void test_not_shed(void **state)
 	lab_expect(lab, "INVITE ");
 	lab_receive(lab, caller(), request_text("FROBNICATE", "f1", 3, ""));
 	lab_expect(lab, "FROBNICATE ");
-	lab_wait(lab, 400);
-	lab->answers_options = true;
-	receive_late(lab, caller(), request_text("OPTIONS", "o", 1, ""));
-	lab_expect(lab, "SIP/2.0 200 ");
-	lab_wait(lab, 99);
-	lab->now.mono_ms++;
-	for (unsigned i = 0; i < FLOOD + 2; i++) {
-		receive_late(lab, caller(), request_text("OPTIONS", "o", 1, ""));
-		lab_expect(lab, "SIP/2.0 503 ");
-	}
+	lab_flood(lab);
 	before = unrecorded(lab);
 	assert_true(before > 0);
 	receive_late(lab, caller(), request_text("INVITE", "i1", 1, ""));
@@ -258,7 +281,14 @@ static void test_connection(void **state)
 	for (const char *at = sent->text; (at = strstr(at, "SIP/2.0 503 ")); at++)
 		answers++;
 	assert_int_equal(answers, 3);
+	assert_int_equal(sent->hop.flow.slot, 1);
 	lab_expect_nothing(lab);
+	/* They are not lost when what follows them ends the connection. */
+	strcat(text, "nonsense\r\n\r\n");
+	event.len = strlen(text);
+	lab_event(lab, &event);
+	sent = lab_expect(lab, "SIP/2.0 503 ");
+	assert_int_equal(sent->hop.flow.slot, 1);
 	lab_free(lab);
 }
 
@@ -268,6 +298,7 @@ int main(void)
 		cmocka_unit_test(test_same_answer),
 		cmocka_unit_test(test_acknowledged),
 		cmocka_unit_test(test_ack_of_answer),
+		cmocka_unit_test(test_old_client),
 		cmocka_unit_test(test_not_shed),
 		cmocka_unit_test(test_dropped),
 		cmocka_unit_test(test_connection),

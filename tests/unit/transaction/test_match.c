@@ -142,9 +142,9 @@ static void test_weak_branches(void **state)
 	static const char *const vias[] = { VIA ";branch=z9hG4b", VIA ";branch=1",
 		VIA ";branch=xz9hG4bK1" };
 
-	assert_false(tx_has_cookie(STW_STR_NONE));
-	assert_false(tx_has_cookie(STW_STR("z9hG4bK")));
-	assert_true(tx_has_cookie(STW_STR("Z9hG4bk-")));
+	assert_false(stw_tx_has_cookie(STW_STR_NONE));
+	assert_false(stw_tx_has_cookie(STW_STR("z9hG4bK")));
+	assert_true(stw_tx_has_cookie(STW_STR("Z9hG4bk-")));
 	for (size_t i = 0; i < STW_ARRAY_SIZE(vias); i++) {
 		struct stw_tx *tx;
 
