@@ -16,6 +16,7 @@ struct run {
 	unsigned finals, successes, finished, pending, added;
 	bool left[RANDOM_BRANCHES];
 	bool asks, asked;
+	bool fails;           /* nothing but failures comes */
 	bool invite, stopped; /* a 2xx, 6xx, CANCEL or final was there */
 };
 
@@ -121,9 +122,12 @@ static void run_respond(struct run *run, unsigned branch)
 {
 	static const unsigned codes[] = { 100, 100, 180, 180, 183, 183, 200, 302, 301, 401, 404,
 		408, 416, 430, 480, 486, 487, 487, 500, 503, 503, 603 };
+	static const unsigned failures[] = { 180, 430, 430, 500, 503, 504 };
 	static const char *const contacts[] = { "", "Contact: <sip:n1@n.test>, <sip:n2@n.test>\r\n",
 		"Contact: <sips:n3@n.test>, <sip:n4@n.test>;q=0.2\r\nRetry-After: 5\r\n" };
-	unsigned code = codes[stw_random_below(&run->random, STW_ARRAY_SIZE(codes))];
+	unsigned code = run->fails
+				? failures[stw_random_below(&run->random, STW_ARRAY_SIZE(failures))]
+				: codes[stw_random_below(&run->random, STW_ARRAY_SIZE(codes))];
 	bool misfit = stw_random_below(&run->random, 20) == 0;
 
 	response_make(bench.response, code, run->invite ? "INVITE" : "MESSAGE",
@@ -148,30 +152,44 @@ static unsigned run_branch(struct run *run)
 	return n ? (unsigned)stw_random_below(&run->random, n) : 0;
 }
 
+/* Some are flows of one phone. */
+static struct stw_proxy_target target_random(struct run *run, const char *uri)
+{
+	static const char *const instances[] = { "", "", "<urn:uuid:1>", "<urn:uuid:2>" };
+	struct stw_proxy_target target = { .uri = stw_str_from(uri) };
+
+	target.q = (unsigned)stw_random_below(&run->random, 3) * 500;
+	target.instance =
+		stw_str_from(instances[stw_random_below(&run->random, STW_ARRAY_SIZE(instances))]);
+	target.instance_of = STW_STR("sip:bob@example.test");
+	return target;
+}
+
 static void run_add(struct run *run)
 {
+	struct stw_proxy_target target;
 	char uri[40];
 
 	if (run->added >= 8 || run->asked)
 		return;
 	snprintf(uri, sizeof(uri), "%s%u@x.test", run->added == 3 ? "tel:+1" : "sip:r", run->added);
+	target = target_random(run, uri);
 	run->added++;
-	assert_int_equal(
-		bench_add(&bench, uri, (unsigned)stw_random_below(&run->random, 3) * 500), 0);
+	assert_int_equal(stw_response_context_add(bench.context, &target, 1), 0);
 	if (stw_random_below(&run->random, 2))
 		stw_response_context_start(bench.context);
 }
 
 static void run_more(struct run *run)
 {
-	struct stw_proxy_target targets[2] = { { .q = 1000 }, { .q = 1000 } };
+	struct stw_proxy_target targets[2];
 	char uris[2][40];
 	unsigned i, n = (unsigned)stw_random_below(&run->random, 3);
 
 	for (i = 0; i < n; i++) {
 		snprintf(uris[i], sizeof(uris[i]), "sip:m%u@x.test",
 			(unsigned)stw_random_below(&run->random, 8));
-		targets[i].uri = stw_str_from(uris[i]);
+		targets[i] = target_random(run, uris[i]);
 	}
 	run->asked = false;
 	assert_int_equal(stw_response_context_more(
@@ -287,6 +305,7 @@ static void random_runs(void **state)
 		run.invite = stw_random_below(&run.random, 4) != 0;
 		bench_open(&bench, run.invite ? "INVITE" : "MESSAGE", "sip:bob@example.test",
 			"Max-Breadth: 7\r\nSupported: 199\r\n");
+		run.fails = stw_random_below(&run.random, 4) == 0;
 		run.asks = stw_random_below(&run.random, 2);
 		if (run.asks)
 			stw_response_context_ask(bench.context);
