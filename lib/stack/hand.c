@@ -309,8 +309,7 @@ static void taken_failed(struct stw_stack *stack, const struct parcel *parcel)
 		.kind = STW_IO_SEND_FAILED, .hop = parcel->hop, .error = parcel->error
 	};
 
-	branch_send_failed(stack, &event);
-	reply_send_failed(stack, &event);
+	stack_send_failed(stack, &event);
 }
 
 static void taken_outage(struct stw_stack *stack, const struct parcel *parcel)

@@ -229,6 +229,8 @@ struct stw_stack {
 	uint32_t rooms[STW_OVERLOAD_QUEUES]; /* what the kernel was told last */
 	struct stw_stack_stats stats;
 	unsigned live_count;
+	int64_t failure_steps; /* requests that may still be looked at because of ICMP; stack.c */
+	uint64_t failure_ms;
 	/* other workers */
 	size_t transactions_elsewhere; /* as the batch began */
 	struct parcel *taken; /* of this batch: what they carry may still wait to be sent */
@@ -249,6 +251,7 @@ void stack_drop(struct stw_stack *stack, const struct stw_hop *hop, const struct
 void stack_dirty(struct box *box);
 int stack_retire(struct stw_stack *stack, struct stw_block *block);
 void stack_close_flow(struct stw_stack *stack, struct stw_flow_id flow);
+void stack_send_failed(struct stw_stack *stack, const struct stw_io_event *event);
 
 /* receive.c */
 bool stack_receive(

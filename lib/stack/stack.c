@@ -236,6 +236,34 @@ static void stack_closed(struct stw_stack *stack, const struct stw_io_event *eve
 	reply_flow_closed(stack, event->hop.flow);
 }
 
+/* An error of ICMP makes us look at all requests, and anybody can forge one: so many are looked at
+ * and no more. Without it a timer finds out. */
+#define FAILURE_STEPS_PER_MS 1000
+#define FAILURE_STEPS_MAX    100000
+
+static bool failure_is_afforded(struct stw_stack *stack)
+{
+	uint64_t passed_ms = stack->now.mono_ms - stack->failure_ms;
+
+	stack->failure_ms = stack->now.mono_ms;
+	stack->failure_steps += (int64_t)passed_ms * FAILURE_STEPS_PER_MS;
+	if (stack->failure_steps > FAILURE_STEPS_MAX)
+		stack->failure_steps = FAILURE_STEPS_MAX;
+	if (stack->failure_steps <= 0)
+		return false;
+	stack->failure_steps -= 1 + stack->live_count;
+	return true;
+}
+
+/* A datagram was refused. */
+void stack_send_failed(struct stw_stack *stack, const struct stw_io_event *event)
+{
+	if (!failure_is_afforded(stack))
+		return;
+	branch_send_failed(stack, event);
+	reply_send_failed(stack, event);
+}
+
 void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event)
 {
 	stack->waited_us = event->waited_us;
@@ -260,8 +288,7 @@ void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event)
 		break;
 	case STW_IO_SEND_FAILED:
 		stack_tell_failed(stack, event);
-		branch_send_failed(stack, event);
-		reply_send_failed(stack, event);
+		stack_send_failed(stack, event);
 		break;
 	case STW_IO_RESOLVED:
 		stack_resolved(stack, event);

@@ -409,6 +409,33 @@ static void next_address_is_tried(void **state)
 	lab_free(lab);
 }
 
+/* Who forges errors of ICMP makes us look at our requests so often and no more. */
+static void refusals_are_limited(void **state)
+{
+	struct lab *lab = lab_new();
+	struct stw_io_event forged = { .kind = STW_IO_SEND_FAILED,
+		.error = ECONNREFUSED,
+		.hop = hop_at(STW_TRANSPORT_UDP, "192.0.2.99", 5060) };
+	struct stw_io_event refused = forged;
+
+	(void)state;
+	lab_target(lab, "sip:bob@name.test:5060");
+	lab_receive(lab, caller(), request_text("INVITE", "i1", 1, ""));
+	lab_expect(lab, "SIP/2.0 100 ");
+	name_is_answered(lab, 2);
+	refused.hop = lab_expect(lab, "INVITE ")->hop;
+	lab_begin(lab);
+	for (unsigned i = 0; i < 100000; i++)
+		stw_stack_event(lab->stack, &forged);
+	stw_stack_event(lab->stack, &refused);
+	lab_end(lab);
+	lab_expect_nothing(lab);
+	lab_wait(lab, 100);
+	lab_event(lab, &refused);
+	lab_expect(lab, "INVITE ");
+	lab_free(lab);
+}
+
 static void name_not_found(void **state)
 {
 	struct lab *lab = lab_new();
@@ -777,6 +804,7 @@ int main(void)
 		cmocka_unit_test(large_request_on_an_open_flow_stays),
 		cmocka_unit_test(large_request_falls_back_at_once),
 		cmocka_unit_test(next_address_is_tried),
+		cmocka_unit_test(refusals_are_limited),
 		cmocka_unit_test(name_not_found),
 		cmocka_unit_test(name_answered_after_cancel),
 		cmocka_unit_test(no_next_address_after_cancel),
