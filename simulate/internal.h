@@ -328,9 +328,10 @@ struct call {
 	bool cancelled, over, oracle;
 	bool plain;      /* an INVITE to a user or a group, without oddities */
 	bool redirected; /* a phone has named another address */
-	int group;       /* that is called; -1: a user */
-	int queue;       /* likewise */
-	bool died;       /* a phone that takes part in it did */
+	bool given_up; /* a CANCEL has reached a server: the caller's, or that of his own server */
+	int group;     /* that is called; -1: a user */
+	int queue;     /* likewise */
+	bool died;     /* a phone that takes part in it did */
 	uint64_t began_ms;
 	unsigned settings_at; /* world->settings_changes when it began */
 	uint32_t may_ring;    /* users that it may lead to, a bit for each */

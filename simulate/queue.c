@@ -673,11 +673,12 @@ void queues_done(struct world *world)
 
 /* ---- what holds behind each batch ------------------------------------------------------------ */
 
-/* He waits, and did so before this batch. When his time is over he does so no more: what may still
- * be answered has been given up, and is waited for before he hears of it. */
+/* He waits, and did so before this batch. Who has hung up leaves when it is his turn. When his time
+ * is over he does so no more: what may still be answered has been given up, and is waited for
+ * before he hears of it. */
 static bool waits_on(const struct node *node, const struct queue_caller *caller)
 {
-	return caller->waits && caller->waits_batch < node->queue_batch &&
+	return caller->waits && !caller->cancelled && caller->waits_batch < node->queue_batch &&
 	       node->world->now.mono_ms <
 		       caller->in_ms + 1000ull * queue_of(node, caller)->max_wait_s;
 }
@@ -736,7 +737,7 @@ static void order_check(struct node *node, const struct queue_caller *caller)
 
 static void free_check(struct node *node, const struct queue_caller *caller)
 {
-	if (caller->told_place != 1)
+	if (caller->told_place != 1 || caller->unfit)
 		return;
 	for (unsigned user = 0; user < USERS; user++) {
 		if (is_free(node, user, caller->queue))

@@ -256,6 +256,14 @@ static void response_in(struct node *node, const struct sip *sip, const struct s
 	}
 }
 
+static void call_given_up(struct world *world, struct stw_str call_id)
+{
+	struct call *call = call_of(world, call_id);
+
+	if (call)
+		call->given_up = true;
+}
+
 void rules_in(struct node *node, struct stw_str text, const struct stw_hop *hop)
 {
 	struct world *world = node->world;
@@ -281,6 +289,8 @@ void rules_in(struct node *node, struct stw_str text, const struct stw_hop *hop)
 	}
 	record = record_new(node, false, &sip, key, hop);
 	queue_request(node, &sip);
+	if (sip_is(sip.method, "CANCEL"))
+		call_given_up(world, sip.call_id);
 	device = sip_is(sip.method, "REGISTER") ? device_of(node, record->call_id) : NULL;
 	if (!device)
 		return;

@@ -468,7 +468,7 @@ void service_final(struct world *world, const struct call *call, unsigned code)
 		return;
 	/* His own server has its patience too, and wants to know who calls when the call comes back
 	 * to it from another one. */
-	if (code == 407 || (code == 408 && elsewhere))
+	if (code == 407 || (elsewhere && (code == 408 || call->given_up)))
 		return;
 	if (call->group >= 0)
 		group_final(world, call, code);

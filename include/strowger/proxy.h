@@ -290,6 +290,8 @@ void stw_response_context_refuse(
 void stw_response_context_leave(struct stw_response_context *context);
 /** Begin, or go on with targets added later. P13: 440 may come out. */
 void stw_response_context_start(struct stw_response_context *context);
+/** No new branch ever: a 2xx or 6xx was there, the caller has cancelled, or it was refused. */
+bool stw_response_context_is_closed(const struct stw_response_context *context);
 /** Does this response end the other branches: a 2xx or 6xx of this call (§16.7 step 10), unless the
  * caller wants none to be cancelled (RFC 3841 §9.1)? */
 bool stw_response_context_ends_others(

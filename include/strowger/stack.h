@@ -341,6 +341,9 @@ void stw_request_proxy(struct stw_request *request, const struct stw_proxy_job *
 void stw_request_more(struct stw_request *request, const struct stw_proxy_job *job);
 /** The other answer: the best response goes up, or `refusal` in its place. What rings is ended. */
 void stw_request_settle(struct stw_request *request, const struct stw_refusal *refusal);
+/** Do more() and expire() have an effect, or is the call over: cancelled by the caller, answered,
+ * or about to be? */
+bool stw_request_goes_on(struct stw_request *request);
 /** What rings is given up, as if ring_timeout_ms with `together` were over: next() comes. */
 void stw_request_expire(struct stw_request *request);
 /** A provisional response of our own to an INVITE that was given to stw_request_proxy() (181, 182):

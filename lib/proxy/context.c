@@ -346,6 +346,11 @@ void stw_response_context_ask(struct stw_response_context *context)
 	context->asks = true;
 }
 
+bool stw_response_context_is_closed(const struct stw_response_context *context)
+{
+	return context->closed;
+}
+
 void stw_response_context_ask_6xx(struct stw_response_context *context)
 {
 	context->asks_6xx = true;

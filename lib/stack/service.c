@@ -117,11 +117,19 @@ void stw_request_settle(struct stw_request *request, const struct stw_refusal *r
 	forward_run(box);
 }
 
+bool stw_request_goes_on(struct stw_request *request)
+{
+	const struct box *box = box_of(request);
+
+	return box->service && box->context && !request->answered &&
+	       !stw_response_context_is_closed(box->context);
+}
+
 void stw_request_expire(struct stw_request *request)
 {
 	struct box *box = box_of(request);
 
-	if (!box->service || !box->context || request->answered)
+	if (!stw_request_goes_on(request))
 		return;
 	stw_timer_stop(&request->stack->wheel, &box->no_answer);
 	branch_unwant_all(box);

@@ -9,8 +9,9 @@
 
 #include "server/route/route.h"
 
-#define BRANCHES_SPARE     4 /* of limits.max_branches: for where the queue overflows */
-#define MEDIA_FAILURES_MAX 3 /* in a row: then he waits without it */
+#define BRANCHES_SPARE     4    /* of limits.max_branches: for where the queue overflows */
+#define MEDIA_FAILURES_MAX 3    /* in a row: then he waits without it */
+#define ROUNDS_MAX         1000 /* of work in a batch: what is left comes in the next one */
 
 enum media {
 	MEDIA_NONE,  /* he hears nothing, or an agent rings */
@@ -320,6 +321,11 @@ static void task_run(const struct stw_queue_task *task)
 
 	if (!waiting->call)
 		return;
+	/* He has hung up, and what was tried for him has not ended yet. */
+	if (!stw_request_goes_on(waiting->check.request)) {
+		waiting_leave(waiting);
+		return;
+	}
 	switch (task->kind) {
 	case STW_QUEUE_RING:
 		waiting_ring(waiting, task);
@@ -357,9 +363,13 @@ void stw_route_queues_work(struct stw_core *core)
 	if (stw_queues_next(core->queues, view.worker) > core->now.mono_ms &&
 		!stw_queues_freed(core->queues, core->busy))
 		return;
-	while ((n = stw_queues_due(core->queues, &view, tasks)))
+	for (unsigned round = 0; round < ROUNDS_MAX; round++) {
+		n = stw_queues_due(core->queues, &view, tasks);
+		if (!n)
+			return;
 		for (unsigned i = 0; i < n; i++)
 			task_run(&tasks[i]);
+	}
 }
 
 /* ---- he comes --------------------------------------------------------------------------------
