@@ -58,6 +58,7 @@ struct sip {
 	unsigned diversion_count;
 	struct stw_str branch, sent_by; /* of the top Via */
 	unsigned rseq;                  /* 0: not reliable */
+	unsigned expires_s;             /* 0: there is no Expires */
 	struct stw_str priority, disposition;
 	struct stw_str challenge;
 	bool proxy_challenge;

@@ -316,7 +316,10 @@ void phone_final(struct world *world, struct client *client, unsigned code, cons
 		world->result->registrations += code == 200;
 		register_next(world, client->device,
 			code == 200 ? 1000 + below(world, 40000) : 2000 + below(world, 10000));
-		if (world->calm && code / 100 != 2 && !device->wrong_password)
+		/* Who has hung and lives again may have two under way: they overtake one another.
+		 */
+		if (world->calm && code / 100 != 2 && !device->wrong_password &&
+			!(code == 500 && device->lives_ms))
 			wrong(world, stw_str_from(client->request.call_id),
 				"a REGISTER is refused with %u", code);
 	} else if (client->purpose == FOR_CALL && call && !call->over) {

@@ -29,6 +29,7 @@ struct queue_caller {
 	char call_id[80];
 	int priority;
 	uint64_t order, in_ms;
+	unsigned expires_s; /* of his INVITE; 0: none */
 	bool no_queue;
 	bool listed;          /* among the callers of the node */
 	bool cancelled, over; /* there is a final response */
@@ -344,6 +345,7 @@ struct queue_caller *queue_comes(struct node *node, const struct sip *sip)
 	snprintf(caller->call_id, sizeof(caller->call_id), "%.*s", STW_STR_ARG(sip->call_id));
 	caller->priority = priority_of(sip);
 	caller->no_queue = sip->disposition.len != 0;
+	caller->expires_s = sip->expires_s;
 	caller->agent = caller->answered_by = NOBODY;
 	caller_begins(node, caller);
 	return caller;
@@ -678,9 +680,12 @@ void queues_done(struct world *world)
  * before he hears of it. */
 static bool waits_on(const struct node *node, const struct queue_caller *caller)
 {
+	unsigned patience_s = queue_of(node, caller)->max_wait_s;
+
+	if (caller->expires_s && caller->expires_s < patience_s)
+		patience_s = caller->expires_s;
 	return caller->waits && !caller->cancelled && caller->waits_batch < node->queue_batch &&
-	       node->world->now.mono_ms <
-		       caller->in_ms + 1000ull * queue_of(node, caller)->max_wait_s;
+	       node->world->now.mono_ms < caller->in_ms + 1000ull * patience_s;
 }
 
 /* An agent is his, and was so before this batch. */

@@ -245,7 +245,7 @@ static void response_in(struct node *node, const struct sip *sip, const struct s
 	if (sip->code >= 300 && age < 30000)
 		record->failures++;
 	if (sip->code < 200) {
-		record->got_1xx = true;
+		record->got_1xx |= age < TIMER_64T1_MS; /* behind it nothing rings for the server */
 	} else if (!record->got_final) {
 		if (sip->code < 300 && record->caller)
 			queue_answered(node, record->caller, record->owner);

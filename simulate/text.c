@@ -62,6 +62,7 @@ static const struct {
 	{ "RSeq", "RSeq" },
 	{ "Priority", "Priority" },
 	{ "Request-Disposition", "d" },
+	{ "Expires", "Expires" },
 };
 
 /* Values of a list, apart at commas outside of quotes and brackets. */
@@ -157,6 +158,9 @@ static void take_field(struct stw_str name, struct stw_str value, struct sip *re
 		break;
 	case 14:
 		ret->disposition = value;
+		break;
+	case 15:
+		ret->expires_s = (unsigned)number_of(value);
 		break;
 	default:
 		break;
