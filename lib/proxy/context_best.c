@@ -118,32 +118,24 @@ static const struct candidate *candidate_find(
 	return at;
 }
 
-static const struct candidate *candidate_best(const struct stw_response_context *context)
+/* Of all but those with the code `except`; 0: of all. */
+static const struct candidate *candidate_best(
+	const struct stw_response_context *context, unsigned except)
 {
 	const struct candidate *at = NULL, *best = NULL;
 
 	while ((at = context_candidate_next(context, at)))
-		if (!best || candidate_rank(at) < candidate_rank(best))
+		if (at->code != except && (!best || candidate_rank(at) < candidate_rank(best)))
 			best = at;
 	return best;
 }
 
-/* Without a 430, which another flow of the phone may replace (RFC 5626 §11.5). */
-static const struct candidate *candidate_best_to_stay(const struct stw_response_context *context)
-{
-	const struct candidate *at = NULL, *best = NULL;
-
-	while ((at = context_candidate_next(context, at)))
-		if (at->code != 430 && (!best || candidate_rank(at) < candidate_rank(best)))
-			best = at;
-	return best;
-}
-
-/* 503 and 430 are never sent on; what is not better than what is there only if others need it. */
+/* 503 and 430 are never sent on; what is not better than what is there only if others need it. A
+ * 430 may be replaced by another flow of the phone (RFC 5626 §11.5), and pushes nothing out. */
 bool context_worth_keeping(
 	const struct stw_response_context *context, const struct candidate *candidate)
 {
-	const struct candidate *best = candidate_best_to_stay(context);
+	const struct candidate *best = candidate_best(context, 430);
 	unsigned code = candidate->code;
 
 	if (code == 503 || code == 430)
@@ -200,7 +192,7 @@ static struct decision decide_nothing(const struct stw_response_context *context
 
 struct decision context_decide(const struct stw_response_context *context)
 {
-	const struct candidate *best = candidate_best(context), *terminated;
+	const struct candidate *best = candidate_best(context, 0), *terminated;
 
 	if (!best)
 		return decide_nothing(context);
