@@ -92,16 +92,16 @@ def slow_reader(server):
         tcp.connect(("127.0.0.1", server.port))
         tcp.settimeout(5)
         data = request().encode() * 100
-        sent = 0
+        sent, end = 0, time.monotonic() + 20
         try:
-            while sent < 60000:
+            while time.monotonic() < end:
                 tcp.sendall(data)
                 sent += 100
         except TimeoutError:
             raise Failure(f"after {sent} requests the server neither reads nor closes") from None
         except OSError:
-            pass
-        require(sent < 60000, "60,000 answers are kept for a peer that does not read")
+            return
+        raise Failure(f"after {sent} requests the server still reads from a peer that does not")
 
 
 @attack("half-closed connection", LIMITS)
@@ -118,22 +118,27 @@ def half_closed(server):
 
 @attack("connection flood from one address, and in all")
 def connection_flood(server):
-    def accepted(source):
-        stream = Stream(server.port, source)
-        kept.append(stream)
-        return not stream.wait_closed(0.02)
+    def stay(sources, expected):
+        """How many are not closed at once. A busy server may be late with some."""
+        streams = [Stream(server.port, source) for source in sources]
+        kept.extend(streams)
+        end = time.monotonic() + 2
+        time.sleep(0.1)
+        while (count := sum(not stream.wait_closed(0.001) for stream in streams)) > expected and time.monotonic() < end:
+            time.sleep(0.05)
+        return count
 
     kept = []
     try:
-        ours = sum(accepted("127.0.0.9") for _ in range(100))
+        ours = stay(["127.0.0.9"] * 100, 20)
         require(ours == 20, f"{ours} of 100 connections of an address stay, not 20")
         expect(kept[0].ask(request()), 200, "a connection that was there before the flood")
-        in_all = ours + sum(accepted(f"127.0.1.{host}") for host in range(1, 61))
+        in_all = ours + stay([f"127.0.1.{host}" for host in range(1, 61)], 40)
         require(in_all == 60, f"{in_all} connections stay, not 60")
         for stream in kept[:10]:
             stream.tcp.close()
         time.sleep(0.1)
-        require(accepted("127.0.0.9"), "no connection after others have ended")
+        require(stay(["127.0.0.9"], 1) == 1, "no connection after others have ended")
     finally:
         for stream in kept:
             stream.tcp.close()
@@ -266,6 +271,9 @@ def read_request(stream, method):
 def no_leftovers(server):
     """In the end nothing of all that is left; only --full waits so long. A CANCEL that nobody answers takes 32 s
     (§9.1), and then the 487 that nobody acknowledges (Timer H)."""
+    end = time.monotonic() + 5
+    while status(server)["connections"] > 1 and time.monotonic() < end:
+        time.sleep(0.05)
     end = time.monotonic() + 100
     while FULL and status(server)["transactions"] and time.monotonic() < end:
         time.sleep(1)
