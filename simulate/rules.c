@@ -51,7 +51,7 @@ struct record {
 	uint64_t of_key, bytes;         /* of_key: the request that was forwarded */
 	unsigned sends, failures, acks; /* failures: 300–699 to an INVITE that came in */
 	bool got_1xx, got_final, broken, cancelled;
-	bool late_1xx; /* the first one came behind timer B: for the server it rings no more */
+	bool late; /* the first response came behind timer B: the server has given it up */
 };
 
 /* Why a request may stay without an answer. */
@@ -245,11 +245,11 @@ static void response_in(struct node *node, const struct sip *sip, const struct s
 	}
 	if (sip->code >= 300 && age < 30000)
 		record->failures++;
+	record->late |= !record->got_1xx && !record->got_final && age > TIMER_64T1_MS;
 	if (sip->code < 200) {
-		record->late_1xx |= !record->got_1xx && age > TIMER_64T1_MS;
 		record->got_1xx = true;
 	} else if (!record->got_final) {
-		if (sip->code < 300 && record->caller)
+		if (sip->code < 300 && record->caller && !record->late)
 			queue_answered(node, record->caller, record->owner);
 		branch_ends(record);
 		record->got_final = true;
@@ -506,7 +506,7 @@ static void check_hunt(struct node *node, const struct record *of, const struct 
 	for (; record && newest->owner >= 0; record = record->later) {
 		if (record->out && record->node == node && record->of_key == newest->of_key &&
 			record->boot == newest->boot && record->owner >= 0 &&
-			record->owner != newest->owner && record->got_1xx && !record->late_1xx &&
+			record->owner != newest->owner && record->got_1xx && !record->late &&
 			!record->got_final && !record->broken && !record->cancelled)
 			wrong(node->world, stw_str_from(of->call_id),
 				"server%u: u%d and u%d of a group that hunts ring at a time",
