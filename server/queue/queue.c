@@ -392,14 +392,14 @@ void stw_queues_leave(struct stw_queues *queues, struct stw_queue_call *call, st
 }
 
 void stw_queues_answered(struct stw_queues *queues, const struct stw_queue_view *view,
-	struct stw_queue_call *call, bool late)
+	struct stw_queue_call *call, struct stw_str aor)
 {
 	const struct stw_call_queue *queue =
 		stw_config_queue(view->config, stw_queue_call_queue(call));
 	struct agent *agent;
 
 	pthread_mutex_lock(&queues->mutex);
-	agent = late ? agent_find(queues, stw_queue_call_agent_before(call)) : call->agent;
+	agent = aor.len ? agent_find(queues, aor) : call->agent;
 	if (agent) {
 		agent->failures = 0;
 		agent->paused = false;

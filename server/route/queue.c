@@ -489,37 +489,6 @@ enum stw_verdict stw_route_queue(struct stw_check *check, const struct stw_call_
 /* ---- he goes ---------------------------------------------------------------------------------
  */
 
-static bool is_phone_of(
-	const struct stw_core *core, struct stw_str aor, const struct stw_msg *response)
-{
-	const struct stw_bindings *bindings = stw_location_find(core->options.location, aor);
-	struct stw_values values = stw_msg_values(response, STW_HDR_CONTACT);
-	struct stw_address contact;
-	struct stw_binding binding;
-	struct stw_str value;
-	struct stw_uri uri;
-	size_t cursor = 0;
-
-	if (!stw_values_next(&values, &value) || stw_address_parse(value, &contact) < 0)
-		return false;
-	while (bindings && stw_bindings_next(bindings, &cursor, &binding)) {
-		if (stw_uri_parse(binding.uri, &uri) == 0 && stw_uri_equal(&uri, &contact.uri))
-			return true;
-	}
-	return false;
-}
-
-/* A 2xx of a phone that was given up crosses its CANCEL: it is the one before who has answered. */
-static bool is_late(const struct stw_core *core, const struct stw_queue_call *call,
-	const struct stw_msg *response)
-{
-	struct stw_str agent = stw_queue_call_agent(core->queues, call);
-	struct stw_str before = stw_queue_call_agent_before(call);
-
-	return before.len && (!agent.len || (!stw_str_equal(agent, before) &&
-						    is_phone_of(core, before, response)));
-}
-
 void stw_route_ended(struct stw_core *core, struct stw_request *request, unsigned code,
 	const struct stw_msg *response, const struct stw_proxy_target *target)
 {
@@ -533,7 +502,7 @@ void stw_route_ended(struct stw_core *core, struct stw_request *request, unsigne
 	if (code / 100 == 2 && target && stw_str_equal(target->uri, waiting->media_uri))
 		media_note(waiting, &stw_cause_queue_media_answered, 0);
 	else if (code / 100 == 2 && response)
-		stw_queues_answered(
-			core->queues, &view, waiting->call, is_late(core, waiting->call, response));
+		stw_queues_answered(core->queues, &view, waiting->call,
+			target ? target->instance_of : STW_STR_NONE);
 	waiting_leave(waiting);
 }
