@@ -42,6 +42,7 @@ struct queue_caller {
 	unsigned open;
 	uint64_t ring_ms;
 	int answered_by;
+	bool too_late; /* for the queue he had waited for too long, and was its caller no more */
 	unsigned answers;
 	uint64_t waits_ms, waited_ms, told_batch, waits_batch, rung_batch, left_batch;
 };
@@ -599,6 +600,8 @@ void queue_answered(struct node *node, struct queue_caller *caller, int owner)
 		return;
 	if (!caller->answers++ && !caller->over && !caller->cancelled) {
 		caller->answered_by = owner;
+		caller->too_late = node->world->now.mono_ms >=
+				   caller->in_ms + 1000ull * queue_of(node, caller)->max_wait_s;
 		node->agents[owner].talks = caller;
 		node->agents[owner].rests_ms = 0;
 		node->agents[owner].let_pass = false;
@@ -646,6 +649,8 @@ void queue_request(struct node *node, const struct sip *sip)
 		if (agent->talks != caller)
 			continue;
 		agent->talks = NULL;
+		if (caller->too_late)
+			continue;
 		agent->wrapped_ms =
 			node->world->now.mono_ms + 1000ull * queue_of(node, caller)->wrap_up_s;
 	}

@@ -304,7 +304,7 @@ void rules_in(struct node *node, struct stw_str text, const struct stw_hop *hop)
 
 /* One final response, the same each time (§17.2); any number of 2xx to INVITE (RFC 6026 §7.1),
  * which go up behind another final response too when a branch has given one late (§16.7 step 5).
- * Without a transaction the same code is given again. */
+ * Without a transaction the same code is given again, unless a queue has changed meanwhile. */
 static void one_final(
 	struct record *record, const struct sip *sip, struct stw_str text, bool stateless)
 {
@@ -318,7 +318,7 @@ static void one_final(
 		return;
 	}
 	if (stateless && record->final && record->final != sip->code && !node->changed &&
-		!node->leaving)
+		!node->leaving && !record->caller)
 		what = "another final response without state";
 	if (!stateless && sip->code >= 200) {
 		if (record->final_hash && (success || record->final_hash != hash))

@@ -67,9 +67,11 @@ static int target_copy(struct stw_arena *arena, const struct stw_proxy_target *t
 	if (stw_arena_copy(arena, target->uri, &ret->uri) < 0 ||
 		stw_arena_copy(arena, target->path, &ret->path) < 0 ||
 		stw_arena_copy(arena, target->instance, &ret->instance) < 0 ||
-		stw_arena_copy(arena, target->owner, &ret->owner) < 0 ||
-		(target->instance.len &&
-			stw_arena_copy(arena, target->instance_of, &ret->instance_of) < 0))
+		stw_arena_copy(arena, target->owner, &ret->owner) < 0)
+		return -ENOMEM;
+	ret->instance_of = STW_STR_NONE;
+	if (target->instance.len &&
+		stw_arena_copy(arena, target->instance_of, &ret->instance_of) < 0)
 		return -ENOMEM;
 	return 0;
 }

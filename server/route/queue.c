@@ -503,6 +503,6 @@ void stw_route_ended(struct stw_core *core, struct stw_request *request, unsigne
 		media_note(waiting, &stw_cause_queue_media_answered, 0);
 	else if (code / 100 == 2 && response)
 		stw_queues_answered(core->queues, &view, waiting->call,
-			target ? target->instance_of : STW_STR_NONE);
+			target ? target->owner : STW_STR_NONE);
 	waiting_leave(waiting);
 }
