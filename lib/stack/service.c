@@ -111,8 +111,9 @@ void stw_request_settle(struct stw_request *request, const struct stw_refusal *r
 		stw_response_context_settle(box->context);
 	} else {
 		box->service->end = *refusal;
+		(void)stw_refusal_keep(&box->service->end, &request->arena);
 		branch_unwant_all(box);
-		stw_response_context_refuse(box->context, refusal->cause);
+		stw_response_context_refuse(box->context, box->service->end.cause);
 	}
 	forward_run(box);
 }

@@ -19,6 +19,23 @@ void stw_refusal_fact(struct stw_refusal *refusal, const char *key, struct stw_s
 		refusal->facts[refusal->fact_count++] = (struct stw_fact){ key, value };
 }
 
+int stw_refusal_keep(struct stw_refusal *refusal, struct stw_arena *arena)
+{
+	int err = stw_arena_copy(arena, refusal->phrase, &refusal->phrase);
+
+	if (err == 0)
+		err = stw_arena_copy(arena, refusal->headers, &refusal->headers);
+	if (err == 0)
+		err = stw_arena_copy(arena, refusal->content_type, &refusal->content_type);
+	if (err == 0)
+		err = stw_arena_copy(arena, refusal->body, &refusal->body);
+	for (unsigned i = 0; err == 0 && i < refusal->fact_count; i++)
+		err = stw_arena_copy(arena, refusal->facts[i].value, &refusal->facts[i].value);
+	if (err < 0)
+		*refusal = (struct stw_refusal){ .cause = &stw_cause_out_of_memory };
+	return err;
+}
+
 const struct stw_stack_dns stw_stack_dns_default = { .max_places = 8,
 	.max_srv = 8,
 	.max_questions = 16,

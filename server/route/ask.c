@@ -126,25 +126,15 @@ enum stw_verdict stw_route_no_answer(struct stw_check *check, const struct stw_c
 
 /* ---- to and fro --------------------------------------------------------------------------- */
 
-/* The check without what it borrows from elsewhere than the request. */
 static struct pause *pause_new(struct stw_check *check, const struct stw_hook_ask *ask)
 {
-	struct stw_arena *arena = &check->request->arena;
-	struct pause *pause = stw_arena_zalloc(arena, sizeof(*pause));
+	struct pause *pause = stw_arena_zalloc(&check->request->arena, sizeof(*pause));
 
-	if (!pause)
+	if (!pause || stw_route_check_keep(check, &pause->check) < 0)
 		return NULL;
 	pause->core = check->core;
 	pause->purpose = ask->purpose;
 	pause->cache_s = ask->cache_s;
-	pause->check = *check;
-	pause->check.refusal = (struct stw_refusal){ .cause = NULL };
-	pause->check.credentials = (struct stw_credentials){ 0 };
-	if (stw_arena_copy(arena, check->user_aor, &pause->check.user_aor) < 0 ||
-		stw_arena_copy(arena, check->domain, &pause->check.domain) < 0 ||
-		stw_arena_copy(arena, check->caller_domain, &pause->check.caller_domain) < 0 ||
-		stw_arena_copy(arena, check->on_behalf, &pause->check.on_behalf) < 0)
-		return NULL;
 	return pause;
 }
 

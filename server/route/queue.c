@@ -246,6 +246,7 @@ static void waiting_ring(struct stw_waiting *waiting, const struct stw_queue_tas
 
 	if (user)
 		job.n = agent_targets(&check, user, targets);
+	waiting->check.preferences = check.preferences; /* read once */
 	if (user && !job.n) {
 		agent_failed(waiting, STW_QUEUE_UNFIT, 0);
 		return;
@@ -473,11 +474,11 @@ enum stw_verdict stw_route_queue(struct stw_check *check, const struct stw_call_
 	verdict = queue_hours(check, queue, waiting);
 	if (verdict != STW_PASS)
 		return verdict;
+	if (stw_route_check_keep(check, &waiting->check) < 0)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	err = waiting_enter(check, queue, waiting);
 	if (err < 0)
 		return queue_refuse(check, queue, waiting, err);
-	waiting->check = *check;
-	waiting->check.service = check->service;
 	check->service->waiting = waiting;
 	if (!stw_route_hold(check))
 		waiting_leave(waiting);

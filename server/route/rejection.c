@@ -62,6 +62,8 @@ enum stw_verdict stw_route_announce(struct stw_check *check, const struct stw_ca
 
 	if (!service)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	if (stw_refusal_keep(&check->refusal, &check->request->arena) < 0)
+		return STW_REFUSE;
 	*service = (struct stw_service){ .end = check->refusal, .added = check->refusal.headers };
 	return announcement_submit(check, cause);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/route/route.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "server/try.h"
@@ -83,6 +84,22 @@ static struct stw_str route_domain(const struct stw_check *check)
 		stw_uri_param(uri, STW_STR("maddr"), &maddr))
 		return STW_STR_NONE;
 	return stw_route_domain(check->core, uri);
+}
+
+int stw_route_check_keep(const struct stw_check *check, struct stw_check *ret)
+{
+	struct stw_arena *arena = &check->request->arena;
+
+	*ret = *check;
+	ret->refusal = (struct stw_refusal){ .cause = NULL };
+	ret->credentials = (struct stw_credentials){ 0 };
+	ret->preferences = NULL; /* are read anew from the message, which moves */
+	if (stw_arena_copy(arena, check->user_aor, &ret->user_aor) < 0 ||
+		stw_arena_copy(arena, check->domain, &ret->domain) < 0 ||
+		stw_arena_copy(arena, check->caller_domain, &ret->caller_domain) < 0 ||
+		stw_arena_copy(arena, check->on_behalf, &ret->on_behalf) < 0)
+		return -ENOMEM;
+	return 0;
 }
 
 void stw_route_request(struct stw_core *core, struct stw_request *request)

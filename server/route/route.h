@@ -91,6 +91,9 @@ struct stw_check {
 		on_behalf; /* of whom the call is made that was forwarded; empty: the caller */
 };
 
+/** A check that goes on in a later batch: it borrows from its request alone. @return 0, -ENOMEM */
+int stw_route_check_keep(const struct stw_check *check, struct stw_check *ret);
+
 typedef enum stw_verdict stw_check_fn(struct stw_check *check);
 
 /** One row: name as in the specification of checks ("P7"), and its function. */

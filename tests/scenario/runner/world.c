@@ -382,7 +382,7 @@ static bool told_too_late(struct scenario *s, const struct stw_io_event *event)
 	return flow && event->kind != STW_IO_CLOSED && flow->state == FLOW_CLOSED;
 }
 
-static void batch(struct worker *worker, const struct stw_io_event *event)
+static void batch_run(struct worker *worker, const struct stw_io_event *event)
 {
 	if (worker->s->agent) {
 		agent_batch(worker->s, event);
@@ -394,6 +394,27 @@ static void batch(struct worker *worker, const struct stw_io_event *event)
 	stw_core_work(worker->core);
 	stw_core_end(worker->core);
 	stw_rcu_quiescent();
+}
+
+/* What was read is valid during its batch only: the next read is into the same place. */
+static void batch(struct worker *worker, const struct stw_io_event *event)
+{
+	struct stw_io_event once;
+	char *data;
+
+	if (!event || !event->len) {
+		batch_run(worker, event);
+		return;
+	}
+	data = malloc(event->len);
+	if (!data)
+		abort();
+	memcpy(data, event->data, event->len);
+	once = *event;
+	once.data = data;
+	batch_run(worker, &once);
+	explicit_bzero(data, event->len);
+	free(data);
 }
 
 /* What one hands to the other takes no time. */
