@@ -9,7 +9,6 @@
 #include "server/queue/queue.h"
 
 #define QUEUE_TEXT_MAX    128 /* of a caller's name and Call-ID */
-#define QUEUE_UNFIT_MAX   64
 #define QUEUE_WORKERS_MAX 64
 
 /* Somebody who is logged in to a queue, or rings, or has just done so. */
@@ -54,8 +53,8 @@ struct stw_queue_call {
 	uint64_t rings_ms;               /* when that one was found */
 	uint64_t wait_ms;                /* STW_QUEUE_WAIT is due; UINT64_MAX: it was said */
 	char *before;                    /* who rang before him; NULL: nobody */
-	uint64_t unfit[QUEUE_UNFIT_MAX]; /* hashes of agents who cannot get him */
-	unsigned unfit_count;
+	uint64_t *unfit;                 /* hashes of agents who cannot get him, in order */
+	unsigned unfit_count, unfit_room;
 	struct stw_now since;
 	uint64_t told_ms; /* the last 182; 0: none so far */
 	unsigned told_place;

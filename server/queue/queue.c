@@ -29,6 +29,7 @@ int stw_queues_new(const struct stw_queues_options *options, struct stw_queues *
 static void call_free(struct stw_queue_call *call)
 {
 	free(call->before);
+	free(call->unfit);
 	free(call);
 }
 
@@ -203,13 +204,46 @@ static void line_moved(struct stw_queues *queues, const struct line *line, unsig
 
 /* ---- who gets whom -------------------------------------------------------------------------- */
 
+/* Where the agent stands, or would. */
+static unsigned unfit_place(const struct stw_queue_call *call, const struct agent *agent)
+{
+	unsigned low = 0, high = call->unfit_count, middle;
+
+	while (low < high) {
+		middle = (low + high) / 2;
+		if (call->unfit[middle] < agent->node.hash)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 static bool is_unfit(const struct stw_queue_call *call, const struct agent *agent)
 {
-	for (unsigned i = 0; i < call->unfit_count; i++) {
-		if (call->unfit[i] == agent->node.hash)
-			return true;
+	unsigned place = unfit_place(call, agent);
+
+	return place < call->unfit_count && call->unfit[place] == agent->node.hash;
+}
+
+static int unfit_add(struct stw_queue_call *call, const struct agent *agent)
+{
+	unsigned place = unfit_place(call, agent);
+
+	if (call->unfit_count == call->unfit_room) {
+		unsigned room = call->unfit_room ? 2 * call->unfit_room : 8;
+		uint64_t *unfit = realloc(call->unfit, room * sizeof(*unfit));
+
+		if (!unfit)
+			return -ENOMEM;
+		call->unfit = unfit;
+		call->unfit_room = room;
 	}
-	return false;
+	memmove(&call->unfit[place + 1], &call->unfit[place],
+		(call->unfit_count - place) * sizeof(*call->unfit));
+	call->unfit[place] = agent->node.hash;
+	call->unfit_count++;
+	return 0;
 }
 
 /* The free agent who has had nothing to do for the longest time. */
@@ -432,8 +466,8 @@ unsigned stw_queues_failed(struct stw_queues *queues, struct stw_queue_call *cal
 		agent->failures++;
 		agent->rest_ms = now.mono_ms + STW_QUEUE_REST_MS;
 		agent->paused = agent->paused || agent->failures >= STW_QUEUE_FAILURES;
-	} else if (failure == STW_QUEUE_UNFIT && call->unfit_count < QUEUE_UNFIT_MAX) {
-		call->unfit[call->unfit_count++] = agent->node.hash;
+	} else if (failure == STW_QUEUE_UNFIT && unfit_add(call, agent) < 0) {
+		agent->rest_ms = now.mono_ms + STW_QUEUE_REST_MS; /* else he would be the next again */
 	}
 	failures = agent->failures;
 	free(call->before);

@@ -2,11 +2,40 @@
 # SPDX-License-Identifier: Apache-2.0
 """Classes 10, 11 and 27 of the attacks: floods from one source and from many, amplification, subscriptions."""
 import os
+import pathlib
 import random
 import time
 
-from common import (DOMAIN, LIMITS, SDP, Datagrams, aor, attack, attacks, expect, full, log_causes, mark, register,
+from common import (DOMAIN, LIMITS, OPEN, SDP, Datagrams, aor, attack, attacks, expect, full, log_causes, mark, register,
                     request, require, status)
+
+# ---- class 10: work without end from one datagram --------------------------------------
+
+AGENTS = [f"agent{number}" for number in range(70)]
+
+
+def processor_s(server):
+    fields = pathlib.Path(f"/proc/{server.process.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@attack("a call to a queue of many agents of whom none can get it", OPEN + "queues: [{name: support}]\n", memory=False)
+def unfit_agents(server):
+    """Each is looked at once: the phones are not reached by sips (RFC 5630 §5.3)."""
+    server.command("user", "import", "-", text="".join(f"{name}@{DOMAIN}:secret\n" for name in AGENTS))
+    with Datagrams(server.port) as phones, Datagrams(server.port) as caller:
+        for name in AGENTS:
+            server.command("user", "set", aor(name).removeprefix("sip:"), "queues=support")
+            expect(phones.ask(register(name, contact=f"<sip:{name}@{phones.address}:{phones.port}>")), 200, name)
+        caller.send(request("INVITE", f"sips:support@{DOMAIN}", extra=SDP, body="v=0\r\n"))
+        while (reply := caller.receive(2)) and b" 182 " not in reply[:12]:
+            pass
+        require(reply, "no 182")
+        begin = processor_s(server)
+        time.sleep(1)
+        spent = processor_s(server) - begin
+        require(spent < 0.2, f"a call that waits takes {spent:.2f} s of a second")
+
 
 # ---- class 11: sources that are not true -----------------------------------------------
 
