@@ -144,6 +144,12 @@ static void open_read(FILE *file, json_t *open)
 	free(text);
 }
 
+/* Whether the end of the file is that of a line. */
+static bool ends_torn(FILE *file)
+{
+	return fseek(file, -1, SEEK_END) == 0 && getc(file) != '\n';
+}
+
 static void lost_tell(struct stw_records *records, json_t *record)
 {
 	struct stw_record_line *line;
@@ -178,6 +184,7 @@ static void tell_lost_calls(struct stw_records *records)
 
 	if (file) {
 		open_read(file, open);
+		records->torn = ends_torn(file);
 		fclose(file);
 	}
 	json_object_foreach(open, key, record) lost_tell(records, record);
@@ -224,6 +231,7 @@ static void *records_thread(void *context)
 		stw_records_run(records);
 		nanosleep(&pause, NULL);
 	}
+	stw_records_run(records);
 	return NULL;
 }
 
@@ -296,7 +304,7 @@ struct stw_records *stw_records_close(struct stw_records *records)
 	atomic_store(&records->ending, true);
 	if (records->started)
 		pthread_join(records->thread, NULL);
-	if (records->rings[records->options.queues - 1])
+	else if (records->rings[records->options.queues - 1])
 		stw_records_run(records);
 	for (unsigned i = 0; i < records->options.queues; i++)
 		stw_ring_free(records->rings[i]);

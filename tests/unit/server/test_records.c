@@ -83,6 +83,21 @@ static void test_lost_calls(void **state)
 	assert_null(strstr(strstr(text, "\"lost\"") + 1, "\"lost\""));
 }
 
+/* A line that was written in part before a restart spoils none behind it. */
+static void test_torn(void **state)
+{
+	FILE *file = fopen(path, "w");
+	struct stw_records *records;
+
+	fputs("{}\n{\"call_id\":", file);
+	fclose(file);
+	records = records_new((struct stw_records_options){ 0 });
+	stw_records_give(records, 0, line_of("{\"n\":1}\n"));
+	stw_records_close(records);
+	stw_records_close(records_new((struct stw_records_options){ 0 }));
+	assert_string_equal(contents(path), "{}\n{\"call_id\":\n{\"n\":1}\n");
+}
+
 static void test_reopen(void **state)
 {
 	struct stw_records *records = records_new((struct stw_records_options){ 0 });
@@ -161,6 +176,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_lost_calls, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_torn, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reopen, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unwritten, setup, teardown),
