@@ -308,6 +308,9 @@ struct stw_core *stw_core_free(struct stw_core *core)
 	if (!core)
 		return NULL;
 	core_wait_for_store(core);
+	/* The disk hangs, and the store has jobs of ours in hand: they, and what they lie in, stay. */
+	if (core->pending_jobs)
+		return NULL;
 	stw_registrations_free(core->registrations);
 	stw_trunk_board_free(core->own_trunks);
 	stw_stack_free(core->stack);
@@ -328,6 +331,7 @@ struct stw_core *stw_core_free(struct stw_core *core)
 void stw_core_begin(struct stw_core *core, struct stw_now now)
 {
 	core->now = now;
+	core->removed_users = stw_store_removed_users(core->options.store);
 	stw_stack_begin(core->stack, now);
 	stw_calls_now(core->calls, now);
 }
@@ -405,9 +409,9 @@ void stw_core_work(struct stw_core *core)
 	}
 	stw_calls_timers(core->calls);
 	core_sweep(core);
-	stw_store_run(core->options.store);
-	core_results(core);
 	core_answers(core);
+	stw_store_run(core->options.store);
+	core_results(core); /* wakes the store for all that was submitted so far */
 	stw_route_queues_work(core);
 }
 
@@ -426,7 +430,7 @@ uint64_t stw_core_next(const struct stw_core *core)
 	if (core_registers(core))
 		return 0;
 
-	if (core->options.worker != 0)
+	if (core->options.worker != 0 || core->sweeping)
 		return next;
 	return next < core->sweep_due_ms ? next : core->sweep_due_ms;
 }

@@ -34,6 +34,7 @@ struct stw_core {
 	bool draining;
 	uint64_t sweep_due_ms;
 	struct stw_job sweep;
+	uint64_t removed_users; /* stw_store_removed_users() when the batch began */
 	bool sweeping;
 	unsigned pending_jobs;
 	int64_t date_s; /* the second whose Date is `date`; empty: none was written yet */

@@ -240,6 +240,7 @@ static void part_answered(struct stw_question *part)
 	struct stw_question_parts *parts = part->context;
 	struct stw_question *whole = parts->whole;
 
+	stw_config_unref(part->config);
 	if (atomic_fetch_sub(&parts->open, 1) > 1)
 		return;
 	parts_merge(parts);
@@ -260,6 +261,8 @@ int stw_question_split(struct stw_question *question, unsigned n, struct stw_que
 	atomic_init(&parts->open, n);
 	for (unsigned i = 0; i < n; i++) {
 		parts->v[i] = *question;
+		/* The asker may have a newer one before the last worker has this. */
+		parts->v[i].config = question->config ? stw_config_ref(question->config) : NULL;
 		parts->v[i].answer = NULL;
 		parts->v[i].answered = part_answered;
 		parts->v[i].context = parts;

@@ -59,6 +59,7 @@ struct stw_store {
 	atomic_bool stop;
 	atomic_uint waiting;  /* jobs in the ring, or about to be */
 	atomic_bool sleeping; /* the store thread waits for jobs */
+	_Atomic uint64_t removed_users;
 };
 
 /* ---- a group: what its jobs have changed so far ---------------------------------------------- */
@@ -210,11 +211,22 @@ static struct stw_bindings *result_copy(
 	return copy ? memcpy(copy, bindings, bytes) : NULL;
 }
 
+/* Has the user been removed since the worker has seen him? */
+static bool user_is_gone(const struct stw_store *store, const struct stw_job *job)
+{
+	return job->removed_users != stw_store_removed_users(store) &&
+	       !stw_directory_find(store->options.directory, job->registration->aor);
+}
+
 static void run_register(struct group *group, struct stw_job *job, uint64_t hash)
 {
 	const struct stw_bindings *old = group_bindings(group, job->registration->aor, hash);
 	struct stw_bindings *bindings;
 
+	if (user_is_gone(group->store, job)) {
+		job->cause = &stw_cause_aor_unknown;
+		return;
+	}
 	job->cause =
 		stw_register_apply(old, job->registration, &job->registrar, job->now, &bindings);
 	if (job->cause)
@@ -541,13 +553,15 @@ static void group_publish(struct group *group)
 	for (i = 0; i < group->count; i++) {
 		struct change *change = &group->changes[i];
 
-		if (change->bindings)
+		if (change->bindings) {
 			stw_location_publish_hashed(
 				options->location, change->bindings, group->hashes[i]);
-		else if (change->user)
+		} else if (change->user) {
 			stw_directory_publish(options->directory, change->user);
-		else
+		} else {
 			stw_directory_remove(options->directory, change->removed_user);
+			atomic_fetch_add(&store->removed_users, 1);
+		}
 	}
 }
 
@@ -846,6 +860,11 @@ struct stw_job *stw_store_result(struct stw_store *store, unsigned queue)
 	else
 		store_kick(store);
 	return job;
+}
+
+uint64_t stw_store_removed_users(const struct stw_store *store)
+{
+	return atomic_load_explicit(&store->removed_users, memory_order_acquire);
 }
 
 void stw_store_run(struct stw_store *store)

@@ -39,6 +39,7 @@ struct stw_job {
 	struct stw_register *registration;
 	struct stw_registrar_options registrar;
 	const struct stw_bindings *result; /* for the answer; in the arena of the registration */
+	uint64_t removed_users; /* stw_store_removed_users() before the user was looked up */
 	/* USER_* */
 	struct stw_user_row *users;
 	unsigned user_count;
@@ -81,6 +82,8 @@ int stw_store_open(const struct stw_store_options *options, struct stw_now now,
 int stw_store_submit(struct stw_store *store, struct stw_job *job);
 /** Results that are ready, in the order of submission; NULL: none. The thread of the queue. */
 struct stw_job *stw_store_result(struct stw_store *store, unsigned queue);
+/** Counts up with each user that is removed, when the directory knows him no more. Any thread. */
+uint64_t stw_store_removed_users(const struct stw_store *store);
 /** Not threaded: run what was submitted as one group. */
 void stw_store_run(struct stw_store *store);
 /** Waits for the queue to empty, commits, closes. */

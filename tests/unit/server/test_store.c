@@ -143,6 +143,9 @@ static void users(void **state)
 	assert_int_equal(run(fixture, &by_aor)->changed, 2);
 	assert_null(stw_directory_find(fixture->directory, STW_STR("sip:u1@example.com")));
 	assert_null(find(fixture, 1));
+	/* A worker may have seen him before. */
+	assert_string_equal(run_register(fixture, 1, 1, 2, 3600), "aor-unknown");
+	assert_null(find(fixture, 1));
 	assert_int_equal(run(fixture, &by_aor)->changed, 0);
 	assert_int_equal(run(fixture, &by_row)->changed, 1);
 	fixture_reopen(fixture, start);
