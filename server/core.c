@@ -308,7 +308,8 @@ struct stw_core *stw_core_free(struct stw_core *core)
 	if (!core)
 		return NULL;
 	core_wait_for_store(core);
-	/* The disk hangs, and the store has jobs of ours in hand: they, and what they lie in, stay. */
+	/* The disk hangs, and the store has jobs of ours in hand: they, and what they lie in, stay.
+	 */
 	if (core->pending_jobs)
 		return NULL;
 	stw_registrations_free(core->registrations);

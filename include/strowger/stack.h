@@ -48,7 +48,8 @@ struct stw_refusal {
 
 /** More than STW_FACTS_MAX are left out. `value` must live as the refusal does. */
 void stw_refusal_fact(struct stw_refusal *refusal, const char *key, struct stw_str value);
-/** Text that it borrows moves to the arena. @return 0; -ENOMEM: it is of the cause out-of-memory now */
+/** Text that it borrows moves to the arena. @return 0; -ENOMEM: it is of the cause out-of-memory
+ * now */
 int stw_refusal_keep(struct stw_refusal *refusal, struct stw_arena *arena);
 
 enum stw_note_kind {

@@ -48,12 +48,12 @@ struct stw_queue_call {
 	void *context;
 	int priority;
 	bool cannot_wait;
-	struct agent *agent;             /* who rings, or is about to */
-	bool start, withdraw;            /* to be told */
-	uint64_t rings_ms;               /* when that one was found */
-	uint64_t wait_ms;                /* STW_QUEUE_WAIT is due; UINT64_MAX: it was said */
-	char *before;                    /* who rang before him; NULL: nobody */
-	uint64_t *unfit;                 /* hashes of agents who cannot get him, in order */
+	struct agent *agent;  /* who rings, or is about to */
+	bool start, withdraw; /* to be told */
+	uint64_t rings_ms;    /* when that one was found */
+	uint64_t wait_ms;     /* STW_QUEUE_WAIT is due; UINT64_MAX: it was said */
+	char *before;         /* who rang before him; NULL: nobody */
+	uint64_t *unfit;      /* hashes of agents who cannot get him, in order */
 	unsigned unfit_count, unfit_room;
 	struct stw_now since;
 	uint64_t told_ms; /* the last 182; 0: none so far */

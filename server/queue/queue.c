@@ -467,7 +467,8 @@ unsigned stw_queues_failed(struct stw_queues *queues, struct stw_queue_call *cal
 		agent->rest_ms = now.mono_ms + STW_QUEUE_REST_MS;
 		agent->paused = agent->paused || agent->failures >= STW_QUEUE_FAILURES;
 	} else if (failure == STW_QUEUE_UNFIT && unfit_add(call, agent) < 0) {
-		agent->rest_ms = now.mono_ms + STW_QUEUE_REST_MS; /* else he would be the next again */
+		agent->rest_ms =
+			now.mono_ms + STW_QUEUE_REST_MS; /* else he would be the next again */
 	}
 	failures = agent->failures;
 	free(call->before);

@@ -72,9 +72,9 @@ int stw_queues_enter(struct stw_queues *queues, const struct stw_queue_view *vie
 	struct stw_queue_call **ret);
 /** He is gone: answered (by whom, see below), or not. Frees the call. */
 void stw_queues_leave(struct stw_queues *queues, struct stw_queue_call *call, struct stw_now now);
-/** `aor` has answered; it need not be the agent who rings now: a 2xx may cross the CANCEL to one who
- * was rung before. Empty: the one who rings. His call lasts until stw_busy says that he is in none.
- * stw_queues_leave() follows. */
+/** `aor` has answered; it need not be the agent who rings now: a 2xx may cross the CANCEL to one
+ * who was rung before. Empty: the one who rings. His call lasts until stw_busy says that he is in
+ * none. stw_queues_leave() follows. */
 void stw_queues_answered(struct stw_queues *queues, const struct stw_queue_view *view,
 	struct stw_queue_call *call, struct stw_str aor);
 

@@ -503,7 +503,7 @@ void stw_route_ended(struct stw_core *core, struct stw_request *request, unsigne
 	if (code / 100 == 2 && target && stw_str_equal(target->uri, waiting->media_uri))
 		media_note(waiting, &stw_cause_queue_media_answered, 0);
 	else if (code / 100 == 2 && response)
-		stw_queues_answered(core->queues, &view, waiting->call,
-			target ? target->owner : STW_STR_NONE);
+		stw_queues_answered(
+			core->queues, &view, waiting->call, target ? target->owner : STW_STR_NONE);
 	waiting_leave(waiting);
 }
