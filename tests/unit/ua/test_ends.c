@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sessions that end at a bad moment: in an event of another one, or before an answer has come. */
+#include "lab.h"
+
+static struct agent *bob_new(struct net *net, struct stw_ua_policy policy)
+{
+	return agent_new(net,
+		(struct stw_ua_options){ .aor = STW_STR("sip:bob@192.0.2.1"), .policy = policy });
+}
+
+/* The party calls the first agent, which answers at once. */
+static void raw_calls(struct net *net, char tag[128])
+{
+	raw_send(net, 1, raw_request("INVITE", 1, "", SDP_TYPE SDP_BODY("sendrecv")));
+	snprintf(tag, 128, "%s", tag_of(raw(net, "SIP/2.0 200 ")));
+	raw_send(net, 1, raw_request("ACK", 1, tag, ""));
+	told(&net->agents[0], "incoming");
+	told(&net->agents[0], "accepted 200 OK");
+	told(&net->agents[0], "media");
+	told(&net->agents[0], "established");
+}
+
+static void ends(struct net *net)
+{
+	net_is_idle(net);
+	told_nothing(&net->agents[0]);
+	raw_nothing(net);
+	net_free(net);
+}
+
+/* ---- in an event of another one ----------------------------------------------------------- */
+
+static struct stw_session *other;
+
+static void ends_the_other(struct agent *agent, const struct stw_ua_event *event)
+{
+	(void)agent;
+	if (event->kind == STW_UA_INCOMING)
+		stw_session_end(other, STW_STR_NONE);
+}
+
+/* RFC 3891 §3, RFC 3911 §4: the session that is named ends when its user hears of the new one,
+ * which is a call like any other then. */
+static void named_session_ends_in_the_event(void **state)
+{
+	static const char *const names[] = { "Replaces", "Join" };
+
+	(void)state;
+	for (size_t i = 0; i < STW_ARRAY_SIZE(names); i++) {
+		struct net *net = net_new();
+		struct agent *b =
+			bob_new(net, (struct stw_ua_policy){ .automatic = true, .mixes = true });
+		char tag[128], line[256];
+		const char *request;
+
+		raw_calls(net, tag);
+		other = b->session;
+		b->on_event = ends_the_other;
+		snprintf(line, sizeof(line), "%s: raw1;to-tag=%s;from-tag=raw\r\n", names[i], tag);
+		request = raw_request("INVITE", 2, "", line);
+		*strstr(strstr(request, "Call-ID: raw1"), "raw1") = 'R';
+		raw_send(net, 1, request);
+		told(b, "incoming");
+		told(b, "ended 200 OK");
+		told(b, "accepted 200 OK");
+		raw_answer(net, 1, raw(net, "BYE "), "200 OK", "raw", "");
+		snprintf(tag, sizeof(tag), "%s", tag_of(raw(net, "SIP/2.0 200 ")));
+		request = raw_request("ACK", 2, tag, SDP_TYPE SDP_BODY("sendrecv"));
+		*strstr(strstr(request, "Call-ID: raw1"), "raw1") = 'R';
+		raw_send(net, 1, request);
+		told(b, "media");
+		told(b, "established");
+		agent_begin(b);
+		stw_session_end(b->session, STW_STR_NONE);
+		agent_end(b);
+		raw_answer(net, 1, raw(net, "BYE "), "200 OK", "raw", "");
+		told(b, "ended 200 OK");
+		ends(net);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(named_session_ends_in_the_event),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
