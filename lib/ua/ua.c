@@ -246,21 +246,41 @@ void stw_ua_set_policy(struct stw_ua *ua, const struct stw_ua_policy *policy)
 		(void)nonces_new(ua);
 }
 
+/* Who hears of one end may bring about another: all of them stay until the last has been told. */
+static void sessions_end(struct stw_ua *ua)
+{
+	struct stw_session *first = ua->sessions, *session, *next;
+
+	for (session = first; session; session = session->next)
+		session_enter(session);
+	for (session = first; session; session = next) {
+		stw_session_end(session, STW_STR_NONE);
+		next = session->next;
+		session_leave(session);
+	}
+}
+
+/* Likewise; from the first one again after each. */
+static void registrations_end(struct stw_ua *ua)
+{
+	struct stw_registration *registration = ua->registrations;
+
+	while (registration) {
+		if (registration->ending) {
+			registration = registration->next;
+			continue;
+		}
+		stw_registration_end(registration);
+		registration = ua->registrations;
+	}
+}
+
 void stw_ua_stop(struct stw_ua *ua)
 {
-	struct stw_session *session, *next;
-
 	ua->stopping = true;
-	for (session = ua->sessions; session; session = next) {
-		next = session->next;
-		stw_session_end(session, STW_STR_NONE);
-	}
+	sessions_end(ua);
 	referrals_end(ua);
-	for (struct stw_registration *registration = ua->registrations, *after; registration;
-		registration = after) {
-		after = registration->next;
-		stw_registration_end(registration);
-	}
+	registrations_end(ua);
 }
 
 bool stw_ua_idle(const struct stw_ua *ua)

@@ -79,10 +79,88 @@ static void named_session_ends_in_the_event(void **state)
 	}
 }
 
+/* ---- all of them -------------------------------------------------------------------------- */
+
+static void ends_the_other_bridged(struct agent *agent, const struct stw_ua_event *event)
+{
+	struct stw_session *peer = stw_session_user(event->session);
+
+	(void)agent;
+	if (event->kind == STW_UA_ENDED && peer) {
+		stw_session_set_user(peer, NULL);
+		stw_session_end(peer, STW_STR_NONE);
+	}
+}
+
+/* As a bridge does: who hears that one call is over ends the other. */
+static void bridge_is_stopped(void **state)
+{
+	struct net *net = net_new();
+	struct agent *a = bob_new(net, (struct stw_ua_policy){ 0 });
+	struct stw_session_options options = { .uri = STW_STR("sip:x@192.0.2.9") };
+	struct stw_session *calls[2];
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		agent_begin(a);
+		assert_int_equal(stw_ua_call(a->ua, &options, &calls[i]), 0);
+		agent_end(a);
+		raw_answer(net, 1, raw(net, "INVITE "), "200 OK", "t",
+			"Contact: <sip:x@192.0.2.9>\r\n" SDP_TYPE SDP_BODY("sendrecv"));
+		raw(net, "ACK ");
+	}
+	stw_session_set_user(calls[0], calls[1]);
+	stw_session_set_user(calls[1], calls[0]);
+	a->told_seen = a->told_count;
+	a->on_event = ends_the_other_bridged;
+	agent_begin(a);
+	stw_ua_stop(a->ua);
+	agent_end(a);
+	for (unsigned i = 0; i < 2; i++) {
+		told(a, "ended 200 OK");
+		raw_answer(net, 1, raw(net, "BYE "), "200 OK", "t", "");
+	}
+	ends(net);
+}
+
+static struct stw_registration *fetches[2];
+
+static void ends_the_other_fetch(struct agent *agent, const struct stw_ua_event *event)
+{
+	(void)agent;
+	stw_registration_end(fetches[event->registration == fetches[0]]);
+}
+
+static void registrations_are_stopped(void **state)
+{
+	struct net *net = net_new();
+	struct agent *a = bob_new(net, (struct stw_ua_policy){ 0 });
+	struct stw_registration_options options = { .registrar = STW_STR("sip:192.0.2.9"),
+		.fetch = true };
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		agent_begin(a);
+		assert_int_equal(stw_ua_register(a->ua, &options, &fetches[i]), 0);
+		agent_end(a);
+	}
+	a->on_event = ends_the_other_fetch;
+	agent_begin(a);
+	stw_ua_stop(a->ua);
+	agent_end(a);
+	told(a, "unregistered 200 OK");
+	told(a, "unregistered 200 OK");
+	net_wait(net, 40000);
+	net->raw_seen = net->raw_count;
+	ends(net);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(named_session_ends_in_the_event),
+		cmocka_unit_test(bridge_is_stopped),
+		cmocka_unit_test(registrations_are_stopped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
