@@ -63,6 +63,9 @@ void exchange_orphan(struct exchange *exchange)
 	 * end. */
 	if (exchange->method == STW_METHOD_INVITE && exchange->client && !exchange->finished)
 		stw_client_cancel(exchange->client, STW_STR_NONE);
+	/* Nobody waits for the answer to a REFER, but its subscription goes on (RFC 5057 §3). */
+	if (exchange->referral && exchange->referral->ours)
+		referral_await_first(exchange->referral);
 	exchange->dead = exchange->method != STW_METHOD_INVITE;
 	exchange_reap(exchange);
 }

@@ -365,6 +365,8 @@ int referral_receive(struct referral *referral, const struct stw_msg *notify);
 void referral_told(struct referral *referral, const struct stw_msg *notify);
 /* A NOTIFY is due within. */
 void referral_await(struct referral *referral, uint32_t seconds);
+/* Ours: the first one is, unless it is here already. */
+void referral_await_first(struct referral *referral);
 /* Theirs: this has come of it; from 200 on it is the last word, and it is freed. */
 void referral_notify(struct referral *referral, unsigned code, struct stw_str phrase);
 /* Something has happened to the call that a REFER has made. */

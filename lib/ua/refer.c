@@ -69,8 +69,7 @@ static void refer_final(struct exchange *exchange, const struct stw_msg *respons
 		referral_free(referral);
 	} else if (referral) {
 		referral->cseq = exchange->cseq;
-		if (!stw_timer_running(&referral->expiry.timer))
-			referral_await(referral, NOTIFY_WAIT_S);
+		referral_await_first(referral);
 	}
 	request_final(exchange, response, code, cause);
 }

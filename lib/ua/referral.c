@@ -156,6 +156,12 @@ void referral_await(struct referral *referral, uint32_t seconds)
 	stw_alarm_start(referral->ua->stack, &referral->expiry, (uint64_t)seconds * 1000);
 }
 
+void referral_await_first(struct referral *referral)
+{
+	if (!stw_timer_running(&referral->expiry.timer))
+		referral_await(referral, NOTIFY_WAIT_S);
+}
+
 /* It was answered; now what it says. */
 void referral_told(struct referral *referral, const struct stw_msg *notify)
 {

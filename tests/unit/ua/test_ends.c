@@ -155,12 +155,47 @@ static void registrations_are_stopped(void **state)
 	ends(net);
 }
 
+/* ---- before an answer has come ------------------------------------------------------------ */
+
+/* RFC 5057 §3, RFC 6665 §4.1.2.4: the subscription of a REFER outlives the session; when neither an
+ * answer nor a NOTIFY comes it ends by itself. */
+static void session_ends_before_its_refer_is_answered(void **state)
+{
+	static const char *const answers[] = { NULL, "481 Gone", "603 Decline", "202 Accepted" };
+
+	(void)state;
+	for (size_t i = 0; i < STW_ARRAY_SIZE(answers); i++) {
+		struct net *net = net_new();
+		struct agent *b = bob_new(net, (struct stw_ua_policy){ .automatic = true });
+		char tag[128];
+		const char *refer;
+
+		raw_calls(net, tag);
+		agent_begin(b);
+		assert_int_equal(
+			stw_session_refer(b->session, STW_STR("sip:x@192.0.2.9"), NULL), 0);
+		stw_session_end(b->session, STW_STR_NONE);
+		agent_end(b);
+		told(b, "ended 200 OK");
+		refer = raw(net, "REFER ");
+		raw_answer(net, 1, raw(net, "BYE "), "200 OK", "raw", "");
+		if (answers[i])
+			raw_answer(net, 1, refer, answers[i], "raw", "");
+		net_wait(net, 33000);
+		told(b, "transferred 408 No Notification");
+		assert_true(b->last.final);
+		net->raw_seen = net->raw_count;
+		ends(net);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(named_session_ends_in_the_event),
 		cmocka_unit_test(bridge_is_stopped),
 		cmocka_unit_test(registrations_are_stopped),
+		cmocka_unit_test(session_ends_before_its_refer_is_answered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
