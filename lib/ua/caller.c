@@ -18,6 +18,7 @@ int session_ack(struct exchange *invite, struct stw_dialog *dialog, struct stw_s
 	struct stw_client_job job = { .uri = dialog->target, .route = dialog->route, .body = body };
 	const struct stw_msg *sent = stw_client_request(invite->client);
 
+	invite->acks++;
 	stw_writer_init(&writer, lines, sizeof(lines));
 	stw_dialog_write(dialog, &writer, STW_STR("ACK"), sent->cseq.number);
 	for (unsigned i = 0; i < sent->field_count; i++) {
@@ -57,12 +58,22 @@ static struct early *early_find(struct early *early, const struct stw_msg *respo
 	return early;
 }
 
+static unsigned earlies_count(const struct early *early)
+{
+	unsigned count = 0;
+
+	for (; early; early = early->next)
+		count++;
+	return count;
+}
+
+/* @return NULL: none begins, or there are so many that this one is only told */
 static struct early *early_make(struct exchange *exchange, const struct stw_msg *response)
 {
 	struct stw_session *session = exchange->session;
 	struct early *early = early_find(session->earlies, response);
 
-	if (early || !response->to.tag.ptr)
+	if (early || !response->to.tag.ptr || earlies_count(session->earlies) >= FORKS_MAX)
 		return early;
 	early = calloc(1, sizeof(*early));
 	if (!early)

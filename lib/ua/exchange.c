@@ -284,7 +284,8 @@ static void tell_final(struct exchange *exchange, const struct stw_msg *response
 	struct stw_session *session = exchange->session;
 
 	exchange->finished = true;
-	if (exchange->dead)
+	/* Each fork that accepts costs a dialog, an ACK and a BYE. */
+	if (exchange->dead || exchange->acks >= FORKS_MAX)
 		return;
 	if (session)
 		session_enter(session);

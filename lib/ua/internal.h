@@ -14,6 +14,7 @@
 #define INTERVALS_MAX      5    /* of session timers that are asked for */
 #define BYES_MAX           3    /* more of them after 500 */
 #define SESSIONS_MAX       1000
+#define FORKS_MAX          32  /* of an INVITE: early dialogs, and 2xx that are acknowledged */
 #define SUBSCRIPTION_S     180 /* of a REFER */
 #define SUBSCRIPTION_MAX_S 86400
 #define NOTIFY_WAIT_S      32 /* 64*T1: Timer N of RFC 6665 §4.1.2.4 */
@@ -58,6 +59,7 @@ struct exchange {
 	bool anonymous, identity_allowed;
 	bool finished;      /* the last word has been told */
 	unsigned overtaken; /* BYE: how often 500 was the answer */
+	unsigned acks;      /* of an INVITE */
 	unsigned busy;      /* functions of it at work: not freed */
 	bool dead;          /* nobody waits any more */
 	char *text;

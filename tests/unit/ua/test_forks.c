@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An INVITE that many answer: what is kept of each fork, and how many there may be. */
+#include "lab.h"
+
+#define FORKS     40
+#define FORKS_MAX 32
+
+#define CONTACT  "Contact: <sip:x@192.0.2.9>\r\n"
+#define RELIABLE CONTACT "Require: 100rel\r\nRSeq: 1\r\n"
+
+/* @return its INVITE */
+static const char *calls(struct net *net, bool late_offer)
+{
+	struct agent *a =
+		agent_new(net, (struct stw_ua_options){ .aor = STW_STR("sip:alice@192.0.2.1") });
+	struct stw_session_options options = { .uri = STW_STR("sip:x@192.0.2.9"),
+		.late_offer = late_offer };
+
+	agent_begin(a);
+	assert_int_equal(stw_ua_call(a->ua, &options, NULL), 0);
+	agent_end(a);
+	return raw(net, "INVITE ");
+}
+
+static void hangs_up(struct net *net, const char *tag)
+{
+	struct agent *a = &net->agents[0];
+	const char *bye;
+
+	a->told_seen = a->told_count;
+	agent_begin(a);
+	stw_session_end(a->session, STW_STR_NONE);
+	agent_end(a);
+	bye = raw(net, "BYE ");
+	has(bye, tag);
+	raw_answer(net, 1, bye, "200 OK", "", "");
+	told(a, "ended 200 OK");
+	net_is_idle(net);
+	raw_nothing(net);
+	net_free(net);
+}
+
+/* ---- how many ----------------------------------------------------------------------------- */
+
+static void early_dialogs_have_a_bound(void **state)
+{
+	struct net *net = net_new();
+	const char *invite = calls(net, false);
+	char tag[16];
+
+	(void)state;
+	for (unsigned i = 0; i < FORKS; i++) {
+		snprintf(tag, sizeof(tag), "t%u", i);
+		raw_answer(net, 1, invite, "180 Ringing", tag, RELIABLE);
+		told(&net->agents[0], "progress 180 Ringing");
+		if (i < FORKS_MAX)
+			raw_answer(net, 1, raw(net, "PRACK "), "200 OK", tag, "");
+		raw_nothing(net);
+	}
+	raw_answer(net, 1, invite, "200 OK", tag, CONTACT SDP_TYPE SDP_BODY("sendrecv"));
+	has(raw(net, "ACK "), ";tag=t39");
+	hangs_up(net, ";tag=t39");
+}
+
+/* §13.2.2.4: each is acknowledged; who makes them without end is not answered any more. */
+static void accepted_forks_have_a_bound(void **state)
+{
+	struct net *net = net_new();
+	const char *invite = calls(net, false);
+	char tag[16];
+
+	(void)state;
+	for (unsigned i = 0; i < FORKS; i++) {
+		snprintf(tag, sizeof(tag), "t%u", i);
+		raw_answer(net, 1, invite, "200 OK", tag, CONTACT SDP_TYPE SDP_BODY("sendrecv"));
+		if (i < FORKS_MAX)
+			raw(net, "ACK ");
+		if (i > 0 && i < FORKS_MAX)
+			raw_answer(net, 1, raw(net, "BYE "), "200 OK", tag, "");
+		raw_nothing(net);
+	}
+	hangs_up(net, ";tag=t0");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(early_dialogs_have_a_bound),
+		cmocka_unit_test(accepted_forks_have_a_bound),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
