@@ -235,18 +235,6 @@ void ack_and_bye(struct exchange *invite, const struct stw_msg *response)
 		stw_dialog_free(dialog);
 }
 
-/* The dialog of this 2xx is that of the session. The early ones are over (§13.2.2.4), but for what
- * their forks may still accept. */
-static int adopt_dialog(struct exchange *exchange, const struct stw_msg *response)
-{
-	struct stw_session *session = exchange->session;
-	int err = accepted_dialog(exchange, session->earlies, response, &session->dialog);
-
-	exchange->forks = session->earlies;
-	session->earlies = NULL;
-	return err;
-}
-
 /* @return 0; -EBADMSG: what they have said about the media cannot be, or cannot be done */
 static int accepted_media(
 	struct stw_session *session, const struct stw_msg *response, struct stw_str *ret_answer)
@@ -297,11 +285,14 @@ static void accepted(struct exchange *exchange, const struct stw_msg *response)
 	int err;
 
 	session->inviting = NULL;
-	if (adopt_dialog(exchange, response) < 0) {
+	if (accepted_dialog(exchange, session->earlies, response, &session->dialog) < 0) {
 		session_over_code(session, response, 500, &stw_cause_out_of_memory, true);
 		return;
 	}
 	err = accepted_media(session, response, &answer);
+	/* The early dialogs are over (§13.2.2.4), but for what their forks may still accept. */
+	exchange->forks = session->earlies;
+	session->earlies = NULL;
 	if (!answer.len && !session->agreed)
 		answer = offer_reject(exchange, response, body);
 	(void)session_ack(exchange, session->dialog, answer);

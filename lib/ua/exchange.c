@@ -14,6 +14,7 @@ void earlies_free(struct early **earlies)
 	while ((early = *earlies)) {
 		*earlies = early->next;
 		stw_dialog_free(early->dialog);
+		free(early->sdp);
 		free(early);
 	}
 }

@@ -86,8 +86,9 @@ struct exchange_options {
 struct early {
 	struct early *next;
 	struct stw_dialog *dialog;
-	uint32_t rseq; /* of the last reliable provisional response, 0: none */
-	bool ended;    /* 199 was said: only a 2xx of it counts (RFC 6228 §5) */
+	uint32_t rseq;               /* of the last reliable provisional response, 0: none */
+	bool ended;                  /* 199 was said: only a 2xx of it counts (RFC 6228 §5) */
+	struct stw_sdp_session *sdp; /* agreed on with it, while another one is heard; or NULL */
 };
 
 /* What is to be changed by a re-INVITE as soon as nothing is in its way. */
@@ -291,7 +292,10 @@ int session_receive_offer(
 /* Only what a description of theirs names too is offered from now on; once.
  * @return false: nothing is in common, or it is all that was offered */
 bool session_narrow(struct stw_session *session, const struct stw_msg *response);
-/* Another fork than the one that was heard before: as if that had not been. */
+/* The early dialog of a fork; NULL: none. */
+struct early *session_early(const struct stw_session *session, struct stw_str tag);
+/* Another fork than the one that was heard before: what was agreed on with this one, if anything.
+ */
 void session_other_fork(struct stw_session *session, struct stw_str tag);
 /* The same in a response to our INVITE: each fork makes its own. */
 int session_receive_fork_offer(

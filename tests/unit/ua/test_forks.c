@@ -82,11 +82,44 @@ static void accepted_forks_have_a_bound(void **state)
 	hangs_up(net, ";tag=t0");
 }
 
+/* ---- which answer counts ------------------------------------------------------------------ */
+
+/* RFC 6337 §3.1: who has answered in a reliable provisional response need not do so in the 2xx; nor
+ * does who has offered there, when the INVITE had no offer. */
+static void answer_of_each_fork_is_kept(void **state)
+{
+	(void)state;
+	for (unsigned late = 0; late < 2; late++) {
+		struct net *net = net_new();
+		const char *invite = calls(net, late);
+		struct agent *a = &net->agents[0];
+
+		raw_answer(net, 1, invite, "183 Session Progress", "b",
+			RELIABLE SDP_TYPE SDP_BODY("sendonly"));
+		raw_answer(net, 1, raw(net, "PRACK "), "200 OK", "b", "");
+		raw_answer(net, 1, invite, "183 Session Progress", "a",
+			RELIABLE SDP_TYPE SDP_BODY("sendrecv"));
+		raw_answer(net, 1, raw(net, "PRACK "), "200 OK", "a", "");
+		for (unsigned i = 0; i < 2; i++) {
+			told(a, "media");
+			told(a, "progress 183 Session Progress");
+		}
+		raw_answer(net, 1, invite, "200 OK", "b", CONTACT);
+		has(raw(net, "ACK "), ";tag=b");
+		told(a, "media");
+		told(a, "accepted 200 OK");
+		told(a, "established");
+		assert_int_equal(stw_session_stream(a->session)->direction, STW_SDP_RECVONLY);
+		hangs_up(net, ";tag=b");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(early_dialogs_have_a_bound),
 		cmocka_unit_test(accepted_forks_have_a_bound),
+		cmocka_unit_test(answer_of_each_fork_is_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
