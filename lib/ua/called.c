@@ -548,6 +548,8 @@ static void invite_begin(struct stw_ua *ua, struct stw_request *request, const s
 {
 	struct stw_ua_event event = { .kind = STW_UA_INCOMING, .msg = request->msg };
 	struct stw_session *session;
+	const struct stw_cause *cause;
+	int err;
 
 	if (session_new(ua, false, &session) < 0) {
 		refuse_request(ua, request, 503, &stw_cause_ua_sessions);
@@ -555,8 +557,10 @@ static void invite_begin(struct stw_ua *ua, struct stw_request *request, const s
 	}
 	session_enter(session);
 	session->state = STW_SESSION_ENDED; /* until it is whole */
-	if (stw_dialog_new_uas(request->msg, stw_request_tag(request), &session->dialog) < 0) {
-		refuse_request(ua, request, 400, &stw_cause_ua_no_contact_in_request);
+	err = stw_dialog_new_uas(request->msg, stw_request_tag(request), &session->dialog);
+	if (err < 0) {
+		cause = dialog_cause(err);
+		refuse_request(ua, request, cause_code(cause), cause);
 	} else if (session_keep_invite(session, request->msg) < 0 ||
 		   stw_request_take(request, &invite_ops_called, session) < 0) {
 		refuse_request(ua, request, 500, &stw_cause_out_of_memory);

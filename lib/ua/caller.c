@@ -271,6 +271,14 @@ static void end_accepted(
 	session_bye(session, STW_STR_NONE, &event);
 }
 
+/* NULL: requests can be sent in it */
+static const struct stw_cause *dialog_fault(const struct stw_dialog *dialog)
+{
+	if (dialog && dialog->cut)
+		return &stw_cause_ua_dialog_large;
+	return dialog && dialog->no_target ? &stw_cause_ua_no_contact : NULL;
+}
+
 static void accepted(struct exchange *exchange, const struct stw_msg *response)
 {
 	struct stw_session *session = exchange->session;
@@ -281,6 +289,7 @@ static void accepted(struct exchange *exchange, const struct stw_msg *response)
 		.text = mode_told(response) };
 	struct stw_ua_event ended = { .by_us = true, .code = 487 };
 	struct stw_str answer = STW_STR_NONE;
+	const struct stw_cause *fault;
 	char body[STW_SDP_WRITTEN_MAX];
 	int err;
 
@@ -305,12 +314,11 @@ static void accepted(struct exchange *exchange, const struct stw_msg *response)
 	session_tell(session, &event);
 	if (session->state == STW_SESSION_ENDED)
 		return;
-	if (session->dialog && session->dialog->no_target) {
-		end_accepted(session, response, &stw_cause_ua_no_contact);
-		return;
-	}
-	if (err < 0) {
-		end_accepted(session, response, &stw_cause_ua_bad_answer);
+	fault = dialog_fault(session->dialog);
+	if (!fault && err < 0)
+		fault = &stw_cause_ua_bad_answer;
+	if (fault) {
+		end_accepted(session, response, fault);
 		return;
 	}
 	timer_agreed(session, response);

@@ -226,6 +226,8 @@ unsigned ua_max_sessions(const struct stw_ua *ua);
 void ua_write_abilities(const struct stw_ua *ua, struct stw_writer *writer);
 struct stw_str cause_phrase(const struct stw_cause *cause);
 unsigned cause_code(const struct stw_cause *cause);
+/* Why a request has begun no dialog: an error of stw_dialog_new_uas(). */
+const struct stw_cause *dialog_cause(int err);
 uint32_t retry_after_s(const struct stw_msg *response);
 
 /* ---- exchange.c ---- */

@@ -51,6 +51,18 @@ unsigned cause_code(const struct stw_cause *cause)
 	return cause->code ? cause->code : 408;
 }
 
+const struct stw_cause *dialog_cause(int err)
+{
+	switch (err) {
+	case -EBADMSG:
+		return &stw_cause_ua_no_contact_in_request;
+	case -ENOBUFS:
+		return &stw_cause_ua_dialog_large;
+	default:
+		return &stw_cause_out_of_memory;
+	}
+}
+
 uint32_t retry_after_s(const struct stw_msg *response)
 {
 	struct stw_str value = stw_msg_value(response, STW_HDR_RETRY_AFTER);

@@ -114,12 +114,84 @@ static void answer_of_each_fork_is_kept(void **state)
 	}
 }
 
+/* ---- what is too long to be kept ---------------------------------------------------------- */
+
+/* A Contact, or a route set, of which a dialog has no room. */
+static const char *too_long(unsigned which)
+{
+	static char text[8192];
+	int len = 0;
+
+	if (which == 0) {
+		snprintf(text, sizeof(text), "Contact: <sip:%01100d@192.0.2.9>\r\n", 1);
+		return text;
+	}
+	len = snprintf(text, sizeof(text), CONTACT "Record-Route: <sip:192.0.2.9;lr>");
+	for (unsigned i = 0; i < 64; i++)
+		len += snprintf(text + len, sizeof(text) - (size_t)len, ",<sip:192.0.2.9;lr>");
+	snprintf(text + len, sizeof(text) - (size_t)len, "\r\n");
+	return text;
+}
+
+/* §13.2.2.4: a 2xx is acknowledged in any case; BYE, and its repetitions get the same ACK. */
+static void accepted_with_too_much(void **state)
+{
+	(void)state;
+	for (unsigned which = 0; which < 2; which++) {
+		struct net *net = net_new();
+		const char *invite = calls(net, false);
+		struct agent *a = &net->agents[0];
+		char more[8192];
+
+		snprintf(more, sizeof(more), "%s" SDP_TYPE SDP_BODY("sendrecv"), too_long(which));
+		raw_answer(net, 1, invite, "200 OK", "t", more);
+		raw(net, "ACK sip:x@192.0.2.9 ");
+		raw_answer(net, 1, raw(net, "BYE sip:x@192.0.2.9 "), "200 OK", "t", "");
+		raw_answer(net, 1, invite, "200 OK", "t", more);
+		raw(net, "ACK sip:x@192.0.2.9 ");
+		told(a, "media");
+		told(a, "accepted 200 OK");
+		told(a, "fault 513 Message Too Large");
+		told(a, "ended 513 Message Too Large");
+		net_is_idle(net);
+		raw_nothing(net);
+		net_free(net);
+	}
+}
+
+/* §21.5.7: not for want of a Contact. */
+static void called_with_too_much(void **state)
+{
+	(void)state;
+	for (unsigned which = 0; which < 2; which++) {
+		struct net *net = net_new();
+		struct agent *b = agent_new(
+			net, (struct stw_ua_options){ .aor = STW_STR("sip:bob@192.0.2.1") });
+		char request[8192], *contact;
+
+		snprintf(request, sizeof(request), "%s", raw_request("INVITE", 1, "", ""));
+		contact = strstr(request, "Contact: ");
+		snprintf(contact, sizeof(request) - (size_t)(contact - request),
+			"%sContent-Length: 0\r\n\r\n", too_long(which));
+		raw_send(net, 1, request);
+		raw_send(net, 1,
+			raw_request("ACK", 1, tag_of(raw(net, "SIP/2.0 513 Message Too Large\r\n")),
+				""));
+		told(b, "refused 513 Message Too Large");
+		net_is_idle(net);
+		raw_nothing(net);
+		net_free(net);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(early_dialogs_have_a_bound),
 		cmocka_unit_test(accepted_forks_have_a_bound),
 		cmocka_unit_test(answer_of_each_fork_is_kept),
+		cmocka_unit_test(accepted_with_too_much),
+		cmocka_unit_test(called_with_too_much),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
