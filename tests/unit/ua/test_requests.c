@@ -348,6 +348,33 @@ static void info_packages(void **state)
 	ends(net);
 }
 
+/* ---- Require ------------------------------------------------------------------------------
+ */
+
+/* §8.2.2.3: however many extensions are demanded, the line that lists them has an end. */
+static void many_extensions_are_demanded(void **state)
+{
+	(void)state;
+	for (unsigned count = 676; count < 683; count++) {
+		struct net *net = net_new();
+		struct agent *b = agent_new(
+			net, (struct stw_ua_options){ .aor = STW_STR("sip:bob@192.0.2.1") });
+		char require[2048] = "Require: a";
+		const char *text;
+
+		for (unsigned i = 1; i < count; i++)
+			memcpy(require + 8 + 2 * i, ",a", 3);
+		strcat(require, "\r\n");
+		raw_send(net, 1, raw_request("OPTIONS", 1, "", require));
+		text = raw(net, "SIP/2.0 420 Bad Extension\r\n");
+		has(text, "\r\nUnsupported: a, a, ");
+		has(text, "\r\nContent-Length: 0\r\n");
+		has(text, ", a\r\n");
+		told(b, "refused 420 Bad Extension");
+		ends(net);
+	}
+}
+
 /* ---- transfer -----------------------------------------------------------------------------
  */
 
@@ -434,6 +461,7 @@ int main(void)
 		cmocka_unit_test(reactions_are_those_of_the_table),
 		cmocka_unit_test(demand_is_dropped),
 		cmocka_unit_test(info_packages),
+		cmocka_unit_test(many_extensions_are_demanded),
 		cmocka_unit_test(long_phrase_is_cut),
 		cmocka_unit_test(end_of_the_subscription_in_capitals),
 	};
