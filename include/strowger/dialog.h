@@ -18,6 +18,7 @@ struct stw_dialog {
 	bool confirmed; /* by a 2xx; else early */
 	bool secure;    /* §12.1.1: made by sips over TLS */
 	bool no_target; /* the peer has sent no usable Contact: `target` is where we began */
+	bool cut;       /* no room for its Contact or route set: good for ACK and BYE at best */
 	struct stw_str call_id, local_tag, remote_tag;
 	struct stw_str local, remote; /* From and To of our requests, without their tags */
 	struct stw_str route;         /* "<sip:a;lr>, <sip:b;lr>", in our order; or empty */
@@ -36,7 +37,8 @@ struct stw_dialog {
  * the empty one.
  * @param request   as we have sent it; its Via is not looked at
  * @param response  101 to 299
- * @return 0; -ENOMEM; -ENOBUFS the texts are too long
+ * @return 0; -ENOMEM; -ENOBUFS the identifiers are too long; what else is leaves it `cut`, for a
+ * 2xx is to be acknowledged in any case (§13.2.2.4)
  */
 int stw_dialog_new_uac(
 	const struct stw_msg *request, const struct stw_msg *response, struct stw_dialog **ret);

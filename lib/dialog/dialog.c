@@ -135,11 +135,27 @@ static int dialog_give(struct stw_dialog *dialog, int err, struct stw_dialog **r
 	return 0;
 }
 
+/* Where requests go, as the response says; else to where we began. */
+static int way_keep(
+	struct stw_dialog *dialog, const struct stw_msg *request, const struct stw_msg *response)
+{
+	struct stw_address contact;
+
+	if (route_keep(dialog, response, true) < 0) {
+		dialog->route = STW_STR_NONE;
+		dialog->cut = true;
+	}
+	dialog->no_target = contact_find(response, &contact) < 0;
+	if (!dialog->no_target && target_keep(dialog, contact.uri.text) == 0)
+		return 0;
+	dialog->cut = dialog->cut || !dialog->no_target;
+	return target_keep(dialog, request->uri.text);
+}
+
 int stw_dialog_new_uac(
 	const struct stw_msg *request, const struct stw_msg *response, struct stw_dialog **ret)
 {
 	struct stw_dialog *dialog = calloc(1, sizeof(*dialog));
-	struct stw_address contact;
 	int err;
 
 	if (!dialog)
@@ -150,13 +166,7 @@ int stw_dialog_new_uac(
 	dialog->local_cseq = request->cseq.number;
 	err = ids_keep(dialog, response, &request->from, request->from.tag, &response->to);
 	if (err == 0)
-		err = route_keep(dialog, response, true);
-	if (err == 0 && contact_find(response, &contact) < 0) {
-		dialog->no_target = true;
-		contact.uri = request->uri;
-	}
-	if (err == 0)
-		err = target_keep(dialog, contact.uri.text);
+		err = way_keep(dialog, request, response);
 	return dialog_give(dialog, err, ret);
 }
 
@@ -201,13 +211,16 @@ struct stw_dialog *stw_dialog_free(struct stw_dialog *dialog)
 void stw_dialog_confirm_uac(struct stw_dialog *dialog, const struct stw_msg *response)
 {
 	struct stw_str route = dialog->route;
+	bool fits = route_keep(dialog, response, true) == 0;
 
 	dialog->confirmed = true;
 	/* Without room for another one the route set of the early dialog stays. */
-	if (route_keep(dialog, response, true) < 0)
+	if (!fits)
 		dialog->route = route;
-	if (stw_dialog_refresh(dialog, response) == 0)
-		dialog->no_target = false;
+	if (stw_dialog_refresh(dialog, response) < 0)
+		return;
+	dialog->no_target = false;
+	dialog->cut = dialog->cut && !fits;
 }
 
 void stw_dialog_confirm_uas(struct stw_dialog *dialog)

@@ -316,7 +316,7 @@ void client_response(struct box *box, const struct stw_msg *response)
 {
 	struct stw_client *client = box->client, *ack = NULL;
 
-	if (response->code / 100 == 2 && response->to.tag.ptr)
+	if (response->code / 100 == 2)
 		ack = client_find_ack(client, response->to.tag);
 	if (ack)
 		branch_send_again(ack->box->branches);

@@ -507,12 +507,10 @@ static void replace(struct stw_session *session, struct stw_session *old)
 {
 	struct stw_ua_event event = { .kind = STW_UA_REPLACED, .other = session };
 
-	session_enter(old);
 	if (stw_session_accept(session) == 0) {
 		session_tell(old, &event);
 		stw_session_end(old, STW_STR_NONE);
 	}
-	session_leave(old);
 }
 
 /* RFC 3911 §4: it belongs to the conversation of the other one. Who already talks need not be asked
@@ -522,7 +520,6 @@ static void join(struct stw_session *session, struct stw_session *other)
 {
 	struct stw_ua_event event = { .kind = STW_UA_JOINED, .other = other };
 
-	session_enter(other);
 	session->focus = true;
 	session_tell(session, &event);
 	if (session->state == STW_SESSION_INCOMING && other->state == STW_SESSION_INCOMING)
@@ -530,7 +527,6 @@ static void join(struct stw_session *session, struct stw_session *other)
 	else if (session->state == STW_SESSION_INCOMING)
 		(void)stw_session_accept(session);
 	(void)stw_session_focus(other);
-	session_leave(other);
 }
 
 /* Nothing is wrong with it, and its user knows of it. */
@@ -548,25 +544,23 @@ static void incoming(struct stw_session *session, const struct named *named)
 		replace(session, named->session);
 }
 
-void called_invite(struct stw_ua *ua, struct stw_request *request)
+static void invite_begin(struct stw_ua *ua, struct stw_request *request, const struct named *named)
 {
 	struct stw_ua_event event = { .kind = STW_UA_INCOMING, .msg = request->msg };
 	struct stw_session *session;
-	struct named named;
+	const struct stw_cause *cause;
+	int err;
 
-	named_find(ua, request->msg, &named);
-	if (named.cause) {
-		refuse_request(ua, request, named.cause->code, named.cause);
-		return;
-	}
 	if (session_new(ua, false, &session) < 0) {
 		refuse_request(ua, request, 503, &stw_cause_ua_sessions);
 		return;
 	}
 	session_enter(session);
 	session->state = STW_SESSION_ENDED; /* until it is whole */
-	if (stw_dialog_new_uas(request->msg, stw_request_tag(request), &session->dialog) < 0) {
-		refuse_request(ua, request, 400, &stw_cause_ua_no_contact_in_request);
+	err = stw_dialog_new_uas(request->msg, stw_request_tag(request), &session->dialog);
+	if (err < 0) {
+		cause = dialog_cause(err);
+		refuse_request(ua, request, cause_code(cause), cause);
 	} else if (session_keep_invite(session, request->msg) < 0 ||
 		   stw_request_take(request, &invite_ops_called, session) < 0) {
 		refuse_request(ua, request, 500, &stw_cause_out_of_memory);
@@ -576,10 +570,26 @@ void called_invite(struct stw_ua *ua, struct stw_request *request)
 		session->peer_update =
 			stw_msg_has_token(request->msg, STW_HDR_ALLOW, STW_STR("UPDATE"));
 		event.msg = session->invite;
-		if (invite_passes(session, &named)) {
+		if (invite_passes(session, named)) {
 			session_tell(session, &event);
-			incoming(session, &named);
+			incoming(session, named);
 		}
 	}
 	session_leave(session);
+}
+
+void called_invite(struct stw_ua *ua, struct stw_request *request)
+{
+	struct named named;
+
+	named_find(ua, request->msg, &named);
+	if (named.cause) {
+		refuse_request(ua, request, named.cause->code, named.cause);
+		return;
+	}
+	if (named.session) /* its user may end it in any event of the new one */
+		session_enter(named.session);
+	invite_begin(ua, request, &named);
+	if (named.session)
+		session_leave(named.session);
 }

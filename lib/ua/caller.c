@@ -18,6 +18,7 @@ int session_ack(struct exchange *invite, struct stw_dialog *dialog, struct stw_s
 	struct stw_client_job job = { .uri = dialog->target, .route = dialog->route, .body = body };
 	const struct stw_msg *sent = stw_client_request(invite->client);
 
+	invite->acks++;
 	stw_writer_init(&writer, lines, sizeof(lines));
 	stw_dialog_write(dialog, &writer, STW_STR("ACK"), sent->cseq.number);
 	for (unsigned i = 0; i < sent->field_count; i++) {
@@ -57,12 +58,22 @@ static struct early *early_find(struct early *early, const struct stw_msg *respo
 	return early;
 }
 
+static unsigned earlies_count(const struct early *early)
+{
+	unsigned count = 0;
+
+	for (; early; early = early->next)
+		count++;
+	return count;
+}
+
+/* @return NULL: none begins, or there are so many that this one is only told */
 static struct early *early_make(struct exchange *exchange, const struct stw_msg *response)
 {
 	struct stw_session *session = exchange->session;
 	struct early *early = early_find(session->earlies, response);
 
-	if (early || !response->to.tag.ptr)
+	if (early || !response->to.tag.ptr || earlies_count(session->earlies) >= FORKS_MAX)
 		return early;
 	early = calloc(1, sizeof(*early));
 	if (!early)
@@ -224,18 +235,6 @@ void ack_and_bye(struct exchange *invite, const struct stw_msg *response)
 		stw_dialog_free(dialog);
 }
 
-/* The dialog of this 2xx is that of the session. The early ones are over (§13.2.2.4), but for what
- * their forks may still accept. */
-static int adopt_dialog(struct exchange *exchange, const struct stw_msg *response)
-{
-	struct stw_session *session = exchange->session;
-	int err = accepted_dialog(exchange, session->earlies, response, &session->dialog);
-
-	exchange->forks = session->earlies;
-	session->earlies = NULL;
-	return err;
-}
-
 /* @return 0; -EBADMSG: what they have said about the media cannot be, or cannot be done */
 static int accepted_media(
 	struct stw_session *session, const struct stw_msg *response, struct stw_str *ret_answer)
@@ -272,6 +271,14 @@ static void end_accepted(
 	session_bye(session, STW_STR_NONE, &event);
 }
 
+/* NULL: requests can be sent in it */
+static const struct stw_cause *dialog_fault(const struct stw_dialog *dialog)
+{
+	if (dialog && dialog->cut)
+		return &stw_cause_ua_dialog_large;
+	return dialog && dialog->no_target ? &stw_cause_ua_no_contact : NULL;
+}
+
 static void accepted(struct exchange *exchange, const struct stw_msg *response)
 {
 	struct stw_session *session = exchange->session;
@@ -282,15 +289,19 @@ static void accepted(struct exchange *exchange, const struct stw_msg *response)
 		.text = mode_told(response) };
 	struct stw_ua_event ended = { .by_us = true, .code = 487 };
 	struct stw_str answer = STW_STR_NONE;
+	const struct stw_cause *fault;
 	char body[STW_SDP_WRITTEN_MAX];
 	int err;
 
 	session->inviting = NULL;
-	if (adopt_dialog(exchange, response) < 0) {
+	if (accepted_dialog(exchange, session->earlies, response, &session->dialog) < 0) {
 		session_over_code(session, response, 500, &stw_cause_out_of_memory, true);
 		return;
 	}
 	err = accepted_media(session, response, &answer);
+	/* The early dialogs are over (§13.2.2.4), but for what their forks may still accept. */
+	exchange->forks = session->earlies;
+	session->earlies = NULL;
 	if (!answer.len && !session->agreed)
 		answer = offer_reject(exchange, response, body);
 	(void)session_ack(exchange, session->dialog, answer);
@@ -303,12 +314,11 @@ static void accepted(struct exchange *exchange, const struct stw_msg *response)
 	session_tell(session, &event);
 	if (session->state == STW_SESSION_ENDED)
 		return;
-	if (session->dialog && session->dialog->no_target) {
-		end_accepted(session, response, &stw_cause_ua_no_contact);
-		return;
-	}
-	if (err < 0) {
-		end_accepted(session, response, &stw_cause_ua_bad_answer);
+	fault = dialog_fault(session->dialog);
+	if (!fault && err < 0)
+		fault = &stw_cause_ua_bad_answer;
+	if (fault) {
+		end_accepted(session, response, fault);
 		return;
 	}
 	timer_agreed(session, response);

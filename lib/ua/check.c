@@ -9,10 +9,11 @@ static const struct stw_ua_policy *check_policy(const struct ua_check *check)
 	return &check->ua->options.policy;
 }
 
-static struct stw_str check_line(struct ua_check *check, size_t from)
+/* The lines go with the refusal; those that are not whole do not. */
+static void check_line(struct ua_check *check)
 {
-	check->refusal.headers = stw_writer_text(&check->writer);
-	return stw_str_cut(check->refusal.headers, from, check->writer.len);
+	if (!check->writer.overflow)
+		check->refusal.headers = stw_writer_text(&check->writer);
 }
 
 /* ---- who asks: RFC 3261 §22 --------------------------------------------------------------- */
@@ -34,7 +35,7 @@ static const struct stw_cause *challenge(
 	challenge.nonce = stw_nonce_make(ua->nonces, realm,
 		stw_random_next(stw_stack_random(ua->stack)), stw_stack_now(ua->stack), nonce);
 	stw_challenge_write(&check->writer, &challenge);
-	check_line(check, 0);
+	check_line(check);
 	return cause;
 }
 
@@ -77,7 +78,7 @@ static const struct stw_cause *check_method(struct ua_check *check)
 	if (msg->method == STW_METHOD_CANCEL || list_has(ua_methods(check->ua), name))
 		return NULL;
 	stw_write_format(&check->writer, "Allow: %.*s\r\n", STW_STR_ARG(ua_methods(check->ua)));
-	check_line(check, 0);
+	check_line(check);
 	return msg->method == STW_METHOD_UNKNOWN ? &stw_cause_ua_unknown_method
 						 : &stw_cause_ua_method;
 }
@@ -150,24 +151,36 @@ static const struct stw_cause *check_merged(struct ua_check *check)
 	return stw_request_is_merged(check->request) ? &stw_cause_ua_merged : NULL;
 }
 
+/* §8.2.2.3: as many of them as there is room for, with the end of the line. */
+static void unsupported_add(struct stw_writer *writer, struct stw_str tag)
+{
+	const char *before = writer->len ? ", " : "Unsupported: ";
+
+	if (writer->capacity - writer->len < strlen(before) + tag.len + 2)
+		return;
+	stw_write_text(writer, before);
+	stw_write_str(writer, tag);
+}
+
 static const struct stw_cause *check_require(struct ua_check *check)
 {
 	struct stw_values values = stw_msg_values(check->request->msg, STW_HDR_REQUIRE);
 	struct stw_str tag;
-	size_t from = check->writer.len;
+	bool met = true;
 
 	while (stw_values_next(&values, &tag)) {
 		if (list_has(ua_extensions(check->ua), tag) ||
 			(check_policy(check)->priorities.len &&
 				stw_str_equal_nocase(tag, STW_STR("resource-priority"))))
 			continue;
-		stw_write_text(&check->writer, check->writer.len == from ? "Unsupported: " : ", ");
-		stw_write_str(&check->writer, tag);
+		unsupported_add(&check->writer, tag);
+		met = false;
 	}
-	if (check->writer.len == from)
+	if (met)
 		return NULL;
-	stw_write_text(&check->writer, "\r\n");
-	check_line(check, from);
+	if (check->writer.len)
+		stw_write_text(&check->writer, "\r\n");
+	check_line(check);
 	return &stw_cause_ua_extension;
 }
 
@@ -212,14 +225,14 @@ static const struct stw_cause *check_body(struct ua_check *check)
 		return NULL;
 	if (encoding.len && !stw_str_equal_nocase(encoding, STW_STR("identity"))) {
 		stw_write_text(&check->writer, "Accept-Encoding: identity\r\n");
-		check_line(check, 0);
+		check_line(check);
 		return &stw_cause_ua_body_type;
 	}
 	type = stw_str_trim(stw_str_cut(type, 0, stw_str_find(type, ';', 0)));
 	if (list_has(accepts, type))
 		return NULL;
 	stw_write_format(&check->writer, "Accept: %.*s\r\n", STW_STR_ARG(accepts));
-	check_line(check, 0);
+	check_line(check);
 	return &stw_cause_ua_body_type;
 }
 
@@ -242,7 +255,7 @@ static const struct stw_cause *check_demand(struct ua_check *check)
 		stw_msg_has_token(check->request->msg, STW_HDR_REQUIRE, require))
 		return NULL;
 	stw_write_format(&check->writer, "Require: %.*s\r\n", STW_STR_ARG(require));
-	check_line(check, 0);
+	check_line(check);
 	return &stw_cause_ua_require;
 }
 
@@ -260,7 +273,7 @@ static const struct stw_cause *check_priority(struct ua_check *check)
 			return NULL;
 	}
 	stw_write_format(&check->writer, "Accept-Resource-Priority: %.*s\r\n", STW_STR_ARG(known));
-	check_line(check, 0);
+	check_line(check);
 	return &stw_cause_ua_priority;
 }
 
@@ -299,7 +312,7 @@ static const struct stw_cause *check_proxy(struct ua_check *check)
 			stw_addr_same_ip(&addr, &check->request->source.remote)))
 		return NULL;
 	stw_write_format(&check->writer, "Contact: <%.*s>\r\n", STW_STR_ARG(proxy));
-	check_line(check, 0);
+	check_line(check);
 	return &stw_cause_ua_use_proxy;
 }
 
@@ -330,7 +343,7 @@ static const struct stw_cause *check_interval(struct ua_check *check)
 	if (stw_delta_seconds_parse(value, &expires_s) < 0 || expires_s >= min_s)
 		return NULL;
 	stw_write_format(&check->writer, "Min-SE: %u\r\n", min_s);
-	check_line(check, 0);
+	check_line(check);
 	return &stw_cause_ua_min_se;
 }
 
@@ -352,7 +365,7 @@ static const struct stw_cause *check_overlap(struct ua_check *check)
 		(offer && session->sdp && session->sdp->state == STW_SDP_OFFER_RECEIVED)) {
 		stw_write_format(&check->writer, "Retry-After: %u\r\n",
 			(unsigned)stw_random_below(stw_stack_random(check->ua->stack), 11));
-		check_line(check, 0);
+		check_line(check);
 		return &stw_cause_ua_overlap;
 	}
 	return NULL;
@@ -368,7 +381,7 @@ static const struct stw_cause *check_accept(struct ua_check *check)
 	stw_write_format(&check->writer,
 		"Warning: 399 %.*s \"Accept excludes application/sdp\"\r\n",
 		STW_STR_ARG(check->ua->aor.host));
-	check_line(check, 0);
+	check_line(check);
 	return &stw_cause_ua_accept;
 }
 

@@ -14,6 +14,7 @@ void earlies_free(struct early **earlies)
 	while ((early = *earlies)) {
 		*earlies = early->next;
 		stw_dialog_free(early->dialog);
+		free(early->sdp);
 		free(early);
 	}
 }
@@ -63,6 +64,9 @@ void exchange_orphan(struct exchange *exchange)
 	 * end. */
 	if (exchange->method == STW_METHOD_INVITE && exchange->client && !exchange->finished)
 		stw_client_cancel(exchange->client, STW_STR_NONE);
+	/* Nobody waits for the answer to a REFER, but its subscription goes on (RFC 5057 §3). */
+	if (exchange->referral && exchange->referral->ours)
+		referral_await_first(exchange->referral);
 	exchange->dead = exchange->method != STW_METHOD_INVITE;
 	exchange_reap(exchange);
 }
@@ -281,7 +285,8 @@ static void tell_final(struct exchange *exchange, const struct stw_msg *response
 	struct stw_session *session = exchange->session;
 
 	exchange->finished = true;
-	if (exchange->dead)
+	/* Each fork that accepts costs a dialog, an ACK and a BYE. */
+	if (exchange->dead || exchange->acks >= FORKS_MAX)
 		return;
 	if (session)
 		session_enter(session);

@@ -14,6 +14,7 @@
 #define INTERVALS_MAX      5    /* of session timers that are asked for */
 #define BYES_MAX           3    /* more of them after 500 */
 #define SESSIONS_MAX       1000
+#define FORKS_MAX          32  /* of an INVITE: early dialogs, and 2xx that are acknowledged */
 #define SUBSCRIPTION_S     180 /* of a REFER */
 #define SUBSCRIPTION_MAX_S 86400
 #define NOTIFY_WAIT_S      32 /* 64*T1: Timer N of RFC 6665 §4.1.2.4 */
@@ -58,6 +59,7 @@ struct exchange {
 	bool anonymous, identity_allowed;
 	bool finished;      /* the last word has been told */
 	unsigned overtaken; /* BYE: how often 500 was the answer */
+	unsigned acks;      /* of an INVITE */
 	unsigned busy;      /* functions of it at work: not freed */
 	bool dead;          /* nobody waits any more */
 	char *text;
@@ -84,8 +86,9 @@ struct exchange_options {
 struct early {
 	struct early *next;
 	struct stw_dialog *dialog;
-	uint32_t rseq; /* of the last reliable provisional response, 0: none */
-	bool ended;    /* 199 was said: only a 2xx of it counts (RFC 6228 §5) */
+	uint32_t rseq;               /* of the last reliable provisional response, 0: none */
+	bool ended;                  /* 199 was said: only a 2xx of it counts (RFC 6228 §5) */
+	struct stw_sdp_session *sdp; /* agreed on with it, while another one is heard; or NULL */
 };
 
 /* What is to be changed by a re-INVITE as soon as nothing is in its way. */
@@ -223,6 +226,8 @@ unsigned ua_max_sessions(const struct stw_ua *ua);
 void ua_write_abilities(const struct stw_ua *ua, struct stw_writer *writer);
 struct stw_str cause_phrase(const struct stw_cause *cause);
 unsigned cause_code(const struct stw_cause *cause);
+/* Why a request has begun no dialog: an error of stw_dialog_new_uas(). */
+const struct stw_cause *dialog_cause(int err);
 uint32_t retry_after_s(const struct stw_msg *response);
 
 /* ---- exchange.c ---- */
@@ -289,7 +294,10 @@ int session_receive_offer(
 /* Only what a description of theirs names too is offered from now on; once.
  * @return false: nothing is in common, or it is all that was offered */
 bool session_narrow(struct stw_session *session, const struct stw_msg *response);
-/* Another fork than the one that was heard before: as if that had not been. */
+/* The early dialog of a fork; NULL: none. */
+struct early *session_early(const struct stw_session *session, struct stw_str tag);
+/* Another fork than the one that was heard before: what was agreed on with this one, if anything.
+ */
 void session_other_fork(struct stw_session *session, struct stw_str tag);
 /* The same in a response to our INVITE: each fork makes its own. */
 int session_receive_fork_offer(
@@ -365,6 +373,8 @@ int referral_receive(struct referral *referral, const struct stw_msg *notify);
 void referral_told(struct referral *referral, const struct stw_msg *notify);
 /* A NOTIFY is due within. */
 void referral_await(struct referral *referral, uint32_t seconds);
+/* Ours: the first one is, unless it is here already. */
+void referral_await_first(struct referral *referral);
 /* Theirs: this has come of it; from 200 on it is the last word, and it is freed. */
 void referral_notify(struct referral *referral, unsigned code, struct stw_str phrase);
 /* Something has happened to the call that a REFER has made. */

@@ -195,20 +195,6 @@ void session_misplaced(struct stw_session *session, const struct stw_msg *msg)
 /* ---- answers of the peer, and what forks say --------------------------------------------------
  */
 
-void session_other_fork(struct stw_session *session, struct stw_str tag)
-{
-	if (!session->sdp)
-		return;
-	if (!session->sdp_before && (session->sdp_before = malloc(sizeof(*session->sdp))))
-		*session->sdp_before = *session->sdp;
-	if (!session->sdp_before || !session->answered_tag.len ||
-		stw_str_equal(session->answered_tag, tag))
-		return;
-	*session->sdp = *session->sdp_before;
-	session->answered_tag = STW_STR_NONE;
-	session->agreed = false;
-}
-
 static void fork_keep(struct stw_session *session, struct stw_str tag)
 {
 	if (tag.len > sizeof(session->answered_tag_text))
@@ -216,6 +202,50 @@ static void fork_keep(struct stw_session *session, struct stw_str tag)
 	if (tag.len)
 		memcpy(session->answered_tag_text, tag.ptr, tag.len);
 	session->answered_tag = (struct stw_str){ session->answered_tag_text, tag.len };
+}
+
+struct early *session_early(const struct stw_session *session, struct stw_str tag)
+{
+	struct early *early = session->earlies;
+
+	while (early && !stw_str_equal(early->dialog->remote_tag, tag))
+		early = early->next;
+	return early;
+}
+
+/* The 2xx of a fork may come without the answer that it has given before (RFC 6337 §3.1). */
+static void fork_set_aside(struct stw_session *session)
+{
+	struct early *early = session_early(session, session->answered_tag);
+
+	if (early && !early->sdp)
+		early->sdp = malloc(sizeof(*early->sdp));
+	if (early && early->sdp)
+		*early->sdp = *session->sdp;
+}
+
+void session_other_fork(struct stw_session *session, struct stw_str tag)
+{
+	const struct early *early;
+
+	if (!session->sdp)
+		return;
+	if (!session->sdp_before && (session->sdp_before = malloc(sizeof(*session->sdp))))
+		*session->sdp_before = *session->sdp;
+	if (!session->sdp_before || !session->answered_tag.len ||
+		stw_str_equal(session->answered_tag, tag))
+		return;
+	fork_set_aside(session);
+	early = session_early(session, tag);
+	if (early && early->sdp) {
+		*session->sdp = *early->sdp;
+		fork_keep(session, tag);
+		session_tell_media(session);
+		return;
+	}
+	*session->sdp = *session->sdp_before;
+	session->answered_tag = STW_STR_NONE;
+	session->agreed = false;
 }
 
 int session_receive_fork_offer(

@@ -43,7 +43,7 @@ void qos_begin(struct stw_session *session)
 /* RFC 3311 §5.1: not before what was offered has been answered, and reliably so. */
 static struct stw_dialog *update_dialog(struct stw_session *session)
 {
-	struct early *early = session->earlies;
+	struct early *early;
 
 	if (session->updating || !session->peer_update || session->sdp->state != STW_SDP_STABLE)
 		return NULL;
@@ -51,8 +51,7 @@ static struct stw_dialog *update_dialog(struct stw_session *session)
 		return NULL;
 	if (session->dialog)
 		return session->dialog;
-	while (early && !stw_str_equal(early->dialog->remote_tag, session->answered_tag))
-		early = early->next;
+	early = session_early(session, session->answered_tag);
 	return early ? early->dialog : NULL;
 }
 
@@ -70,14 +69,13 @@ static void qos_failed(struct stw_session *session)
 static void refresh_dialog(
 	struct stw_session *session, const struct stw_dialog *copy, const struct stw_msg *response)
 {
-	struct early *early = session->earlies;
+	struct early *early;
 
 	if (session->dialog) {
 		(void)stw_dialog_refresh(session->dialog, response);
 		return;
 	}
-	while (early && !stw_str_equal(early->dialog->remote_tag, copy->remote_tag))
-		early = early->next;
+	early = session_early(session, copy->remote_tag);
 	if (early)
 		(void)stw_dialog_refresh(early->dialog, response);
 }

@@ -69,8 +69,7 @@ static void refer_final(struct exchange *exchange, const struct stw_msg *respons
 		referral_free(referral);
 	} else if (referral) {
 		referral->cseq = exchange->cseq;
-		if (!stw_timer_running(&referral->expiry.timer))
-			referral_await(referral, NOTIFY_WAIT_S);
+		referral_await_first(referral);
 	}
 	request_final(exchange, response, code, cause);
 }
@@ -244,9 +243,7 @@ void notify_asked(struct stw_ua *ua, struct stw_session *session, struct stw_req
 		cause = &stw_cause_ua_no_subscription;
 	} else {
 		err = referral_receive(referral, request->msg);
-		cause = err == -ESTALE ? &stw_cause_ua_cseq
-			: err < 0      ? &stw_cause_ua_no_contact_in_request
-				       : NULL;
+		cause = err == -ESTALE ? &stw_cause_ua_cseq : err < 0 ? dialog_cause(err) : NULL;
 	}
 	if (cause) {
 		ua_refuse(ua, request, cause, headers, session);
@@ -326,7 +323,7 @@ static const struct stw_cause *refer_refusal(const struct stw_ua *ua,
 	return NULL;
 }
 
-/* The subscription, unless none is wanted (RFC 4488 §4). @return -ENOMEM; -EBADMSG no Contact */
+/* The subscription, unless none is wanted (RFC 4488 §4). @return as stw_dialog_new_uas() */
 static int refer_subscribe(struct stw_ua *ua, struct stw_session *session,
 	struct stw_request *request, struct referral **ret)
 {
@@ -364,8 +361,7 @@ void refer_asked(struct stw_ua *ua, struct stw_session *session, struct stw_requ
 	if (!cause && (request->tx || stw_request_take(request, &nothing, NULL) == 0))
 		err = refer_subscribe(ua, session, request, &referral);
 	if (err < 0)
-		cause = err == -EBADMSG ? &stw_cause_ua_no_contact_in_request
-					: &stw_cause_out_of_memory;
+		cause = dialog_cause(err);
 	if (cause) {
 		ua_refuse(ua, request, cause, STW_STR_NONE, session);
 		return;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PHRASE_MAX 200 /* bytes */
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 static void expiry_is_over(struct stw_alarm *alarm);
@@ -156,15 +158,22 @@ void referral_await(struct referral *referral, uint32_t seconds)
 	stw_alarm_start(referral->ua->stack, &referral->expiry, (uint64_t)seconds * 1000);
 }
 
+void referral_await_first(struct referral *referral)
+{
+	if (!stw_timer_running(&referral->expiry.timer))
+		referral_await(referral, NOTIFY_WAIT_S);
+}
+
 /* It was answered; now what it says. */
 void referral_told(struct referral *referral, const struct stw_msg *notify)
 {
 	struct stw_str state = stw_msg_value(notify, STW_HDR_SUBSCRIPTION_STATE), text;
 	size_t end = stw_str_find(state, ';', 0);
+	struct stw_str value = stw_str_trim(stw_str_cut(state, 0, end));
 	struct stw_ua_event event = { .kind = STW_UA_TRANSFERRED, .msg = notify };
 	uint32_t expires_s = SUBSCRIPTION_S;
 
-	event.final = stw_str_starts(state, STW_STR("terminated"));
+	event.final = stw_str_equal_nocase(value, STW_STR("terminated"));
 	if (stw_param_find(stw_str_cut(state, end, state.len), STW_STR("expires"), &text))
 		(void)stw_delta_seconds_parse(text, &expires_s);
 	if (expires_s > SUBSCRIPTION_MAX_S)
@@ -206,6 +215,18 @@ static void notify_final(struct exchange *exchange, const struct stw_msg *respon
 
 static const struct exchange_ops notify_ops = { .final = notify_final };
 
+/* As much of a Reason-Phrase as is passed on, in whole characters. */
+static struct stw_str phrase_cut(struct stw_str phrase)
+{
+	size_t end = PHRASE_MAX;
+
+	if (phrase.len <= PHRASE_MAX)
+		return phrase;
+	while (end && ((unsigned char)phrase.ptr[end] & 0xc0) == 0x80)
+		end--;
+	return stw_str_cut(phrase, 0, end);
+}
+
 /* `reason`: it is the last one. The NOTIFY keeps the dialog, which may end before its answer
  * comes. */
 static void notify_send(
@@ -223,6 +244,7 @@ static void notify_send(
 	referral->code = code;
 	if (referral->unwanted)
 		return;
+	phrase = phrase_cut(phrase);
 	stw_writer_init(&writer, lines, sizeof(lines));
 	stw_write_format(&writer, "Event: refer;id=%u\r\n", referral->cseq);
 	if (reason)

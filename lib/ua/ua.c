@@ -51,6 +51,18 @@ unsigned cause_code(const struct stw_cause *cause)
 	return cause->code ? cause->code : 408;
 }
 
+const struct stw_cause *dialog_cause(int err)
+{
+	switch (err) {
+	case -EBADMSG:
+		return &stw_cause_ua_no_contact_in_request;
+	case -ENOBUFS:
+		return &stw_cause_ua_dialog_large;
+	default:
+		return &stw_cause_out_of_memory;
+	}
+}
+
 uint32_t retry_after_s(const struct stw_msg *response)
 {
 	struct stw_str value = stw_msg_value(response, STW_HDR_RETRY_AFTER);
@@ -246,21 +258,41 @@ void stw_ua_set_policy(struct stw_ua *ua, const struct stw_ua_policy *policy)
 		(void)nonces_new(ua);
 }
 
+/* Who hears of one end may bring about another: all of them stay until the last has been told. */
+static void sessions_end(struct stw_ua *ua)
+{
+	struct stw_session *first = ua->sessions, *session, *next;
+
+	for (session = first; session; session = session->next)
+		session_enter(session);
+	for (session = first; session; session = next) {
+		stw_session_end(session, STW_STR_NONE);
+		next = session->next;
+		session_leave(session);
+	}
+}
+
+/* Likewise; from the first one again after each. */
+static void registrations_end(struct stw_ua *ua)
+{
+	struct stw_registration *registration = ua->registrations;
+
+	while (registration) {
+		if (registration->ending) {
+			registration = registration->next;
+			continue;
+		}
+		stw_registration_end(registration);
+		registration = ua->registrations;
+	}
+}
+
 void stw_ua_stop(struct stw_ua *ua)
 {
-	struct stw_session *session, *next;
-
 	ua->stopping = true;
-	for (session = ua->sessions; session; session = next) {
-		next = session->next;
-		stw_session_end(session, STW_STR_NONE);
-	}
+	sessions_end(ua);
 	referrals_end(ua);
-	for (struct stw_registration *registration = ua->registrations, *after; registration;
-		registration = after) {
-		after = registration->next;
-		stw_registration_end(registration);
-	}
+	registrations_end(ua);
 }
 
 bool stw_ua_idle(const struct stw_ua *ua)

@@ -325,6 +325,30 @@ static void accepted_forks_are_acknowledged(void **state)
 	ends(lab, &told);
 }
 
+/* §13.2.2.4: also the ACK for who sends no To tag, as in RFC 2543. */
+static void accepted_without_tag_is_acknowledged(void **state)
+{
+	struct lab *lab = lab_new();
+	struct told told = { 0 };
+	const struct sent *invite = originated(lab, &told, "INVITE", LINES("1 INVITE"));
+	struct stw_client_job job = job_of(NULL, "", LINES("1 ACK"));
+	const char *answer = response_text(invite, "200 OK"), *at = strstr(answer, ";tag=b");
+	char text[8192];
+
+	(void)state;
+	snprintf(text, sizeof(text), "%.*s%s", (int)(at - answer), answer, at + 6);
+	lab_receive(lab, callee(), text);
+	assert_int_equal(told.responses, 1);
+	lab_begin(lab);
+	assert_int_equal(stw_client_ack(told.client, STW_STR_NONE, &job), 0);
+	lab_end(lab);
+	lab_expect(lab, "ACK ");
+	lab_receive(lab, callee(), text);
+	lab_expect(lab, "ACK ");
+	assert_int_equal(told.responses, 1);
+	ends(lab, &told);
+}
+
 static void cancel_waits_for_a_provisional(void **state)
 {
 	struct lab *lab = lab_new();
@@ -492,6 +516,7 @@ int main(void)
 		cmocka_unit_test(outbound_proxy_and_flow_go_before),
 		cmocka_unit_test(refusal_is_acknowledged),
 		cmocka_unit_test(accepted_forks_are_acknowledged),
+		cmocka_unit_test(accepted_without_tag_is_acknowledged),
 		cmocka_unit_test(cancel_waits_for_a_provisional),
 		cmocka_unit_test(cancelled_without_answer_fails),
 		cmocka_unit_test(next_place_of_a_name_is_tried),

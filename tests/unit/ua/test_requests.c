@@ -348,6 +348,106 @@ static void info_packages(void **state)
 	ends(net);
 }
 
+/* ---- Require ------------------------------------------------------------------------------
+ */
+
+/* §8.2.2.3: however many extensions are demanded, the line that lists them has an end. */
+static void many_extensions_are_demanded(void **state)
+{
+	(void)state;
+	for (unsigned count = 676; count < 683; count++) {
+		struct net *net = net_new();
+		struct agent *b = agent_new(
+			net, (struct stw_ua_options){ .aor = STW_STR("sip:bob@192.0.2.1") });
+		char require[2048] = "Require: a";
+		const char *text;
+
+		for (unsigned i = 1; i < count; i++)
+			memcpy(require + 8 + 2 * i, ",a", 3);
+		strcat(require, "\r\n");
+		raw_send(net, 1, raw_request("OPTIONS", 1, "", require));
+		text = raw(net, "SIP/2.0 420 Bad Extension\r\n");
+		has(text, "\r\nUnsupported: a, a, ");
+		has(text, "\r\nContent-Length: 0\r\n");
+		has(text, ", a\r\n");
+		told(b, "refused 420 Bad Extension");
+		ends(net);
+	}
+}
+
+/* ---- transfer -----------------------------------------------------------------------------
+ */
+
+/* The party calls the agent. */
+static struct agent *called(struct net *net, char tag[128])
+{
+	struct agent *b =
+		agent_new(net, (struct stw_ua_options){ .aor = STW_STR("sip:bob@192.0.2.1"),
+				       .policy = { .automatic = true } });
+
+	raw_send(net, 1, raw_request("INVITE", 1, "", SDP_TYPE SDP_BODY("sendrecv")));
+	snprintf(tag, 128, "%s", tag_of(raw(net, "SIP/2.0 200 ")));
+	raw_send(net, 1, raw_request("ACK", 1, tag, ""));
+	b->told_seen = b->told_count;
+	return b;
+}
+
+static void hangs_up(struct net *net, unsigned cseq, const char *tag)
+{
+	raw_send(net, 1, raw_request("BYE", cseq, tag, ""));
+	raw(net, "SIP/2.0 200 ");
+	told(&net->agents[0], "ended 200 OK");
+	ends(net);
+}
+
+/* RFC 3515 §2.4.4: the last NOTIFY comes, however much the target had to say. */
+static void long_phrase_is_cut(void **state)
+{
+	struct net *net = net_new();
+	char tag[128], status[600], cut[300];
+	struct agent *b = called(net, tag);
+	const char *invite;
+
+	(void)state;
+	raw_send(net, 1, raw_request("REFER", 2, tag, "Refer-To: <sip:x@192.0.2.9>\r\n"));
+	raw(net, "SIP/2.0 200 ");
+	raw_answer(net, 1, raw(net, "NOTIFY "), "200 OK", "raw", "");
+	invite = raw(net, "INVITE ");
+	snprintf(status, sizeof(status), "486 %0500d", 1);
+	raw_answer(net, 1, invite, status, "t", "");
+	raw(net, "ACK ");
+	invite = raw(net, "NOTIFY ");
+	snprintf(cut, sizeof(cut), "\r\n\r\nSIP/2.0 486 %0200d\r\n", 0);
+	has(invite, cut);
+	has(invite, "Subscription-State: terminated");
+	raw_answer(net, 1, invite, "200 OK", "raw", "");
+	b->told_seen = b->told_count;
+	hangs_up(net, 3, tag);
+}
+
+/* RFC 3261 §7.3.1: tokens are compared without case. */
+static void end_of_the_subscription_in_capitals(void **state)
+{
+	struct net *net = net_new();
+	char tag[128];
+	struct agent *b = called(net, tag);
+
+	(void)state;
+	agent_begin(b);
+	assert_int_equal(stw_session_refer(b->session, STW_STR("sip:x@192.0.2.9"), NULL), 0);
+	agent_end(b);
+	raw_answer(net, 1, raw(net, "REFER "), "202 Accepted", "raw", "");
+	told(b, "response 202 Accepted");
+	raw_send(net, 1,
+		raw_request("NOTIFY", 2, tag,
+			"Event: refer\r\nSubscription-State: TERMINATED ;reason=noresource\r\n"
+			"Content-Type: message/sipfrag\r\n\r\nSIP/2.0 200 OK"));
+	raw(net, "SIP/2.0 200 ");
+	told(b, "transferred 200 OK");
+	assert_true(b->last.final);
+	hangs_up(net, 3, tag);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -361,6 +461,9 @@ int main(void)
 		cmocka_unit_test(reactions_are_those_of_the_table),
 		cmocka_unit_test(demand_is_dropped),
 		cmocka_unit_test(info_packages),
+		cmocka_unit_test(many_extensions_are_demanded),
+		cmocka_unit_test(long_phrase_is_cut),
+		cmocka_unit_test(end_of_the_subscription_in_capitals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

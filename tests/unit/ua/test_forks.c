@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An INVITE that many answer: what is kept of each fork, and how many there may be. */
+#include "lab.h"
+
+#define FORKS     40
+#define FORKS_MAX 32
+
+#define CONTACT  "Contact: <sip:x@192.0.2.9>\r\n"
+#define RELIABLE CONTACT "Require: 100rel\r\nRSeq: 1\r\n"
+
+/* @return its INVITE */
+static const char *calls(struct net *net, bool late_offer)
+{
+	struct agent *a =
+		agent_new(net, (struct stw_ua_options){ .aor = STW_STR("sip:alice@192.0.2.1") });
+	struct stw_session_options options = { .uri = STW_STR("sip:x@192.0.2.9"),
+		.late_offer = late_offer };
+
+	agent_begin(a);
+	assert_int_equal(stw_ua_call(a->ua, &options, NULL), 0);
+	agent_end(a);
+	return raw(net, "INVITE ");
+}
+
+static void hangs_up(struct net *net, const char *tag)
+{
+	struct agent *a = &net->agents[0];
+	const char *bye;
+
+	a->told_seen = a->told_count;
+	agent_begin(a);
+	stw_session_end(a->session, STW_STR_NONE);
+	agent_end(a);
+	bye = raw(net, "BYE ");
+	has(bye, tag);
+	raw_answer(net, 1, bye, "200 OK", "", "");
+	told(a, "ended 200 OK");
+	net_is_idle(net);
+	raw_nothing(net);
+	net_free(net);
+}
+
+/* ---- how many ----------------------------------------------------------------------------- */
+
+static void early_dialogs_have_a_bound(void **state)
+{
+	struct net *net = net_new();
+	const char *invite = calls(net, false);
+	char tag[16];
+
+	(void)state;
+	for (unsigned i = 0; i < FORKS; i++) {
+		snprintf(tag, sizeof(tag), "t%u", i);
+		raw_answer(net, 1, invite, "180 Ringing", tag, RELIABLE);
+		told(&net->agents[0], "progress 180 Ringing");
+		if (i < FORKS_MAX)
+			raw_answer(net, 1, raw(net, "PRACK "), "200 OK", tag, "");
+		raw_nothing(net);
+	}
+	raw_answer(net, 1, invite, "200 OK", tag, CONTACT SDP_TYPE SDP_BODY("sendrecv"));
+	has(raw(net, "ACK "), ";tag=t39");
+	hangs_up(net, ";tag=t39");
+}
+
+/* §13.2.2.4: each is acknowledged; who makes them without end is not answered any more. */
+static void accepted_forks_have_a_bound(void **state)
+{
+	struct net *net = net_new();
+	const char *invite = calls(net, false);
+	char tag[16];
+
+	(void)state;
+	for (unsigned i = 0; i < FORKS; i++) {
+		snprintf(tag, sizeof(tag), "t%u", i);
+		raw_answer(net, 1, invite, "200 OK", tag, CONTACT SDP_TYPE SDP_BODY("sendrecv"));
+		if (i < FORKS_MAX)
+			raw(net, "ACK ");
+		if (i > 0 && i < FORKS_MAX)
+			raw_answer(net, 1, raw(net, "BYE "), "200 OK", tag, "");
+		raw_nothing(net);
+	}
+	hangs_up(net, ";tag=t0");
+}
+
+/* ---- which answer counts ------------------------------------------------------------------ */
+
+/* RFC 6337 §3.1: who has answered in a reliable provisional response need not do so in the 2xx; nor
+ * does who has offered there, when the INVITE had no offer. */
+static void answer_of_each_fork_is_kept(void **state)
+{
+	(void)state;
+	for (unsigned late = 0; late < 2; late++) {
+		struct net *net = net_new();
+		const char *invite = calls(net, late);
+		struct agent *a = &net->agents[0];
+
+		raw_answer(net, 1, invite, "183 Session Progress", "b",
+			RELIABLE SDP_TYPE SDP_BODY("sendonly"));
+		raw_answer(net, 1, raw(net, "PRACK "), "200 OK", "b", "");
+		raw_answer(net, 1, invite, "183 Session Progress", "a",
+			RELIABLE SDP_TYPE SDP_BODY("sendrecv"));
+		raw_answer(net, 1, raw(net, "PRACK "), "200 OK", "a", "");
+		for (unsigned i = 0; i < 2; i++) {
+			told(a, "media");
+			told(a, "progress 183 Session Progress");
+		}
+		raw_answer(net, 1, invite, "200 OK", "b", CONTACT);
+		has(raw(net, "ACK "), ";tag=b");
+		told(a, "media");
+		told(a, "accepted 200 OK");
+		told(a, "established");
+		assert_int_equal(stw_session_stream(a->session)->direction, STW_SDP_RECVONLY);
+		hangs_up(net, ";tag=b");
+	}
+}
+
+/* ---- what is too long to be kept ---------------------------------------------------------- */
+
+/* A Contact, or a route set, of which a dialog has no room. */
+static const char *too_long(unsigned which)
+{
+	static char text[8192];
+	int len = 0;
+
+	if (which == 0) {
+		snprintf(text, sizeof(text), "Contact: <sip:%01100d@192.0.2.9>\r\n", 1);
+		return text;
+	}
+	len = snprintf(text, sizeof(text), CONTACT "Record-Route: <sip:192.0.2.9;lr>");
+	for (unsigned i = 0; i < 64; i++)
+		len += snprintf(text + len, sizeof(text) - (size_t)len, ",<sip:192.0.2.9;lr>");
+	snprintf(text + len, sizeof(text) - (size_t)len, "\r\n");
+	return text;
+}
+
+/* §13.2.2.4: a 2xx is acknowledged in any case; BYE, and its repetitions get the same ACK. */
+static void accepted_with_too_much(void **state)
+{
+	(void)state;
+	for (unsigned which = 0; which < 2; which++) {
+		struct net *net = net_new();
+		const char *invite = calls(net, false);
+		struct agent *a = &net->agents[0];
+		char more[8192];
+
+		snprintf(more, sizeof(more), "%s" SDP_TYPE SDP_BODY("sendrecv"), too_long(which));
+		raw_answer(net, 1, invite, "200 OK", "t", more);
+		raw(net, "ACK sip:x@192.0.2.9 ");
+		raw_answer(net, 1, raw(net, "BYE sip:x@192.0.2.9 "), "200 OK", "t", "");
+		raw_answer(net, 1, invite, "200 OK", "t", more);
+		raw(net, "ACK sip:x@192.0.2.9 ");
+		told(a, "media");
+		told(a, "accepted 200 OK");
+		told(a, "fault 513 Message Too Large");
+		told(a, "ended 513 Message Too Large");
+		net_is_idle(net);
+		raw_nothing(net);
+		net_free(net);
+	}
+}
+
+/* §21.5.7: not for want of a Contact. */
+static void called_with_too_much(void **state)
+{
+	(void)state;
+	for (unsigned which = 0; which < 2; which++) {
+		struct net *net = net_new();
+		struct agent *b = agent_new(
+			net, (struct stw_ua_options){ .aor = STW_STR("sip:bob@192.0.2.1") });
+		char request[8192], *contact;
+
+		snprintf(request, sizeof(request), "%s", raw_request("INVITE", 1, "", ""));
+		contact = strstr(request, "Contact: ");
+		snprintf(contact, sizeof(request) - (size_t)(contact - request),
+			"%sContent-Length: 0\r\n\r\n", too_long(which));
+		raw_send(net, 1, request);
+		raw_send(net, 1,
+			raw_request("ACK", 1, tag_of(raw(net, "SIP/2.0 513 Message Too Large\r\n")),
+				""));
+		told(b, "refused 513 Message Too Large");
+		net_is_idle(net);
+		raw_nothing(net);
+		net_free(net);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(early_dialogs_have_a_bound),
+		cmocka_unit_test(accepted_forks_have_a_bound),
+		cmocka_unit_test(answer_of_each_fork_is_kept),
+		cmocka_unit_test(accepted_with_too_much),
+		cmocka_unit_test(called_with_too_much),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
