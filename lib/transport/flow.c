@@ -277,6 +277,7 @@ bool stw_flows_leave(struct stw_flows *flows, struct stw_flow_id id, uint64_t *r
 	registry_remove(flows->registry, flow->by_remote.hash, flow->hop.flow);
 	flow->leaving = true;
 	flow->fresh = STW_STR_NONE;
+	flow->pulled = 0;
 	flow->left_count = (unsigned)__builtin_popcountll(flow->handed);
 	*ret_ask = flow->handed;
 	return false;
@@ -337,7 +338,9 @@ static void flow_drop_taken(struct flow *flow)
 	} else if (flow->taken > 0) {
 		back = len - flow->taken < flow->pulled ? len - flow->taken : flow->pulled;
 		flow->input.end -= (uint32_t)back;
-		flow->fresh = (struct stw_str){ flow->fresh.ptr - back, flow->fresh.len + back };
+		if (back) /* else there may be no `fresh` */
+			flow->fresh =
+				(struct stw_str){ flow->fresh.ptr - back, flow->fresh.len + back };
 		flow->pulled = 0;
 		flow_input_drop(&flow->input, flow->taken);
 	}
