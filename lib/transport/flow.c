@@ -30,6 +30,7 @@ struct flow {
 	bool open, begun, broken;
 	bool leaving; /* it is closed when `left_count` workers have answered */
 	unsigned left_count;
+	size_t discarded_bytes; /* what came although it is broken or leaving */
 };
 
 struct stw_flows {
@@ -315,7 +316,8 @@ uint64_t stw_flows_closed(struct stw_flows *flows, struct stw_flow_id id)
  * of the next read as much as ends it.
  */
 
-#define PULL_BYTES 2048
+#define PULL_BYTES    2048
+#define DISCARD_BYTES (256 << 10) /* behind the last message, as lib/io does behind our close */
 
 static int fresh_pull(struct flow *flow, size_t len)
 {
@@ -354,8 +356,10 @@ int stw_flows_bytes(struct stw_flows *flows, struct stw_flow_id id, const char *
 
 	if (!flow)
 		return -ENOENT;
-	if (flow->broken || flow->leaving) /* where a message begins is not known any more */
-		return 0;
+	if (flow->broken || flow->leaving) { /* where a message begins is not known any more */
+		flow->discarded_bytes += len;
+		return flow->discarded_bytes > DISCARD_BYTES ? -ENOBUFS : 0;
+	}
 	flow_drop_taken(flow);
 	if (flow->fresh.len > 0)
 		return -ENOBUFS;

@@ -145,6 +145,38 @@ static void test_byte_by_byte(void **state)
 
 /* Nothing is copied of messages that are whole in a read; of half a message and the next read no
  * more than ends it. */
+/* It is closed when another worker has answered: nothing more is taken, and only so much is read.
+ */
+static void test_leaves(void **state)
+{
+	struct fixture f;
+	struct stw_flow_id id;
+	char text[3 * MESSAGE_LEN], bytes[1024] = { 0 };
+	unsigned reads = 0;
+	uint64_t ask;
+
+	for (unsigned i = 0; i < 3; i++)
+		memcpy(text + i * MESSAGE_LEN, message, MESSAGE_LEN);
+	fixture_init(&f, 10, 10);
+	id = open_flow(&f, 1);
+	feed(&f, id, text, 10, 0);
+	assert_int_equal(next(&f, id, 0), STW_FRAME_MORE);
+	stw_flows_handed(f.flows, id, 0);
+	feed(&f, id, text + 10, sizeof(text) - 10, 0);
+	assert_message(&f, id, 0);
+	assert_false(stw_flows_leave(f.flows, id, &ask));
+	assert_int_equal(ask, 1);
+	assert_int_equal(next(&f, id, 0), STW_FRAME_MORE);
+	while (stw_flows_bytes(f.flows, id, bytes, sizeof(bytes), at(0)) == 0) {
+		assert_int_equal(next(&f, id, 0), STW_FRAME_MORE);
+		assert_true(++reads < 1000);
+	}
+	assert_int_equal(reads, 256);
+	assert_true(stw_flows_left(f.flows, id));
+	stw_flows_closed(f.flows, id);
+	fixture_done(&f);
+}
+
 static void test_copies_little(void **state)
 {
 	static char stream[100 * MESSAGE_LEN];
@@ -709,6 +741,7 @@ int main(void)
 		cmocka_unit_test(test_opening_becomes_open),
 		cmocka_unit_test(test_generation),
 		cmocka_unit_test(test_broken),
+		cmocka_unit_test(test_leaves),
 		cmocka_unit_test(test_copies_little),
 		cmocka_unit_test(test_bounded),
 		cmocka_unit_test(test_no_memory),
