@@ -60,8 +60,8 @@ struct stw_nonces;
  * @return 0, -ENOMEM, -EIO */
 int stw_nonces_new(
 	const uint8_t secret[32], uint32_t lifetime_s, size_t slots, struct stw_nonces **ret);
-/** With a secret kept over restarts: nonces issued before `now` are stale, as their counts are
- * forgotten. */
+/** With a secret kept over restarts: nonces of before this start are stale, as their counts are
+ * forgotten. To be called once, before the first nonce is made. */
 void stw_nonces_start(struct stw_nonces *nonces, struct stw_now now);
 /** Accepts NULL; returns NULL. */
 struct stw_nonces *stw_nonces_free(struct stw_nonces *nonces);

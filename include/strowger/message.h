@@ -515,7 +515,7 @@ struct stw_part {
 /** A walk over the parts. `boundary` may point into the structure: do not copy it. */
 struct stw_multipart {
 	struct stw_str boundary, rest;
-	char boundary_text[72];
+	char boundary_text[74];
 };
 /** @return 0; -ENOENT: not multipart; -EBADMSG */
 int stw_multipart_begin(

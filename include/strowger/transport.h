@@ -302,7 +302,8 @@ void stw_flows_sent(struct stw_flows *flows, struct stw_flow_id id, struct stw_n
 /**
  * Bytes arrived. They are borrowed until stw_flows_next() answers MORE or BROKEN, or the flow is
  * closed or left. Behind a BROKEN frame they are dropped.
- * @return 0; -ENOENT; -ENOBUFS: those before were not taken by stw_flows_next()
+ * @return 0; -ENOENT; -ENOBUFS: those before were not taken by stw_flows_next(), or too many came
+ * to a flow that is left: close it
  */
 int stw_flows_bytes(struct stw_flows *flows, struct stw_flow_id id, const char *data, size_t len,
 	struct stw_now now);

@@ -83,11 +83,10 @@ static bool response_right(const struct stw_auth_check *check)
 static enum stw_auth_verdict nonce_spend(struct stw_nonces *nonces, const struct nonce *nonce,
 	const struct stw_credentials *credentials, struct stw_now now)
 {
-	uint64_t not_before_ms = atomic_load_explicit(&nonces->not_before_ms, memory_order_relaxed);
 	uint64_t count = NC_ONCE;
 	uint32_t nc;
 
-	if (nonce_age_ms(nonce, now) > nonces->lifetime_ms || nonce->issued_ms < not_before_ms)
+	if (nonce_age_ms(nonces, nonce, now) > nonces->lifetime_ms)
 		return STW_AUTH_STALE;
 	if (credentials->qop.len) {
 		if (auth_nc_parse(credentials->nc, &nc) < 0)
@@ -98,7 +97,7 @@ static enum stw_auth_verdict nonce_spend(struct stw_nonces *nonces, const struct
 }
 
 /*
- * A right digest over a nonce that another secret signed comes from a client that knew us before a
+ * A right digest over a nonce of another secret or start comes from a client that knew us before a
  * restart: stale, so that its user is not asked for the password again (RFC 7616 §3.3).
  */
 enum stw_auth_verdict stw_auth_check(

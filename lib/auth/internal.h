@@ -80,17 +80,18 @@ int auth_nc_parse(struct stw_str text, uint32_t *ret);
 
 /** What a nonce carries. */
 struct nonce {
-	uint64_t issued_ms; /* wall clock */
+	uint64_t issued_ms; /* wall clock at the start, and what the monotonic one went on since */
 	uint64_t random;
 };
 
-/** @return 0; -EBADMSG: never a nonce of ours; -EACCES: shaped like ours, from another secret or
- * realm */
+/** @return 0; -EBADMSG: never a nonce of ours; -EACCES: shaped like ours, from another secret,
+ * start or realm */
 int nonce_open(const struct stw_nonces *nonces, struct stw_str realm, struct stw_str text,
 	struct nonce *ret);
-/** Milliseconds since a nonce was issued, never negative; a clock set back counts as its distance.
- */
-uint64_t nonce_age_ms(const struct nonce *nonce, struct stw_now now);
+/** Milliseconds since a nonce was issued; another worker's may be of some later, which counts as
+ * its distance. */
+uint64_t nonce_age_ms(
+	const struct stw_nonces *nonces, const struct nonce *nonce, struct stw_now now);
 /** Past half its life: the next one is due (RFC 7616 §3.5). */
 bool nonce_is_aging(const struct stw_nonces *nonces, const struct nonce *nonce, struct stw_now now);
 
@@ -109,7 +110,7 @@ bool nonce_counts_take(struct nonce_counts *counts, const struct nonce *nonce, u
 struct stw_nonces {
 	SHA256_CTX inner, outer; /* keyed; copied for each use */
 	uint64_t lifetime_ms;
-	atomic_uint_least64_t not_before_ms;
+	uint64_t ahead_ms; /* of the monotonic clock: the wall clock, at the start */
 	struct nonce_counts *counts;
 };
 

@@ -13,8 +13,11 @@
  *
  *     "1" base64url( issued_ms: 6 bytes | random: 8 bytes | HMAC-SHA-256, first 16 bytes )
  *
- * The HMAC covers version, time, random and realm. 30 bytes fill 40 characters without a spare
- * bit, so that each character counts.
+ * The HMAC covers our start, version, time, random and realm. 30 bytes fill 40 characters without a
+ * spare bit, so that each character counts.
+ *
+ * The wall clock is read once, at the start, and from there on time is that of the monotonic clock:
+ * somebody may set the wall clock by hours, and no nonce shall be older or younger for it.
  */
 enum {
 	VERSION = '1',
@@ -52,6 +55,14 @@ static bool mac_key(struct stw_nonces *nonces, const uint8_t secret[32])
 	return made;
 }
 
+static void put_number(uint8_t *to, unsigned bytes, uint64_t number)
+{
+	while (bytes--) {
+		to[bytes] = (uint8_t)number;
+		number >>= 8;
+	}
+}
+
 int stw_nonces_new(
 	const uint8_t secret[32], uint32_t lifetime_s, size_t slots, struct stw_nonces **ret)
 {
@@ -63,7 +74,6 @@ int stw_nonces_new(
 	if (!nonces)
 		return -ENOMEM;
 	nonces->lifetime_ms = (uint64_t)lifetime_s * 1000;
-	atomic_init(&nonces->not_before_ms, 0);
 	err = nonce_counts_new(slots, &nonces->counts);
 	if (err < 0)
 		goto fail;
@@ -79,9 +89,12 @@ fail:
 
 void stw_nonces_start(struct stw_nonces *nonces, struct stw_now now)
 {
-	uint64_t wall_ms = now.wall_ms > 0 ? (uint64_t)now.wall_ms : 0;
+	uint8_t start[2 * sizeof(uint64_t)];
 
-	atomic_store_explicit(&nonces->not_before_ms, wall_ms, memory_order_relaxed);
+	nonces->ahead_ms = (uint64_t)now.wall_ms - now.mono_ms;
+	put_number(start, sizeof(uint64_t), (uint64_t)now.wall_ms);
+	put_number(start + sizeof(uint64_t), sizeof(uint64_t), now.mono_ms);
+	(void)SHA256_Update(&nonces->inner, start, sizeof(start));
 }
 
 struct stw_nonces *stw_nonces_free(struct stw_nonces *nonces)
@@ -109,14 +122,6 @@ static int mac_make(const struct stw_nonces *nonces, const uint8_t plain[PLAIN_B
 	       SHA256_Final(hash, &inner) == 1 && SHA256_Update(&outer, hash, sizeof(hash)) == 1 &&
 	       SHA256_Final(ret, &outer) == 1;
 	return made ? 0 : -EIO;
-}
-
-static void put_number(uint8_t *to, unsigned bytes, uint64_t number)
-{
-	while (bytes--) {
-		to[bytes] = (uint8_t)number;
-		number >>= 8;
-	}
 }
 
 static uint64_t get_number(const uint8_t *from, unsigned bytes)
@@ -167,12 +172,17 @@ static int decode(const char *from, uint8_t ret[NONCE_BYTES])
 	return 0;
 }
 
+static uint64_t time_ms(const struct stw_nonces *nonces, struct stw_now now)
+{
+	return (now.mono_ms + nonces->ahead_ms) & ((UINT64_C(1) << 8 * TIME_BYTES) - 1);
+}
+
 struct stw_str stw_nonce_make(const struct stw_nonces *nonces, struct stw_str realm,
 	uint64_t random, struct stw_now now, char buffer[STW_NONCE_TEXT_MAX])
 {
 	uint8_t bytes[NONCE_BYTES], mac[32];
 
-	put_number(bytes, TIME_BYTES, (uint64_t)now.wall_ms);
+	put_number(bytes, TIME_BYTES, time_ms(nonces, now));
 	put_number(bytes + TIME_BYTES, RANDOM_BYTES, random);
 	if (mac_make(nonces, bytes, realm, mac) < 0)
 		return (struct stw_str){ buffer, 0 };
@@ -198,16 +208,17 @@ int nonce_open(const struct stw_nonces *nonces, struct stw_str realm, struct stw
 	return 0;
 }
 
-uint64_t nonce_age_ms(const struct nonce *nonce, struct stw_now now)
+uint64_t nonce_age_ms(
+	const struct stw_nonces *nonces, const struct nonce *nonce, struct stw_now now)
 {
-	uint64_t wall_ms = now.wall_ms > 0 ? (uint64_t)now.wall_ms : 0;
+	uint64_t now_ms = time_ms(nonces, now);
 
-	if (wall_ms < nonce->issued_ms)
-		return nonce->issued_ms - wall_ms;
-	return wall_ms - nonce->issued_ms;
+	if (now_ms < nonce->issued_ms)
+		return nonce->issued_ms - now_ms;
+	return now_ms - nonce->issued_ms;
 }
 
 bool nonce_is_aging(const struct stw_nonces *nonces, const struct nonce *nonce, struct stw_now now)
 {
-	return nonce_age_ms(nonce, now) > nonces->lifetime_ms / 2;
+	return nonce_age_ms(nonces, nonce, now) > nonces->lifetime_ms / 2;
 }

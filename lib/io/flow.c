@@ -26,14 +26,13 @@ static struct flow_slot *slot_take(struct stw_io *io)
 }
 
 /* What we have closed only waits for its peer: who leaves it waiting keeps nobody out. */
-static struct flow_slot *slot_take_lingering(struct stw_io *io)
+bool flow_drop_lingering(struct stw_io *io)
 {
 	struct flow *oldest = TAILQ_FIRST(&io->closing);
 
-	if (!oldest)
-		return NULL;
-	flow_drop(io, oldest, 0);
-	return slot_take(io);
+	if (oldest)
+		flow_drop(io, oldest, 0);
+	return oldest;
 }
 
 static void slot_give(struct stw_io *io, struct flow_slot *slot)
@@ -53,8 +52,8 @@ int flow_new(struct stw_io *io, int fd, const struct stw_hop *hop, struct flow *
 	if (!flow)
 		return -ENOMEM;
 	slot = slot_take(io);
-	if (!slot)
-		slot = slot_take_lingering(io);
+	if (!slot && flow_drop_lingering(io))
+		slot = slot_take(io);
 	if (!slot) {
 		free(flow);
 		return -ENOBUFS;
@@ -224,7 +223,8 @@ void flow_close(struct stw_io *io, struct flow *flow)
 {
 	if (flow->closing)
 		return;
-	if (flow->state == FLOW_DEAD || (flow->state == FLOW_OPENING && !flow->first)) {
+	/* Where nothing was sent, there is nothing that a reset could overtake. */
+	if (flow->state == FLOW_DEAD || !flow->used) {
 		flow_release(io, flow);
 		return;
 	}
@@ -395,6 +395,7 @@ int flow_send(struct stw_io *io, struct flow *flow, struct stw_slices slices)
 		return -ENOTCONN;
 	err = output_add(io, flow, slices);
 	if (err == 0) {
+		flow->used = true;
 		if (flow->full)
 			flow_watch(io, flow);
 		else if (flow->state == FLOW_OPEN && flow->first)

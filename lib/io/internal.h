@@ -102,6 +102,7 @@ struct flow {
 	TAILQ_ENTRY(flow) push_link;
 	bool pushed; /* in io->pushed: what it sends leaves with the next flush */
 	enum flow_state state;
+	bool used;    /* something was sent on it */
 	bool closing; /* gone for the layers; no event follows */
 	bool shut;    /* our side has been shut down */
 	bool ended;   /* the peer has shut down its side */
@@ -281,6 +282,8 @@ void flow_ready(struct stw_io *io, struct flow *flow, uint32_t ready);
 int flow_send(struct stw_io *io, struct flow *flow, struct stw_slices slices);
 void flows_push(struct stw_io *io);
 void flow_close(struct stw_io *io, struct flow *flow);
+/* Makes room: the flow closed first need not see its peer's end. @return was there one? */
+bool flow_drop_lingering(struct stw_io *io);
 void flows_expire(struct stw_io *io, uint64_t now_ms);
 void flows_tell_closed(struct stw_io *io, unsigned events_max);
 uint64_t flows_due_ms(const struct stw_io *io);

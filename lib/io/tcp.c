@@ -129,7 +129,7 @@ static bool accept_one(struct stw_io *io, uint16_t index)
 		return true;
 	}
 	if (errno == EMFILE || errno == ENFILE)
-		return accept_refuse(io, listener_fd);
+		return flow_drop_lingering(io) || accept_refuse(io, listener_fd);
 	if (errno == ENOBUFS || errno == ENOMEM) {
 		accept_pause(io);
 		return false;
@@ -205,6 +205,8 @@ int tcp_open(struct stw_io *io, const struct stw_hop *hop, struct stw_flow_id *r
 	if (!hop->remote.family || !hop->remote.port)
 		return -EINVAL;
 	fd = stream_socket(&hop->remote);
+	if (fd == -EMFILE && flow_drop_lingering(io))
+		fd = stream_socket(&hop->remote);
 	if (fd < 0)
 		return fd;
 	err = flow_new(io, fd, hop, &flow);

@@ -208,7 +208,7 @@ struct hostport {
 /** hostport of a URI or sent-by of a Via at `at`; with `lws`, LWS may surround the colon. @return
  * the byte behind, NULL when there is none */
 const char *hostport_read(const char *at, const char *end, bool lws, struct hostport *ret);
-/* Comparing two URIs looks at each pair of parameters: a peer may not make that costly. */
+/* Comparing two URIs looks at each pair of their parameters. */
 #define URI_PARTS_MAX 64
 /** userinfo = ( user / telephone-subscriber ) [ ":" password ] "@", without the "@". @return 0,
  * -EBADMSG */

@@ -4,34 +4,39 @@
 #include <errno.h>
 #include <string.h>
 
-/* RFC 2046 §5.1.1: at most 70 characters; the two hyphens are kept in front of them. */
+/* RFC 2046 §5.1.1: at most 70 characters; CRLF and two hyphens are kept in front of them. */
 #define BOUNDARY_MAX 70
+#define FRONT        4
 
+/* CRLF "--" boundary */
 static struct stw_str delimiter(const struct stw_multipart *multipart)
 {
-	return (struct stw_str){ multipart->boundary_text, multipart->boundary.len + 2 };
+	return (struct stw_str){ multipart->boundary_text, multipart->boundary.len + FRONT };
 }
 
-/* A delimiter at the start of a line of `text`, from `at` on; text.len when there is none. */
+/* Is the line at `at` a delimiter? A longer boundary may start with this one. */
+static bool is_delimiter(struct stw_str text, size_t at, struct stw_str delimiter)
+{
+	struct stw_str dashes = str_part(delimiter, 2, delimiter.len);
+	size_t end = at + dashes.len;
+
+	return stw_str_equal(stw_str_cut(text, at, end), dashes) &&
+	       (end == text.len || char_is(text.ptr[end], CHAR_LWS) ||
+		       (char_at(text, end, '-') && char_at(text, end + 1, '-')));
+}
+
+/* The first line from `at` on, where one starts, that is a delimiter; text.len: there is none. */
 static size_t delimiter_find(struct stw_str text, size_t at, struct stw_str delimiter)
 {
 	const char *hit;
-	size_t end;
 
-	for (; at < text.len; at++) {
+	while (at < text.len && !is_delimiter(text, at, delimiter)) {
 		hit = memmem(text.ptr + at, text.len - at, delimiter.ptr, delimiter.len);
 		if (!hit)
-			break;
-		at = (size_t)(hit - text.ptr);
-		end = at + delimiter.len;
-		if (at && (at < 2 || text.ptr[at - 2] != '\r' || text.ptr[at - 1] != '\n'))
-			continue;
-		/* A longer boundary may start with this one. */
-		if (end == text.len || char_is(text.ptr[end], CHAR_LWS) ||
-			(char_at(text, end, '-') && char_at(text, end + 1, '-')))
-			return at;
+			return text.len;
+		at = (size_t)(hit - text.ptr) + 2;
 	}
-	return text.len;
+	return at;
 }
 
 static int boundary_read(struct stw_str params, struct stw_multipart *multipart)
@@ -44,9 +49,9 @@ static int boundary_read(struct stw_str params, struct stw_multipart *multipart)
 	text = stw_unquote(value, buffer);
 	if (!text.len || text.len > BOUNDARY_MAX)
 		return -EBADMSG;
-	memcpy(multipart->boundary_text, "--", 2);
-	memcpy(multipart->boundary_text + 2, text.ptr, text.len);
-	multipart->boundary = (struct stw_str){ multipart->boundary_text + 2, text.len };
+	memcpy(multipart->boundary_text, "\r\n--", FRONT);
+	memcpy(multipart->boundary_text + FRONT, text.ptr, text.len);
+	multipart->boundary = (struct stw_str){ multipart->boundary_text + FRONT, text.len };
 	return 0;
 }
 
@@ -98,7 +103,7 @@ static void part_headers_read(struct stw_part *part)
 		while (end < text.len && (text.ptr[end] == ' ' || text.ptr[end] == '\t'));
 		if (end > text.len)
 			end = text.len;
-		colon = stw_str_find(text, ':', at);
+		colon = stw_str_find(stw_str_cut(text, 0, end), ':', at);
 		if (colon < end) {
 			value = part_value(part, str_trim_lws(str_part(text, at, colon)));
 			if (value)

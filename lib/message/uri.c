@@ -289,29 +289,66 @@ static bool number_equal(struct stw_str a, struct stw_str b)
 	return i == a.len && j == b.len;
 }
 
-enum match { MATCH_ABSENT, MATCH_DIFFERS, MATCH_EQUAL };
-
-/* Is a parameter of that name there, and one of that value too? Names are compared as escaped text.
+/*
+ * The parameters or headers of a URI, each read once. Comparing looks at each pair of them: those
+ * that cannot be equal are told by a hash of the name, of a header also of its value.
  */
-static enum match param_lookup(struct stw_str params, const struct stw_param *wanted, bool tel)
+struct parts {
+	unsigned n;
+	struct stw_param v[URI_PARTS_MAX];
+	uint32_t hash[URI_PARTS_MAX];
+};
+
+#define HASH_START 2166136261U
+
+/* FNV-1a; equal for what escaped_equal() finds equal. */
+static uint32_t escaped_hash(uint32_t hash, struct stw_str text, bool nocase)
 {
-	enum match match = MATCH_ABSENT;
-	struct stw_param param;
 	size_t at = 0;
 
-	while (stw_param_next(params, &at, &param) > 0) {
-		if (!escaped_equal(param.name, wanted->name, true))
-			continue;
-		if (escaped_equal(param.value, wanted->value, true))
-			return MATCH_EQUAL;
-		/* RFC 3966 §4: a phone-context of global-number-digits, §3: ext */
-		if (tel && number_equal(param.value, wanted->value) &&
-			(char_at(param.value, 0, '+') ||
-				stw_str_equal_nocase(param.name, STW_STR("ext"))))
-			return MATCH_EQUAL;
-		match = MATCH_DIFFERS;
+	while (at < text.len)
+		hash = (hash ^ unit_next(text, &at, nocase)) * 16777619;
+	return hash;
+}
+
+static void params_read(struct stw_str params, struct parts *ret)
+{
+	struct stw_param *param = ret->v;
+	size_t at = 0;
+
+	for (ret->n = 0; ret->n < URI_PARTS_MAX; ret->n++, param++) {
+		if (stw_param_next(params, &at, param) <= 0)
+			break;
+		ret->hash[ret->n] = escaped_hash(HASH_START, param->name, true);
 	}
-	return match;
+}
+
+/* Names are compared as escaped text. */
+static bool name_equal(const struct parts *a, unsigned i, const struct parts *b, unsigned j)
+{
+	return a->hash[i] == b->hash[j] && escaped_equal(a->v[i].name, b->v[j].name, true);
+}
+
+enum match { MATCH_ABSENT, MATCH_DIFFERS, MATCH_EQUAL };
+
+static bool value_equal(const struct stw_param *a, const struct stw_param *b, bool tel)
+{
+	if (escaped_equal(a->value, b->value, true))
+		return true;
+	/* RFC 3966 §4: a phone-context of global-number-digits, §3: ext */
+	return tel && number_equal(a->value, b->value) &&
+	       (char_at(a->value, 0, '+') || stw_str_equal_nocase(a->name, STW_STR("ext")));
+}
+
+/* Is a parameter of that name there, and of that value? None may appear twice, §19.1.1. */
+static enum match param_lookup(
+	const struct parts *params, const struct parts *from, unsigned nth, bool tel)
+{
+	for (unsigned i = 0; i < params->n; i++)
+		if (name_equal(params, i, from, nth))
+			return value_equal(&params->v[i], &from->v[nth], tel) ? MATCH_EQUAL
+									      : MATCH_DIFFERS;
+	return MATCH_ABSENT;
 }
 
 /* "A user, ttl, or method uri-parameter appearing in only one URI never matches"; maddr and
@@ -327,20 +364,29 @@ static bool param_must_be_in_both(struct stw_str name)
 	return false;
 }
 
-static bool params_match(struct stw_str a, struct stw_str b, bool tel)
+static bool params_match(const struct parts *a, const struct parts *b, bool tel)
 {
-	struct stw_param param;
 	enum match match;
-	size_t at = 0;
 
-	while (stw_param_next(a, &at, &param) > 0) {
-		match = param_lookup(b, &param, tel);
+	for (unsigned i = 0; i < a->n; i++) {
+		match = param_lookup(b, a, i, tel);
 		if (match == MATCH_DIFFERS)
 			return false;
-		if (match == MATCH_ABSENT && (tel || param_must_be_in_both(param.name)))
+		if (match == MATCH_ABSENT && (tel || param_must_be_in_both(a->v[i].name)))
 			return false;
 	}
 	return true;
+}
+
+static bool params_equal(struct stw_str a, struct stw_str b, bool tel)
+{
+	struct parts left, right;
+
+	if (stw_str_equal(a, b))
+		return true;
+	params_read(a, &left);
+	params_read(b, &right);
+	return params_match(&left, &right, tel) && params_match(&right, &left, tel);
 }
 
 static bool header_next(struct stw_str headers, size_t *at, struct stw_param *ret)
@@ -357,28 +403,46 @@ static bool header_next(struct stw_str headers, size_t *at, struct stw_param *re
 	return true;
 }
 
-static bool header_is_in(struct stw_str headers, const struct stw_param *wanted)
+static void headers_read(struct stw_str headers, struct parts *ret)
 {
-	struct stw_param header;
+	struct stw_param *header = ret->v;
 	size_t at = 0;
 
-	while (header_next(headers, &at, &header))
-		if (escaped_equal(header.name, wanted->name, true) &&
-			escaped_equal(header.value, wanted->value, false))
+	for (ret->n = 0; ret->n < URI_PARTS_MAX; ret->n++, header++) {
+		if (!header_next(headers, &at, header))
+			break;
+		ret->hash[ret->n] = escaped_hash(HASH_START, header->name, true);
+		ret->hash[ret->n] = escaped_hash(ret->hash[ret->n], header->value, false);
+	}
+}
+
+static bool header_is_in(const struct parts *headers, const struct parts *from, unsigned nth)
+{
+	for (unsigned i = 0; i < headers->n; i++)
+		if (name_equal(headers, i, from, nth) &&
+			escaped_equal(headers->v[i].value, from->v[nth].value, false))
 			return true;
 	return false;
 }
 
-/* "URI header components are never ignored." */
-static bool headers_match(struct stw_str a, struct stw_str b)
+static bool headers_match(const struct parts *a, const struct parts *b)
 {
-	struct stw_param header;
-	size_t at = 0;
-
-	while (header_next(a, &at, &header))
-		if (!header_is_in(b, &header))
+	for (unsigned i = 0; i < a->n; i++)
+		if (!header_is_in(b, a, i))
 			return false;
 	return true;
+}
+
+/* "URI header components are never ignored." */
+static bool headers_equal(struct stw_str a, struct stw_str b)
+{
+	struct parts left, right;
+
+	if (stw_str_equal(a, b))
+		return true;
+	headers_read(a, &left);
+	headers_read(b, &right);
+	return headers_match(&left, &right) && headers_match(&right, &left);
 }
 
 bool stw_uri_equal(const struct stw_uri *a, const struct stw_uri *b)
@@ -391,13 +455,10 @@ bool stw_uri_equal(const struct stw_uri *a, const struct stw_uri *b)
 		return a->port == b->port && host_equal(a, b) &&
 		       escaped_equal(a->user, b->user, false) &&
 		       escaped_equal(a->password, b->password, false) &&
-		       params_match(a->params, b->params, false) &&
-		       params_match(b->params, a->params, false) &&
-		       headers_match(a->headers, b->headers) &&
-		       headers_match(b->headers, a->headers);
+		       params_equal(a->params, b->params, false) &&
+		       headers_equal(a->headers, b->headers);
 	case STW_SCHEME_TEL:
-		return number_equal(a->user, b->user) && params_match(a->params, b->params, true) &&
-		       params_match(b->params, a->params, true);
+		return number_equal(a->user, b->user) && params_equal(a->params, b->params, true);
 	case STW_SCHEME_URN:
 	case STW_SCHEME_OTHER:
 		break;

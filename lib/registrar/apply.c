@@ -16,16 +16,6 @@ struct draft {
 	bool changed;
 };
 
-static bool uri_equal(struct stw_str a, struct stw_str b)
-{
-	struct stw_uri left, right;
-
-	if (stw_str_equal(a, b))
-		return true;
-	return stw_uri_parse(a, &left) == 0 && stw_uri_parse(b, &right) == 0 &&
-	       stw_uri_equal(&left, &right);
-}
-
 /* "If they are the same, the registrar compares the CSeq value": a late or repeated REGISTER. */
 static bool out_of_order(const struct stw_binding *binding, const struct stw_register *request)
 {
@@ -38,13 +28,19 @@ static bool is_of_request(const struct draft *draft, const struct stw_binding *b
 	return binding->call_id.ptr == draft->request->call_id.ptr;
 }
 
-static unsigned draft_find(const struct draft *draft, struct stw_str uri)
+static unsigned draft_find(const struct draft *draft, struct stw_str text)
 {
+	struct stw_uri uri, other;
+	bool valid = stw_uri_parse(text, &uri) == 0;
 	unsigned i;
 
-	for (i = 0; i < draft->n; i++)
-		if (uri_equal(draft->v[i].uri, uri))
+	for (i = 0; i < draft->n; i++) {
+		if (stw_str_equal(draft->v[i].uri, text))
 			break;
+		if (valid && stw_uri_parse(draft->v[i].uri, &other) == 0 &&
+			stw_uri_equal(&other, &uri))
+			break;
+	}
 	return i;
 }
 
@@ -151,17 +147,22 @@ static const struct stw_cause *draft_apply(
 	struct draft *draft, const struct stw_registrar_options *options, struct stw_now now)
 {
 	const struct stw_register *request = draft->request;
+	const struct stw_register_contact *contacts = request->contacts;
 	const struct stw_cause *cause = NULL;
-	unsigned i;
+	unsigned removals = 0, i;
 
 	if (request->wildcard)
 		return draft_wildcard(draft);
-	for (i = 0; i < request->n && !cause; i++)
-		cause = draft_contact(
-			draft, &request->contacts[i].binding, request->contacts[i].expires_s, now);
-	/* A limit that was lowered later does not stop a phone from refreshing what it has. */
-	if (!cause && draft->added && draft->n > options->max_bindings)
-		cause = &stw_cause_too_many_bindings;
+	for (i = 0; i < request->n; i++)
+		removals += !contacts[i].expires_s;
+	for (i = 0; i < request->n && !cause; i++) {
+		cause = draft_contact(draft, &contacts[i].binding, contacts[i].expires_s, now);
+		removals -= !contacts[i].expires_s;
+		/* As soon as it is sure, as comparing costs time. A limit that was lowered later
+		 * does not stop a phone from refreshing what it has. */
+		if (!cause && draft->added && draft->n > options->max_bindings + removals)
+			cause = &stw_cause_too_many_bindings;
+	}
 	if (!cause && (options->exclusive || options->rfc2543))
 		cause = draft_conflict(draft, options);
 	return cause;

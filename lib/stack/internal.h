@@ -343,6 +343,7 @@ bool uas_receive(struct box *box);
 /** Is this the ACK of a 2xx of ours that was not acknowledged yet? By its To tag. */
 bool uas_awaits(struct stw_stack *stack, const struct stw_msg *ack, struct stw_str local_tag);
 bool uas_cancelled(struct box *box, const struct stw_msg *cancel);
+void uas_answered(struct uas *uas);
 void uas_timer(struct stw_timer *timer);
 void uas_done(struct box *box);
 

@@ -134,6 +134,13 @@ int reply_settle(struct stw_stack *stack, struct stw_slices *slices)
 	return 0;
 }
 
+static void reply_answered(struct box *box)
+{
+	box->request.answered = true;
+	if (box->uas)
+		uas_answered(box->uas);
+}
+
 /* There was no memory for a final response. The transaction ends as if it had been lost on the way:
  * nothing else would ever end it. */
 static void reply_lost(struct box *box, unsigned code)
@@ -142,7 +149,7 @@ static void reply_lost(struct box *box, unsigned code)
 
 	if (!tx || code < 200)
 		return;
-	box->request.answered = true;
+	reply_answered(box);
 	if (box->service)
 		service_ended(box, 0, NULL);
 	reply_tx_actions(
@@ -265,7 +272,7 @@ void reply_give_own(
 	if (!note.phrase.len)
 		note.phrase = stw_str_from(stw_status_phrase(code));
 	if (code >= 200)
-		box->request.answered = true;
+		reply_answered(box);
 	reply_note(box, &note);
 	if (code >= 200 && box->service)
 		service_ended(box, code, NULL);
@@ -339,7 +346,7 @@ void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str
 		return;
 	}
 	if (response->code >= 200)
-		box->request.answered = true;
+		reply_answered(box);
 	reply_note(box, &note);
 	if (response->code >= 200 && box->service)
 		service_ended(box, response->code, response);

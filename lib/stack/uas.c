@@ -112,6 +112,13 @@ static void repeat_stop(struct uas *uas)
 	uas->repeated_code = 0;
 }
 
+/* RFC 3262 §3: behind the final response no provisional one is repeated, but its PRACK is taken. */
+void uas_answered(struct uas *uas)
+{
+	if (uas->repeated_code < 200)
+		repeat_stop(uas);
+}
+
 static void repeat_start(struct uas *uas, unsigned code)
 {
 	struct stw_stack *stack = uas->box->request.stack;
@@ -429,8 +436,6 @@ int stw_request_answer(struct stw_request *request, const struct stw_answer *ans
 		err = reply_write_own(box, &refusal, answer->code, answer->dialog, &text);
 	if (err < 0)
 		return err;
-	if (answer->code >= 200 && box->uas && box->uas->repeated_code)
-		repeat_stop(box->uas);
 	/* The final response goes out also when it cannot be repeated. */
 	if (answer->reliable || (invite && answer->code / 100 == 2))
 		err = answer_repeat(box, answer->code, text);

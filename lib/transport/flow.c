@@ -30,6 +30,7 @@ struct flow {
 	bool open, begun, broken;
 	bool leaving; /* it is closed when `left_count` workers have answered */
 	unsigned left_count;
+	size_t discarded_bytes; /* what came although it is broken or leaving */
 };
 
 struct stw_flows {
@@ -277,6 +278,7 @@ bool stw_flows_leave(struct stw_flows *flows, struct stw_flow_id id, uint64_t *r
 	registry_remove(flows->registry, flow->by_remote.hash, flow->hop.flow);
 	flow->leaving = true;
 	flow->fresh = STW_STR_NONE;
+	flow->pulled = 0;
 	flow->left_count = (unsigned)__builtin_popcountll(flow->handed);
 	*ret_ask = flow->handed;
 	return false;
@@ -314,7 +316,8 @@ uint64_t stw_flows_closed(struct stw_flows *flows, struct stw_flow_id id)
  * of the next read as much as ends it.
  */
 
-#define PULL_BYTES 2048
+#define PULL_BYTES    2048
+#define DISCARD_BYTES (256 << 10) /* behind the last message, as lib/io does behind our close */
 
 static int fresh_pull(struct flow *flow, size_t len)
 {
@@ -337,7 +340,9 @@ static void flow_drop_taken(struct flow *flow)
 	} else if (flow->taken > 0) {
 		back = len - flow->taken < flow->pulled ? len - flow->taken : flow->pulled;
 		flow->input.end -= (uint32_t)back;
-		flow->fresh = (struct stw_str){ flow->fresh.ptr - back, flow->fresh.len + back };
+		if (back) /* else there may be no `fresh` */
+			flow->fresh =
+				(struct stw_str){ flow->fresh.ptr - back, flow->fresh.len + back };
 		flow->pulled = 0;
 		flow_input_drop(&flow->input, flow->taken);
 	}
@@ -351,8 +356,10 @@ int stw_flows_bytes(struct stw_flows *flows, struct stw_flow_id id, const char *
 
 	if (!flow)
 		return -ENOENT;
-	if (flow->broken || flow->leaving) /* where a message begins is not known any more */
-		return 0;
+	if (flow->broken || flow->leaving) { /* where a message begins is not known any more */
+		flow->discarded_bytes += len;
+		return flow->discarded_bytes > DISCARD_BYTES ? -ENOBUFS : 0;
+	}
 	flow_drop_taken(flow);
 	if (flow->fresh.len > 0)
 		return -ENOBUFS;

@@ -193,9 +193,13 @@ static atomic_uint *living_place(const struct stw_flow_registry *registry, struc
 void registry_set_living(struct stw_flow_registry *registry, struct stw_flow_id id, bool lives)
 {
 	atomic_uint *place = living_place(registry, id);
+	unsigned generation = id.generation;
 
-	if (place)
-		atomic_store_explicit(place, lives ? id.generation : 0, memory_order_release);
+	if (place && lives)
+		atomic_store_explicit(place, generation, memory_order_release);
+	else if (place) /* unless the next flow has the slot already */
+		atomic_compare_exchange_strong_explicit(
+			place, &generation, 0, memory_order_release, memory_order_relaxed);
 }
 
 bool registry_lives(const struct stw_flow_registry *registry, struct stw_flow_id id)

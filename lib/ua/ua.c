@@ -216,10 +216,14 @@ void ua_answer(struct stw_ua *ua, struct stw_request *request, const struct stw_
 static int nonces_new(struct stw_ua *ua)
 {
 	uint8_t secret[32];
+	int err;
 
 	for (size_t i = 0; i < sizeof(secret); i++)
 		secret[i] = (uint8_t)stw_random_next(stw_stack_random(ua->stack));
-	return stw_nonces_new(secret, NONCE_LIFE_S, NONCE_SLOTS, &ua->nonces);
+	err = stw_nonces_new(secret, NONCE_LIFE_S, NONCE_SLOTS, &ua->nonces);
+	if (err == 0)
+		stw_nonces_start(ua->nonces, stw_stack_now(ua->stack));
+	return err;
 }
 
 int stw_ua_new(const struct stw_ua_options *options, struct stw_ua **ret)

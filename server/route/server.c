@@ -41,25 +41,44 @@ static enum stw_verdict check_dialog(struct stw_check *check)
 		       : STW_PASS;
 }
 
+/* Room for all tags of Require behind "Unsupported: ". */
+static char *tags_room(struct stw_check *check, size_t *ret_bytes)
+{
+	struct stw_values values = stw_msg_values(check->request->msg, STW_HDR_REQUIRE);
+	struct stw_str tag;
+
+	*ret_bytes = sizeof("Unsupported: \r\n");
+	while (stw_values_next(&values, &tag))
+		*ret_bytes += tag.len + 2;
+	return stw_arena_bytes(&check->request->arena, *ret_bytes);
+}
+
 /* U9: the tags of Require that we do not support; `supported` may be empty. */
 enum stw_verdict stw_route_require(
 	struct stw_check *check, struct stw_str supported, const struct stw_cause *cause)
 {
 	struct stw_values values = stw_msg_values(check->request->msg, STW_HDR_REQUIRE);
-	struct stw_str line = STW_STR_NONE, tag;
+	struct stw_writer writer;
+	struct stw_str tag;
+	size_t bytes;
+	char *room;
 
+	if (!values.field)
+		return STW_PASS;
+	room = tags_room(check, &bytes);
+	if (!room)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	stw_writer_init(&writer, room, bytes);
 	while (stw_values_next(&values, &tag)) {
 		if (supported.len && stw_str_equal_nocase(tag, supported))
 			continue;
-		if (stw_arena_printf(&check->request->arena, &line, "%.*s%s%.*s", STW_STR_ARG(line),
-			    line.len ? ", " : "Unsupported: ", STW_STR_ARG(tag)) < 0)
-			return stw_route_refuse(check, &stw_cause_out_of_memory);
+		stw_write_text(&writer, writer.len ? ", " : "Unsupported: ");
+		stw_write_str(&writer, tag);
 	}
-	if (!line.len)
+	if (!writer.len)
 		return STW_PASS;
-	if (stw_arena_printf(&check->request->arena, &check->refusal.headers, "%.*s\r\n",
-		    STW_STR_ARG(line)) < 0)
-		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	stw_write_text(&writer, "\r\n");
+	check->refusal.headers = stw_writer_text(&writer);
 	return stw_route_refuse(check, cause);
 }
 

@@ -38,7 +38,7 @@ struct attempt {
 	uint32_t nc;
 	unsigned offered;
 	bool unknown, tampered;
-	int64_t after_ms;
+	int64_t after_ms, wall_step_ms; /* time since the start, and how far the clock was set */
 };
 
 /* The challenge as we write it, but with a qop of the test's choice. */
@@ -85,6 +85,7 @@ static enum stw_auth_verdict verdict(struct fixture *fixture, struct attempt att
 	struct stw_str realm = attempt.realm.ptr ? attempt.realm : REALM;
 	struct stw_credentials credentials;
 	struct request request;
+	struct stw_now now;
 	struct stw_auth_check check = {
 		.request = &request.msg,
 		.credentials = &credentials,
@@ -100,7 +101,9 @@ static enum stw_auth_verdict verdict(struct fixture *fixture, struct attempt att
 	attempt_send(&attempt, &request);
 	assert_int_equal(
 		stw_credentials_find(&request.msg, STW_HDR_AUTHORIZATION, realm, &credentials), 0);
-	return stw_auth_check(fixture->nonces, &check, later(attempt.after_ms));
+	now = later(attempt.after_ms);
+	now.wall_ms += attempt.wall_step_ms;
+	return stw_auth_check(fixture->nonces, &check, now);
 }
 
 static struct stw_str fresh(struct fixture *fixture, char buffer[STW_NONCE_TEXT_MAX])
@@ -264,6 +267,54 @@ static void restart(void **state)
 	stw_nonces_free(after.nonces);
 }
 
+/* Set by hours, back or forth: nonces of before and of after are good, and grow old by their time.
+ */
+static void clock_is_set(void **state)
+{
+	const int64_t steps_ms[] = { -7200000, 7200000, INT64_MIN / 2 };
+
+	for (size_t i = 0; i < STW_ARRAY_SIZE(steps_ms); i++) {
+		char before[STW_NONCE_TEXT_MAX], after[STW_NONCE_TEXT_MAX];
+		struct stw_now now = { later(1000).mono_ms, start.wall_ms + steps_ms[i] };
+		struct fixture fixture = *(struct fixture *)*state;
+		struct attempt attempt = { .after_ms = 1000, .wall_step_ms = steps_ms[i] };
+
+		assert_int_equal(stw_nonces_new(secret, LIFETIME, 1, &fixture.nonces), 0);
+		stw_nonces_start(fixture.nonces, start);
+		attempt.nonce = fresh(&fixture, before);
+		assert_int_equal(verdict(&fixture, attempt), STW_AUTH_OK);
+		/* Each of five that come after makes one forgotten that was issued before it. */
+		for (unsigned k = 0; k < 5; k++) {
+			now.mono_ms++;
+			attempt.nonce = stw_nonce_make(fixture.nonces, REALM, 1000 + k, now, after);
+			assert_int_equal(verdict(&fixture, attempt), STW_AUTH_OK);
+		}
+		attempt.after_ms = 1005 + LIFETIME * 1000 + 1;
+		attempt.nc = 2;
+		assert_int_equal(verdict(&fixture, attempt), STW_AUTH_STALE);
+		stw_nonces_free(fixture.nonces);
+	}
+}
+
+/* A clock that was ahead before a restart does not bring back what was issued then. */
+static void restart_after_clock_was_ahead(void **state)
+{
+	struct fixture fixture = *(struct fixture *)*state;
+	char buffer[STW_NONCE_TEXT_MAX];
+	struct attempt attempt = { .after_ms = 60000 };
+
+	assert_int_equal(stw_nonces_new(secret, LIFETIME, 256, &fixture.nonces), 0);
+	stw_nonces_start(fixture.nonces, later(60000));
+	attempt.nonce = stw_nonce_make(fixture.nonces, REALM, 7, later(60000), buffer);
+	assert_int_equal(verdict(&fixture, attempt), STW_AUTH_OK);
+	stw_nonces_free(fixture.nonces);
+
+	assert_int_equal(stw_nonces_new(secret, LIFETIME, 256, &fixture.nonces), 0);
+	stw_nonces_start(fixture.nonces, later(1));
+	assert_int_equal(verdict(&fixture, attempt), STW_AUTH_STALE);
+	stw_nonces_free(fixture.nonces);
+}
+
 static void algorithm_not_offered(void **state)
 {
 	char buffer[STW_NONCE_TEXT_MAX];
@@ -391,6 +442,8 @@ int main(void)
 		TEST(failures_spend_no_count),
 		TEST(forged_nonce),
 		TEST(restart),
+		TEST(restart_after_clock_was_ahead),
+		TEST(clock_is_set),
 		TEST(algorithm_not_offered),
 		TEST(wrong_realm),
 		TEST(no_credentials),

@@ -583,6 +583,60 @@ static void test_descriptors_run_out(void **state)
 	stw_io_free(io);
 }
 
+/* The lowest number that is not in use. */
+static int free_descriptor(void)
+{
+	int fd = dup(0);
+
+	assert_true(fd >= 0);
+	close(fd);
+	return fd;
+}
+
+/* What we have closed waits for its peer as long as nobody needs its descriptor. */
+static void test_descriptor_of_closed(void **state)
+{
+	struct stw_io *io = test_io(&(struct stw_io_options){ 0 });
+	struct stw_listener ours = test_listen(io, STW_TRANSPORT_TCP, "127.0.0.1");
+	struct rlimit limit, before;
+	struct stw_addr peer;
+	struct stw_hop hop;
+	int fd = test_incoming(io, &ours, &hop), next = test_connect(&ours.bind, &peer);
+
+	assert_int_equal(test_send_now(io, &hop, "503"), 0);
+	stw_io_ops()->close(io, hop.flow);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit = before;
+	limit.rlim_cur = (rlim_t)free_descriptor();
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	hop = test_next(io, STW_IO_OPENED)->hop;
+	/* One that we open ourselves takes it as well. */
+	assert_int_equal(test_send_now(io, &hop, "503"), 0);
+	stw_io_ops()->close(io, hop.flow);
+	test_open(io, &ours.bind);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(test_read_all(fd), 3);
+	assert_int_equal(test_read_all(next), 3);
+	close(fd);
+	close(next);
+	stw_io_free(io);
+}
+
+/* Nothing was sent that a reset might overtake: nothing is waited for. */
+static void test_close_unused(void **state)
+{
+	struct stw_io *io = test_io(&(struct stw_io_options){ 0 });
+	struct stw_listener ours = test_listen(io, STW_TRANSPORT_TCP, "127.0.0.1");
+	struct stw_addr peer;
+	int fd = test_connect(&ours.bind, &peer), number = free_descriptor();
+
+	stw_io_ops()->close(io, test_next(io, STW_IO_OPENED)->hop.flow);
+	assert_int_equal(free_descriptor(), number);
+	assert_int_equal(test_read_all(fd), 0);
+	close(fd);
+	stw_io_free(io);
+}
+
 /* Even the reserve is gone: accepting pauses, and goes on by itself. */
 static void test_reserve_gone(void **state)
 {
@@ -663,6 +717,8 @@ int main(void)
 		cmocka_unit_test(test_waited),
 		cmocka_unit_test(test_fair),
 		cmocka_unit_test(test_descriptors_run_out),
+		cmocka_unit_test(test_descriptor_of_closed),
+		cmocka_unit_test(test_close_unused),
 		cmocka_unit_test(test_reserve_gone),
 		cmocka_unit_test(test_stop_listening),
 		cmocka_unit_test(test_queue_no_memory),

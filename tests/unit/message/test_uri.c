@@ -313,7 +313,8 @@ static const struct {
 	{ "sip:a@b", "sip:a@b;maddr=192.0.2.1", false },
 	{ "sip:a@b;%75ser=phone", "sip:a@b;user=phone", true },
 	{ "sip:a@b;lr", "sip:a@b;lr=on", false },
-	{ "sip:a@b;x=1;x=2", "sip:a@b;x=2;x=1", true },
+	{ "sip:a@b;x=1;x=2", "sip:a@b;x=2;x=1", false }, /* none may appear twice */
+	{ "sip:a@b;x=1;x=2", "sip:a@B;x=1;x=2", true },
 	{ "sip:a@b;x=1;x=2", "sip:a@b;x=1", false },
 	{ "sip:a@b?x=1", "sip:a@b?x=2", false },
 	{ "sip:a@b?X=1", "sip:a@b?x=1", true },

@@ -145,6 +145,12 @@ static void limit(void **state)
 			"sip:w@b;2 sip:w@c;4" },
 		{ "2@h", 1, "Contact: <sip:w@d>;expires=120\r\n", 3600, "sip:w@d;1" },
 		{ "2@h", 2, "Contact: <sip:w@e>\r\n", 0, "sip:w@d;1 sip:w@e;2" },
+		/* Those behind it are not compared any more. */
+		{ "2@h", 2, "Contact: <sip:w@f>, <sip:w@e>\r\n", 0, "too-many-bindings" },
+		{ "2@h", 3, "Contact: <sip:w@f>, <sip:w@g>, <sip:w@f>;expires=0\r\n", 0,
+			"too-many-bindings" },
+		{ "2@h", 4, "Contact: <sip:w@f>, <sip:w@f>;expires=0\r\n", 0,
+			"sip:w@d;1 sip:w@e;2" },
 	};
 	struct stw_register *request = malloc(sizeof(*request));
 	struct stw_bindings *bindings = play(steps, STW_ARRAY_SIZE(steps), &two), *next;

@@ -145,6 +145,38 @@ static void test_byte_by_byte(void **state)
 
 /* Nothing is copied of messages that are whole in a read; of half a message and the next read no
  * more than ends it. */
+/* It is closed when another worker has answered: nothing more is taken, and only so much is read.
+ */
+static void test_leaves(void **state)
+{
+	struct fixture f;
+	struct stw_flow_id id;
+	char text[3 * MESSAGE_LEN], bytes[1024] = { 0 };
+	unsigned reads = 0;
+	uint64_t ask;
+
+	for (unsigned i = 0; i < 3; i++)
+		memcpy(text + i * MESSAGE_LEN, message, MESSAGE_LEN);
+	fixture_init(&f, 10, 10);
+	id = open_flow(&f, 1);
+	feed(&f, id, text, 10, 0);
+	assert_int_equal(next(&f, id, 0), STW_FRAME_MORE);
+	stw_flows_handed(f.flows, id, 0);
+	feed(&f, id, text + 10, sizeof(text) - 10, 0);
+	assert_message(&f, id, 0);
+	assert_false(stw_flows_leave(f.flows, id, &ask));
+	assert_int_equal(ask, 1);
+	assert_int_equal(next(&f, id, 0), STW_FRAME_MORE);
+	while (stw_flows_bytes(f.flows, id, bytes, sizeof(bytes), at(0)) == 0) {
+		assert_int_equal(next(&f, id, 0), STW_FRAME_MORE);
+		assert_true(++reads < 1000);
+	}
+	assert_int_equal(reads, 256);
+	assert_true(stw_flows_left(f.flows, id));
+	stw_flows_closed(f.flows, id);
+	fixture_done(&f);
+}
+
 static void test_copies_little(void **state)
 {
 	static char stream[100 * MESSAGE_LEN];
@@ -582,7 +614,40 @@ static void test_cost_of_idle_flows(void **state)
 /* ---- several workers --------------------------------------------------------------------- */
 
 #define ROUNDS 10000
-#define SPINS  2000 /* then the machine has another use for the CPU */
+/* Its slot has a new flow before the end of the old one is told: the new one lives for the others,
+ * until it ends itself. */
+static void test_successor_lives(void **state)
+{
+	struct stw_flow_limits limits = {
+		.max_flows = 10, .max_per_source = 10, .message = stw_msg_limits_default
+	};
+	struct stw_hop old = hop_of("192.0.2.4", 40000, 5, 7),
+		       young = hop_of("192.0.2.4", 40001, 5, 8);
+	struct stw_flows *flows, *others;
+	struct stw_wheel wheel;
+	struct stw_hop hop;
+
+	stw_wheel_init(&wheel, 0);
+	assert_int_equal(stw_flow_registry_new(2, 10, 10, key, &limits.registry), 0);
+	assert_int_equal(stw_flows_new(&limits, &wheel, key, &others), 0);
+	limits.worker = 1;
+	assert_int_equal(stw_flows_new(&limits, &wheel, key, &flows), 0);
+
+	assert_int_equal(stw_flows_opened(flows, &old, true, at(0)), 0);
+	assert_true(stw_flows_hop(others, old.flow, &hop));
+	assert_int_equal(stw_flows_opened(flows, &young, true, at(0)), 0);
+	stw_flows_closed(flows, old.flow);
+	assert_false(stw_flows_hop(others, old.flow, &hop));
+	assert_true(stw_flows_hop(others, young.flow, &hop));
+	stw_flows_closed(flows, young.flow);
+	assert_false(stw_flows_hop(others, young.flow, &hop));
+
+	stw_flows_free(flows);
+	stw_flows_free(others);
+	stw_flow_registry_free(limits.registry);
+}
+
+#define SPINS 2000 /* then the machine has another use for the CPU */
 /* Where others use the CPUs the two wait for each other, and each round takes milliseconds. */
 #define RACE_S       60
 #define ROUNDS_LEAST 100
@@ -676,11 +741,13 @@ int main(void)
 		cmocka_unit_test(test_opening_becomes_open),
 		cmocka_unit_test(test_generation),
 		cmocka_unit_test(test_broken),
+		cmocka_unit_test(test_leaves),
 		cmocka_unit_test(test_copies_little),
 		cmocka_unit_test(test_bounded),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_new_without_memory),
 		cmocka_unit_test(test_cost_of_idle_flows),
+		cmocka_unit_test(test_successor_lives),
 		cmocka_unit_test(test_limit_per_source_of_two_workers),
 	};
 
