@@ -65,6 +65,7 @@ struct stw_overload_arrival {
 	unsigned queue;     /* number of the listener times STW_QUEUES, and which one of its */
 	uint32_t waited_us; /* in the queue */
 	bool standing;      /* the queue was not emptied by what was read with it */
+	bool cut;           /* no more may wait in it than stw_overload_room() says */
 };
 
 /** The state of one server. Members are read by its owner, written by the functions below. */
@@ -98,6 +99,8 @@ enum stw_overload_verdict stw_overload_admit(struct stw_overload *overload,
  */
 bool stw_overload_floods(
 	const struct stw_overload *overload, const struct stw_overload_arrival *arrival);
+/** Requests are being refused, or were a moment ago. */
+bool stw_overload_refuses(const struct stw_overload *overload);
 /** Requests have been refused within the last one and a half seconds. */
 bool stw_overload_active(struct stw_overload *overload, struct stw_now now);
 /**

@@ -154,6 +154,12 @@ static uint32_t message_bytes(size_t len)
 	return bytes + UDP_MESSAGE_HEAD;
 }
 
+/* One that is large is not what all the others are. */
+static uint32_t mean_bytes(uint32_t mean, uint32_t bytes)
+{
+	return mean ? (uint32_t)((UINT64_C(15) * mean + bytes) / 16) : bytes;
+}
+
 void udp_limit(struct io_listener *listener, enum stw_queue number, uint32_t messages)
 {
 	struct udp_queue *queue = &listener->udp->queues[number];
@@ -311,7 +317,8 @@ static void datagrams_receive(struct stw_io *io, uint16_t index, enum stw_queue 
 	}
 	if (n == UDP_BATCH) {
 		io->gather.stands = true;
-		queue->message_bytes = message_bytes(in->messages[n - 1].msg_len);
+		queue->message_bytes = mean_bytes(
+			queue->message_bytes, message_bytes(in->messages[n - 1].msg_len));
 		io->urgent_stands |= number == STW_QUEUE_URGENT;
 	}
 }

@@ -63,12 +63,13 @@ static bool queue_stands(struct stw_overload_queue *queue, bool above, uint64_t 
 	       (queue->refused_ms && now_ms - queue->refused_ms < MEMORY_MS);
 }
 
-/* Up at a threshold, down at half of it, and when nothing waits any more. */
+/* Up at a threshold, down at half of it, and when nothing waits any more. In a queue that is cut down
+ * at once: it is full again at once, and to empty half of it means to refuse what could be served. */
 static uint8_t level_next(const struct stw_overload *overload, struct stw_overload_queue *queue,
 	const struct stw_overload_arrival *arrival, uint64_t now_ms)
 {
 	uint8_t up = level_at(overload, arrival->waited_us);
-	uint8_t keep = level_at(overload, UINT64_C(2) * arrival->waited_us);
+	uint8_t keep = arrival->cut ? up : level_at(overload, UINT64_C(2) * arrival->waited_us);
 	bool stands = queue_stands(queue, arrival->standing && up > LEVEL_NONE, now_ms);
 
 	if (!arrival->standing || (queue->level == LEVEL_NONE && !stands))
@@ -185,8 +186,15 @@ enum stw_overload_verdict stw_overload_admit(struct stw_overload *overload,
 bool stw_overload_floods(
 	const struct stw_overload *overload, const struct stw_overload_arrival *arrival)
 {
+	uint64_t waited_us = arrival->cut ? arrival->waited_us : UINT64_C(2) * arrival->waited_us;
+
 	return overload->refused >= FLOOD_MIN && arrival->standing &&
-	       UINT64_C(2) * arrival->waited_us > (uint64_t)overload->options.target_ms * 1000;
+	       waited_us > (uint64_t)overload->options.target_ms * 1000;
+}
+
+bool stw_overload_refuses(const struct stw_overload *overload)
+{
+	return overload->refused >= FLOOD_MIN || overload->calm == 0;
 }
 
 bool stw_overload_active(struct stw_overload *overload, struct stw_now now)

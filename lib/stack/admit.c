@@ -89,15 +89,21 @@ static const struct stw_cause *admit_source(
 	return &stw_cause_source_limit;
 }
 
+struct stw_overload_arrival stack_arrival(const struct stw_stack *stack, const struct stw_hop *hop)
+{
+	unsigned queue = hop->listener * STW_QUEUES + stack->queue;
+
+	return (struct stw_overload_arrival){ .queue = queue,
+		.waited_us = stack->waited_us,
+		.standing = stack->queue_stands,
+		.cut = hop->transport == STW_TRANSPORT_UDP && stack->rooms[queue] != UINT32_MAX };
+}
+
 static const struct stw_cause *admit_waited(struct box *box, enum stw_overload_class class,
 	struct stw_refusal *ret, struct stw_writer *writer)
 {
 	struct stw_stack *stack = box->request.stack;
-	const struct stw_overload_arrival arrival = {
-		.queue = box->request.source.listener * STW_QUEUES + stack->queue,
-		.waited_us = stack->waited_us,
-		.standing = stack->queue_stands
-	};
+	const struct stw_overload_arrival arrival = stack_arrival(stack, &box->request.source);
 	enum stw_overload_verdict verdict;
 
 	verdict = stw_overload_admit(&stack->overload, class, &arrival, stack->now);

@@ -292,6 +292,9 @@ bool stack_shed(struct stw_stack *stack, const struct stw_hop *hop, const char *
 void stack_shed_flush(struct stw_stack *stack);
 
 /* admit.c */
+/* How what is read now has come, by this hop. */
+struct stw_overload_arrival stack_arrival(
+	const struct stw_stack *stack, const struct stw_hop *hop);
 bool source_limited(const struct stw_stack *stack, const struct stw_addr *addr);
 const struct stw_cause *admit_request(
 	struct box *box, struct stw_refusal *ret, char buffer[ADMIT_BYTES]);
@@ -319,6 +322,7 @@ void reply_tx_actions(struct stw_tx *tx, unsigned actions);
 void reply_transmit(struct box *box, struct stw_slices slices);
 void reply_again(struct box *box);
 int reply_settle(struct stw_stack *stack, struct stw_slices *slices);
+#define REPLY_TAG "stw" /* what it begins with */
 struct stw_str reply_tag(struct stw_stack *stack, const struct stw_msg *request, char buffer[24]);
 int box_keep(struct box *box);
 void box_make_alive(struct box *box);

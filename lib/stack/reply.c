@@ -25,7 +25,7 @@ struct stw_str reply_tag(
 	stw_hasher_number(&hasher, stw_hash(key, request->call_id.ptr, request->call_id.len));
 	hash = stw_hasher_value(&hasher);
 	stw_writer_init(&writer, buffer, TAG_BYTES);
-	stw_write_text(&writer, "stw");
+	stw_write_text(&writer, REPLY_TAG);
 	stw_write_hex(&writer, &hash, sizeof(hash));
 	return stw_writer_text(&writer);
 }

@@ -273,13 +273,18 @@ static const struct stw_cause *shed_waited(
 	return &stw_cause_overload_dropped;
 }
 
-/* Of a refusal that was sent without state: as ack_of_stateless(), before it is read. */
-static bool shed_ack(struct stw_stack *stack, const struct stw_msg_peek *peek)
+/* Of a refusal that was sent without state: as ack_of_stateless(), before it is read. However short
+ * it has waited: there is one for each refusal. */
+static bool shed_ack(struct stw_stack *stack, const char *data, size_t len)
 {
+	const struct stw_str ours = STW_STR(";tag=" REPLY_TAG);
+	struct stw_msg_peek peek;
 	struct stw_str tag;
 	char buffer[24];
 
-	if (stw_msg_peek_tag(peek->to, &tag) < 0 || !answer_read(&stack->shed_msg, peek) ||
+	if (!memmem(data, len, ours.ptr, ours.len) || !stw_msg_peek(data, len, &peek) ||
+		peek.method != STW_METHOD_ACK || is_elsewhere(stack, peek.call_id) ||
+		stw_msg_peek_tag(peek.to, &tag) < 0 || !answer_read(&stack->shed_msg, &peek) ||
 		!stw_str_equal(tag, reply_tag(stack, &stack->shed_msg, buffer)) ||
 		stw_tx_match_request(stack->transactions, &stack->shed_msg))
 		return false;
@@ -290,18 +295,15 @@ static bool shed_ack(struct stw_stack *stack, const struct stw_msg_peek *peek)
 
 bool stack_shed(struct stw_stack *stack, const struct stw_hop *hop, const char *data, size_t len)
 {
-	const struct stw_overload_arrival arrival = { .queue = hop->listener * STW_QUEUES +
-							       stack->queue,
-		.waited_us = stack->waited_us,
-		.standing = stack->queue_stands };
+	const struct stw_overload_arrival arrival = stack_arrival(stack, hop);
 	const struct stw_cause *cause;
 	struct stw_msg_peek peek;
 
+	if (len > 4 && memcmp(data, "ACK ", 4) == 0)
+		return stw_overload_refuses(&stack->overload) && shed_ack(stack, data, len);
 	if (!stw_overload_floods(&stack->overload, &arrival) || !stw_msg_peek(data, len, &peek) ||
 		is_elsewhere(stack, peek.call_id))
 		return false;
-	if (peek.method == STW_METHOD_ACK)
-		return shed_ack(stack, &peek);
 	if (!method_may_be_shed(peek.method) || uri_may_be_urgent(stack, peek.uri) ||
 		source_is_noted(stack, &hop->remote))
 		return false;

@@ -31,7 +31,7 @@ static struct stw_overload busy_of(enum stw_overload_feedback feedback)
 static enum stw_overload_verdict admit(struct stw_overload *overload, unsigned queue,
 	enum stw_overload_class class, uint32_t waited_us, struct stw_now now)
 {
-	const struct stw_overload_arrival arrival = { queue, waited_us, waited_us > 0 };
+	const struct stw_overload_arrival arrival = { queue, waited_us, waited_us > 0, false };
 
 	return stw_overload_admit(overload, class, &arrival, now);
 }
@@ -90,7 +90,7 @@ static void test_each_queue_has_its_own_state(void **state)
 /* A burst, or a pause of the process, is no overload: only what stands for 100 ms; then at once. */
 static void test_only_a_standing_queue(void **state)
 {
-	const struct stw_overload_arrival last = { 0, 90000, false };
+	const struct stw_overload_arrival last = { 0, 90000, false, false };
 	struct stw_overload overload = overload_of(20, STW_OVERLOAD_FEEDBACK_LOSS);
 
 	assert_int_equal(admit(&overload, 0, NEW, 90000, at_ms(0)), ADMIT);
@@ -262,7 +262,8 @@ static void test_room(void **state)
 static void test_answers(void **state)
 {
 	struct stw_overload overload = busy_of(STW_OVERLOAD_FEEDBACK_OFF);
-	const struct stw_overload_arrival arrival = { 0, 21000, true }, quick = { 0, 9000, true };
+	const struct stw_overload_arrival arrival = { 0, 21000, true, false },
+					  quick = { 0, 9000, true, false };
 	unsigned refused = 0, dropped = 0;
 
 	assert_int_equal(admit(&overload, 0, NEVER, 0, at_ms(1)), ADMIT);
@@ -288,6 +289,28 @@ static void test_answers(void **state)
 	assert_false(stw_overload_floods(&overload, &arrival));
 }
 
+/* A queue that is cut is full again at once: only what has waited for too long is refused. */
+static void test_cut(void **state)
+{
+	struct stw_overload overload = busy_of(STW_OVERLOAD_FEEDBACK_OFF);
+	struct stw_overload_arrival arrival = { 0, 21000, true, true };
+
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(
+			stw_overload_admit(&overload, NEW, &arrival, at_ms(1)), REFUSE);
+	assert_true(stw_overload_refuses(&overload));
+	assert_true(stw_overload_floods(&overload, &arrival));
+	arrival.waited_us = 19000;
+	assert_false(stw_overload_floods(&overload, &arrival));
+	assert_int_equal(stw_overload_admit(&overload, NEW, &arrival, at_ms(1)), ADMIT);
+	arrival.waited_us = 21000;
+	assert_int_equal(stw_overload_admit(&overload, NEW, &arrival, at_ms(1)), REFUSE);
+	arrival.waited_us = 19000;
+	arrival.cut = false;
+	assert_int_equal(stw_overload_admit(&overload, NEW, &arrival, at_ms(1)), REFUSE);
+	assert_false(stw_overload_refuses(&(struct stw_overload){ .calm = 15 }));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -300,6 +323,7 @@ int main(void)
 		cmocka_unit_test(test_loss_finds_its_place),
 		cmocka_unit_test(test_room),
 		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_rate_is_shared),
 		cmocka_unit_test(test_what_no_client_offers),
 		cmocka_unit_test(test_sequence_grows),
