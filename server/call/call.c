@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <strowger/dialog.h>
+
 /* A BYE that nobody answers has ended after Timer F of its transaction (RFC 3261 §17.1.2.2). */
 #define BYE_MS (64u * STW_T1_MS)
 
@@ -474,6 +476,15 @@ static void dialog_end_bye(struct stw_calls *calls, struct call *call, struct di
 	dialog_end(calls, call, dialog, dialog->bye_of_caller ? "caller" : "callee");
 }
 
+/* Without a BYE. */
+static void dialog_end_for(struct stw_calls *calls, struct call *call, struct dialog *dialog,
+	const struct stw_cause *cause)
+{
+	if (call->dialogs == dialog && !dialog->next)
+		call->cause = cause->id;
+	dialog_end(calls, call, dialog, "server");
+}
+
 /* ---- what the stack tells ------------------------------------------------------------------ */
 
 static void note_request_out(
@@ -531,6 +542,40 @@ static bool is_challenge(unsigned code)
 	return code == 401 || code == 407;
 }
 
+/* RFC 5057 §5.3, "any third party": what fails within the INVITE usage may end it, anything else
+ * only with the whole dialog. A 481 to PRACK is about the provisional response (RFC 3262 §3). */
+static bool ends_usage(enum stw_method method, unsigned code)
+{
+	bool within = method == STW_METHOD_INVITE || method == STW_METHOD_UPDATE ||
+		      method == STW_METHOD_INFO;
+
+	switch (stw_dialog_effect(code, stw_method_is_integral(method))) {
+	case STW_DIALOG_USAGE_ENDS:
+		return within;
+	case STW_DIALOG_ENDS:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The final response to a request within it. */
+static void dialog_response(struct stw_calls *calls, struct call *call, struct dialog *dialog,
+	const struct stw_note *note)
+{
+	bool bye = note->method == STW_METHOD_BYE;
+
+	/* A BYE that was refused on its way has not ended it. */
+	if (bye && dialog->bye_ms && is_challenge(note->code))
+		dialog->bye_ms = dialog->bye_due_ms = 0;
+	else if (bye ? !dialog->bye_ms : !ends_usage(note->method, note->code))
+		return;
+	else if (dialog->bye_ms)
+		dialog_end_bye(calls, call, dialog);
+	else
+		dialog_end_for(calls, call, dialog, &stw_cause_dialog_lost);
+}
+
 static void note_response_out(
 	struct stw_calls *calls, struct call *call, const struct stw_note *note)
 {
@@ -538,12 +583,10 @@ static void note_response_out(
 
 	if (note->code < 200)
 		return;
-	if (note->method == STW_METHOD_BYE) {
+	if (note->msg->to.tag.len && !is_first(call, note->msg)) {
 		dialog = dialog_find(calls, call, note->msg);
-		if (dialog && dialog->bye_ms && is_challenge(note->code))
-			dialog->bye_ms = dialog->bye_due_ms = 0;
-		else if (dialog && dialog->bye_ms)
-			dialog_end_bye(calls, call, dialog);
+		if (dialog)
+			dialog_response(calls, call, dialog, note);
 		return;
 	}
 	if (note->method != STW_METHOD_INVITE || call->dialogs || !is_first(call, note->msg) ||
@@ -624,8 +667,7 @@ static bool dialogs_expire(struct stw_calls *calls, struct call *call)
 		if (dialog->bye_due_ms && dialog->bye_due_ms <= calls->now.mono_ms) {
 			dialog_end_bye(calls, call, dialog);
 		} else if (dialog->expires_ms && dialog->expires_ms <= calls->now.mono_ms) {
-			call->cause = last ? stw_cause_session_expired.id : NULL;
-			dialog_end(calls, call, dialog, "server");
+			dialog_end_for(calls, call, dialog, &stw_cause_session_expired);
 		} else {
 			continue;
 		}
