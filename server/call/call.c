@@ -9,6 +9,10 @@
 /* A BYE that nobody answers has ended after Timer F of its transaction (RFC 3261 §17.1.2.2). */
 #define BYE_MS (64u * STW_T1_MS)
 
+#define CALL_BYTES_MAX                                                                             \
+	(CALL_RECORD_MAX + CALL_PARTIES_MAX * (sizeof(struct party) + CALL_TEXT_MAX + 32) +        \
+		CALL_DIALOGS_MAX * (sizeof(struct dialog) + 32))
+
 struct stw_calls {
 	struct stw_calls_options options;
 	struct stw_now now;
@@ -61,17 +65,35 @@ uint64_t stw_calls_next(const struct stw_calls *calls)
 	return calls->table.count ? stw_wheel_next(&calls->wheel) : UINT64_MAX;
 }
 
-/* ---- who is in it ------------------------------------------------------------------------ */
+/* ---- what its record says ------------------------------------------------------------------ */
+
+static bool record_takes(struct call *call, size_t bytes)
+{
+	if (bytes > CALL_RECORD_MAX - call->record_bytes)
+		return false;
+	call->record_bytes += bytes;
+	return true;
+}
 
 static struct stw_str text_keep(struct call *call, struct stw_str text)
 {
 	struct stw_str kept;
 
-	if (!text.len ||
-		stw_arena_copy(&call->arena, stw_str_cut(text, 0, CALL_TEXT_MAX), &kept) < 0)
+	text = stw_str_cut(text, 0, CALL_TEXT_MAX);
+	if (!text.len || !record_takes(call, text.len + 1) ||
+		stw_arena_copy(&call->arena, text, &kept) < 0)
 		return STW_STR_NONE;
 	return kept;
 }
+
+static void *record_zalloc(struct call *call, size_t bytes)
+{
+	return record_takes(call, bytes + _Alignof(max_align_t))
+		       ? stw_arena_zalloc(&call->arena, bytes)
+		       : NULL;
+}
+
+/* ---- who is in it ------------------------------------------------------------------------ */
 
 static struct party *party_find(const struct call *call, struct stw_str aor)
 {
@@ -97,6 +119,13 @@ static struct party *party_add(struct call *call, struct stw_str aor)
 	return party;
 }
 
+/* A call that is not followed does not count, but his others do. */
+static int limit_check(
+	const struct stw_calls *calls, struct stw_str aor, unsigned limit, int otherwise)
+{
+	return limit && stw_busy_count(calls->options.busy, aor) >= limit ? -EBUSY : otherwise;
+}
+
 /* @return 0, also when he is in it already or there is no room; -EBUSY */
 static int party_enter(
 	struct stw_calls *calls, struct call *call, struct stw_str aor, unsigned limit)
@@ -109,7 +138,7 @@ static int party_enter(
 	if (!party)
 		party = party_add(call, aor);
 	if (!party)
-		return limit && stw_busy_count(calls->options.busy, aor) >= limit ? -EBUSY : 0;
+		return limit_check(calls, aor, limit, 0);
 	err = stw_busy_enter(calls->options.busy, aor, limit);
 	party->counted = err == 0;
 	return err == -EBUSY ? err : 0;
@@ -147,6 +176,12 @@ static uint64_t text_hash(const struct stw_calls *calls, struct stw_str text)
 	return stw_hash(calls->options.key, text.ptr, text.len);
 }
 
+static bool is_from_caller(
+	const struct stw_calls *calls, const struct call *call, const struct stw_msg *msg)
+{
+	return call->from_tag == text_hash(calls, msg->from.tag);
+}
+
 /* By Call-ID and the tag of the caller, on whichever side it stands. */
 static struct call *call_find(const struct stw_calls *calls, const struct stw_msg *msg)
 {
@@ -155,18 +190,18 @@ static struct call *call_find(const struct stw_calls *calls, const struct stw_ms
 	for (; node; node = stw_table_next_same(node)) {
 		struct call *call = STW_CONTAINER_OF(node, struct call, node);
 
-		if (stw_str_equal(call->call_id, msg->call_id) &&
-			(stw_str_equal(call->from_tag, msg->from.tag) ||
-				stw_str_equal(call->from_tag, msg->to.tag)))
+		if (is_from_caller(calls, call, msg) ||
+			call->from_tag == text_hash(calls, msg->to.tag))
 			return call;
 	}
 	return NULL;
 }
 
 /* The INVITE that makes it, or a response to that. */
-static bool is_first(const struct call *call, const struct stw_msg *msg)
+static bool is_first(
+	const struct stw_calls *calls, const struct call *call, const struct stw_msg *msg)
 {
-	return msg->cseq.number == call->cseq && stw_str_equal(msg->from.tag, call->from_tag) &&
+	return msg->cseq.number == call->cseq && is_from_caller(calls, call, msg) &&
 	       (!msg->is_request || !msg->to.tag.len);
 }
 
@@ -180,10 +215,9 @@ static struct dialog *dialog_of_tag(struct dialog *dialog, uint64_t tag)
 static struct dialog *dialog_find(
 	const struct stw_calls *calls, const struct call *call, const struct stw_msg *msg)
 {
-	bool of_caller = stw_str_equal(msg->from.tag, call->from_tag);
+	struct stw_str tag = is_from_caller(calls, call, msg) ? msg->to.tag : msg->from.tag;
 
-	return dialog_of_tag(
-		call->dialogs, text_hash(calls, of_caller ? msg->to.tag : msg->from.tag));
+	return dialog_of_tag(call->dialogs, text_hash(calls, tag));
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */
@@ -243,22 +277,20 @@ struct stw_calls *stw_calls_free(struct stw_calls *calls)
 	return NULL;
 }
 
-static int call_fill(struct stw_calls *calls, struct call *call, const struct stw_msg *invite)
+static void call_fill(struct stw_calls *calls, struct call *call, const struct stw_msg *invite)
 {
-	if (stw_arena_copy(&call->arena, invite->call_id, &call->call_id) < 0 ||
-		stw_arena_copy(&call->arena, invite->from.tag, &call->from_tag) < 0)
-		return -ENOMEM;
+	call->from_tag = text_hash(calls, invite->from.tag);
 	call->branch = text_hash(calls, invite->via.branch);
 	call->cseq = invite->cseq.number;
 	call->began = calls->now;
 	call->legs_end = &call->legs;
 	call->diverted_end = &call->diverted;
 	if (!calls->options.records)
-		return 0;
+		return;
+	call->call_id = text_keep(call, invite->call_id);
 	call->from = text_keep(call, invite->from.uri.text);
 	call->to = text_keep(call, invite->to.uri.text);
 	call->request_uri = text_keep(call, invite->uri.text);
-	return 0;
 }
 
 static struct call *call_new(struct stw_calls *calls, const struct stw_msg *invite)
@@ -269,9 +301,9 @@ static struct call *call_new(struct stw_calls *calls, const struct stw_msg *invi
 		return NULL;
 	call->timer = (struct stw_timer){ .owner = call };
 	stw_arena_init(&call->arena, CALL_BYTES_MAX);
-	call->arena.next_chunk_bytes = calls->options.records ? 1024 : 384;
-	if (call_fill(calls, call, invite) < 0 ||
-		stw_table_insert(&calls->table, &call->node, text_hash(calls, call->call_id)) < 0) {
+	call->arena.next_chunk_bytes = calls->options.records ? 1024 : 256;
+	call_fill(calls, call, invite);
+	if (stw_table_insert(&calls->table, &call->node, text_hash(calls, invite->call_id)) < 0) {
 		stw_arena_done(&call->arena);
 		stw_memory_give(call, sizeof(*call));
 		return NULL;
@@ -291,12 +323,11 @@ int stw_calls_begin(struct stw_calls *calls, const struct stw_msg *invite, struc
 		return 0;
 	if (calls->table.count >= calls->options.max) {
 		calls->unfollowed++;
-		return limit && stw_busy_count(calls->options.busy, caller) >= limit ? -EBUSY
-										     : -ENOBUFS;
+		return limit_check(calls, caller, limit, -ENOBUFS);
 	}
 	call = call_new(calls, invite);
 	if (!call)
-		return -ENOMEM;
+		return limit_check(calls, caller, limit, -ENOMEM);
 	if (!caller.len)
 		return 0;
 	err = party_enter(calls, call, caller, limit);
@@ -311,7 +342,7 @@ int stw_calls_callee(struct stw_calls *calls, const struct stw_msg *invite, stru
 	struct call *call = call_find(calls, invite);
 
 	if (!call)
-		return limit && stw_busy_count(calls->options.busy, callee) >= limit ? -EBUSY : 0;
+		return limit_check(calls, callee, limit, 0);
 	return party_enter(calls, call, callee, limit);
 }
 
@@ -338,7 +369,7 @@ void stw_calls_diverted(struct stw_calls *calls, const struct stw_msg *invite, s
 
 	if (!call || !calls->options.records)
 		return;
-	diversion = stw_arena_zalloc(&call->arena, sizeof(*diversion));
+	diversion = record_zalloc(call, sizeof(*diversion));
 	if (!diversion)
 		return;
 	diversion->aor = text_keep(call, aor);
@@ -366,7 +397,7 @@ static void leg_begin(const struct stw_calls *calls, struct call *call, const st
 		!stw_str_equal(note->method_name, STW_STR("INVITE")) ||
 		leg_find(call, note->target->uri))
 		return;
-	leg = stw_arena_zalloc(&call->arena, sizeof(*leg));
+	leg = record_zalloc(call, sizeof(*leg));
 	if (!leg)
 		return;
 	leg->target = text_keep(call, note->target->uri);
@@ -409,7 +440,8 @@ static struct dialog *dialog_add(struct stw_calls *calls, struct call *call, uin
 
 	if (call->dialog_count == CALL_DIALOGS_MAX)
 		return NULL;
-	dialog = stw_arena_zalloc(&call->arena, sizeof(*dialog));
+	dialog =
+		call->dialog_count ? stw_arena_zalloc(&call->arena, sizeof(*dialog)) : &call->first;
 	if (!dialog)
 		return NULL;
 	dialog->tag = tag;
@@ -492,7 +524,7 @@ static void note_request_out(
 {
 	struct dialog *dialog;
 
-	if (note->method == STW_METHOD_INVITE && is_first(call, note->msg))
+	if (note->method == STW_METHOD_INVITE && is_first(calls, call, note->msg))
 		leg_begin(calls, call, note);
 	if (note->method != STW_METHOD_BYE)
 		return;
@@ -501,7 +533,7 @@ static void note_request_out(
 		return;
 	dialog->bye_ms = calls->now.wall_ms;
 	dialog->bye_due_ms = calls->now.mono_ms + BYE_MS;
-	dialog->bye_of_caller = stw_str_equal(note->msg->from.tag, call->from_tag);
+	dialog->bye_of_caller = is_from_caller(calls, call, note->msg);
 	call_schedule(calls, call);
 }
 
@@ -510,7 +542,7 @@ static void note_response_in(
 {
 	struct dialog *dialog;
 
-	if (note->method == STW_METHOD_INVITE && is_first(call, note->msg)) {
+	if (note->method == STW_METHOD_INVITE && is_first(calls, call, note->msg)) {
 		if (note->code >= 200)
 			leg_end(call, note, note->code);
 		else if (note->code >= 180 && !call->ring_ms)
@@ -583,14 +615,17 @@ static void note_response_out(
 
 	if (note->code < 200)
 		return;
-	if (note->msg->to.tag.len && !is_first(call, note->msg)) {
+	if (note->msg->to.tag.len && !is_first(calls, call, note->msg)) {
 		dialog = dialog_find(calls, call, note->msg);
 		if (dialog)
 			dialog_response(calls, call, dialog, note);
 		return;
 	}
-	if (note->method != STW_METHOD_INVITE || call->dialogs || !is_first(call, note->msg) ||
+	if (note->method != STW_METHOD_INVITE || call->dialogs ||
+		!is_first(calls, call, note->msg) ||
 		text_hash(calls, note->msg->via.branch) != call->branch)
+		return;
+	if (note->relayed && note->code < 300)
 		return;
 	/* Answered here, or asked again: no call that has passed. */
 	if (note->code < 300 || is_challenge(note->code)) {
@@ -606,7 +641,7 @@ static void note_no_answer(struct stw_calls *calls, struct call *call, const str
 {
 	struct dialog *dialog;
 
-	if (note->method == STW_METHOD_INVITE && is_first(call, note->msg)) {
+	if (note->method == STW_METHOD_INVITE && is_first(calls, call, note->msg)) {
 		leg_end(call, note, note->cause ? note->cause->code : 408);
 	} else if (note->method == STW_METHOD_BYE) {
 		dialog = dialog_find(calls, call, note->msg);
@@ -626,7 +661,7 @@ void stw_calls_note(struct stw_calls *calls, const struct stw_note *note)
 		return;
 	switch (note->kind) {
 	case STW_NOTE_REQUEST_IN:
-		if (note->method == STW_METHOD_CANCEL && is_first(call, note->msg))
+		if (note->method == STW_METHOD_CANCEL && is_first(calls, call, note->msg))
 			call->cancelled = true;
 		break;
 	case STW_NOTE_REQUEST_OUT:

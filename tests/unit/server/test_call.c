@@ -149,6 +149,28 @@ static void test_one_call(void **state)
 	stw_busy_free(busy);
 }
 
+/* Without memory a call is not followed; who has as many as he may gets no more for that. */
+static void test_no_memory(void **state)
+{
+	struct stw_now now = { 1000, 1000 };
+	struct stw_busy *busy;
+	struct stw_calls *calls;
+	struct message m;
+
+	assert_int_equal(stw_busy_new(key, 100, &busy), 0);
+	calls = calls_new(busy, 100, now);
+	assert_int_equal(stw_busy_enter(busy, BOB, 0), 0);
+	support_fail_allocation(1);
+	assert_int_equal(stw_calls_begin(calls, invite(&m, 1), BOB, 1), -EBUSY);
+	support_fail_allocation(1);
+	assert_int_equal(stw_calls_begin(calls, invite(&m, 1), BOB, 2), -ENOMEM);
+	support_fail_allocation(0);
+	assert_int_equal(stw_busy_count(busy, BOB), 1);
+	assert_int_equal(stw_calls_count(calls), 0);
+	stw_calls_free(calls);
+	stw_busy_free(busy);
+}
+
 /* What does not belong to it ends nothing: a BYE of a stranger, with wrong tags, a spiral's answer.
  */
 static void test_strangers(void **state)
@@ -189,6 +211,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bounded),
 		cmocka_unit_test(test_one_call),
+		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_strangers),
 	};
 
