@@ -176,33 +176,16 @@ static uint64_t text_hash(const struct stw_calls *calls, struct stw_str text)
 	return stw_hash(calls->options.key, text.ptr, text.len);
 }
 
-static bool is_from_caller(
-	const struct stw_calls *calls, const struct call *call, const struct stw_msg *msg)
+/* A dialog, or what shall make one, by its Call-ID and both tags (RFC 3261 §12). */
+struct names {
+	struct stw_node *first; /* of the Call-ID */
+	uint64_t from_tag, to_tag;
+};
+
+static struct names names_of(const struct stw_calls *calls, const struct stw_msg *msg)
 {
-	return call->from_tag == text_hash(calls, msg->from.tag);
-}
-
-/* By Call-ID and the tag of the caller, on whichever side it stands. */
-static struct call *call_find(const struct stw_calls *calls, const struct stw_msg *msg)
-{
-	struct stw_node *node = stw_table_first(&calls->table, text_hash(calls, msg->call_id));
-
-	for (; node; node = stw_table_next_same(node)) {
-		struct call *call = STW_CONTAINER_OF(node, struct call, node);
-
-		if (is_from_caller(calls, call, msg) ||
-			call->from_tag == text_hash(calls, msg->to.tag))
-			return call;
-	}
-	return NULL;
-}
-
-/* The INVITE that makes it, or a response to that. */
-static bool is_first(
-	const struct stw_calls *calls, const struct call *call, const struct stw_msg *msg)
-{
-	return msg->cseq.number == call->cseq && is_from_caller(calls, call, msg) &&
-	       (!msg->is_request || !msg->to.tag.len);
+	return (struct names){ stw_table_first(&calls->table, text_hash(calls, msg->call_id)),
+		text_hash(calls, msg->from.tag), text_hash(calls, msg->to.tag) };
 }
 
 static struct dialog *dialog_of_tag(struct dialog *dialog, uint64_t tag)
@@ -212,12 +195,96 @@ static struct dialog *dialog_of_tag(struct dialog *dialog, uint64_t tag)
 	return dialog;
 }
 
-static struct dialog *dialog_find(
-	const struct stw_calls *calls, const struct call *call, const struct stw_msg *msg)
+static struct dialog *dialog_find(const struct names *names, struct call **ret_call)
 {
-	struct stw_str tag = is_from_caller(calls, call, msg) ? msg->to.tag : msg->from.tag;
+	struct dialog *dialog = NULL;
 
-	return dialog_of_tag(call->dialogs, text_hash(calls, tag));
+	for (struct stw_node *node = names->first; node && !dialog;
+		node = stw_table_next_same(node)) {
+		struct call *call = STW_CONTAINER_OF(node, struct call, node);
+
+		if (call->from_tag == names->from_tag)
+			dialog = dialog_of_tag(call->dialogs, names->to_tag);
+		if (!dialog && call->from_tag == names->to_tag)
+			dialog = dialog_of_tag(call->dialogs, names->from_tag);
+		*ret_call = call;
+	}
+	return dialog;
+}
+
+/* One transaction: §17.2.3. */
+static uint64_t via_hash(const struct stw_calls *calls, const struct stw_via *via)
+{
+	struct stw_hasher hasher;
+
+	stw_hasher_init(&hasher, calls->options.key);
+	stw_hasher_text(&hasher, via->branch);
+	stw_hasher_text_nocase(&hasher, via->sent_by);
+	return stw_hasher_value(&hasher);
+}
+
+/* From this node on, the newest first: a fork above us makes several calls of one INVITE. */
+static struct call *call_of_cseq(
+	const struct names *names, struct stw_node *node, const struct stw_msg *msg)
+{
+	for (; node; node = stw_table_next_same(node)) {
+		struct call *call = STW_CONTAINER_OF(node, struct call, node);
+
+		if (call->from_tag == names->from_tag && call->cseq == msg->cseq.number)
+			return call;
+	}
+	return NULL;
+}
+
+static struct call *call_of_via(const struct names *names, const struct stw_msg *msg, uint64_t via)
+{
+	struct call *call = call_of_cseq(names, names->first, msg);
+
+	while (call && call->via != via)
+		call = call_of_cseq(names, stw_table_next_same(&call->node), msg);
+	return call;
+}
+
+/* By the Via that is nearest to the top. Where it is not the topmost of a request, that has come
+ * back to us on its way (§16.3 step 4). */
+static struct call *call_of_vias(
+	const struct stw_calls *calls, const struct names *names, const struct stw_msg *msg)
+{
+	struct stw_values values = stw_msg_values(msg, STW_HDR_VIA);
+	struct stw_via via = msg->via;
+	struct call *call = NULL;
+	struct stw_str value;
+
+	for (unsigned i = 0; !call && stw_values_next(&values, &value); i++) {
+		if (i == 0 || stw_via_parse(value, &via) == 0)
+			call = call_of_via(names, msg, via_hash(calls, &via));
+	}
+	return call;
+}
+
+/* Of an INVITE outside a dialog, its CANCEL or a response to it. What answers has been in other
+ * hands: if there is only one, it is meant, whatever became of the Vias. */
+static struct call *call_of_invite(
+	const struct stw_calls *calls, const struct names *names, const struct stw_msg *msg)
+{
+	struct call *newest = call_of_cseq(names, names->first, msg), *call;
+
+	if (!newest)
+		return NULL;
+	if (!msg->is_request && !call_of_cseq(names, stw_table_next_same(&newest->node), msg))
+		return newest;
+	call = call_of_vias(calls, names, msg);
+	return call || msg->is_request ? call : newest;
+}
+
+static struct call *call_find(const struct stw_calls *calls, const struct stw_msg *invite)
+{
+	struct names names;
+
+	if (!calls->table.count)
+		return NULL;
+	names = names_of(calls, invite);
+	return call_of_invite(calls, &names, invite);
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */
@@ -280,7 +347,7 @@ struct stw_calls *stw_calls_free(struct stw_calls *calls)
 static void call_fill(struct stw_calls *calls, struct call *call, const struct stw_msg *invite)
 {
 	call->from_tag = text_hash(calls, invite->from.tag);
-	call->branch = text_hash(calls, invite->via.branch);
+	call->via = via_hash(calls, &invite->via);
 	call->cseq = invite->cseq.number;
 	call->began = calls->now;
 	call->legs_end = &call->legs;
@@ -318,9 +385,10 @@ int stw_calls_begin(struct stw_calls *calls, const struct stw_msg *invite, struc
 	struct call *call = call_find(calls, invite);
 	int err;
 
-	/* It has come back to us on its way (§16.3 step 4): the same call. */
-	if (call)
-		return 0;
+	/* It has come back to us, or is sent again by who knows no branches (RFC 2543). Behind an
+	 * answer it is for more than that call. */
+	if (call && !call->answer_ms)
+		return caller.len ? party_enter(calls, call, caller, limit) : 0;
 	if (calls->table.count >= calls->options.max) {
 		calls->unfollowed++;
 		return limit_check(calls, caller, limit, -ENOBUFS);
@@ -348,7 +416,7 @@ int stw_calls_callee(struct stw_calls *calls, const struct stw_msg *invite, stru
 
 void stw_calls_leave(struct stw_calls *calls, const struct stw_msg *invite, struct stw_str callee)
 {
-	struct call *call = stw_calls_count(calls) ? call_find(calls, invite) : NULL;
+	struct call *call = call_find(calls, invite);
 	struct party *party;
 
 	if (!call)
@@ -364,7 +432,7 @@ void stw_calls_leave(struct stw_calls *calls, const struct stw_msg *invite, stru
 
 void stw_calls_diverted(struct stw_calls *calls, const struct stw_msg *invite, struct stw_str aor)
 {
-	struct call *call = stw_calls_count(calls) ? call_find(calls, invite) : NULL;
+	struct call *call = call_find(calls, invite);
 	struct diversion *diversion;
 
 	if (!call || !calls->options.records)
@@ -519,48 +587,6 @@ static void dialog_end_for(struct stw_calls *calls, struct call *call, struct di
 
 /* ---- what the stack tells ------------------------------------------------------------------ */
 
-static void note_request_out(
-	struct stw_calls *calls, struct call *call, const struct stw_note *note)
-{
-	struct dialog *dialog;
-
-	if (note->method == STW_METHOD_INVITE && is_first(calls, call, note->msg))
-		leg_begin(calls, call, note);
-	if (note->method != STW_METHOD_BYE)
-		return;
-	dialog = dialog_find(calls, call, note->msg);
-	if (!dialog || dialog->bye_ms)
-		return;
-	dialog->bye_ms = calls->now.wall_ms;
-	dialog->bye_due_ms = calls->now.mono_ms + BYE_MS;
-	dialog->bye_of_caller = is_from_caller(calls, call, note->msg);
-	call_schedule(calls, call);
-}
-
-static void note_response_in(
-	struct stw_calls *calls, struct call *call, const struct stw_note *note)
-{
-	struct dialog *dialog;
-
-	if (note->method == STW_METHOD_INVITE && is_first(calls, call, note->msg)) {
-		if (note->code >= 200)
-			leg_end(call, note, note->code);
-		else if (note->code >= 180 && !call->ring_ms)
-			call->ring_ms = calls->now.wall_ms;
-		if (note->code / 100 == 2)
-			call_answered(calls, call, note);
-		return;
-	}
-	if ((note->method != STW_METHOD_INVITE && note->method != STW_METHOD_UPDATE) ||
-		note->code / 100 != 2)
-		return;
-	dialog = dialog_find(calls, call, note->msg);
-	if (!dialog)
-		return;
-	dialog_refresh(calls, dialog, note);
-	call_schedule(calls, call);
-}
-
 static const char *refused_by(const struct call *call, const struct stw_note *note)
 {
 	if (call->cancelled)
@@ -591,41 +617,23 @@ static bool ends_usage(enum stw_method method, unsigned code)
 	}
 }
 
-/* The final response to a request within it. */
-static void dialog_response(struct stw_calls *calls, struct call *call, struct dialog *dialog,
-	const struct stw_note *note)
-{
-	bool bye = note->method == STW_METHOD_BYE;
-
-	/* A BYE that was refused on its way has not ended it. */
-	if (bye && dialog->bye_ms && is_challenge(note->code))
-		dialog->bye_ms = dialog->bye_due_ms = 0;
-	else if (bye ? !dialog->bye_ms : !ends_usage(note->method, note->code))
-		return;
-	else if (dialog->bye_ms)
-		dialog_end_bye(calls, call, dialog);
-	else
-		dialog_end_for(calls, call, dialog, &stw_cause_dialog_lost);
-}
-
-static void note_response_out(
+static void invite_response_in(
 	struct stw_calls *calls, struct call *call, const struct stw_note *note)
 {
-	struct dialog *dialog;
+	if (note->code >= 200)
+		leg_end(call, note, note->code);
+	else if (note->code >= 180 && !call->ring_ms)
+		call->ring_ms = calls->now.wall_ms;
+	if (note->code / 100 == 2)
+		call_answered(calls, call, note);
+}
 
-	if (note->code < 200)
-		return;
-	if (note->msg->to.tag.len && !is_first(calls, call, note->msg)) {
-		dialog = dialog_find(calls, call, note->msg);
-		if (dialog)
-			dialog_response(calls, call, dialog, note);
-		return;
-	}
-	if (note->method != STW_METHOD_INVITE || call->dialogs ||
-		!is_first(calls, call, note->msg) ||
-		text_hash(calls, note->msg->via.branch) != call->branch)
-		return;
-	if (note->relayed && note->code < 300)
+/* What goes up to who has made the call: that of a copy that came back to us goes elsewhere. */
+static void invite_response_out(
+	struct stw_calls *calls, struct call *call, const struct stw_note *note)
+{
+	if (note->code < 200 || call->dialogs || (note->relayed && note->code < 300) ||
+		via_hash(calls, &note->msg->via) != call->via)
 		return;
 	/* Answered here, or asked again: no call that has passed. */
 	if (note->code < 300 || is_challenge(note->code)) {
@@ -637,49 +645,120 @@ static void note_response_out(
 	call_end(calls, call, refused_by(call, note));
 }
 
-static void note_no_answer(struct stw_calls *calls, struct call *call, const struct stw_note *note)
+static void note_invite(struct stw_calls *calls, struct call *call, const struct stw_note *note)
 {
-	struct dialog *dialog;
-
-	if (note->method == STW_METHOD_INVITE && is_first(calls, call, note->msg)) {
-		leg_end(call, note, note->cause ? note->cause->code : 408);
-	} else if (note->method == STW_METHOD_BYE) {
-		dialog = dialog_find(calls, call, note->msg);
-		if (dialog && dialog->bye_ms)
-			dialog_end_bye(calls, call, dialog);
+	if (note->method != STW_METHOD_INVITE) {
+		call->cancelled |= note->kind == STW_NOTE_REQUEST_IN;
+		return;
 	}
-}
-
-void stw_calls_note(struct stw_calls *calls, const struct stw_note *note)
-{
-	struct call *call;
-
-	if (!note->msg || !note->msg->has_call_id || !note->msg->has_from || !note->msg->has_to)
-		return;
-	call = call_find(calls, note->msg);
-	if (!call)
-		return;
 	switch (note->kind) {
-	case STW_NOTE_REQUEST_IN:
-		if (note->method == STW_METHOD_CANCEL && is_first(calls, call, note->msg))
-			call->cancelled = true;
-		break;
 	case STW_NOTE_REQUEST_OUT:
-		note_request_out(calls, call, note);
+		leg_begin(calls, call, note);
 		break;
 	case STW_NOTE_RESPONSE_IN:
-		note_response_in(calls, call, note);
+		invite_response_in(calls, call, note);
 		break;
 	case STW_NOTE_RESPONSE_OUT:
-		note_response_out(calls, call, note);
+		invite_response_out(calls, call, note);
 		break;
 	case STW_NOTE_TIMEOUT:
 	case STW_NOTE_FAILURE:
-		note_no_answer(calls, call, note);
+		leg_end(call, note, note->cause ? note->cause->code : 408);
 		break;
 	default:
 		break;
 	}
+}
+
+static void dialog_request_out(struct stw_calls *calls, struct call *call, struct dialog *dialog,
+	const struct stw_note *note)
+{
+	if (note->method != STW_METHOD_BYE || dialog->bye_ms)
+		return;
+	dialog->bye_ms = calls->now.wall_ms;
+	dialog->bye_due_ms = calls->now.mono_ms + BYE_MS;
+	dialog->bye_of_caller = text_hash(calls, note->msg->from.tag) == call->from_tag;
+	call_schedule(calls, call);
+}
+
+static void dialog_response_in(struct stw_calls *calls, struct call *call, struct dialog *dialog,
+	const struct stw_note *note)
+{
+	if ((note->method != STW_METHOD_INVITE && note->method != STW_METHOD_UPDATE) ||
+		note->code / 100 != 2)
+		return;
+	dialog_refresh(calls, dialog, note);
+	call_schedule(calls, call);
+}
+
+static void dialog_response_out(struct stw_calls *calls, struct call *call, struct dialog *dialog,
+	const struct stw_note *note)
+{
+	bool bye = note->method == STW_METHOD_BYE;
+
+	/* A BYE that was refused on its way has not ended it. */
+	if (note->code < 200 || (bye ? !dialog->bye_ms : !ends_usage(note->method, note->code)))
+		return;
+	if (bye && is_challenge(note->code))
+		dialog->bye_ms = dialog->bye_due_ms = 0;
+	else if (dialog->bye_ms)
+		dialog_end_bye(calls, call, dialog);
+	else
+		dialog_end_for(calls, call, dialog, &stw_cause_dialog_lost);
+}
+
+static void note_dialog(struct stw_calls *calls, struct call *call, struct dialog *dialog,
+	const struct stw_note *note)
+{
+	switch (note->kind) {
+	case STW_NOTE_REQUEST_OUT:
+		dialog_request_out(calls, call, dialog, note);
+		break;
+	case STW_NOTE_RESPONSE_IN:
+		dialog_response_in(calls, call, dialog, note);
+		break;
+	case STW_NOTE_RESPONSE_OUT:
+		dialog_response_out(calls, call, dialog, note);
+		break;
+	case STW_NOTE_TIMEOUT:
+	case STW_NOTE_FAILURE:
+		if (note->method == STW_METHOD_BYE && dialog->bye_ms)
+			dialog_end_bye(calls, call, dialog);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Is it of an INVITE that was sent outside a dialog? A response does not say so. */
+static bool is_outside(const struct stw_msg *msg)
+{
+	if (!msg->is_request)
+		return msg->cseq.method == STW_METHOD_INVITE;
+	return (msg->cseq.method == STW_METHOD_INVITE || msg->cseq.method == STW_METHOD_CANCEL) &&
+	       !msg->to.tag.len;
+}
+
+void stw_calls_note(struct stw_calls *calls, const struct stw_note *note)
+{
+	const struct stw_msg *msg = note->msg;
+	struct call *call = NULL, *within = NULL;
+	struct dialog *dialog = NULL;
+	struct names names;
+
+	if (!msg || !msg->has_call_id || !msg->has_from || !msg->has_to)
+		return;
+	names = names_of(calls, msg);
+	if (!names.first)
+		return;
+	if (is_outside(msg))
+		call = call_of_invite(calls, &names, msg);
+	if (!call || !msg->is_request)
+		dialog = dialog_find(&names, &within);
+	if (call && (!dialog || within == call))
+		note_invite(calls, call, note);
+	else if (dialog)
+		note_dialog(calls, within, dialog, note);
 }
 
 /* ---- time ---------------------------------------------------------------------------------- */

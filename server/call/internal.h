@@ -46,7 +46,7 @@ struct call {
 	/* Keyed hashes, that of the Call-ID in the node: so that a peer's long names take no room.
 	 */
 	uint64_t from_tag;
-	uint64_t branch; /* of the INVITE: what comes back to us has another */
+	uint64_t via; /* on top of the INVITE: what comes back to us has another above it */
 	uint32_t cseq;
 	bool cancelled;
 	struct stw_now began;

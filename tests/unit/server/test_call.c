@@ -186,6 +186,11 @@ static void test_strangers(void **state)
 	/* it comes back to us on its way, and that copy is refused */
 	assert_int_equal(stw_calls_begin(calls, invite(&m, 1), STW_STR_NONE, 0), 0);
 	assert_int_equal(stw_calls_count(calls), 1);
+	/* who says that it is one of his counts for it */
+	assert_int_equal(stw_calls_begin(calls, invite(&m, 1), BOB, 1), 0);
+	assert_int_equal(stw_calls_begin(calls, invite(&m, 2), BOB, 1), -EBUSY);
+	assert_int_equal(stw_calls_count(calls), 2);
+	note(calls, STW_NOTE_RESPONSE_OUT, &m.msg, 403, NULL);
 	invite(&m, 1);
 	m.msg.via.branch = STW_STR("z9hG4bKother");
 	note(calls, STW_NOTE_RESPONSE_OUT, &m.msg, 482, NULL);
@@ -202,6 +207,7 @@ static void test_strangers(void **state)
 	note(calls, STW_NOTE_REQUEST_OUT, &m.msg, 0, NULL);
 	note(calls, STW_NOTE_RESPONSE_OUT, &m.msg, 200, NULL);
 	assert_int_equal(stw_calls_count(calls), 0);
+	assert_int_equal(stw_busy_count(busy, BOB), 0);
 	stw_calls_free(calls);
 	stw_busy_free(busy);
 }
