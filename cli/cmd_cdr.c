@@ -64,7 +64,8 @@ static void record_take(const struct wish *wish, json_t *calls, const char *line
 	char key[1200];
 
 	if (json_is_object(record) && *text(record, "call_id") && is_wanted(wish, record)) {
-		snprintf(key, sizeof(key), "%s %s", text(record, "start"), text(record, "call_id"));
+		snprintf(key, sizeof(key), "%s %s %s", text(record, "start"),
+			text(record, "request_uri"), text(record, "call_id"));
 		json_object_set(calls, key, record);
 	}
 	json_decref(record);

@@ -630,19 +630,13 @@ void queue_branch_ends(struct node *node, struct queue_caller *caller, int owner
 
 /* ---- a call ends ----------------------------------------------------------------------------- */
 
-void queue_request(struct node *node, const struct sip *sip)
+void queue_call_ends(struct node *node, struct stw_str call_id)
 {
-	bool bye = sip_is(sip->method, "BYE");
-
-	if (!bye && !sip_is(sip->method, "CANCEL"))
-		return;
 	for (struct queue_caller *caller = node->callers; caller; caller = caller->next) {
 		struct queue_agent *agent;
 
-		if (!stw_str_equal(sip->call_id, stw_str_from(caller->call_id)))
-			continue;
-		caller->cancelled |= !bye;
-		if (!bye || caller->answered_by == NOBODY)
+		if (caller->answered_by == NOBODY ||
+			!stw_str_equal(call_id, stw_str_from(caller->call_id)))
 			continue;
 		agent = &node->agents[caller->answered_by];
 		caller->answered_by = NOBODY;
@@ -654,6 +648,12 @@ void queue_request(struct node *node, const struct sip *sip)
 		agent->wrapped_ms =
 			node->world->now.mono_ms + 1000ull * queue_of(node, caller)->wrap_up_s;
 	}
+}
+
+void queue_cancelled(struct node *node, struct stw_str call_id)
+{
+	for (struct queue_caller *caller = node->callers; caller; caller = caller->next)
+		caller->cancelled |= stw_str_equal(call_id, stw_str_from(caller->call_id));
 }
 
 /* The server has forgotten them. */

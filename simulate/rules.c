@@ -290,9 +290,12 @@ void rules_in(struct node *node, struct stw_str text, const struct stw_hop *hop)
 		return;
 	}
 	record = record_new(node, false, &sip, key, hop);
-	queue_request(node, &sip);
-	if (sip_is(sip.method, "CANCEL"))
+	if (sip_is(sip.method, "BYE"))
+		queue_call_ends(node, sip.call_id);
+	if (sip_is(sip.method, "CANCEL")) {
+		queue_cancelled(node, sip.call_id);
 		call_given_up(world, sip.call_id);
+	}
 	device = sip_is(sip.method, "REGISTER") ? device_of(node, record->call_id) : NULL;
 	if (!device)
 		return;
@@ -388,6 +391,18 @@ static void own_tag(struct record *record, const struct sip *sip)
 	copy_text(record->own_tag, sizeof(record->own_tag), sip->to_tag);
 }
 
+/* RFC 5057 §5.1: for all who see it the call is over, whether or not a BYE follows. */
+static bool ends_call(const struct sip *sip)
+{
+	static const unsigned codes[] = { 404, 408, 410, 416, 480, 481, 482, 483, 484, 485, 502,
+		604 };
+	unsigned i = 0;
+
+	while (i < STW_ARRAY_SIZE(codes) && codes[i] != sip->code)
+		i++;
+	return i < STW_ARRAY_SIZE(codes) && !sip_is(sip->method, "BYE");
+}
+
 static void response_out(struct node *node, const struct sip *sip, struct stw_str text)
 {
 	struct world *world = node->world;
@@ -420,6 +435,8 @@ static void response_out(struct node *node, const struct sip *sip, struct stw_st
 	one_final(record, sip, text, stateless);
 	if (record->caller)
 		queue_response(node, record->caller, sip, !own);
+	if (record->has_to_tag && ends_call(sip))
+		queue_call_ends(node, sip->call_id);
 	record->stateful |= !stateless;
 	record->owed = false;
 	if (!record->first_response_ms)

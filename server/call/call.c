@@ -4,8 +4,14 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <strowger/dialog.h>
+
 /* A BYE that nobody answers has ended after Timer F of its transaction (RFC 3261 §17.1.2.2). */
 #define BYE_MS (64u * STW_T1_MS)
+
+#define CALL_BYTES_MAX                                                                             \
+	(CALL_RECORD_MAX + CALL_PARTIES_MAX * (sizeof(struct party) + CALL_TEXT_MAX + 32) +        \
+		CALL_DIALOGS_MAX * (sizeof(struct dialog) + 32))
 
 struct stw_calls {
 	struct stw_calls_options options;
@@ -59,17 +65,35 @@ uint64_t stw_calls_next(const struct stw_calls *calls)
 	return calls->table.count ? stw_wheel_next(&calls->wheel) : UINT64_MAX;
 }
 
-/* ---- who is in it ------------------------------------------------------------------------ */
+/* ---- what its record says ------------------------------------------------------------------ */
+
+static bool record_takes(struct call *call, size_t bytes)
+{
+	if (bytes > CALL_RECORD_MAX - call->record_bytes)
+		return false;
+	call->record_bytes += bytes;
+	return true;
+}
 
 static struct stw_str text_keep(struct call *call, struct stw_str text)
 {
 	struct stw_str kept;
 
-	if (!text.len ||
-		stw_arena_copy(&call->arena, stw_str_cut(text, 0, CALL_TEXT_MAX), &kept) < 0)
+	text = stw_str_cut(text, 0, CALL_TEXT_MAX);
+	if (!text.len || !record_takes(call, text.len + 1) ||
+		stw_arena_copy(&call->arena, text, &kept) < 0)
 		return STW_STR_NONE;
 	return kept;
 }
+
+static void *record_zalloc(struct call *call, size_t bytes)
+{
+	return record_takes(call, bytes + _Alignof(max_align_t))
+		       ? stw_arena_zalloc(&call->arena, bytes)
+		       : NULL;
+}
+
+/* ---- who is in it ------------------------------------------------------------------------ */
 
 static struct party *party_find(const struct call *call, struct stw_str aor)
 {
@@ -95,6 +119,13 @@ static struct party *party_add(struct call *call, struct stw_str aor)
 	return party;
 }
 
+/* A call that is not followed does not count, but his others do. */
+static int limit_check(
+	const struct stw_calls *calls, struct stw_str aor, unsigned limit, int otherwise)
+{
+	return limit && stw_busy_count(calls->options.busy, aor) >= limit ? -EBUSY : otherwise;
+}
+
 /* @return 0, also when he is in it already or there is no room; -EBUSY */
 static int party_enter(
 	struct stw_calls *calls, struct call *call, struct stw_str aor, unsigned limit)
@@ -107,7 +138,7 @@ static int party_enter(
 	if (!party)
 		party = party_add(call, aor);
 	if (!party)
-		return limit && stw_busy_count(calls->options.busy, aor) >= limit ? -EBUSY : 0;
+		return limit_check(calls, aor, limit, 0);
 	err = stw_busy_enter(calls->options.busy, aor, limit);
 	party->counted = err == 0;
 	return err == -EBUSY ? err : 0;
@@ -145,27 +176,16 @@ static uint64_t text_hash(const struct stw_calls *calls, struct stw_str text)
 	return stw_hash(calls->options.key, text.ptr, text.len);
 }
 
-/* By Call-ID and the tag of the caller, on whichever side it stands. */
-static struct call *call_find(const struct stw_calls *calls, const struct stw_msg *msg)
+/* A dialog, or what shall make one, by its Call-ID and both tags (RFC 3261 §12). */
+struct names {
+	struct stw_node *first; /* of the Call-ID */
+	uint64_t from_tag, to_tag;
+};
+
+static struct names names_of(const struct stw_calls *calls, const struct stw_msg *msg)
 {
-	struct stw_node *node = stw_table_first(&calls->table, text_hash(calls, msg->call_id));
-
-	for (; node; node = stw_table_next_same(node)) {
-		struct call *call = STW_CONTAINER_OF(node, struct call, node);
-
-		if (stw_str_equal(call->call_id, msg->call_id) &&
-			(stw_str_equal(call->from_tag, msg->from.tag) ||
-				stw_str_equal(call->from_tag, msg->to.tag)))
-			return call;
-	}
-	return NULL;
-}
-
-/* The INVITE that makes it, or a response to that. */
-static bool is_first(const struct call *call, const struct stw_msg *msg)
-{
-	return msg->cseq.number == call->cseq && stw_str_equal(msg->from.tag, call->from_tag) &&
-	       (!msg->is_request || !msg->to.tag.len);
+	return (struct names){ stw_table_first(&calls->table, text_hash(calls, msg->call_id)),
+		text_hash(calls, msg->from.tag), text_hash(calls, msg->to.tag) };
 }
 
 static struct dialog *dialog_of_tag(struct dialog *dialog, uint64_t tag)
@@ -175,13 +195,96 @@ static struct dialog *dialog_of_tag(struct dialog *dialog, uint64_t tag)
 	return dialog;
 }
 
-static struct dialog *dialog_find(
-	const struct stw_calls *calls, const struct call *call, const struct stw_msg *msg)
+static struct dialog *dialog_find(const struct names *names, struct call **ret_call)
 {
-	bool of_caller = stw_str_equal(msg->from.tag, call->from_tag);
+	struct dialog *dialog = NULL;
 
-	return dialog_of_tag(
-		call->dialogs, text_hash(calls, of_caller ? msg->to.tag : msg->from.tag));
+	for (struct stw_node *node = names->first; node && !dialog;
+		node = stw_table_next_same(node)) {
+		struct call *call = STW_CONTAINER_OF(node, struct call, node);
+
+		if (call->from_tag == names->from_tag)
+			dialog = dialog_of_tag(call->dialogs, names->to_tag);
+		if (!dialog && call->from_tag == names->to_tag)
+			dialog = dialog_of_tag(call->dialogs, names->from_tag);
+		*ret_call = call;
+	}
+	return dialog;
+}
+
+/* One transaction: §17.2.3. */
+static uint64_t via_hash(const struct stw_calls *calls, const struct stw_via *via)
+{
+	struct stw_hasher hasher;
+
+	stw_hasher_init(&hasher, calls->options.key);
+	stw_hasher_text(&hasher, via->branch);
+	stw_hasher_text_nocase(&hasher, via->sent_by);
+	return stw_hasher_value(&hasher);
+}
+
+/* From this node on, the newest first: a fork above us makes several calls of one INVITE. */
+static struct call *call_of_cseq(
+	const struct names *names, struct stw_node *node, const struct stw_msg *msg)
+{
+	for (; node; node = stw_table_next_same(node)) {
+		struct call *call = STW_CONTAINER_OF(node, struct call, node);
+
+		if (call->from_tag == names->from_tag && call->cseq == msg->cseq.number)
+			return call;
+	}
+	return NULL;
+}
+
+static struct call *call_of_via(const struct names *names, const struct stw_msg *msg, uint64_t via)
+{
+	struct call *call = call_of_cseq(names, names->first, msg);
+
+	while (call && call->via != via)
+		call = call_of_cseq(names, stw_table_next_same(&call->node), msg);
+	return call;
+}
+
+/* By the Via that is nearest to the top. Where it is not the topmost of a request, that has come
+ * back to us on its way (§16.3 step 4). */
+static struct call *call_of_vias(
+	const struct stw_calls *calls, const struct names *names, const struct stw_msg *msg)
+{
+	struct stw_values values = stw_msg_values(msg, STW_HDR_VIA);
+	struct stw_via via = msg->via;
+	struct call *call = NULL;
+	struct stw_str value;
+
+	for (unsigned i = 0; !call && stw_values_next(&values, &value); i++) {
+		if (i == 0 || stw_via_parse(value, &via) == 0)
+			call = call_of_via(names, msg, via_hash(calls, &via));
+	}
+	return call;
+}
+
+/* Of an INVITE outside a dialog, its CANCEL or a response to it. What answers has been in other
+ * hands: if there is only one, it is meant, whatever became of the Vias. */
+static struct call *call_of_invite(
+	const struct stw_calls *calls, const struct names *names, const struct stw_msg *msg)
+{
+	struct call *newest = call_of_cseq(names, names->first, msg), *call;
+
+	if (!newest)
+		return NULL;
+	if (!msg->is_request && !call_of_cseq(names, stw_table_next_same(&newest->node), msg))
+		return newest;
+	call = call_of_vias(calls, names, msg);
+	return call || msg->is_request ? call : newest;
+}
+
+static struct call *call_find(const struct stw_calls *calls, const struct stw_msg *invite)
+{
+	struct names names;
+
+	if (!calls->table.count)
+		return NULL;
+	names = names_of(calls, invite);
+	return call_of_invite(calls, &names, invite);
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */
@@ -241,22 +344,20 @@ struct stw_calls *stw_calls_free(struct stw_calls *calls)
 	return NULL;
 }
 
-static int call_fill(struct stw_calls *calls, struct call *call, const struct stw_msg *invite)
+static void call_fill(struct stw_calls *calls, struct call *call, const struct stw_msg *invite)
 {
-	if (stw_arena_copy(&call->arena, invite->call_id, &call->call_id) < 0 ||
-		stw_arena_copy(&call->arena, invite->from.tag, &call->from_tag) < 0)
-		return -ENOMEM;
-	call->branch = text_hash(calls, invite->via.branch);
+	call->from_tag = text_hash(calls, invite->from.tag);
+	call->via = via_hash(calls, &invite->via);
 	call->cseq = invite->cseq.number;
 	call->began = calls->now;
 	call->legs_end = &call->legs;
 	call->diverted_end = &call->diverted;
 	if (!calls->options.records)
-		return 0;
+		return;
+	call->call_id = text_keep(call, invite->call_id);
 	call->from = text_keep(call, invite->from.uri.text);
 	call->to = text_keep(call, invite->to.uri.text);
 	call->request_uri = text_keep(call, invite->uri.text);
-	return 0;
 }
 
 static struct call *call_new(struct stw_calls *calls, const struct stw_msg *invite)
@@ -267,9 +368,9 @@ static struct call *call_new(struct stw_calls *calls, const struct stw_msg *invi
 		return NULL;
 	call->timer = (struct stw_timer){ .owner = call };
 	stw_arena_init(&call->arena, CALL_BYTES_MAX);
-	call->arena.next_chunk_bytes = calls->options.records ? 1024 : 384;
-	if (call_fill(calls, call, invite) < 0 ||
-		stw_table_insert(&calls->table, &call->node, text_hash(calls, call->call_id)) < 0) {
+	call->arena.next_chunk_bytes = calls->options.records ? 1024 : 256;
+	call_fill(calls, call, invite);
+	if (stw_table_insert(&calls->table, &call->node, text_hash(calls, invite->call_id)) < 0) {
 		stw_arena_done(&call->arena);
 		stw_memory_give(call, sizeof(*call));
 		return NULL;
@@ -284,17 +385,17 @@ int stw_calls_begin(struct stw_calls *calls, const struct stw_msg *invite, struc
 	struct call *call = call_find(calls, invite);
 	int err;
 
-	/* It has come back to us on its way (§16.3 step 4): the same call. */
-	if (call)
-		return 0;
+	/* It has come back to us, or is sent again by who knows no branches (RFC 2543). Behind an
+	 * answer it is for more than that call. */
+	if (call && !call->answer_ms)
+		return caller.len ? party_enter(calls, call, caller, limit) : 0;
 	if (calls->table.count >= calls->options.max) {
 		calls->unfollowed++;
-		return limit && stw_busy_count(calls->options.busy, caller) >= limit ? -EBUSY
-										     : -ENOBUFS;
+		return limit_check(calls, caller, limit, -ENOBUFS);
 	}
 	call = call_new(calls, invite);
 	if (!call)
-		return -ENOMEM;
+		return limit_check(calls, caller, limit, -ENOMEM);
 	if (!caller.len)
 		return 0;
 	err = party_enter(calls, call, caller, limit);
@@ -309,13 +410,13 @@ int stw_calls_callee(struct stw_calls *calls, const struct stw_msg *invite, stru
 	struct call *call = call_find(calls, invite);
 
 	if (!call)
-		return limit && stw_busy_count(calls->options.busy, callee) >= limit ? -EBUSY : 0;
+		return limit_check(calls, callee, limit, 0);
 	return party_enter(calls, call, callee, limit);
 }
 
 void stw_calls_leave(struct stw_calls *calls, const struct stw_msg *invite, struct stw_str callee)
 {
-	struct call *call = stw_calls_count(calls) ? call_find(calls, invite) : NULL;
+	struct call *call = call_find(calls, invite);
 	struct party *party;
 
 	if (!call)
@@ -331,12 +432,12 @@ void stw_calls_leave(struct stw_calls *calls, const struct stw_msg *invite, stru
 
 void stw_calls_diverted(struct stw_calls *calls, const struct stw_msg *invite, struct stw_str aor)
 {
-	struct call *call = stw_calls_count(calls) ? call_find(calls, invite) : NULL;
+	struct call *call = call_find(calls, invite);
 	struct diversion *diversion;
 
 	if (!call || !calls->options.records)
 		return;
-	diversion = stw_arena_zalloc(&call->arena, sizeof(*diversion));
+	diversion = record_zalloc(call, sizeof(*diversion));
 	if (!diversion)
 		return;
 	diversion->aor = text_keep(call, aor);
@@ -364,7 +465,7 @@ static void leg_begin(const struct stw_calls *calls, struct call *call, const st
 		!stw_str_equal(note->method_name, STW_STR("INVITE")) ||
 		leg_find(call, note->target->uri))
 		return;
-	leg = stw_arena_zalloc(&call->arena, sizeof(*leg));
+	leg = record_zalloc(call, sizeof(*leg));
 	if (!leg)
 		return;
 	leg->target = text_keep(call, note->target->uri);
@@ -407,7 +508,8 @@ static struct dialog *dialog_add(struct stw_calls *calls, struct call *call, uin
 
 	if (call->dialog_count == CALL_DIALOGS_MAX)
 		return NULL;
-	dialog = stw_arena_zalloc(&call->arena, sizeof(*dialog));
+	dialog =
+		call->dialog_count ? stw_arena_zalloc(&call->arena, sizeof(*dialog)) : &call->first;
 	if (!dialog)
 		return NULL;
 	dialog->tag = tag;
@@ -474,49 +576,16 @@ static void dialog_end_bye(struct stw_calls *calls, struct call *call, struct di
 	dialog_end(calls, call, dialog, dialog->bye_of_caller ? "caller" : "callee");
 }
 
+/* Without a BYE. */
+static void dialog_end_for(struct stw_calls *calls, struct call *call, struct dialog *dialog,
+	const struct stw_cause *cause)
+{
+	if (call->dialogs == dialog && !dialog->next)
+		call->cause = cause->id;
+	dialog_end(calls, call, dialog, "server");
+}
+
 /* ---- what the stack tells ------------------------------------------------------------------ */
-
-static void note_request_out(
-	struct stw_calls *calls, struct call *call, const struct stw_note *note)
-{
-	struct dialog *dialog;
-
-	if (note->method == STW_METHOD_INVITE && is_first(call, note->msg))
-		leg_begin(calls, call, note);
-	if (note->method != STW_METHOD_BYE)
-		return;
-	dialog = dialog_find(calls, call, note->msg);
-	if (!dialog || dialog->bye_ms)
-		return;
-	dialog->bye_ms = calls->now.wall_ms;
-	dialog->bye_due_ms = calls->now.mono_ms + BYE_MS;
-	dialog->bye_of_caller = stw_str_equal(note->msg->from.tag, call->from_tag);
-	call_schedule(calls, call);
-}
-
-static void note_response_in(
-	struct stw_calls *calls, struct call *call, const struct stw_note *note)
-{
-	struct dialog *dialog;
-
-	if (note->method == STW_METHOD_INVITE && is_first(call, note->msg)) {
-		if (note->code >= 200)
-			leg_end(call, note, note->code);
-		else if (note->code >= 180 && !call->ring_ms)
-			call->ring_ms = calls->now.wall_ms;
-		if (note->code / 100 == 2)
-			call_answered(calls, call, note);
-		return;
-	}
-	if ((note->method != STW_METHOD_INVITE && note->method != STW_METHOD_UPDATE) ||
-		note->code / 100 != 2)
-		return;
-	dialog = dialog_find(calls, call, note->msg);
-	if (!dialog)
-		return;
-	dialog_refresh(calls, dialog, note);
-	call_schedule(calls, call);
-}
 
 static const char *refused_by(const struct call *call, const struct stw_note *note)
 {
@@ -531,23 +600,40 @@ static bool is_challenge(unsigned code)
 	return code == 401 || code == 407;
 }
 
-static void note_response_out(
+/* RFC 5057 §5.3, "any third party": what fails within the INVITE usage may end it, anything else
+ * only with the whole dialog. A 481 to PRACK is about the provisional response (RFC 3262 §3). */
+static bool ends_usage(enum stw_method method, unsigned code)
+{
+	bool within = method == STW_METHOD_INVITE || method == STW_METHOD_UPDATE ||
+		      method == STW_METHOD_INFO;
+
+	switch (stw_dialog_effect(code, stw_method_is_integral(method))) {
+	case STW_DIALOG_USAGE_ENDS:
+		return within;
+	case STW_DIALOG_ENDS:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void invite_response_in(
 	struct stw_calls *calls, struct call *call, const struct stw_note *note)
 {
-	struct dialog *dialog;
+	if (note->code >= 200)
+		leg_end(call, note, note->code);
+	else if (note->code >= 180 && !call->ring_ms)
+		call->ring_ms = calls->now.wall_ms;
+	if (note->code / 100 == 2)
+		call_answered(calls, call, note);
+}
 
-	if (note->code < 200)
-		return;
-	if (note->method == STW_METHOD_BYE) {
-		dialog = dialog_find(calls, call, note->msg);
-		if (dialog && dialog->bye_ms && is_challenge(note->code))
-			dialog->bye_ms = dialog->bye_due_ms = 0;
-		else if (dialog && dialog->bye_ms)
-			dialog_end_bye(calls, call, dialog);
-		return;
-	}
-	if (note->method != STW_METHOD_INVITE || call->dialogs || !is_first(call, note->msg) ||
-		text_hash(calls, note->msg->via.branch) != call->branch)
+/* What goes up to who has made the call: that of a copy that came back to us goes elsewhere. */
+static void invite_response_out(
+	struct stw_calls *calls, struct call *call, const struct stw_note *note)
+{
+	if (note->code < 200 || call->dialogs || (note->relayed && note->code < 300) ||
+		via_hash(calls, &note->msg->via) != call->via)
 		return;
 	/* Answered here, or asked again: no call that has passed. */
 	if (note->code < 300 || is_challenge(note->code)) {
@@ -559,49 +645,120 @@ static void note_response_out(
 	call_end(calls, call, refused_by(call, note));
 }
 
-static void note_no_answer(struct stw_calls *calls, struct call *call, const struct stw_note *note)
+static void note_invite(struct stw_calls *calls, struct call *call, const struct stw_note *note)
 {
-	struct dialog *dialog;
-
-	if (note->method == STW_METHOD_INVITE && is_first(call, note->msg)) {
-		leg_end(call, note, note->cause ? note->cause->code : 408);
-	} else if (note->method == STW_METHOD_BYE) {
-		dialog = dialog_find(calls, call, note->msg);
-		if (dialog && dialog->bye_ms)
-			dialog_end_bye(calls, call, dialog);
+	if (note->method != STW_METHOD_INVITE) {
+		call->cancelled |= note->kind == STW_NOTE_REQUEST_IN;
+		return;
 	}
-}
-
-void stw_calls_note(struct stw_calls *calls, const struct stw_note *note)
-{
-	struct call *call;
-
-	if (!note->msg || !note->msg->has_call_id || !note->msg->has_from || !note->msg->has_to)
-		return;
-	call = call_find(calls, note->msg);
-	if (!call)
-		return;
 	switch (note->kind) {
-	case STW_NOTE_REQUEST_IN:
-		if (note->method == STW_METHOD_CANCEL && is_first(call, note->msg))
-			call->cancelled = true;
-		break;
 	case STW_NOTE_REQUEST_OUT:
-		note_request_out(calls, call, note);
+		leg_begin(calls, call, note);
 		break;
 	case STW_NOTE_RESPONSE_IN:
-		note_response_in(calls, call, note);
+		invite_response_in(calls, call, note);
 		break;
 	case STW_NOTE_RESPONSE_OUT:
-		note_response_out(calls, call, note);
+		invite_response_out(calls, call, note);
 		break;
 	case STW_NOTE_TIMEOUT:
 	case STW_NOTE_FAILURE:
-		note_no_answer(calls, call, note);
+		leg_end(call, note, note->cause ? note->cause->code : 408);
 		break;
 	default:
 		break;
 	}
+}
+
+static void dialog_request_out(struct stw_calls *calls, struct call *call, struct dialog *dialog,
+	const struct stw_note *note)
+{
+	if (note->method != STW_METHOD_BYE || dialog->bye_ms)
+		return;
+	dialog->bye_ms = calls->now.wall_ms;
+	dialog->bye_due_ms = calls->now.mono_ms + BYE_MS;
+	dialog->bye_of_caller = text_hash(calls, note->msg->from.tag) == call->from_tag;
+	call_schedule(calls, call);
+}
+
+static void dialog_response_in(struct stw_calls *calls, struct call *call, struct dialog *dialog,
+	const struct stw_note *note)
+{
+	if ((note->method != STW_METHOD_INVITE && note->method != STW_METHOD_UPDATE) ||
+		note->code / 100 != 2)
+		return;
+	dialog_refresh(calls, dialog, note);
+	call_schedule(calls, call);
+}
+
+static void dialog_response_out(struct stw_calls *calls, struct call *call, struct dialog *dialog,
+	const struct stw_note *note)
+{
+	bool bye = note->method == STW_METHOD_BYE;
+
+	/* A BYE that was refused on its way has not ended it. */
+	if (note->code < 200 || (bye ? !dialog->bye_ms : !ends_usage(note->method, note->code)))
+		return;
+	if (bye && is_challenge(note->code))
+		dialog->bye_ms = dialog->bye_due_ms = 0;
+	else if (dialog->bye_ms)
+		dialog_end_bye(calls, call, dialog);
+	else
+		dialog_end_for(calls, call, dialog, &stw_cause_dialog_lost);
+}
+
+static void note_dialog(struct stw_calls *calls, struct call *call, struct dialog *dialog,
+	const struct stw_note *note)
+{
+	switch (note->kind) {
+	case STW_NOTE_REQUEST_OUT:
+		dialog_request_out(calls, call, dialog, note);
+		break;
+	case STW_NOTE_RESPONSE_IN:
+		dialog_response_in(calls, call, dialog, note);
+		break;
+	case STW_NOTE_RESPONSE_OUT:
+		dialog_response_out(calls, call, dialog, note);
+		break;
+	case STW_NOTE_TIMEOUT:
+	case STW_NOTE_FAILURE:
+		if (note->method == STW_METHOD_BYE && dialog->bye_ms)
+			dialog_end_bye(calls, call, dialog);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Is it of an INVITE that was sent outside a dialog? A response does not say so. */
+static bool is_outside(const struct stw_msg *msg)
+{
+	if (!msg->is_request)
+		return msg->cseq.method == STW_METHOD_INVITE;
+	return (msg->cseq.method == STW_METHOD_INVITE || msg->cseq.method == STW_METHOD_CANCEL) &&
+	       !msg->to.tag.len;
+}
+
+void stw_calls_note(struct stw_calls *calls, const struct stw_note *note)
+{
+	const struct stw_msg *msg = note->msg;
+	struct call *call = NULL, *within = NULL;
+	struct dialog *dialog = NULL;
+	struct names names;
+
+	if (!msg || !msg->has_call_id || !msg->has_from || !msg->has_to)
+		return;
+	names = names_of(calls, msg);
+	if (!names.first)
+		return;
+	if (is_outside(msg))
+		call = call_of_invite(calls, &names, msg);
+	if (!call || !msg->is_request)
+		dialog = dialog_find(&names, &within);
+	if (call && (!dialog || within == call))
+		note_invite(calls, call, note);
+	else if (dialog)
+		note_dialog(calls, within, dialog, note);
 }
 
 /* ---- time ---------------------------------------------------------------------------------- */
@@ -624,8 +781,7 @@ static bool dialogs_expire(struct stw_calls *calls, struct call *call)
 		if (dialog->bye_due_ms && dialog->bye_due_ms <= calls->now.mono_ms) {
 			dialog_end_bye(calls, call, dialog);
 		} else if (dialog->expires_ms && dialog->expires_ms <= calls->now.mono_ms) {
-			call->cause = last ? stw_cause_session_expired.id : NULL;
-			dialog_end(calls, call, dialog, "server");
+			dialog_end_for(calls, call, dialog, &stw_cause_session_expired);
 		} else {
 			continue;
 		}

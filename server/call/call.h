@@ -3,8 +3,9 @@
  * @file
  * call: the calls that pass here, each from its INVITE to its end. The worker of the Call-ID keeps
  * them; what happens to a call it hears from the notes of the stack. A call ends with the final
- * response that refuses it, with the BYE of its last dialog (whatever answers that), when its
- * session has not been refreshed in time (RFC 4028 §8.3), or after call.max_age.
+ * response that refuses it, with the BYE of its last dialog (whatever answers that) or a response
+ * within it that says as much (RFC 5057 §5.1), when its session has not been refreshed in time
+ * (RFC 4028 §8.3), or after call.max_age.
  *
  * Who is in a call counts in stw_busy; what has become of it is told to stw_records. Bounded in
  * number and in bytes of each.

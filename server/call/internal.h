@@ -5,11 +5,12 @@
 
 #include "server/call/call.h"
 
-#define CALL_BYTES_MAX   16384u /* text of one call */
-#define CALL_TEXT_MAX    512u   /* of one name or URI; the rest is cut off */
-#define CALL_PARTIES_MAX 48u
+#define CALL_TEXT_MAX    512u /* of one name or URI; the rest is cut off */
+#define CALL_PARTIES_MAX 260u /* more than limits.max_branches can be */
 #define CALL_LEGS_MAX    48u
 #define CALL_DIALOGS_MAX 8u
+#define CALL_RECORD_MAX                                                                            \
+	16384u /* bytes for the record of one call; who counts has room beside them */
 
 /* A user of ours who makes or gets the call. */
 struct party {
@@ -42,17 +43,21 @@ struct call {
 	struct stw_node node;
 	struct stw_timer timer;
 	struct stw_arena arena;
-	struct stw_str call_id, from_tag;
-	uint64_t branch; /* hash of that of the INVITE: what comes back to us has another */
+	/* Keyed hashes, that of the Call-ID in the node: so that a peer's long names take no room.
+	 */
+	uint64_t from_tag;
+	uint64_t via; /* on top of the INVITE: what comes back to us has another above it */
 	uint32_t cseq;
 	bool cancelled;
 	struct stw_now began;
 	struct party *parties;
 	struct dialog *dialogs; /* that have not ended */
 	struct dialog *over;    /* that have; their 2xx may still be sent again */
+	struct dialog first;    /* mostly the only one: there is always room for it */
 	unsigned party_count, leg_count, dialog_count;
 	/* for the records */
-	struct stw_str from, to, request_uri;
+	size_t record_bytes;
+	struct stw_str call_id, from, to, request_uri;
 	struct leg *legs, **legs_end;
 	struct diversion {
 		struct diversion *next;

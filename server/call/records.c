@@ -116,10 +116,12 @@ static void open_note(json_t *open, const char *text)
 	json_t *record = json_loads(text, 0, NULL);
 	const char *call_id = json_string_value(json_object_get(record, "call_id"));
 	const char *start = json_string_value(json_object_get(record, "start"));
+	const char *uri = json_string_value(json_object_get(record, "request_uri"));
 	char key[1200];
 
+	/* A proxy above may have forked it: two calls with one Call-ID, which begin together. */
 	if (call_id && start) {
-		snprintf(key, sizeof(key), "%s %s", start, call_id);
+		snprintf(key, sizeof(key), "%s %s %s", start, uri ? uri : "", call_id);
 		if (json_is_null(json_object_get(record, "ended_by")) &&
 			json_is_null(json_object_get(record, "cause")))
 			json_object_set(open, key, record);

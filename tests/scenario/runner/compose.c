@@ -460,6 +460,15 @@ static int order_dialog(
 			      STW_STR_ARG(order->with));
 }
 
+/* A call is named as it went out: changes may have named it. */
+static void call_adopt(struct call *call, const struct message *message)
+{
+	if (!message->parsed || !message->msg.has_call_id || !message->msg.has_from)
+		return;
+	call->id = message->msg.call_id;
+	call->local_tag = message->msg.from.tag;
+}
+
 static int compose_request(
 	struct scenario *s, struct party *party, const struct order *order, struct message **ret)
 {
@@ -502,6 +511,8 @@ static int compose_request(
 	*ret = message_new(s, party, draft_text(s, &draft));
 	(*ret)->uri = uri;
 	(*ret)->changes = order->changes.n ? order->changes : inherited;
+	if (is_word(order->what, "INVITE") && !dialog)
+		call_adopt(draft.call, *ret);
 	if (is_word(order->what, "INVITE")) {
 		draft.call->invite = *ret;
 		draft.call->final = NULL;

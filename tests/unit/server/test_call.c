@@ -149,6 +149,28 @@ static void test_one_call(void **state)
 	stw_busy_free(busy);
 }
 
+/* Without memory a call is not followed; who has as many as he may gets no more for that. */
+static void test_no_memory(void **state)
+{
+	struct stw_now now = { 1000, 1000 };
+	struct stw_busy *busy;
+	struct stw_calls *calls;
+	struct message m;
+
+	assert_int_equal(stw_busy_new(key, 100, &busy), 0);
+	calls = calls_new(busy, 100, now);
+	assert_int_equal(stw_busy_enter(busy, BOB, 0), 0);
+	support_fail_allocation(1);
+	assert_int_equal(stw_calls_begin(calls, invite(&m, 1), BOB, 1), -EBUSY);
+	support_fail_allocation(1);
+	assert_int_equal(stw_calls_begin(calls, invite(&m, 1), BOB, 2), -ENOMEM);
+	support_fail_allocation(0);
+	assert_int_equal(stw_busy_count(busy, BOB), 1);
+	assert_int_equal(stw_calls_count(calls), 0);
+	stw_calls_free(calls);
+	stw_busy_free(busy);
+}
+
 /* What does not belong to it ends nothing: a BYE of a stranger, with wrong tags, a spiral's answer.
  */
 static void test_strangers(void **state)
@@ -164,6 +186,11 @@ static void test_strangers(void **state)
 	/* it comes back to us on its way, and that copy is refused */
 	assert_int_equal(stw_calls_begin(calls, invite(&m, 1), STW_STR_NONE, 0), 0);
 	assert_int_equal(stw_calls_count(calls), 1);
+	/* who says that it is one of his counts for it */
+	assert_int_equal(stw_calls_begin(calls, invite(&m, 1), BOB, 1), 0);
+	assert_int_equal(stw_calls_begin(calls, invite(&m, 2), BOB, 1), -EBUSY);
+	assert_int_equal(stw_calls_count(calls), 2);
+	note(calls, STW_NOTE_RESPONSE_OUT, &m.msg, 403, NULL);
 	invite(&m, 1);
 	m.msg.via.branch = STW_STR("z9hG4bKother");
 	note(calls, STW_NOTE_RESPONSE_OUT, &m.msg, 482, NULL);
@@ -180,6 +207,7 @@ static void test_strangers(void **state)
 	note(calls, STW_NOTE_REQUEST_OUT, &m.msg, 0, NULL);
 	note(calls, STW_NOTE_RESPONSE_OUT, &m.msg, 200, NULL);
 	assert_int_equal(stw_calls_count(calls), 0);
+	assert_int_equal(stw_busy_count(busy, BOB), 0);
 	stw_calls_free(calls);
 	stw_busy_free(busy);
 }
@@ -189,6 +217,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bounded),
 		cmocka_unit_test(test_one_call),
+		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_strangers),
 	};
 

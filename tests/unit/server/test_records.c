@@ -63,6 +63,25 @@ static int teardown(void **state)
 	"{\"call_id\":\"" id "\",\"start\":\"2026-01-01T00:00:00.000Z\",\"answer\":" answer        \
 	",\"end\":" end ",\"ended_by\":" by ",\"cause\":" cause "}\n"
 
+/* Two calls of one INVITE that was forked above: the end of one is not that of the other. */
+static void test_lost_fork(void **state)
+{
+	static const char *const lines[] = { "null}\n", "\"callee\"}\n" };
+	struct stw_records *records = records_new((struct stw_records_options){ 0 });
+	char line[200];
+
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(line, sizeof(line),
+			"{\"call_id\":\"f\",\"start\":\"2026-01-01T00:00:00.000Z\",\"request_uri\":"
+			"\"sip:u%u@example.com\",\"cause\":null,\"ended_by\":%s",
+			i, lines[i]);
+		stw_records_give(records, 0, line_of(line));
+	}
+	stw_records_close(records);
+	stw_records_close(records_new((struct stw_records_options){ 0 }));
+	assert_non_null(strstr(contents(path), "\"lost\""));
+}
+
 /* Answered, and the end never came: lost, once. */
 static void test_lost_calls(void **state)
 {
@@ -175,6 +194,7 @@ static void test_thread(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_lost_fork, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost_calls, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_torn, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reopen, setup, teardown),
