@@ -9,6 +9,9 @@
 /* A BYE that nobody answers has ended after Timer F of its transaction (RFC 3261 §17.1.2.2). */
 #define BYE_MS (64u * STW_T1_MS)
 
+#define SAME_CALL_ID_MAX 256u /* calls of it that are followed */
+#define VIAS_MAX         70u  /* that are looked for: as many as Max-Forwards mostly allows */
+
 #define CALL_BYTES_MAX                                                                             \
 	(CALL_RECORD_MAX + CALL_PARTIES_MAX * (sizeof(struct party) + CALL_TEXT_MAX + 32) +        \
 		CALL_DIALOGS_MAX * (sizeof(struct dialog) + 32))
@@ -255,7 +258,7 @@ static struct call *call_of_vias(
 	struct call *call = NULL;
 	struct stw_str value;
 
-	for (unsigned i = 0; !call && stw_values_next(&values, &value); i++) {
+	for (unsigned i = 0; !call && i < VIAS_MAX && stw_values_next(&values, &value); i++) {
 		if (i == 0 || stw_via_parse(value, &via) == 0)
 			call = call_of_via(names, msg, via_hash(calls, &via));
 	}
@@ -379,6 +382,18 @@ static struct call *call_new(struct stw_calls *calls, const struct stw_msg *invi
 	return call;
 }
 
+/* Also of one Call-ID, because they are looked through one by one: a fork above us makes some, and
+ * who makes more of them means no good. */
+static bool is_full(const struct stw_calls *calls, const struct stw_msg *invite)
+{
+	struct names names = names_of(calls, invite);
+	unsigned n = 0;
+
+	for (struct stw_node *node = names.first; node && n < SAME_CALL_ID_MAX; n++)
+		node = stw_table_next_same(node);
+	return n == SAME_CALL_ID_MAX || calls->table.count >= calls->options.max;
+}
+
 int stw_calls_begin(struct stw_calls *calls, const struct stw_msg *invite, struct stw_str caller,
 	unsigned limit)
 {
@@ -389,7 +404,7 @@ int stw_calls_begin(struct stw_calls *calls, const struct stw_msg *invite, struc
 	 * answer it is for more than that call. */
 	if (call && !call->answer_ms)
 		return caller.len ? party_enter(calls, call, caller, limit) : 0;
-	if (calls->table.count >= calls->options.max) {
+	if (is_full(calls, invite)) {
 		calls->unfollowed++;
 		return limit_check(calls, caller, limit, -ENOBUFS);
 	}

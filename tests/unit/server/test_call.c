@@ -119,6 +119,31 @@ static void test_bounded(void **state)
 	stw_busy_free(busy);
 }
 
+/* All with the same Call-ID: they are told by CSeq, one after the other, and are not too many. */
+static void test_one_call_id(void **state)
+{
+	struct stw_now now = { 1000, 1000 };
+	struct stw_busy *busy;
+	struct stw_calls *calls;
+	struct message m;
+	char cseq[20];
+
+	assert_int_equal(stw_busy_new(key, 100, &busy), 0);
+	calls = calls_new(busy, 1000, now);
+	for (unsigned i = 1; i <= 300; i++) {
+		snprintf(cseq, sizeof(cseq), "%u INVITE", i);
+		assert_int_equal(stw_calls_begin(calls,
+					 message(&m, "INVITE sip:bob@example.com SIP/2.0", "", 1,
+						 cseq, "Contact: <sip:eve@192.0.2.1>\r\n"),
+					 STW_STR_NONE, 0),
+			i <= 256 ? 0 : -ENOBUFS);
+	}
+	assert_int_equal(stw_calls_begin(calls, invite(&m, 2), STW_STR_NONE, 0), 0);
+	assert_int_equal(stw_calls_count(calls), 257);
+	stw_calls_free(calls);
+	stw_busy_free(busy);
+}
+
 /* One call with countless answers, users and provisional responses. */
 static void test_one_call(void **state)
 {
@@ -216,6 +241,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bounded),
+		cmocka_unit_test(test_one_call_id),
 		cmocka_unit_test(test_one_call),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_strangers),
