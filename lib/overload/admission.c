@@ -63,8 +63,8 @@ static bool queue_stands(struct stw_overload_queue *queue, bool above, uint64_t 
 	       (queue->refused_ms && now_ms - queue->refused_ms < MEMORY_MS);
 }
 
-/* Up at a threshold, down at half of it, and when nothing waits any more. In a queue that is cut down
- * at once: it is full again at once, and to empty half of it means to refuse what could be served. */
+/* Up at a threshold, down at half of it, and when nothing waits any more. A queue that is cut goes
+ * down at once: it is full again at once, and to empty it means to refuse what could be served. */
 static uint8_t level_next(const struct stw_overload *overload, struct stw_overload_queue *queue,
 	const struct stw_overload_arrival *arrival, uint64_t now_ms)
 {

@@ -293,8 +293,7 @@ void stack_shed_flush(struct stw_stack *stack);
 
 /* admit.c */
 /* How what is read now has come, by this hop. */
-struct stw_overload_arrival stack_arrival(
-	const struct stw_stack *stack, const struct stw_hop *hop);
+struct stw_overload_arrival stack_arrival(const struct stw_stack *stack, const struct stw_hop *hop);
 bool source_limited(const struct stw_stack *stack, const struct stw_addr *addr);
 const struct stw_cause *admit_request(
 	struct box *box, struct stw_refusal *ret, char buffer[ADMIT_BYTES]);

@@ -296,8 +296,7 @@ static void test_cut(void **state)
 	struct stw_overload_arrival arrival = { 0, 21000, true, true };
 
 	for (unsigned i = 0; i < 20; i++)
-		assert_int_equal(
-			stw_overload_admit(&overload, NEW, &arrival, at_ms(1)), REFUSE);
+		assert_int_equal(stw_overload_admit(&overload, NEW, &arrival, at_ms(1)), REFUSE);
 	assert_true(stw_overload_refuses(&overload));
 	assert_true(stw_overload_floods(&overload, &arrival));
 	arrival.waited_us = 19000;
