@@ -168,10 +168,12 @@ static void status_print(FILE *out, const json_t *json)
 static void transactions_print(FILE *out, const json_t *json)
 {
 	json_int_t refused = number(json_object_get(json, "overload"), "room_refused");
+	json_int_t transactions = number(json, "transactions"), used = number(json, "room_used");
 
-	fprintf(out, "  %-18s %lld of at most %lld", "transactions",
-		(long long)number(json, "transactions"),
-		(long long)number(json, "max_transactions"));
+	fprintf(out, "  %-18s %lld", "transactions", (long long)transactions);
+	if (used > transactions)
+		fprintf(out, ", for large requests counted as %lld,", (long long)used);
+	fprintf(out, " of at most %lld", (long long)number(json, "max_transactions"));
 	if (refused)
 		fprintf(out, "; %lld requests refused because there was no room",
 			(long long)refused);

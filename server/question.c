@@ -52,14 +52,14 @@ static void question_status(struct stw_core *core, struct stw_question *question
 	stw_stack_stats(core->stack, &stats);
 	question->answer = json_pack(
 		"{s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-		"s:I, s:I, s:I, s:o, s:o, s:o}",
+		"s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
 		"uptime_s", (json_int_t)((core->now.mono_ms - core->started.mono_ms) / 1000),
 		"draining", core->draining, "users",
 		(json_int_t)stw_directory_count(core->options.directory), "addresses_bound",
 		(json_int_t)stw_location_count(core->options.location), "transactions",
-		(json_int_t)stats.transactions, "requests", (json_int_t)stats.requests,
-		"connections", (json_int_t)stats.flows, "calls_remembered",
-		(json_int_t)stw_decisions_count(core->decisions), "requests_in",
+		(json_int_t)stats.transactions, "room_used", (json_int_t)stats.room_used,
+		"requests", (json_int_t)stats.requests, "connections", (json_int_t)stats.flows,
+		"calls_remembered", (json_int_t)stw_decisions_count(core->decisions), "requests_in",
 		(json_int_t)stats.requests_in, "requests_out", (json_int_t)stats.requests_out,
 		"responses_in", (json_int_t)stats.responses_in, "responses_out",
 		(json_int_t)stats.responses_out, "retransmissions",

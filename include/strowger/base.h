@@ -73,6 +73,25 @@ static inline struct stw_str stw_str_cut(struct stw_str text, size_t from, size_
  */
 int stw_str_to_uint(struct stw_str text, uint64_t max, uint64_t *ret);
 
+/* ---- large pieces ---------------------------------------------------------- */
+
+/*
+ * Where the number of things is limited, each has a share of the memory. Pieces that are larger
+ * than this are beyond it: whoever limits counts their bytes. NULL: nobody does.
+ */
+#define STW_LARGE_BYTES 3072u
+
+static inline void stw_large_add(size_t *large_bytes, size_t bytes)
+{
+	if (bytes > STW_LARGE_BYTES && large_bytes)
+		*large_bytes += bytes;
+}
+static inline void stw_large_remove(size_t *large_bytes, size_t bytes)
+{
+	if (bytes > STW_LARGE_BYTES && large_bytes)
+		*large_bytes -= bytes;
+}
+
 /* ---- arena: one owner for many small pieces ------------------------------ */
 
 struct stw_arena_chunk;
@@ -83,6 +102,7 @@ struct stw_arena {
 	size_t used_bytes;             /* handed out, with padding */
 	size_t limit_bytes;
 	size_t next_chunk_bytes;
+	size_t *large_bytes; /* its large chunks are counted there; set before the first use */
 };
 
 /** Embedded. Allocates nothing until the first use. */
@@ -332,5 +352,18 @@ int stw_block_new(size_t bytes, struct stw_block **ret);
 struct stw_block *stw_block_ref(struct stw_block *block);
 /** One reference less; the last frees it. Accepts NULL; returns NULL. */
 struct stw_block *stw_block_unref(struct stw_block *block);
+/** Who keeps the block counts it, if it is large. Accepts NULL. */
+static inline void stw_block_count(const struct stw_block *block, size_t *large_bytes)
+{
+	if (block)
+		stw_large_add(large_bytes, block->bytes);
+}
+/** The end of that: it counts no more, and has one reference less. Accepts NULL; returns NULL. */
+static inline struct stw_block *stw_block_release(struct stw_block *block, size_t *large_bytes)
+{
+	if (block)
+		stw_large_remove(large_bytes, block->bytes);
+	return stw_block_unref(block);
+}
 
 #endif

@@ -30,6 +30,7 @@ struct stw_proxy_options {
 	uint32_t timer_c_ms; /* more than 3 minutes, §16.6 step 11 */
 	bool marks_worker;   /* branches name the worker, so that their responses find it */
 	uint16_t worker;     /* below 64 */
+	size_t *large_bytes; /* where response contexts count what they keep; NULL: nowhere */
 };
 
 /** Rows P2 scheme (416), P3 Max-Forwards (483), P4 loop (482), P5 Proxy-Require (420). NULL: pass.

@@ -193,7 +193,7 @@ struct stw_stack_options {
 		*workers; /* NULL: this stack is the only one. Equal key in all of them */
 	uint16_t worker;  /* which one it is, as in the names of its flows */
 	struct stw_flow_limits flows; /* registry and worker are filled by the stack */
-	uint32_t max_transactions;
+	uint32_t max_transactions;    /* a large request counts as more of them */
 	bool udp_oversize_tcp;
 	struct stw_stack_dns dns; /* max_places 0: the default */
 	struct stw_overload_options overload;
@@ -265,8 +265,10 @@ struct stw_stack_stats {
 	uint64_t room_refused;                   /* because there were `max_transactions` */
 	uint64_t restrained;                     /* kept back from a next hop that is overloaded */
 	size_t transactions, requests, flows, timers;
-	bool overloaded;              /* requests were refused in the last one and a half seconds */
-	unsigned overload_loss;       /* percent asked of upstream servers */
+	size_t large_bytes;     /* of requests: what is beyond the room that each transaction has */
+	size_t room_used;       /* of `max_transactions`: they, and one for each KiB of that */
+	bool overloaded;        /* requests were refused in the last one and a half seconds */
+	unsigned overload_loss; /* percent asked of upstream servers */
 	unsigned restraint_next_hops; /* that ask us to keep requests back */
 };
 void stw_stack_stats(struct stw_stack *stack, struct stw_stack_stats *ret);

@@ -77,6 +77,8 @@ int stw_tx_layer_new(struct stw_wheel *wheel, struct stw_hash_key key, struct st
 struct stw_tx_layer *stw_tx_layer_free(struct stw_tx_layer *layer);
 /** All that have not been reaped yet. */
 size_t stw_tx_count(const struct stw_tx_layer *layer);
+/** Bytes of those of them that are large: their key is what the peer has sent. */
+size_t stw_tx_large_bytes(const struct stw_tx_layer *layer);
 
 /**
  * §17.2.3: the server transaction a request belongs to: its own (a retransmission), the INVITE's

@@ -54,13 +54,15 @@ static struct stw_arena_chunk *chunk_add(struct stw_arena *arena, size_t bytes)
 	chunk->used = 0;
 	ARENA_POISON(chunk->data, capacity);
 	arena->chunk = chunk;
+	stw_large_add(arena->large_bytes, capacity);
 	if (arena->next_chunk_bytes < CHUNK_BYTES_LAST)
 		arena->next_chunk_bytes *= 2;
 	return chunk;
 }
 
-static void chunk_free(struct stw_arena_chunk *chunk)
+static void chunk_free(struct stw_arena *arena, struct stw_arena_chunk *chunk)
 {
+	stw_large_remove(arena->large_bytes, chunk->capacity);
 	ARENA_UNPOISON(chunk->data, chunk->capacity);
 	stw_memory_give(chunk, sizeof(*chunk) + chunk->capacity);
 }
@@ -170,7 +172,7 @@ void stw_arena_reset(struct stw_arena *arena)
 			kept = chunk;
 		}
 		if (smaller)
-			chunk_free(smaller);
+			chunk_free(arena, smaller);
 	}
 	if (kept) {
 		kept->older = NULL;
@@ -187,7 +189,9 @@ void stw_arena_done(struct stw_arena *arena)
 
 	for (; chunk; chunk = older) {
 		older = chunk->older;
-		chunk_free(chunk);
+		chunk_free(arena, chunk);
 	}
-	stw_arena_init(arena, arena->limit_bytes);
+	arena->chunk = NULL;
+	arena->used_bytes = 0;
+	arena->next_chunk_bytes = CHUNK_BYTES_FIRST;
 }

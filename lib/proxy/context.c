@@ -195,6 +195,7 @@ int stw_response_context_new(const struct stw_proxy_options *options, const stru
 	if (!context)
 		return -ENOMEM;
 	stw_arena_init(&context->arena, CONTEXT_BYTES_MAX);
+	context->arena.large_bytes = options->large_bytes;
 	context->options = options;
 	context->request = request;
 	context->invite = request->method == STW_METHOD_INVITE;
@@ -214,9 +215,9 @@ struct stw_response_context *stw_response_context_free(struct stw_response_conte
 	if (!context)
 		return NULL;
 	for (branch = context->started; branch; branch = branch->next)
-		stw_block_unref(branch->received.block);
-	stw_block_unref(context->lines_block);
-	stw_block_unref(context->merged_block);
+		stw_block_release(branch->received.block, context->arena.large_bytes);
+	stw_block_release(context->lines_block, context->arena.large_bytes);
+	stw_block_release(context->merged_block, context->arena.large_bytes);
 	stw_arena_done(&context->arena);
 	stw_memory_give(context, sizeof(*context));
 	return NULL;
@@ -309,6 +310,7 @@ static void candidate_put(struct stw_response_context *context, struct candidate
 {
 	*slot = *candidate;
 	slot->next = NULL;
+	stw_block_count(candidate->block, context->arena.large_bytes);
 	*context->candidates_end = slot;
 	context->candidates_end = &slot->next;
 }

@@ -123,8 +123,10 @@ static void merged_to_tag(struct stw_response_context *context)
 	stw_edit_init(&edit, msg);
 	stw_edit_splice(
 		&edit, (uint32_t)(tag.ptr - msg->data), (uint32_t)tag.len, stw_str_from(text));
-	if (edit_keep(&edit, &context->merged_block, &merged) == 0)
-		context->response = merged;
+	if (edit_keep(&edit, &context->merged_block, &merged) < 0)
+		return;
+	stw_block_count(context->merged_block, context->arena.large_bytes);
+	context->response = merged;
 }
 
 /* Without memory the best response goes alone. */
@@ -136,6 +138,7 @@ static void build_relay(struct stw_response_context *context)
 	context->response = best->msg;
 	if (!bytes || stw_block_new(bytes, &context->lines_block) < 0)
 		return;
+	stw_block_count(context->lines_block, context->arena.large_bytes);
 	lines_gather(context, best, context->lines_block->data);
 	context->lines = (struct stw_str){ context->lines_block->data, bytes };
 	merged_to_tag(context);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Row F12: is there room for what this request begins? In this order: what its source may ask for,
- * the time it has waited, the transactions there are, and what the core says. */
+ * the time it has waited, the transactions there are and how large they are, and what the core
+ * says. */
 #include <strowger/stack.h>
 
 #include "internal.h"
@@ -50,7 +51,7 @@ bool source_limited(const struct stw_stack *stack, const struct stw_addr *addr)
 	return stack->options.sources && !source_exempt(stack, addr);
 }
 
-static struct stw_str number_text(struct stw_writer *writer, uint32_t number)
+static struct stw_str number_text(struct stw_writer *writer, uint64_t number)
 {
 	size_t from = writer->len;
 
@@ -141,6 +142,24 @@ static const struct stw_cause *admit_new(
 	return cause ? cause : admit_waited(box, class, ret, writer);
 }
 
+/* @return true: there is room */
+static bool admit_kept(
+	struct stw_stack *stack, bool emergency, struct stw_refusal *ret, struct stw_writer *writer)
+{
+	size_t used = stack_room_used(stack) + stack->room_elsewhere;
+	uint32_t room = admit_room(stack, emergency);
+
+	if (used < room)
+		return true;
+	stack->stats.room_refused++;
+	ret->option = "limits.max_transactions";
+	ret->headers = STW_STR("Retry-After: 5\r\n");
+	ret->cause = &stw_cause_transaction_limit;
+	stw_refusal_fact(ret, "limit", number_text(writer, room));
+	stw_refusal_fact(ret, "used", number_text(writer, used));
+	return false;
+}
+
 const struct stw_cause *admit_request(
 	struct box *box, struct stw_refusal *ret, char buffer[ADMIT_BYTES])
 {
@@ -157,14 +176,7 @@ const struct stw_cause *admit_request(
 		ret->cause = admit_new(box, ret, &writer);
 	if (ret->cause)
 		return ret->cause;
-	if (stw_tx_count(stack->transactions) + stack->transactions_elsewhere >=
-		admit_room(stack, emergency)) {
-		stack->stats.room_refused++;
-		ret->option = "limits.max_transactions";
-		ret->headers = STW_STR("Retry-After: 5\r\n");
-		ret->cause = &stw_cause_transaction_limit;
-	} else if (core->admit && !emergency) {
+	if (admit_kept(stack, emergency, ret, &writer) && core->admit && !emergency)
 		ret->cause = core->admit(stack->options.core_user, stack->msg, &ret->headers);
-	}
 	return ret->cause;
 }

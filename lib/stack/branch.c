@@ -78,8 +78,8 @@ static void branch_withdraw(struct branch *branch)
 struct branch *branch_free(struct branch *branch)
 {
 	branch_withdraw(branch);
-	stw_block_unref(branch->cancel);
-	stw_block_unref(branch->ack);
+	stw_block_release(branch->cancel, &branch_stack(branch)->large_bytes);
+	ack_free(branch->ack);
 	return NULL;
 }
 
@@ -627,6 +627,7 @@ static int branch_build_cancel(struct branch *branch, struct stw_str reason_line
 	err = stw_block_new(sent->len + reason_lines.len + 64, &branch->cancel);
 	if (err < 0)
 		return err;
+	stw_block_count(branch->cancel, &branch_stack(branch)->large_bytes);
 	stw_writer_init(&writer, branch->cancel->data, branch->cancel->bytes);
 	stw_tx_write_cancel(&writer, sent, reason_lines);
 	branch->cancel_text = stw_writer_text(&writer);

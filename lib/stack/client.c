@@ -161,15 +161,17 @@ static struct box *client_box(struct stw_stack *stack, const struct stw_msg *msg
 	box->request.stack = stack;
 	stw_arena_init(&box->request.arena, REQUEST_ARENA_BYTES);
 	box->request.arena.next_chunk_bytes = REQUEST_CHUNK_BYTES;
+	box->request.arena.large_bytes = &stack->large_bytes;
 	if (stw_msg_keep(msg, &box->kept, &box->request.msg) < 0)
 		goto fail;
+	stw_block_count(box->kept, &stack->large_bytes);
 	box->client = stw_arena_zalloc(&box->request.arena, sizeof(*box->client));
 	if (!box->client)
 		goto fail;
 	box->client->box = box;
 	return box;
 fail:
-	stw_block_unref(box->kept);
+	stw_block_release(box->kept, &stack->large_bytes);
 	stw_arena_done(&box->request.arena);
 	stw_memory_give(box, sizeof(*box));
 	return NULL;

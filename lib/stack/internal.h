@@ -27,6 +27,7 @@
 #define OUTAGES_MAX          4096u
 #define REQUEST_ARENA_BYTES  (256u * 1024u)
 #define REQUEST_CHUNK_BYTES  3072u /* a request with one branch fits; freed when all is said */
+#define ROOM_BYTES           1024u /* of large pieces have the room of a transaction */
 
 enum branch_state {
 	BRANCH_RESOLVING, /* a name is being asked */
@@ -229,12 +230,13 @@ struct stw_stack {
 	uint32_t rooms[STW_OVERLOAD_QUEUES]; /* what the kernel was told last */
 	struct stw_stack_stats stats;
 	unsigned live_count;
+	size_t large_bytes;    /* blocks and arenas of requests, see stack_room_used() */
 	int64_t failure_steps; /* requests that may still be looked at because of ICMP; stack.c */
 	uint64_t failure_ms;
 	/* other workers */
-	size_t transactions_elsewhere; /* as the batch began */
-	struct parcel *taken; /* of this batch: what they carry may still wait to be sent */
-	uint64_t handed_to;   /* in this batch, a bit for each worker */
+	size_t room_elsewhere; /* stack_room_used() of the others, as the batch began */
+	struct parcel *taken;  /* of this batch: what they carry may still wait to be sent */
+	uint64_t handed_to;    /* in this batch, a bit for each worker */
 	unsigned outbox_count;
 	struct outbox outboxes[STW_WORKERS_MAX];
 };
@@ -242,6 +244,14 @@ struct stw_stack {
 static inline struct box *box_of(struct stw_request *request)
 {
 	return STW_CONTAINER_OF(request, struct box, request);
+}
+
+/* Each request has a block and an arena of usual size, which go with its transactions. What is
+ * large, and was made by a peer that sends much, counts as more of them. */
+static inline size_t stack_room_used(const struct stw_stack *stack)
+{
+	return stw_tx_count(stack->transactions) +
+	       (stack->large_bytes + stw_tx_large_bytes(stack->transactions)) / ROOM_BYTES;
 }
 
 /* stack.c */
@@ -264,9 +274,9 @@ void stack_receive_broken(struct stw_stack *stack, const struct stw_hop *hop, co
 /* workers.c: what the stacks share */
 struct stw_ring *workers_ring(const struct stw_workers *workers, unsigned from, unsigned to);
 unsigned workers_owner(const struct stw_workers *workers, const struct stw_msg *msg);
-/* How many transactions a worker has, and the others have. */
-void workers_tell_transactions(struct stw_workers *workers, unsigned worker, size_t count);
-size_t workers_transactions(const struct stw_workers *workers, unsigned but);
+/* How much of the room for transactions a worker uses, and the others use. */
+void workers_tell_room(struct stw_workers *workers, unsigned worker, size_t used);
+size_t workers_room(const struct stw_workers *workers, unsigned but);
 struct stw_flow_registry *workers_registry(const struct stw_workers *workers);
 /* Wake those of the set that sleep. */
 void workers_call(struct stw_workers *workers, uint64_t pushed_to);
@@ -392,6 +402,8 @@ void reply_place_end(struct box *box);
 int ack_keep(struct stw_stack *stack, const struct stw_hop *hop, struct stw_str text,
 	struct stw_block **ret);
 void ack_send(struct stw_block *ack, const struct stw_msg *response);
+/* Accepts NULL. */
+void ack_free(struct stw_block *ack);
 bool box_settle(struct box *box);
 void remains_tx_actions(struct stw_tx *tx, unsigned actions, const struct stw_msg *msg);
 /** The session interval that its 2xx gets here; 0: none. */

@@ -20,6 +20,7 @@ static struct box *box_new(struct stw_stack *stack, const struct stw_hop *hop)
 	box->request.source = *hop;
 	stw_arena_init(&box->request.arena, REQUEST_ARENA_BYTES);
 	box->request.arena.next_chunk_bytes = REQUEST_CHUNK_BYTES;
+	box->request.arena.large_bytes = &stack->large_bytes;
 	if (stack->msg->has_via)
 		stw_via_stamp(&stack->msg->via, &hop->remote, &box->request.stamp);
 	return box;
@@ -29,7 +30,7 @@ static void box_release(struct box *box)
 {
 	if (box->alive)
 		return;
-	stw_block_unref(box->kept);
+	stw_block_release(box->kept, &box->request.stack->large_bytes);
 	stw_arena_done(&box->request.arena);
 	stw_memory_give(box, sizeof(*box));
 }

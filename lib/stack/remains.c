@@ -50,6 +50,7 @@ int ack_keep(struct stw_stack *stack, const struct stw_hop *hop, struct stw_str 
 
 	if (err < 0)
 		return err;
+	stw_block_count(block, &stack->large_bytes);
 	at = at ? at + sizeof(to) - 1 : text.ptr;
 	end = memmem(at, (size_t)(text.ptr + text.len - at), "\r\nCall-ID: ", 11);
 	ack = (struct ack *)(void *)block->data;
@@ -61,6 +62,14 @@ int ack_keep(struct stw_stack *stack, const struct stw_hop *hop, struct stw_str 
 	memcpy(ack + 1, text.ptr, text.len);
 	*ret = block;
 	return 0;
+}
+
+void ack_free(struct stw_block *block)
+{
+	const struct ack *ack = block ? (const struct ack *)(const void *)block->data : NULL;
+
+	if (ack)
+		stw_block_release(block, &ack->stack->large_bytes);
 }
 
 /* A repeated refusal is acknowledged again, with its own To. */
@@ -306,13 +315,13 @@ void remains_tx_done(struct stw_tx *tx)
 	struct remains *remains = tx->user;
 
 	if (tx->user_kind == USER_ACK) {
-		stw_block_unref(tx->user);
+		ack_free(tx->user);
 		return;
 	}
 	if (tx == remains->server)
 		remains->server = NULL;
 	if (--remains->transactions)
 		return;
-	stw_block_unref(remains->response);
+	stw_block_release(remains->response, &remains->stack->large_bytes);
 	stw_memory_give(remains, sizeof(*remains));
 }

@@ -189,6 +189,7 @@ static void reply_give(struct box *box, unsigned code, struct stw_slices slices)
 		reply_lost(box, code);
 		return;
 	}
+	stw_block_count(block, &box->request.stack->large_bytes);
 	stw_slices_flatten(slices, block->data);
 	box->response = block;
 	box->response_text = (struct stw_str){ block->data, block->bytes };
@@ -358,18 +359,21 @@ void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str
 /* Copy the message out of the batch; the stamp and the routing borrow from it anew. */
 int box_keep(struct box *box)
 {
+	struct stw_stack *stack = box->request.stack;
 	struct stw_msg *kept;
 	int err;
 
 	if (box->kept)
 		return 0;
-	if (box->request.stack->handed && box->request.msg == box->request.stack->msg) {
-		box->kept = stw_block_ref(box->request.stack->handed);
+	if (stack->handed && box->request.msg == stack->msg) {
+		box->kept = stw_block_ref(stack->handed);
+		stw_block_count(box->kept, &stack->large_bytes);
 		return 0;
 	}
 	err = stw_msg_keep(box->request.msg, &box->kept, &kept);
 	if (err < 0)
 		return err;
+	stw_block_count(box->kept, &stack->large_bytes);
 	/* The stamp's text lies in the request itself; only the routing borrowed from the batch. */
 	stw_proxy_routing_move(&box->request.routing, box->request.msg, kept);
 	box->request.msg = kept;

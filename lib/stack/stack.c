@@ -2,6 +2,7 @@
 #include <strowger/stack.h>
 #include <strowger/uac.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,7 @@ static void stack_take_options(struct stw_stack *stack, const struct stw_stack_o
 	stack->options.flows.worker = options->worker;
 	stack->options.proxy.marks_worker = options->workers != NULL;
 	stack->options.proxy.worker = options->worker;
+	stack->options.proxy.large_bytes = &stack->large_bytes;
 	if (options->workers)
 		stack->options.flows.registry = workers_registry(options->workers);
 	stack->proxy_foreign = stack->options.proxy;
@@ -127,8 +129,7 @@ void stw_stack_begin(struct stw_stack *stack, struct stw_now now)
 {
 	stack->now = now;
 	if (stack->options.workers)
-		stack->transactions_elsewhere =
-			workers_transactions(stack->options.workers, stack->options.worker);
+		stack->room_elsewhere = workers_room(stack->options.workers, stack->options.worker);
 }
 
 void stack_note(struct stw_stack *stack, const struct stw_note *note)
@@ -434,6 +435,12 @@ int stack_retire(struct stw_stack *stack, struct stw_block *block)
 	return 0;
 }
 
+static void retired_free(struct stw_stack *stack)
+{
+	for (; stack->retired; stack->retired = stack->retired->next)
+		stw_block_release(stack->retired->block, &stack->large_bytes);
+}
+
 /* A transaction is about to be freed: its owner lets go of it. */
 static void stack_tx_done(void *context, struct stw_tx *tx)
 {
@@ -493,8 +500,8 @@ static void box_free(struct box *box)
 		branch_free(box->branches);
 		box->branches = next;
 	}
-	stw_block_unref(box->kept);
-	stw_block_unref(box->response);
+	stw_block_release(box->kept, &stack->large_bytes);
+	stw_block_release(box->response, &stack->large_bytes);
 	stw_arena_done(&box->request.arena);
 	if (box->live_link) {
 		*box->live_link = box->live_next;
@@ -530,8 +537,7 @@ void stw_stack_end(struct stw_stack *stack)
 
 	stack_hand_end(stack);
 	stack_limit_queues(stack);
-	for (; stack->retired; stack->retired = stack->retired->next)
-		stw_block_unref(stack->retired->block);
+	retired_free(stack);
 	stw_tx_reap(stack->transactions, stack_tx_done, stack);
 	while ((box = stack->dirty)) {
 		stack->dirty = box->dirty_next;
@@ -541,8 +547,8 @@ void stw_stack_end(struct stw_stack *stack)
 	}
 	stw_arena_reset(&stack->scratch);
 	if (stack->options.workers)
-		workers_tell_transactions(stack->options.workers, stack->options.worker,
-			stw_tx_count(stack->transactions));
+		workers_tell_room(
+			stack->options.workers, stack->options.worker, stack_room_used(stack));
 }
 
 void stw_stack_stop(struct stw_stack *stack, const struct stw_cause *cause)
@@ -569,6 +575,8 @@ void stw_stack_stats(struct stw_stack *stack, struct stw_stack_stats *ret)
 	ret->overload_dropped = stack->overload.dropped_total;
 	ret->restraint_next_hops = stw_restraint_count(stack->restraint, stack->now);
 	ret->transactions = stw_tx_count(stack->transactions);
+	ret->room_used = stack_room_used(stack);
+	ret->large_bytes = stack->large_bytes + stw_tx_large_bytes(stack->transactions);
 	ret->requests = stack->live_count;
 	ret->flows = stw_flows_count(stack->flows);
 	ret->timers = stack->wheel.count;
@@ -584,6 +592,8 @@ struct stw_stack *stw_stack_free(struct stw_stack *stack)
 	}
 	while (stack->live)
 		box_free(stack->live);
+	retired_free(stack);
+	assert(stack->large_bytes == 0);
 	stack_hand_free(stack);
 	stw_outages_free(stack->outages);
 	stw_dns_cache_free(stack->names);

@@ -142,6 +142,7 @@ static int repeat_keep(struct uas *uas, struct stw_str text)
 		stw_block_unref(block);
 		return err;
 	}
+	stw_block_count(block, &uas->box->request.stack->large_bytes);
 	memcpy(block->data, text.ptr, text.len);
 	uas->repeated = block;
 	uas->repeated_text = (struct stw_str){ block->data, text.len };
@@ -294,7 +295,7 @@ void uas_done(struct box *box)
 	repeat_stop(uas);
 	if (uas->listed)
 		stw_table_remove(&box->request.stack->answers, &uas->node);
-	stw_block_unref(uas->repeated);
+	stw_block_release(uas->repeated, &box->request.stack->large_bytes);
 	if (uas->ops && uas->ops->done)
 		uas->ops->done(uas->user, &box->request);
 }

@@ -19,7 +19,7 @@
 /* On a cache line of its own: the owner writes it a few times a turn. */
 struct seat {
 	_Alignas(CACHE_LINE_BYTES) atomic_bool sleeping;
-	atomic_size_t transactions; /* as of the end of its last batch */
+	atomic_size_t room_used; /* as of the end of its last batch */
 };
 
 struct stw_workers {
@@ -83,7 +83,7 @@ int stw_workers_new(const struct stw_workers_options *options, struct stw_worker
 	workers->wake_context = options->wake_context;
 	for (unsigned i = 0; i < options->n; i++) {
 		atomic_init(&workers->seats[i].sleeping, false);
-		atomic_init(&workers->seats[i].transactions, 0);
+		atomic_init(&workers->seats[i].room_used, 0);
 	}
 	err = stw_flow_registry_new(options->n,
 		options->flow_slots ? options->flow_slots : options->max_flows, options->max_flows,
@@ -151,19 +151,19 @@ struct stw_flow_registry *workers_registry(const struct stw_workers *workers)
 
 /* ---- limits that hold for all: known as of the last batch, nothing is shared by message ---- */
 
-void workers_tell_transactions(struct stw_workers *workers, unsigned worker, size_t count)
+void workers_tell_room(struct stw_workers *workers, unsigned worker, size_t used)
 {
-	atomic_store_explicit(&workers->seats[worker].transactions, count, memory_order_relaxed);
+	atomic_store_explicit(&workers->seats[worker].room_used, used, memory_order_relaxed);
 }
 
-size_t workers_transactions(const struct stw_workers *workers, unsigned but)
+size_t workers_room(const struct stw_workers *workers, unsigned but)
 {
 	size_t sum = 0;
 
 	for (unsigned i = 0; i < workers->n; i++) {
 		if (i != but)
 			sum += atomic_load_explicit(
-				&workers->seats[i].transactions, memory_order_relaxed);
+				&workers->seats[i].room_used, memory_order_relaxed);
 	}
 	return sum;
 }

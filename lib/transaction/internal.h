@@ -83,6 +83,7 @@ struct stw_tx_layer {
 	struct stw_table requests; /* servers whose request is known by its own names, §8.2.2.2 */
 	struct stw_node *ended;    /* Terminated, to be reaped */
 	size_t count;              /* all that are not freed yet */
+	size_t large_bytes;        /* of those of them that are large */
 };
 
 /* What RFC 3261 §17.2.3 compares when the branch of a request lacks the magic cookie. */

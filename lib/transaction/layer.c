@@ -43,6 +43,7 @@ struct stw_tx_layer *stw_tx_layer_free(struct stw_tx_layer *layer)
 		return NULL;
 	stw_tx_end_all(layer);
 	stw_tx_reap(layer, NULL, NULL);
+	assert(layer->count == 0 && layer->large_bytes == 0);
 	stw_table_done(&layer->servers);
 	stw_table_done(&layer->clients);
 	stw_table_done(&layer->requests);
@@ -53,6 +54,17 @@ struct stw_tx_layer *stw_tx_layer_free(struct stw_tx_layer *layer)
 size_t stw_tx_count(const struct stw_tx_layer *layer)
 {
 	return layer->count;
+}
+
+size_t stw_tx_large_bytes(const struct stw_tx_layer *layer)
+{
+	return layer->large_bytes;
+}
+
+static void tx_free(struct tx *tx)
+{
+	stw_large_remove(&tx->layer->large_bytes, tx->bytes);
+	stw_memory_give(tx, tx->bytes);
 }
 
 void tx_end(struct tx *tx)
@@ -88,7 +100,7 @@ void stw_tx_reap(struct stw_tx_layer *layer, void (*user_done)(void *context, st
 		if (user_done)
 			user_done(context, &tx->pub);
 		layer->count--;
-		stw_memory_give(tx, tx->bytes);
+		tx_free(tx);
 	}
 }
 
@@ -102,6 +114,7 @@ static struct tx *tx_alloc(struct stw_tx_layer *layer, size_t text_bytes, struct
 		return NULL;
 	tx->bytes = (uint32_t)bytes;
 	tx->layer = layer;
+	stw_large_add(&layer->large_bytes, bytes);
 	tx->retransmit.owner = tx->end.owner = &tx->pub;
 	tx->end.kind = STW_TIMER_TX_END;
 	tx->pub.started_ms = now.mono_ms;
@@ -205,7 +218,7 @@ int stw_tx_server_new(struct stw_tx_layer *layer, const struct stw_msg *request,
 	tx->pub.kind = request->method == STW_METHOD_INVITE ? STW_TX_INVITE_SERVER
 							    : STW_TX_NON_INVITE_SERVER;
 	if (stw_table_insert(&layer->servers, &tx->node, hash) < 0) {
-		stw_memory_give(tx, tx->bytes);
+		tx_free(tx);
 		return -ENOMEM;
 	}
 	layer->count++;
@@ -252,7 +265,7 @@ int stw_tx_client_new(struct stw_tx_layer *layer, const struct stw_tx_client_opt
 							    : STW_TX_NON_INVITE_CLIENT;
 	if (stw_table_insert(&layer->clients, &tx->node, tx_client_hash(layer, options->branch)) <
 		0) {
-		stw_memory_give(tx, tx->bytes);
+		tx_free(tx);
 		return -ENOMEM;
 	}
 	layer->count++;

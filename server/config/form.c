@@ -640,7 +640,8 @@ const struct stw_option_form config_form_exempt = {
 	.clear = exempt_clear,
 };
 
-/* ---- limits.max_transactions: as many as a quarter of the memory holds ---- */
+/* ---- limits.max_transactions: as many as a quarter of the memory holds; so do large requests,
+ * which count by the KiB ---- */
 
 static void max_transactions_standard(
 	struct config_context *context, const struct stw_option *option)

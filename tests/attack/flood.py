@@ -6,8 +6,8 @@ import pathlib
 import random
 import time
 
-from common import (DOMAIN, LIMITS, OPEN, SDP, Datagrams, aor, attack, attacks, expect, full, log_causes, mark, register,
-                    request, require, status)
+from common import (DOMAIN, LIMITS, OPEN, SANITIZED, SDP, Datagrams, Health, aor, attack, attacks, await_code,
+                    await_request, expect, full, log_causes, mark, register, request, require, respond, status)
 
 # ---- class 10: work without end from one datagram --------------------------------------
 
@@ -35,6 +35,66 @@ def unfit_agents(server):
         time.sleep(1)
         spent = processor_s(server) - begin
         require(spent < 0.2, f"a call that waits takes {spent:.2f} s of a second")
+
+
+ROOM = 4000
+LARGE = 60000
+
+
+@attack("large calls to a phone that only rings", f"auth: {{required: false}}\nlimits: {{max_transactions: {ROOM}}}\n"
+        "decisions: {keep_calls: 1000}\n", late=0.05, memory=False)
+def large_calls(server):
+    """Each KiB of them is as a transaction: what waits is no more than there is room for, and who talks may hang up."""
+    extra = "".join(f"X-{letter}: {'x' * 7000}\r\n" for letter in "abcd")
+    with Datagrams(server.port) as phone, Datagrams(server.port) as caller, Datagrams(server.port) as flooder:
+        expect(phone.ask(register("bob", contact=f"<sip:bob@{phone.address}:{phone.port}>")), 200, "bob")
+        caller.send(request("INVITE", aor("bob"), extra=f"Contact: <sip:c@{caller.address}:{caller.port}>\r\n"))
+        phone.send(respond(await_request(phone, "INVITE"), 200,
+                           extra=f"Contact: <sip:bob@{phone.address}:{phone.port}>\r\n"))
+        answer = await_code(caller, 200)
+
+        def in_dialog(method, number):
+            return request(method, f"sip:bob@{phone.address}:{phone.port}", from_=answer.get("from"),
+                           to=answer.get("to"), call_id=answer.get("call-id"), cseq=f"{number} {method}",
+                           extra="".join(f"Route: {route}\r\n" for route in reversed(answer.all("record-route"))))
+
+        def large(user):
+            return request("INVITE", aor(user), extra=extra + SDP, body="x" * (LARGE - 4 * 7000))
+
+        caller.send(in_dialog("ACK", 1))
+        await_request(phone, "ACK")
+        for _ in range(50):                                # what they are read into is not growth
+            expect(flooder.ask(large("alice")), 480, "a call to nobody")
+        health = Health(server)
+        rings, refused = [], 0
+        for _ in range(full(2000, 500)):
+            flooder.send(large("bob"))
+            while (data := phone.receive(0)):
+                if data.startswith(b"INVITE "):
+                    rings.append(data)
+                    phone.send(respond(data, 180))
+            # A 100 or 503 to each, before the next: the room of several workers is known by batches.
+            while (data := flooder.receive()) and data[8:11] not in (b"100", b"503"):
+                pass
+            require(data, "no answer")
+            refused += data[8:11] == b"503"
+        now = status(server)
+        require(refused and now["overload"]["room_refused"], "none of them is refused")
+        require(ROOM <= now["room_used"] < ROOM + 4 * LARGE // 1024, f"there is room for {ROOM}: {now}")
+        grown = health.resident() - health.base
+        # Beside them what waits for the phone to read (limits.max_output), and the records of the refused.
+        require(SANITIZED or grown < 5 * ROOM, f"{grown} KiB more, with room for {ROOM}")
+        require(f"counted as {now['room_used'] // 1000}" in server.command("status"), "status says why")
+        caller.send(in_dialog("BYE", 2))
+        phone.send(respond(await_request(phone, "BYE"), 200))
+        await_code(caller, 200)
+        # All of it is there for others again when the calls are answered.
+        end = time.monotonic() + 10
+        while status(server)["room_used"] > ROOM // 2 and time.monotonic() < end:
+            if (data := phone.receive(0.1)) and data.startswith(b"INVITE "):
+                rings.append(data)
+            while rings:
+                phone.send(respond(rings.pop(), 200, extra=f"Contact: <sip:bob@{phone.address}>\r\n"))
 
 
 # ---- class 11: sources that are not true -----------------------------------------------

@@ -443,7 +443,8 @@ bool server_idle(const struct scenario *s)
 
 int server_check_empty(struct scenario *s)
 {
-	static const char *const counters[] = { "transactions", "requests", "connections" };
+	static const char *const counters[] = { "transactions", "room_used", "requests",
+		"connections" };
 	struct stw_question question = { .kind = STW_QUESTION_STATUS };
 	json_int_t left;
 	size_t i;

@@ -184,6 +184,32 @@ static void test_poison(void **state)
 #endif
 }
 
+/* Chunks of 1, 2, 4 and 8 KiB: the last two are large. */
+static void test_large_chunks_are_counted(void **state)
+{
+	size_t large_bytes = 0;
+	struct stw_arena arena;
+
+	(void)state;
+	stw_arena_init(&arena, 65536);
+	arena.large_bytes = &large_bytes;
+	assert_non_null(stw_arena_bytes(&arena, 1024));
+	assert_non_null(stw_arena_bytes(&arena, 2048));
+	assert_int_equal(large_bytes, 0);
+	assert_non_null(stw_arena_bytes(&arena, 100));
+	assert_int_equal(large_bytes, 4096);
+	assert_non_null(stw_arena_bytes(&arena, 4096));
+	assert_int_equal(large_bytes, 4096 + 8192);
+	stw_arena_reset(&arena);
+	assert_int_equal(large_bytes, 8192);
+	stw_arena_done(&arena);
+	assert_int_equal(large_bytes, 0);
+	assert_non_null(stw_arena_bytes(&arena, 5000));
+	assert_int_equal(large_bytes, 5000);
+	stw_arena_done(&arena);
+	assert_int_equal(large_bytes, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -193,6 +219,7 @@ int main(void)
 		cmocka_unit_test(test_chunks_grow),
 		cmocka_unit_test(test_copy_and_printf),
 		cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_large_chunks_are_counted),
 		cmocka_unit_test(test_poison),
 	};
 

@@ -296,6 +296,8 @@ static inline void lab_is_idle(struct lab *lab)
 	assert_int_equal(stats.transactions, 0);
 	assert_int_equal(stats.requests, 0);
 	assert_int_equal(stats.timers, stats.flows);
+	assert_int_equal(stats.large_bytes, 0);
+	assert_int_equal(stats.room_used, 0);
 }
 
 /* ---- what was sent ----------------------------------------------------------------------------
@@ -353,6 +355,29 @@ static inline const char *request_text(
 		method, branch, cseq, method, rest,
 		strstr(rest, "\r\n\r\n") ? "" : "Content-Length: 0\r\n\r\n");
 	return text;
+}
+
+/* The message with a body of so many bytes in the place of none. Freed by the caller. */
+static inline char *text_with_body(const char *text, unsigned bytes)
+{
+	size_t head = (size_t)(strstr(text, "Content-Length: ") - text), size = head + bytes + 64;
+	char *large = malloc(size);
+	int at;
+
+	assert_non_null(large);
+	at = snprintf(large, size, "%.*sContent-Length: %u\r\n\r\n", (int)head, text, bytes);
+	memset(large + at, 'x', bytes);
+	large[at + (int)bytes] = '\0';
+	return large;
+}
+
+static inline void lab_receive_large(
+	struct lab *lab, struct stw_hop hop, const char *text, unsigned bytes)
+{
+	char *large = text_with_body(text, bytes);
+
+	lab_receive(lab, hop, large);
+	free(large);
 }
 
 /* The lines of a message that begin with `name`; a To without tag gets the callee's. */

@@ -397,6 +397,24 @@ static void test_transactions_of_all(void **state)
 	pair_done(&pair);
 }
 
+/* … and so is that of the bytes of large requests; what was handed over lies in its parcel. */
+static void test_large_requests_of_all(void **state)
+{
+	struct pair pair;
+
+	pair_init_with(&pair, 0, 20);
+	lab_receive_large(
+		pair.labs[1], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 0)), 20000);
+	pair_take(&pair, 0);
+	assert_in_range(stats_of(&pair, 0).large_bytes, 20000, 23000);
+	lab_receive(pair.labs[1], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+	assert_int_equal(stats_of(&pair, 1).transactions, 0);
+	sent_begins(pair.labs[1], 0, "SIP/2.0 503 ");
+	lab_wait(pair.labs[0], 40000);
+	lab_is_idle(pair.labs[0]);
+	pair_done(&pair);
+}
+
 static void test_workers_new(void **state)
 {
 	struct stw_workers_options options = { .n = 3, .max_flows = 10 };
@@ -428,6 +446,7 @@ int main(void)
 		cmocka_unit_test(test_end_behind_a_full_ring),
 		cmocka_unit_test(test_wakes_who_sleeps),
 		cmocka_unit_test(test_transactions_of_all),
+		cmocka_unit_test(test_large_requests_of_all),
 		cmocka_unit_test(test_workers_new),
 	};
 

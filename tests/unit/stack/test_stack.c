@@ -609,6 +609,106 @@ static void full_stack_serves_running_calls(void **state)
 	lab_free(lab);
 }
 
+/* Three of 20 KB have the room of 64 transactions; a BYE still has some, and so has everybody when
+ * they are over. */
+static void large_requests_have_less_room(void **state)
+{
+	struct lab *lab = lab_new();
+	struct stw_stack_stats stats;
+	char branch[16];
+	unsigned i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		snprintf(branch, sizeof(branch), "m%u", i);
+		lab_receive_large(lab, caller(), request_text("MESSAGE", branch, i + 1, ""), 20000);
+		lab_expect(lab, i < 3 ? "MESSAGE " : "SIP/2.0 503 Too Many Transactions");
+	}
+	stw_stack_stats(lab->stack, &stats);
+	assert_int_equal(stats.transactions, 6);
+	assert_in_range(stats.large_bytes, 60000, 66000);
+	assert_int_equal(stats.room_used, 6 + stats.large_bytes / 1024);
+	assert_int_equal(stats.room_refused, 1);
+	lab_receive(lab, caller(), request_text("BYE", "b", 100, ""));
+	lab_expect(lab, "BYE ");
+	lab_wait(lab, TIMEOUT_MS);
+	lab_is_idle(lab);
+	lab->sent_seen = lab->sent_count;
+	lab_receive_large(lab, caller(), request_text("MESSAGE", "m9", 200, ""), 20000);
+	lab_expect(lab, "MESSAGE ");
+	lab_wait(lab, TIMEOUT_MS);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+/* Each by `bytes` more than before, give or take its index and header fields. */
+static void large_more(struct lab *lab, size_t *large_bytes, size_t bytes)
+{
+	struct stw_stack_stats stats;
+
+	stw_stack_stats(lab->stack, &stats);
+	assert_in_range(stats.large_bytes - *large_bytes, bytes, bytes + 2500);
+	*large_bytes = stats.large_bytes;
+}
+
+/* What each side of a fork says is kept, too: the last response, refusals, their ACKs, CANCEL; and
+ * the branch of a client may be long. */
+static void each_large_piece_is_counted(void **state)
+{
+	struct lab *lab = lab_new();
+	const struct sent *one, *two, *cancel;
+	char branch[4097], text[8192];
+	size_t large_bytes = 0;
+
+	(void)state;
+	lab_target(lab, "sip:bob@192.0.2.2");
+	lab_target(lab, "sip:bob@192.0.2.3");
+	memset(branch, 'b', 4096);
+	branch[4096] = '\0';
+	snprintf(text, sizeof(text), "%s", request_text("INVITE", branch, 1, ""));
+	lab_receive_large(lab, caller(), text, 10000);
+	lab_expect(lab, "SIP/2.0 100 ");
+	one = lab_expect(lab, "INVITE ");
+	two = lab_expect(lab, "INVITE ");
+	/* The message and the 100 with the branch, the transaction named by it, and what a second
+	 * branch takes of the arena. */
+	large_more(lab, &large_bytes, 10000 + 3 * 4096 + 6144);
+	lab_receive_large(lab, one->hop, response_text(one, "180 Ringing"), 20000);
+	lab_expect(lab, "SIP/2.0 180 ");
+	large_more(lab, &large_bytes, 20000);
+	lab_receive_large(lab, one->hop, response_text(one, "486 Busy Here"), 30000);
+	lab_expect(lab, "ACK ");
+	large_more(lab, &large_bytes, 30000 + 4096);
+	lab_receive(lab, two->hop, response_text(two, "180 Ringing"));
+	lab_expect(lab, "SIP/2.0 180 ");
+	snprintf(text, sizeof(text), "%s", request_text("CANCEL", branch, 1, ""));
+	lab_receive(lab, caller(), text);
+	lab_expect(lab, "SIP/2.0 200 ");
+	cancel = lab_expect(lab, "CANCEL ");
+	lab_receive_large(lab, two->hop, response_text(two, "487 Request Terminated"), 10000);
+	lab_expect(lab, "ACK ");
+	lab_receive(lab, two->hop, response_text(cancel, "200 OK"));
+	lab_expect(lab, "SIP/2.0 487 ");
+	lab_wait(lab, TIMEOUT_MS);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+/* With all of it still there. */
+static void stack_ends_with_large_pieces(void **state)
+{
+	struct lab *lab = lab_new();
+	const struct sent *invite;
+
+	(void)state;
+	lab_receive_large(lab, caller(), request_text("INVITE", "i1", 1, ""), 20000);
+	lab_expect(lab, "SIP/2.0 100 ");
+	invite = lab_expect(lab, "INVITE ");
+	lab_receive_large(lab, invite->hop, response_text(invite, "486 Busy Here"), 20000);
+	lab_receive_large(lab, caller(), request_text("INVITE", "i2", 2, ""), 20000);
+	lab_free(lab);
+}
+
 /* ---- memory
  * ---------------------------------------------------------------------------------------------- */
 
@@ -813,6 +913,9 @@ int main(void)
 		cmocka_unit_test(stateless_refusal_keeps_nothing),
 		cmocka_unit_test(crowded_branch_leaks_nothing),
 		cmocka_unit_test(full_stack_serves_running_calls),
+		cmocka_unit_test(large_requests_have_less_room),
+		cmocka_unit_test(each_large_piece_is_counted),
+		cmocka_unit_test(stack_ends_with_large_pieces),
 		cmocka_unit_test(call_allocates_little),
 		cmocka_unit_test(what_is_over_keeps_little),
 		cmocka_unit_test(refusal_that_is_over_is_acknowledged),
