@@ -6,16 +6,16 @@
 
 #include "internal.h"
 
-/* RFC 7339 §5.10.1: what belongs to running calls has room left when new work has none. A To tag
- * proves nothing, so this room has an end as well. */
+/* RFC 7339 §5.10.1: what belongs to running calls has room left when new work has none, and what
+ * ends them, or is of an emergency, more. A To tag proves nothing: this room has an end as well. */
 static uint32_t admit_room(const struct stw_stack *stack, bool emergency)
 {
-	uint32_t max = stack->options.max_transactions;
-	bool running = emergency || stack->msg->to.tag.ptr ||
-		       stack->msg->method == STW_METHOD_BYE ||
-		       stack->msg->method == STW_METHOD_PRACK;
+	uint32_t max = stack->options.max_transactions, more = max / 8;
+	enum stw_method method = stack->msg->method;
 
-	return running ? max + max / 8 : max;
+	if (emergency || method == STW_METHOD_BYE || method == STW_METHOD_PRACK)
+		return max + 2 * more;
+	return stack->msg->to.tag.ptr ? max + more : max;
 }
 
 static bool source_exempt(const struct stw_stack *stack, const struct stw_addr *addr)
