@@ -763,6 +763,20 @@ static void test_each_option_is_set_and_read(void **state)
 	}
 }
 
+/* Where the machine has /etc/localtime, even one of UTC, there is a rule. */
+static void test_the_default_time_zone_is_that_of_the_machine(void **state)
+{
+	struct stw_config *config = good(""), *local = good("time_zone: local\n");
+
+	assert_int_equal(config->zone.has_rule, local->zone.has_rule);
+	assert_int_equal(config->zone.count, local->zone.count);
+	for (int64_t unix_s = 0; unix_s < INT64_C(4000000000); unix_s += 10000000)
+		assert_int_equal(stw_zone_offset(&config->zone, unix_s),
+			stw_zone_offset(&local->zone, unix_s));
+	stw_config_unref(config);
+	stw_config_unref(local);
+}
+
 /* "*store\_sync*", as scdoc wants it. */
 static void man_name(const char *key, char name[64])
 {
@@ -928,6 +942,7 @@ int main(void)
 		cmocka_unit_test(test_defaults_round_trip),
 		cmocka_unit_test(test_each_option_is_set_and_read),
 		cmocka_unit_test(test_each_option_is_documented),
+		cmocka_unit_test(test_the_default_time_zone_is_that_of_the_machine),
 		cmocka_unit_test(test_listen_and_advertise),
 		cmocka_unit_test(test_insecure_is_allowed_on_loopback_or_when_said),
 		cmocka_unit_test(test_restart_needed),
