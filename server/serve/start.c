@@ -166,7 +166,7 @@ static int start_lock(struct serve *serve)
 			"stop` stops it",
 			STW_STR_ARG(path));
 	return serve->lock_fd < 0 ? serve_fail(serve, serve->lock_fd, "store: %.*s: %s",
-					    STW_STR_ARG(path), strerror(-serve->lock_fd))
+					    STW_STR_ARG(path), stw_store_lock_error(serve->lock_fd))
 				  : 0;
 }
 
