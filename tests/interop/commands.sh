@@ -387,5 +387,31 @@ ls -d "$home"/strowger-try-* >"$home/said" 2>&1
 [ $? != 0 ]
 ok $? "--try leaves nothing behind"
 
+# ---- what a peer writes in a MESSAGE -----------------------------------------------------------------
+port=$(free_port)
+"$strowger" answer --listen "127.0.0.1:$port" --trace >"$home/out" 2>"$home/log" </dev/null &
+server=$!
+for _ in $(seq 200); do [ -s "$home/out" ] && break; sleep 0.02; done
+python3 - "$port" <<-'END'
+	import socket, sys
+	s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+	s.settimeout(3)
+	s.connect(("127.0.0.1", int(sys.argv[1])))
+	body = b"a\xc2\x9bb\x9bc\xe2\x80\xaed\xc3\xa4\n   0.000  forged"
+	s.send(b"MESSAGE sip:me@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:%d;branch=z9hG4bKm\r\nMax-Forwards: 70\r\n"
+	       b"From: <sip:eve@127.0.0.1>;tag=1\r\nTo: <sip:me@127.0.0.1>\r\nCall-ID: m\r\nCSeq: 1 MESSAGE\r\n"
+	       b"Content-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % (s.getsockname()[1], len(body)) + body)
+	s.recv(65535)
+END
+for _ in $(seq 100); do grep -q 'forged' "$home/out" && break; sleep 0.02; done
+cat "$home/out" "$home/log" >"$home/said"
+grep -qF 'a\xc2\x9bb\x9bc\xe2\x80\xaedä\n   0.000  forged' "$home/out" && ! grep -q '^   0.000  forged' "$home/out"
+ok $? "a message steers no terminal and makes no line of its own"
+grep -qF 'a\xc2\x9bb\x9bc\xe2\x80\xaedä' "$home/log" && grep -q '^CSeq: 1 MESSAGE$' "$home/log"
+ok $? "nor does the trace, which has its lines"
+kill "$server"
+wait "$server" 2>/dev/null
+server=
+
 echo "1..$number"
 [ "$failed" = 0 ]
