@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
@@ -129,8 +130,10 @@ static int start_sandbox(struct serve *serve)
 	if (serve->config->sandbox == STW_SANDBOX_OFF)
 		return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* keys and HA1s stay out of core files */
-	/* Whichever thread computes a hash first would read the file of OpenSSL. */
+	/* Whichever thread computes a hash first would read the file of OpenSSL, and who first
+	 * writes a time that of the time zone. */
 	(void)OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
+	tzset();
 	err = serve_sandbox_prepare(stw_log_is_journal(serve->log));
 	if (err == -ENOMEM)
 		return serve_fail(serve, err, "no memory is left");

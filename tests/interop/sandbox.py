@@ -137,6 +137,28 @@ class Lent(Server):
         wait_until(self.answers, f"the server answers\n{tail(self.log)}")
 
 
+class Journalled(Server):
+    """Its standard error is what systemd says is the journal."""
+
+    def start(self):
+        self.log.touch()
+        status = self.log.stat()
+        os.environ["JOURNAL_STREAM"] = f"{status.st_dev}:{status.st_ino}"
+        try:
+            super().start()
+        finally:
+            del os.environ["JOURNAL_STREAM"]
+
+
+def needs_no_time_zone(bench):
+    """Lines for the journal have no time: the administration is the first to need one. What is denied
+    then is found at the end."""
+    server = bench.add(Journalled())
+    threads(server)
+    server.command("status")
+    require("<6>" in tail(server.log) or "<5>" in tail(server.log), f"no journal: {tail(server.log)}")
+
+
 def files_are_private(bench):
     server = bench.server()
     server.command("status")  # this one has started, whoever answered on its port
@@ -245,6 +267,7 @@ if __name__ == "__main__":
         ("privileges are dropped", privileges_are_dropped),
         ("it serves without privileges", serves_without_privileges),
         ("lent capabilities are dropped", lent_capabilities_are_dropped),
+        ("no time zone is opened later", needs_no_time_zone),
         ("files are private", files_are_private),
         ("passwords are wiped", passwords_are_wiped),
         ("log lines are escaped", log_lines_are_escaped),
