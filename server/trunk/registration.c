@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "server/core_internal.h"
+#include "server/decision/decision.h"
 
 #define BYTES_MAX         16384u
 #define HEADERS_BYTES     10240u
@@ -527,13 +528,14 @@ json_t *stw_registrations_report(const struct stw_registrations *all, struct stw
 			continue;
 		if (stw_timer_running(&registration->alarm.timer))
 			next_ms = registration->alarm.timer.due_ms;
-		entry = json_pack("{s:s%, s:b, s:I, s:I, s:i, s:s, s:s}", "name",
-			registration->name.ptr, registration->name.len, "registered",
-			until_ms > now.mono_ms, "until_s",
+		entry = json_pack("{s:o, s:b, s:I, s:I, s:i, s:o, s:s}", "name",
+			stw_json_text(registration->name), "registered", until_ms > now.mono_ms,
+			"until_s",
 			(json_int_t)(until_ms > now.mono_ms ? (until_ms - now.mono_ms) / 1000 : 0),
 			"next_s",
 			(json_int_t)(next_ms > now.mono_ms ? (next_ms - now.mono_ms) / 1000 : 0),
-			"code", (int)registration->code, "phrase", registration->phrase, "cause",
+			"code", (int)registration->code, "phrase",
+			stw_json_text(stw_str_from(registration->phrase)), "cause",
 			registration->cause ? registration->cause->id : "");
 		if (entry)
 			json_array_append_new(list, entry);

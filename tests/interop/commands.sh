@@ -310,6 +310,21 @@ config 'log: {level: debug}'
 kill -HUP "$server"
 sleep 0.3
 grep -q '"event":"config.reloaded"' "$home/log" && run 0 "" "SIGHUP reloads" status
+python3 - "$home/registrar" <<-'END' &
+	import re, socket, sys
+	s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+	s.settimeout(5)
+	s.bind(("127.0.0.1", 0))
+	open(sys.argv[1], "w").write(str(s.getsockname()[1]))
+	request, source = s.recvfrom(65535)
+	lines = [line for line in request.split(b"\r\n") if re.match(rb"(Via|From|To|Call-ID|CSeq):", line)]
+	s.sendto(b"\r\n".join([b"SIP/2.0 403 Verk\xe4uft", *lines, b"Content-Length: 0", b"", b""]), source)
+END
+for _ in $(seq 100); do [ -s "$home/registrar" ] && break; sleep 0.02; done
+config "trunks: [{name: carrier, uri: 'sip:127.0.0.1:$(cat "$home/registrar")', user: me, password: x, register: true}]"
+run 0 "is in force" "a trunk that registers" reload
+for _ in $(seq 100); do "$strowger" status -o json | grep -q '"code": 403' && break; sleep 0.02; done
+run 0 "carrier.*403" "status has a trunk whose phrase is no UTF-8" status
 run 0 "new requests get 503" "drain" drain
 request INVITE "sip:bob@127.0.0.1:$port" drain@a sip:visitor@far.test >"$home/said"
 grep -q "503" "$home/said"
