@@ -382,7 +382,7 @@ static int start_admin(struct serve *serve)
 
 json_t *serve_info(const struct serve *serve)
 {
-	json_t *listen = json_array(), *domains = json_array();
+	json_t *listen = json_array();
 	const struct stw_config *config = serve->config;
 	char text[STW_ADDR_TEXT_MAX + 16], address[STW_ADDR_TEXT_MAX];
 
@@ -392,13 +392,12 @@ json_t *serve_info(const struct serve *serve)
 			STW_STR_ARG(stw_addr_text(&serve->listeners.v[i].bind, address)));
 		json_array_append_new(listen, json_string(text));
 	}
-	for (unsigned i = 0; i < config->domain_count; i++)
-		json_array_append_new(domains, stw_json_text(config->domains[i]));
 	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:s, s:s, s:I}", "version", STW_VERSION,
-		"pid", (json_int_t)getpid(), "domains", domains, "listen", listen, "socket",
-		stw_json_text(config->admin.socket), "store", stw_json_text(config->store), "http",
-		stw_admin_address(serve->admin), "config", config->file ? config->file : "default",
-		"max_transactions", (json_int_t)config->limits.max_transactions);
+		"pid", (json_int_t)getpid(), "domains", stw_api_domains(config), "listen", listen,
+		"socket", stw_json_text(config->admin.socket), "store",
+		stw_json_text(config->store), "http", stw_admin_address(serve->admin), "config",
+		config->file ? config->file : "default", "max_transactions",
+		(json_int_t)config->limits.max_transactions);
 }
 
 static int start_answering(struct serve *serve)

@@ -310,6 +310,9 @@ config 'log: {level: debug}'
 kill -HUP "$server"
 sleep 0.3
 grep -q '"event":"config.reloaded"' "$home/log" && run 0 "" "SIGHUP reloads" status
+sed -i 's/second.test/third.test/' "$home/s.yaml"
+run 0 "is in force" "other domains are live" reload
+run 0 "third.test" "status shows the domains of now" status
 python3 - "$home/registrar" <<-'END' &
 	import re, socket, sys
 	s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
