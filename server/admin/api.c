@@ -490,6 +490,7 @@ static void post_users(struct turn *turn)
 		;
 	if (i == count)
 		users_store(turn, rows, (unsigned)count);
+	explicit_bzero(rows, count * sizeof(*rows));
 	free(rows);
 }
 

@@ -74,8 +74,11 @@ static const yaml_char_t *anchor_of(const yaml_event_t *event)
 	}
 }
 
+/* A scalar may be a password. */
 static void event_drop(struct reader *reader)
 {
+	if (reader->has_event && reader->event.type == YAML_SCALAR_EVENT)
+		explicit_bzero(reader->event.data.scalar.value, reader->event.data.scalar.length);
 	if (reader->has_event)
 		yaml_event_delete(&reader->event);
 	reader->has_event = false;
@@ -551,8 +554,13 @@ static bool reader_begin(
 
 static void reader_end(struct reader *reader)
 {
+	yaml_parser_t *parser = &reader->parser;
+
 	event_drop(reader);
-	yaml_parser_delete(&reader->parser);
+	explicit_bzero(parser->raw_buffer.start,
+		(size_t)(parser->raw_buffer.end - parser->raw_buffer.start));
+	explicit_bzero(parser->buffer.start, (size_t)(parser->buffer.end - parser->buffer.start));
+	yaml_parser_delete(parser);
 }
 
 int config_read(struct config_context *context, const char *text, size_t len)

@@ -102,7 +102,7 @@ static void registration_free(struct registration *registration)
 	if (registration->client)
 		stw_client_forget(registration->client);
 	stw_digest_client_free(registration->digest);
-	stw_arena_done(&registration->arena);
+	stw_arena_wipe(&registration->arena);
 	free(registration);
 }
 

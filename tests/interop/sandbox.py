@@ -199,6 +199,23 @@ def passwords_are_wiped(bench):
     require(not found, f"the password is still in memory: {found}")
 
 
+def passwords_of_trunks_are_wiped(bench):
+    """Not in the memory of the server after a reload without the trunk."""
+    if os.geteuid() != 0:
+        raise Skip("only root can read the memory of a process that cannot be dumped")
+    password = "pass" + os.urandom(12).hex()
+    server = bench.server()
+    text = server.config.read_text()
+    server.config.write_text(f"{text}trunks: [{{name: carrier, uri: 'sip:127.0.0.1:9', user: me, "
+                             f"password: {password}, register: true}}]\n")
+    server.command("reload")
+    require(memory_holds(server.process.pid, password.encode()), "a password that is needed is there")
+    server.config.write_text(text)
+    server.command("reload")
+    wait_until(lambda: not memory_holds(server.process.pid, password.encode()),
+               "the password leaves the memory")
+
+
 # What a log must never carry as it came: controls, the escape of terminals, what turns the direction
 # of a line (U+202E, U+2066) or hides in it. And what other programs would execute.
 HOSTILE = [b"a%n%n%s%s%p", b"x';DROP TABLE users;--", b"x' OR '1'='1", b"a\xe2\x80\xaeb",
@@ -270,6 +287,7 @@ if __name__ == "__main__":
         ("no time zone is opened later", needs_no_time_zone),
         ("files are private", files_are_private),
         ("passwords are wiped", passwords_are_wiped),
+        ("passwords of trunks are wiped", passwords_of_trunks_are_wiped),
         ("log lines are escaped", log_lines_are_escaped),
         ("no SQL from requests", no_sql_from_requests),
-    ] if test[1] is not passwords_are_wiped or not keeps_what_was_freed()])
+    ] if test[1] not in (passwords_are_wiped, passwords_of_trunks_are_wiped) or not keeps_what_was_freed()])
