@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/ladder.h"
+#include "server/decision/decision.h"
 
 #define TRANSACTIONS_MAX 10000
 #define FLOWS_MAX        64
@@ -465,7 +466,8 @@ static void ladder_show(struct agent *agent)
 
 	if (!agent->options || !agent->options->trace || !json_array_size(agent->records))
 		return;
-	call = json_pack("{s:s, s:O}", "from", agent->first_uri, "records", agent->records);
+	call = json_pack("{s:o, s:O}", "from", stw_json_text(stw_str_from(agent->first_uri)),
+		"records", agent->records);
 	if (call)
 		stw_ladder_print(agent->cli->err, call, &marks);
 	json_decref(call);

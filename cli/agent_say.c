@@ -2,6 +2,7 @@
 /* What the agent says: events as words or JSON, messages as they go, the ladder. */
 #include "cli/agent.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #include "cli/ladder.h"
@@ -11,17 +12,37 @@
 #define CYAN  "\033[36m"
 #define PLAIN "\033[0m"
 
-/* What a peer writes must not steer the terminal. */
-static void put_plainly(FILE *out, struct stw_str text)
+static void put_escaped(FILE *out, struct stw_str character)
 {
-	for (size_t i = 0; i < text.len; i++) {
-		unsigned char byte = (unsigned char)text.ptr[i];
+	for (size_t i = 0; i < character.len; i++) {
+		unsigned char byte = (unsigned char)character.ptr[i];
 
-		if (byte == '\n' || byte == '\t' || (byte >= 32 && byte != 127))
-			fputc(byte, out);
+		if (byte == '\n' || byte == '\t')
+			fputs(byte == '\n' ? "\\n" : "\\t", out);
 		else if (byte != '\r')
 			fprintf(out, "\\x%02x", (unsigned)byte);
 	}
+}
+
+/* What a peer writes must not steer the terminal. */
+static void put_lines(FILE *out, struct stw_str text, const char *allowed)
+{
+	size_t bytes;
+	bool plain;
+
+	for (; text.len; text = stw_str_cut(text, bytes, text.len)) {
+		bytes = stw_text_character(text, &plain);
+		if (plain || (*text.ptr && strchr(allowed, *text.ptr)))
+			fwrite(text.ptr, 1, bytes, out);
+		else
+			put_escaped(out, stw_str_cut(text, 0, bytes));
+	}
+}
+
+/* A line of ours stays one: what follows could look like another. */
+static void put_plainly(FILE *out, struct stw_str text)
+{
+	put_lines(out, text, "");
 }
 
 void agent_tell(struct agent *agent, const char *event, json_t *json, const char *text)
@@ -196,7 +217,7 @@ static json_t *event_json(const struct stw_ua_event *event)
 			json, "call_id", stw_json_text(stw_msg_value(event->msg, STW_HDR_CALL_ID)));
 	party(event->msg, STW_HDR_FROM, uri, sizeof(uri));
 	if (*uri)
-		json_object_set_new(json, "from", json_string(uri));
+		json_object_set_new(json, "from", stw_json_text(stw_str_from(uri)));
 	dialog_words(event->kind == STW_UA_ESTABLISHED ? event->session : NULL, uri, sizeof(uri));
 	if (*uri)
 		json_object_set_new(json, "dialog", stw_json_text(stw_str_from(uri)));
@@ -343,7 +364,8 @@ void agent_trace(struct agent *agent, bool out, const struct stw_hop *hop, struc
 		out ? "--->" : "<---", hop->transport == STW_TRANSPORT_UDP ? "udp" : "tcp",
 		STW_STR_ARG(stw_addr_text(&hop->remote, address)));
 	for (unsigned i = 0; i < text.n; i++)
-		put_plainly(agent->cli->err, (struct stw_str){ text.v[i].ptr, text.v[i].len });
+		put_lines(
+			agent->cli->err, (struct stw_str){ text.v[i].ptr, text.v[i].len }, "\n\t");
 	fprintf(agent->cli->err, "%s\n", agent->colour ? PLAIN : "");
 }
 

@@ -94,7 +94,7 @@ static int local_lock(struct local *local)
 			STW_STR_ARG(path));
 	else if (local->lock_fd < 0)
 		snprintf(local->error, sizeof(local->error), "store: %.*s: %s", STW_STR_ARG(path),
-			strerror(-local->lock_fd));
+			stw_store_lock_error(local->lock_fd));
 	return local->lock_fd < 0 ? local->lock_fd : 0;
 }
 

@@ -12,7 +12,7 @@ static int folder_add(const char *folder, uid_t owner, gid_t group)
 {
 	if (mkdir(folder, 0750) < 0)
 		return errno == EEXIST ? 0 : -errno;
-	if (geteuid() == 0 && chown(folder, owner, group) < 0)
+	if (geteuid() == 0 && lchown(folder, owner, group) < 0)
 		return -errno;
 	return 0;
 }

@@ -122,6 +122,8 @@ int stw_arena_printf(struct stw_arena *arena, struct stw_str *ret, const char *f
 void stw_arena_reset(struct stw_arena *arena);
 /** Free all. The arena may be used again. */
 void stw_arena_done(struct stw_arena *arena);
+/** The same for what holds passwords: nothing of it stays in memory. */
+void stw_arena_wipe(struct stw_arena *arena);
 
 /* ---- writer: text into a fixed buffer ------------------------------------ */
 

@@ -195,3 +195,12 @@ void stw_arena_done(struct stw_arena *arena)
 	arena->used_bytes = 0;
 	arena->next_chunk_bytes = CHUNK_BYTES_FIRST;
 }
+
+void stw_arena_wipe(struct stw_arena *arena)
+{
+	for (struct stw_arena_chunk *chunk = arena->chunk; chunk; chunk = chunk->older) {
+		ARENA_UNPOISON(chunk->data, chunk->capacity);
+		explicit_bzero(chunk->data, chunk->used);
+	}
+	stw_arena_done(arena);
+}

@@ -85,15 +85,28 @@ static int turn_account(struct turn *turn, struct stw_str text, struct stw_accou
 
 /* ---- the server -------------------------------------------------------------------------- */
 
+json_t *stw_api_domains(const struct stw_config *config)
+{
+	json_t *domains = json_array();
+
+	for (unsigned i = 0; i < config->domain_count; i++)
+		json_array_append_new(domains, stw_json_text(config->domains[i]));
+	return domains;
+}
+
+/* A reload may bring other domains; the rest of `info` needs a restart. */
 static void get_status(struct turn *turn)
 {
 	struct stw_ask ask = { .question.kind = STW_QUESTION_STATUS };
 
 	if (turn_ask(turn, &ask) < 0)
 		return;
-	if (ask.question.answer && turn->api->info)
+	if (ask.question.answer && turn->api->info) {
+		json_object_set_new(
+			ask.question.answer, "domains", stw_api_domains(turn->request->config));
 		json_object_update_missing(
 			ask.question.answer, (json_t *)(uintptr_t)turn->api->info);
+	}
 	turn_ok(turn, ask.question.answer);
 }
 
@@ -477,6 +490,7 @@ static void post_users(struct turn *turn)
 		;
 	if (i == count)
 		users_store(turn, rows, (unsigned)count);
+	explicit_bzero(rows, count * sizeof(*rows));
 	free(rows);
 }
 

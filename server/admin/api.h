@@ -64,6 +64,8 @@ struct stw_api_reply {
 
 void stw_api_handle(const struct stw_api *api, const struct stw_api_request *request,
 	struct stw_api_reply *ret);
+/** ["example.com", …] */
+json_t *stw_api_domains(const struct stw_config *config);
 /** {"error": text} */
 void stw_api_error(struct stw_api_reply *ret, unsigned status, const char *format, ...)
 	STW_PRINTF(3, 4);

@@ -82,7 +82,7 @@ int admin_listen_unix(const struct stw_admin_options *options, const char *path,
 	err = fd < 0 || bind(fd, (struct sockaddr *)&name, sizeof(name)) < 0 ? -errno : 0;
 	umask(mask);
 	if (err == 0 && geteuid() == 0 &&
-		chown(path, options->socket_owner, options->socket_group) < 0)
+		lchown(path, options->socket_owner, options->socket_group) < 0)
 		err = -errno;
 	if (err == 0 && listen(fd, BACKLOG) < 0)
 		err = -errno;

@@ -28,7 +28,7 @@ struct stw_config *stw_config_unref(struct stw_config *config)
 {
 	if (config && atomic_fetch_sub_explicit(&config->refs, 1, memory_order_acq_rel) == 1) {
 		stw_card_key_free(config->analytics.card);
-		stw_arena_done(&config->arena);
+		stw_arena_wipe(&config->arena); /* passwords of trunks */
 		free(config);
 	}
 	return NULL;
@@ -99,6 +99,7 @@ static int file_read(const char *path, char **ret_text, size_t *ret_len)
 	else if (!(text = malloc(CONFIG_FILE_BYTES + 1)))
 		err = -ENOMEM;
 	if (err == 0) {
+		setvbuf(file, NULL, _IONBF, 0); /* a password in it has no other copy */
 		*ret_len = fread(text, 1, CONFIG_FILE_BYTES + 1, file);
 		if (ferror(file))
 			err = -EIO;
@@ -106,10 +107,13 @@ static int file_read(const char *path, char **ret_text, size_t *ret_len)
 			err = -EFBIG;
 	}
 	fclose(file);
-	if (err < 0)
-		free(text);
-	else
+	if (err == 0) {
 		*ret_text = text;
+		return 0;
+	}
+	if (text)
+		explicit_bzero(text, CONFIG_FILE_BYTES + 1);
+	free(text);
 	return err;
 }
 
@@ -124,6 +128,7 @@ int stw_config_load(const char *path, struct stw_config_errors *errors, struct s
 	if (err < 0)
 		return err;
 	err = stw_config_parse(path, text, len, errors, ret);
+	explicit_bzero(text, len);
 	free(text);
 	return err;
 }

@@ -92,7 +92,21 @@ static bool zone_get(const struct stw_config *config, const struct stw_option *o
 	return index == 0;
 }
 
-const struct stw_option_form config_form_time_zone = { .add = zone_add, .get = zone_get };
+/* A file that nobody has asked for is no error: UTC then. */
+static void zone_standard(struct config_context *context, const struct stw_option *option)
+{
+	struct stw_config *config = context->config;
+
+	config->time_zone = stw_str_from(option->standard);
+	if (zone_find(context, config->time_zone, &config->zone) == -ENOMEM)
+		context->no_memory = true;
+}
+
+const struct stw_option_form config_form_time_zone = {
+	.add = zone_add,
+	.get = zone_get,
+	.standard = zone_standard,
+};
 
 /* ---- open and closed ---- */
 

@@ -6,7 +6,7 @@
 #include "server/config/config.h"
 
 #define CONFIG_OPTIONS_MAX 160
-#define CONFIG_ARENA_BYTES (1u << 20)
+#define CONFIG_ARENA_BYTES (16u << 20) /* more than any file that long can fill */
 #define CONFIG_FILE_BYTES  (1u << 20)
 #define CONFIG_TEXT_MAX    1024 /* bytes of one value */
 

@@ -141,12 +141,15 @@ static void password_file_read(
 	snprintf(path, sizeof(path), "%.*s", STW_STR_ARG(field->text));
 	if (field->text.len < sizeof(path))
 		file = fopen(path, "re");
+	if (file)
+		setvbuf(file, NULL, _IONBF, 0); /* no other copy of the password */
 	if (!file || !fgets(line, sizeof(line), file)) {
 		config_error(context, field->mark, "trunks: %s cannot be read: %s",
 			config_quote(field->text, quoted), file ? "it is empty" : strerror(errno));
 	} else {
 		line[strcspn(line, "\r\n")] = '\0';
 		config_keep(context, stw_str_from(line), &trunk->password);
+		explicit_bzero(line, sizeof(line));
 	}
 	if (file)
 		fclose(file);

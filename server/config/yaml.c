@@ -74,8 +74,11 @@ static const yaml_char_t *anchor_of(const yaml_event_t *event)
 	}
 }
 
+/* A scalar may be a password. */
 static void event_drop(struct reader *reader)
 {
+	if (reader->has_event && reader->event.type == YAML_SCALAR_EVENT)
+		explicit_bzero(reader->event.data.scalar.value, reader->event.data.scalar.length);
 	if (reader->has_event)
 		yaml_event_delete(&reader->event);
 	reader->has_event = false;
@@ -175,6 +178,8 @@ struct entry {
 	const struct stw_option *option;
 	struct config_item *item;
 	bool good;
+	char text[CONFIG_TEXT_MAX]; /* of the value at hand */
+	size_t len;
 };
 
 static void entry_error(
@@ -205,39 +210,47 @@ static void entry_key_unknown(struct entry *entry, struct config_mark mark, cons
 	entry->good = false;
 }
 
-/* A scalar, behind what the field has already (a list). */
-static void entry_append(struct entry *entry, const char *key, struct config_field *field)
+/* A scalar, behind what the value has already (a list). */
+static void entry_append(struct entry *entry, const char *key, struct config_mark mark)
 {
-	struct config_context *context = entry->reader->context;
 	struct stw_str text = scalar_text(&entry->reader->event);
 
-	if (field->text.len + text.len + 2 >= CONFIG_TEXT_MAX || memchr(text.ptr, '\0', text.len)) {
-		entry_error(entry, field->mark, key, "is too long or contains a NUL byte");
+	if (entry->len + text.len + 2 >= CONFIG_TEXT_MAX || memchr(text.ptr, '\0', text.len)) {
+		entry_error(entry, mark, key, "is too long or contains a NUL byte");
 		return;
 	}
-	if (stw_arena_printf(&context->config->arena, &field->text, "%.*s%s%.*s",
-		    STW_STR_ARG(field->text), field->text.len > 0 ? ", " : "",
-		    STW_STR_ARG(text)) < 0)
-		context->no_memory = true;
+	if (entry->len > 0) {
+		memcpy(entry->text + entry->len, ", ", 2);
+		entry->len += 2;
+	}
+	memcpy(entry->text + entry->len, text.ptr, text.len);
+	entry->len += text.len;
+}
+
+static void entry_list(struct entry *entry, const char *key, struct config_mark mark)
+{
+	struct reader *reader = entry->reader;
+
+	while (event_next(reader) && reader->event.type != YAML_SEQUENCE_END_EVENT) {
+		if (reader->event.type == YAML_SCALAR_EVENT) {
+			entry_append(entry, key, mark);
+			continue;
+		}
+		entry_error(entry, mark_of(reader->event.start_mark), key, "must be a text");
+		value_skip(reader);
+	}
 }
 
 static void entry_value(struct entry *entry, const char *key, struct config_field *field)
 {
 	struct reader *reader = entry->reader;
 
-	if (reader->event.type == YAML_SCALAR_EVENT) {
-		entry_append(entry, key, field);
-		return;
-	}
-	field->text = STW_STR("");
-	while (event_next(reader) && reader->event.type != YAML_SEQUENCE_END_EVENT) {
-		if (reader->event.type == YAML_SCALAR_EVENT) {
-			entry_append(entry, key, field);
-			continue;
-		}
-		entry_error(entry, mark_of(reader->event.start_mark), key, "must be a text");
-		value_skip(reader);
-	}
+	entry->len = 0;
+	if (reader->event.type == YAML_SCALAR_EVENT)
+		entry_append(entry, key, field->mark);
+	else
+		entry_list(entry, key, field->mark);
+	config_keep(reader->context, (struct stw_str){ entry->text, entry->len }, &field->text);
 }
 
 static void entry_pair(struct entry *entry, const char *key, struct config_mark mark)
@@ -270,7 +283,7 @@ static void entry_read(struct reader *reader, const struct stw_option *option)
 {
 	const struct stw_option_form *form = option->form;
 	struct config_item item;
-	struct entry entry = { reader, option, &item, true };
+	struct entry entry = { .reader = reader, .option = option, .item = &item, .good = true };
 	struct config_mark mark;
 	char key[KEY_MAX];
 
@@ -541,8 +554,13 @@ static bool reader_begin(
 
 static void reader_end(struct reader *reader)
 {
+	yaml_parser_t *parser = &reader->parser;
+
 	event_drop(reader);
-	yaml_parser_delete(&reader->parser);
+	explicit_bzero(parser->raw_buffer.start,
+		(size_t)(parser->raw_buffer.end - parser->raw_buffer.start));
+	explicit_bzero(parser->buffer.start, (size_t)(parser->buffer.end - parser->buffer.start));
+	yaml_parser_delete(parser);
 }
 
 int config_read(struct config_context *context, const char *text, size_t len)

@@ -36,9 +36,12 @@ json_t *stw_decisions_list(const struct stw_decisions *decisions, unsigned n);
 size_t stw_decisions_count(const struct stw_decisions *decisions);
 struct stw_decisions *stw_decisions_free(struct stw_decisions *decisions);
 
-/* ---- text.c: what comes from the network, as JSON
- * ------------------------------------------------ */
+/* ---- text.c: what comes from the network, to be shown
+ * --------------------------------------------- */
 
+/** Bytes of the first character of a text that is not empty; one when that is not UTF-8.
+ * `ret_plain`: it may be shown as it is. It neither steers a terminal nor hides. */
+size_t stw_text_character(struct stw_str text, bool *ret_plain);
 /** A JSON string; bytes that are not UTF-8 and controls become U+FFFD. New reference, NULL: no
  * memory. */
 json_t *stw_json_text(struct stw_str text);

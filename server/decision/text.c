@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text from the network as JSON: what is not UTF-8, what would steer a terminal and what nobody can
- * see becomes U+FFFD, so that it can be shown as it is and nothing is refused. */
+/* Text from the network to be shown: what is not UTF-8, what would steer a terminal and what nobody
+ * can see is told apart; in JSON it becomes U+FFFD, so that nothing is refused. */
 #include "server/decision/decision.h"
 
 #include <stdlib.h>
@@ -66,9 +66,19 @@ static bool is_hidden(const unsigned char *text, size_t bytes)
 	       (text[1] == 0x81 && text[2] >= 0xa0 && text[2] <= 0xaf);              /* U+2060… */
 }
 
+size_t stw_text_character(struct stw_str text, bool *ret_plain)
+{
+	const unsigned char *first = (const unsigned char *)text.ptr;
+	size_t bytes = utf8_length(first, text.len);
+
+	*ret_plain = bytes > 0 && !is_control(first, bytes) && !is_hidden(first, bytes);
+	return bytes ? bytes : 1;
+}
+
 json_t *stw_json_text(struct stw_str text)
 {
-	size_t at = 0, used = 0, bytes;
+	size_t used = 0, bytes;
+	bool plain;
 	json_t *json;
 	char *clean;
 
@@ -77,19 +87,10 @@ json_t *stw_json_text(struct stw_str text)
 	clean = malloc(3 * text.len);
 	if (!clean)
 		return NULL;
-	while (at < text.len) {
-		const unsigned char *here = (const unsigned char *)text.ptr + at;
-
-		bytes = utf8_length(here, text.len - at);
-		if (bytes > 0 && !is_control(here, bytes) && !is_hidden(here, bytes)) {
-			memcpy(clean + used, text.ptr + at, bytes);
-			used += bytes;
-			at += bytes;
-		} else {
-			memcpy(clean + used, "\xef\xbf\xbd", 3);
-			used += 3;
-			at += bytes ? bytes : 1;
-		}
+	for (; text.len; text = stw_str_cut(text, bytes, text.len)) {
+		bytes = stw_text_character(text, &plain);
+		memcpy(clean + used, plain ? text.ptr : "\xef\xbf\xbd", plain ? bytes : 3);
+		used += plain ? bytes : 3;
 	}
 	json = json_stringn(clean, used);
 	free(clean);

@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
@@ -129,8 +130,10 @@ static int start_sandbox(struct serve *serve)
 	if (serve->config->sandbox == STW_SANDBOX_OFF)
 		return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* keys and HA1s stay out of core files */
-	/* Whichever thread computes a hash first would read the file of OpenSSL. */
+	/* Whichever thread computes a hash first would read the file of OpenSSL, and who first
+	 * writes a time that of the time zone. */
 	(void)OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
+	tzset();
 	err = serve_sandbox_prepare(stw_log_is_journal(serve->log));
 	if (err == -ENOMEM)
 		return serve_fail(serve, err, "no memory is left");
@@ -166,7 +169,7 @@ static int start_lock(struct serve *serve)
 			"stop` stops it",
 			STW_STR_ARG(path));
 	return serve->lock_fd < 0 ? serve_fail(serve, serve->lock_fd, "store: %.*s: %s",
-					    STW_STR_ARG(path), strerror(-serve->lock_fd))
+					    STW_STR_ARG(path), stw_store_lock_error(serve->lock_fd))
 				  : 0;
 }
 
@@ -379,7 +382,7 @@ static int start_admin(struct serve *serve)
 
 json_t *serve_info(const struct serve *serve)
 {
-	json_t *listen = json_array(), *domains = json_array();
+	json_t *listen = json_array();
 	const struct stw_config *config = serve->config;
 	char text[STW_ADDR_TEXT_MAX + 16], address[STW_ADDR_TEXT_MAX];
 
@@ -389,13 +392,12 @@ json_t *serve_info(const struct serve *serve)
 			STW_STR_ARG(stw_addr_text(&serve->listeners.v[i].bind, address)));
 		json_array_append_new(listen, json_string(text));
 	}
-	for (unsigned i = 0; i < config->domain_count; i++)
-		json_array_append_new(domains, stw_json_text(config->domains[i]));
 	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:s, s:s, s:I}", "version", STW_VERSION,
-		"pid", (json_int_t)getpid(), "domains", domains, "listen", listen, "socket",
-		stw_json_text(config->admin.socket), "store", stw_json_text(config->store), "http",
-		stw_admin_address(serve->admin), "config", config->file ? config->file : "default",
-		"max_transactions", (json_int_t)config->limits.max_transactions);
+		"pid", (json_int_t)getpid(), "domains", stw_api_domains(config), "listen", listen,
+		"socket", stw_json_text(config->admin.socket), "store",
+		stw_json_text(config->store), "http", stw_admin_address(serve->admin), "config",
+		config->file ? config->file : "default", "max_transactions",
+		(json_int_t)config->limits.max_transactions);
 }
 
 static int start_answering(struct serve *serve)

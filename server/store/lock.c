@@ -7,7 +7,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The number is for people; what excludes the other process is the lock. */
@@ -24,6 +26,26 @@ static int lock_take(int fd)
 	return 0;
 }
 
+/* The folder may belong to the user of the service, and we may be root still: a link that lies
+ * there must not lead us to a file that is none of ours. */
+static int lock_open(const char *name)
+{
+	int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	struct stat status;
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &status) < 0)
+		err = -errno;
+	else if (!S_ISREG(status.st_mode) || status.st_nlink != 1)
+		err = -ELOOP;
+	else
+		return fd;
+	close(fd);
+	return err;
+}
+
 int stw_store_lock(struct stw_str path)
 {
 	char name[PATH_MAX];
@@ -37,15 +59,21 @@ int stw_store_lock(struct stw_str path)
 	if (path.len + sizeof(".lock") > sizeof(name))
 		return -ENAMETOOLONG;
 	snprintf(name, sizeof(name), "%.*s.lock", STW_STR_ARG(path));
-	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+	fd = lock_open(name);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	err = lock_take(fd);
 	if (err < 0) {
 		close(fd);
 		return err;
 	}
 	return fd;
+}
+
+const char *stw_store_lock_error(int err)
+{
+	return err == -ELOOP ? "the .lock beside it is a link or no file; remove it"
+			     : strerror(-err);
 }
 
 /* The file stays: removing it would let two processes lock two files of the same name. */

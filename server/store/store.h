@@ -90,8 +90,9 @@ void stw_store_run(struct stw_store *store);
 struct stw_store *stw_store_close(struct stw_store *store);
 
 /** One process owns a store: the lock beside it says so. @return fd; -EBUSY another process holds
- * it; -errno */
+ * it; -ELOOP what lies there is no file of ours; -errno */
 int stw_store_lock(struct stw_str path);
+const char *stw_store_lock_error(int err);
 void stw_store_unlock(int fd);
 
 #endif

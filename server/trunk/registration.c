@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "server/core_internal.h"
+#include "server/decision/decision.h"
 
 #define BYTES_MAX         16384u
 #define HEADERS_BYTES     10240u
@@ -40,7 +41,9 @@ struct registration {
 	unsigned answers;          /* to challenges of this round */
 	unsigned failures;         /* rounds in a row */
 	bool interval_set;         /* by 423, in this round */
-	bool leaving;              /* Expires: 0 */
+	bool waiting;              /* for another one of its name to be gone */
+	bool leaving;              /* it is removed … */
+	bool farewell;             /* … with the REGISTER under way: Expires: 0 */
 	bool gone;                 /* … and no trunk any more: freed when that is over */
 	bool told;                 /* the record knows that it is registered */
 	uint64_t until_ms;         /* registered until then (monotonic) */
@@ -99,7 +102,7 @@ static void registration_free(struct registration *registration)
 	if (registration->client)
 		stw_client_forget(registration->client);
 	stw_digest_client_free(registration->digest);
-	stw_arena_done(&registration->arena);
+	stw_arena_wipe(&registration->arena);
 	free(registration);
 }
 
@@ -164,6 +167,7 @@ static struct registration *registration_new(
 		registration_free(registration);
 		return NULL;
 	}
+	registration->waiting = true;
 	registration->wish_s = registration->expires_s = trunk->expires_s;
 	stw_stack_call_id(all->options.stack, registration->call_id);
 	stw_stack_tag(all->options.stack, registration->tag);
@@ -198,7 +202,7 @@ static int headers_write(struct registration *registration, struct stw_writer *w
 		"Expires: %u\r\n",
 		STW_STR_ARG(registration->aor), registration->tag, STW_STR_ARG(registration->aor),
 		registration->call_id, (unsigned)++registration->cseq,
-		registration->leaving ? 0 : (unsigned)registration->expires_s);
+		registration->farewell ? 0 : (unsigned)registration->expires_s);
 	return stw_digest_client_write(registration->digest, writer, &sign);
 }
 
@@ -241,17 +245,57 @@ static void registration_fired(struct stw_alarm *alarm)
 	round_begin(STW_CONTAINER_OF(alarm, struct registration, alarm));
 }
 
+/* The Contact is made of the name: what removes the old one would remove the new one. */
+static bool name_is_free(const struct registration *registration)
+{
+	const struct registration *other = registration->all->first;
+
+	while (other && !(other->gone && stw_str_equal(other->name, registration->name)))
+		other = other->next;
+	return !other;
+}
+
+static void registrations_begin(struct stw_registrations *all)
+{
+	struct registration *registration = all->first;
+
+	for (; registration; registration = registration->next) {
+		if (!registration->waiting || registration->leaving || !name_is_free(registration))
+			continue;
+		registration->waiting = false;
+		round_begin(registration);
+	}
+}
+
 /* ---- what comes of it ------------------------------------------------------------------------ */
 
 /* True: it was the last word, and the registration is no more. */
 static bool registration_left(struct registration *registration)
 {
+	struct stw_registrations *all = registration->all;
+
 	if (!registration->leaving)
 		return false;
 	registration->until_ms = 0;
-	if (registration->gone)
+	if (registration->gone) {
 		registration_free(registration);
+		registrations_begin(all);
+	}
 	return true;
+}
+
+/* What is not registered needs no farewell; what is, only where it is. */
+static void registration_part(struct registration *registration)
+{
+	if (registration->until_ms <= now_of(registration).mono_ms) {
+		registration_left(registration);
+		return;
+	}
+	board_set(registration->all->options.board, registration->name, 0);
+	registration->farewell = true;
+	registration->uri = registration->home;
+	registration->answers = 0;
+	registration_send(registration);
 }
 
 /* Between half of it and all: not everybody comes back at once. */
@@ -276,14 +320,14 @@ static void round_failed(struct registration *registration, const struct stw_cau
 	registration->cause = cause;
 	registration_note(registration, msg, cause);
 	registration->told = false;
+	if (registration_left(registration))
+		return;
 	if (registration->uri + 1 < registration->uri_count) {
 		registration->uri++;
 		registration->answers = 0;
 		registration_send(registration);
 		return;
 	}
-	if (registration_left(registration))
-		return;
 	stw_alarm_start(
 		stack, &registration->alarm, (uint64_t)wait_of(registration, at_least_s) * 1000);
 	registration->failures++;
@@ -298,7 +342,10 @@ static void registration_failed(
 	registration->client = NULL;
 	registration->code = 0;
 	registration->phrase[0] = '\0';
-	round_failed(registration, cause, request, 0);
+	if (registration->leaving && !registration->farewell)
+		registration_part(registration);
+	else
+		round_failed(registration, cause, request, 0);
 }
 
 /* Our Contact in the 200 says for how long, else Expires, else what we have asked for. */
@@ -332,6 +379,22 @@ static uint64_t refresh_ms(struct registration *registration, uint32_t granted_s
 	return (uint64_t)granted_s * (700 + stw_random_next(random) % 200);
 }
 
+static void registration_kept(struct registration *registration, uint32_t granted_s)
+{
+	registration->home = registration->uri;
+	registration->until_ms = now_of(registration).mono_ms + (uint64_t)granted_s * 1000;
+}
+
+/* It was under way when the registration had to leave. */
+static void registration_late(struct registration *registration, const struct stw_msg *response)
+{
+	uint32_t granted_s;
+
+	if (response->code < 300 && granted(registration, response, &granted_s))
+		registration_kept(registration, granted_s);
+	registration_part(registration);
+}
+
 static void registration_succeeded(
 	struct registration *registration, const struct stw_msg *response)
 {
@@ -349,8 +412,7 @@ static void registration_succeeded(
 	}
 	registration->cause = NULL;
 	registration->failures = 0;
-	registration->home = registration->uri;
-	registration->until_ms = now_of(registration).mono_ms + (uint64_t)granted_s * 1000;
+	registration_kept(registration, granted_s);
 	board_set(registration->all->options.board, registration->name, registration->until_ms);
 	if (!registration->told)
 		registration_note(registration, response, &stw_cause_trunk_registered);
@@ -414,7 +476,9 @@ static void registration_response(
 	registration->code = response->code;
 	snprintf(registration->phrase, sizeof(registration->phrase), "%.*s",
 		STW_STR_ARG(stw_msg_phrase(response)));
-	if (response->code < 300) {
+	if (registration->leaving && !registration->farewell) {
+		registration_late(registration, response);
+	} else if (response->code < 300) {
 		registration_succeeded(registration, response);
 	} else if (response->code == 401 || response->code == 407) {
 		registration_challenged(registration, response);
@@ -442,26 +506,27 @@ int stw_registrations_new(
 	return 0;
 }
 
-/* What was not registered needs no farewell. */
+/* §10.2: not before the last one is answered, or it might be the last to arrive. A server that ends
+ * has no time to wait for another place than the one that keeps us. */
+static bool waits_for_answer(const struct registration *registration)
+{
+	return registration->client &&
+	       (registration->gone || registration->uri == registration->home ||
+		       registration->until_ms <= now_of(registration).mono_ms);
+}
+
 static void registration_leave(struct registration *registration)
 {
-	bool registered = registration->until_ms > now_of(registration).mono_ms;
-
 	if (registration->leaving)
 		return;
 	registration->leaving = true;
+	stw_alarm_stop(registration->all->options.stack, &registration->alarm);
+	if (waits_for_answer(registration))
+		return;
 	if (registration->client)
 		stw_client_forget(registration->client);
 	registration->client = NULL;
-	if (registered) {
-		board_set(registration->all->options.board, registration->name, 0);
-		registration->uri = registration->home;
-		registration->answers = 0;
-		registration_send(registration);
-		return;
-	}
-	stw_alarm_stop(registration->all->options.stack, &registration->alarm);
-	registration_left(registration);
+	registration_part(registration);
 }
 
 static struct registration *registration_find(
@@ -498,10 +563,9 @@ void stw_registrations_set(struct stw_registrations *all, const struct stw_confi
 	for (unsigned i = 0; i < config->trunk_count; i++) {
 		if (!config->trunks[i].registers || registration_find(all, &config->trunks[i]))
 			continue;
-		registration = registration_new(all, &config->trunks[i]);
-		if (registration)
-			round_begin(registration);
+		(void)registration_new(all, &config->trunks[i]);
 	}
+	registrations_begin(all);
 }
 
 void stw_registrations_leave(struct stw_registrations *all)
@@ -527,13 +591,14 @@ json_t *stw_registrations_report(const struct stw_registrations *all, struct stw
 			continue;
 		if (stw_timer_running(&registration->alarm.timer))
 			next_ms = registration->alarm.timer.due_ms;
-		entry = json_pack("{s:s%, s:b, s:I, s:I, s:i, s:s, s:s}", "name",
-			registration->name.ptr, registration->name.len, "registered",
-			until_ms > now.mono_ms, "until_s",
+		entry = json_pack("{s:o, s:b, s:I, s:I, s:i, s:o, s:s}", "name",
+			stw_json_text(registration->name), "registered", until_ms > now.mono_ms,
+			"until_s",
 			(json_int_t)(until_ms > now.mono_ms ? (until_ms - now.mono_ms) / 1000 : 0),
 			"next_s",
 			(json_int_t)(next_ms > now.mono_ms ? (next_ms - now.mono_ms) / 1000 : 0),
-			"code", (int)registration->code, "phrase", registration->phrase, "cause",
+			"code", (int)registration->code, "phrase",
+			stw_json_text(stw_str_from(registration->phrase)), "cause",
 			registration->cause ? registration->cause->id : "");
 		if (entry)
 			json_array_append_new(list, entry);

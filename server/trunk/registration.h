@@ -45,7 +45,7 @@ struct stw_registrations_options {
 int stw_registrations_new(
 	const struct stw_registrations_options *options, struct stw_registrations **ret);
 /** These trunks from now on, within a batch: new ones are registered, those that are no more, or
- * have another login, are removed there. */
+ * have another login, are removed there, and what takes their place is registered behind that. */
 void stw_registrations_set(struct stw_registrations *all, const struct stw_config *config);
 /** The server ends: all are removed (Expires: 0), within a batch. */
 void stw_registrations_leave(struct stw_registrations *all);

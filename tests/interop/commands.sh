@@ -310,6 +310,24 @@ config 'log: {level: debug}'
 kill -HUP "$server"
 sleep 0.3
 grep -q '"event":"config.reloaded"' "$home/log" && run 0 "" "SIGHUP reloads" status
+sed -i 's/second.test/third.test/' "$home/s.yaml"
+run 0 "is in force" "other domains are live" reload
+run 0 "third.test" "status shows the domains of now" status
+python3 - "$home/registrar" <<-'END' &
+	import re, socket, sys
+	s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+	s.settimeout(5)
+	s.bind(("127.0.0.1", 0))
+	open(sys.argv[1], "w").write(str(s.getsockname()[1]))
+	request, source = s.recvfrom(65535)
+	lines = [line for line in request.split(b"\r\n") if re.match(rb"(Via|From|To|Call-ID|CSeq):", line)]
+	s.sendto(b"\r\n".join([b"SIP/2.0 403 Verk\xe4uft", *lines, b"Content-Length: 0", b"", b""]), source)
+END
+for _ in $(seq 100); do [ -s "$home/registrar" ] && break; sleep 0.02; done
+config "trunks: [{name: carrier, uri: 'sip:127.0.0.1:$(cat "$home/registrar")', user: me, password: x, register: true}]"
+run 0 "is in force" "a trunk that registers" reload
+for _ in $(seq 100); do "$strowger" status -o json | grep -q '"code": 403' && break; sleep 0.02; done
+run 0 "carrier.*403" "status has a trunk whose phrase is no UTF-8" status
 run 0 "new requests get 503" "drain" drain
 request INVITE "sip:bob@127.0.0.1:$port" drain@a sip:visitor@far.test >"$home/said"
 grep -q "503" "$home/said"
@@ -370,6 +388,12 @@ ok $? "--try can be read on loopback"
 curl -s -X POST "http://$http/v1/stop" >"$home/said"
 grep -q "Unix socket only" "$home/said"
 ok $? "nothing is changed over loopback"
+curl -s --max-time 5 -X POST -d '{}' "http://$http/v1/stop" >"$home/said"
+grep -q "Unix socket only" "$home/said"
+ok $? "nor with a body"
+curl -s --max-time 5 -X POST -d '{"uri":"sip:alice@localhost"}' "http://$http/v1/try" >"$home/said"
+grep -q "which URI" "$home/said"
+ok $? "a body over loopback is not read"
 curl -s -H 'Host: evil.test' "http://$http/v1/users" >"$home/said"
 grep -q "no name of this address" "$home/said"
 ok $? "another Host is refused"
@@ -386,6 +410,32 @@ end TERM 0 "--try stops in order"
 ls -d "$home"/strowger-try-* >"$home/said" 2>&1
 [ $? != 0 ]
 ok $? "--try leaves nothing behind"
+
+# ---- what a peer writes in a MESSAGE -----------------------------------------------------------------
+port=$(free_port)
+"$strowger" answer --listen "127.0.0.1:$port" --trace >"$home/out" 2>"$home/log" </dev/null &
+server=$!
+for _ in $(seq 200); do [ -s "$home/out" ] && break; sleep 0.02; done
+python3 - "$port" <<-'END'
+	import socket, sys
+	s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+	s.settimeout(3)
+	s.connect(("127.0.0.1", int(sys.argv[1])))
+	body = b"a\xc2\x9bb\x9bc\xe2\x80\xaed\xc3\xa4\n   0.000  forged"
+	s.send(b"MESSAGE sip:me@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:%d;branch=z9hG4bKm\r\nMax-Forwards: 70\r\n"
+	       b"From: <sip:eve@127.0.0.1>;tag=1\r\nTo: <sip:me@127.0.0.1>\r\nCall-ID: m\r\nCSeq: 1 MESSAGE\r\n"
+	       b"Content-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % (s.getsockname()[1], len(body)) + body)
+	s.recv(65535)
+END
+for _ in $(seq 100); do grep -q 'forged' "$home/out" && break; sleep 0.02; done
+cat "$home/out" "$home/log" >"$home/said"
+grep -qF 'a\xc2\x9bb\x9bc\xe2\x80\xaedä\n   0.000  forged' "$home/out" && ! grep -q '^   0.000  forged' "$home/out"
+ok $? "a message steers no terminal and makes no line of its own"
+grep -qF 'a\xc2\x9bb\x9bc\xe2\x80\xaedä' "$home/log" && grep -q '^CSeq: 1 MESSAGE$' "$home/log"
+ok $? "nor does the trace, which has its lines"
+kill "$server"
+wait "$server" 2>/dev/null
+server=
 
 echo "1..$number"
 [ "$failed" = 0 ]

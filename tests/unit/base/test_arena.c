@@ -210,6 +210,23 @@ static void test_large_chunks_are_counted(void **state)
 	assert_int_equal(large_bytes, 0);
 }
 
+/* What is kept for the next one has nothing of the last. */
+static void test_wipe(void **state)
+{
+	static const char secret[] = "correct horse battery staple";
+	struct stw_arena arena;
+	char *piece;
+
+	stw_arena_init(&arena, 1 << 20);
+	for (unsigned i = 0; i < 8; i++)
+		memcpy(stw_arena_bytes(&arena, 1000), secret, sizeof(secret));
+	stw_arena_wipe(&arena);
+	assert_int_equal(arena.used_bytes, 0);
+	piece = stw_arena_bytes(&arena, 1000);
+	assert_null(memmem(piece, 1000, secret, sizeof(secret)));
+	stw_arena_wipe(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +238,7 @@ int main(void)
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_large_chunks_are_counted),
 		cmocka_unit_test(test_poison),
+		cmocka_unit_test(test_wipe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -763,6 +763,57 @@ static void test_each_option_is_set_and_read(void **state)
 	}
 }
 
+/* Where the machine has /etc/localtime, even one of UTC, there is a rule. */
+static void test_the_default_time_zone_is_that_of_the_machine(void **state)
+{
+	struct stw_config *config = good(""), *local = good("time_zone: local\n");
+
+	assert_int_equal(config->zone.has_rule, local->zone.has_rule);
+	assert_int_equal(config->zone.count, local->zone.count);
+	for (int64_t unix_s = 0; unix_s < INT64_C(4000000000); unix_s += 10000000)
+		assert_int_equal(stw_zone_offset(&config->zone, unix_s),
+			stw_zone_offset(&local->zone, unix_s));
+	stw_config_unref(config);
+	stw_config_unref(local);
+}
+
+/* `n` entries, each with a list of `m` words behind `key`. */
+static char *lists_write(const char *list, const char *key, unsigned n, unsigned m)
+{
+	char *yaml = NULL;
+	size_t size;
+	FILE *file = open_memstream(&yaml, &size);
+
+	fprintf(file, "%s:\n", list);
+	for (unsigned i = 0; i < n; i++) {
+		fprintf(file, "  - name: n%u\n    %s:\n", i, key);
+		for (unsigned j = 0; j < m; j++)
+			fprintf(file, "      - extension%05u\n", i * m + j);
+	}
+	fclose(file);
+	return yaml;
+}
+
+static void test_lists_as_long_as_they_may_be(void **state)
+{
+	char *groups =
+		lists_write("groups", "members", STW_CONFIG_GROUPS_MAX, STW_GROUP_MEMBERS_MAX);
+	char *queues = lists_write("queues", "agents", STW_CONFIG_QUEUES_MAX, STW_QUEUE_AGENTS_MAX);
+	struct stw_config *config = good(groups);
+	const struct stw_group *group = &config->groups[STW_CONFIG_GROUPS_MAX - 1];
+
+	assert_int_equal(config->group_count, STW_CONFIG_GROUPS_MAX);
+	assert_int_equal(group->member_count, STW_GROUP_MEMBERS_MAX);
+	assert_str(group->members[STW_GROUP_MEMBERS_MAX - 1].user, "extension08191");
+	stw_config_unref(config);
+	config = good(queues);
+	assert_int_equal(config->queue_count, STW_CONFIG_QUEUES_MAX);
+	assert_int_equal(config->queues[0].agent_count, STW_QUEUE_AGENTS_MAX);
+	stw_config_unref(config);
+	free(groups);
+	free(queues);
+}
+
 /* "*store\_sync*", as scdoc wants it. */
 static void man_name(const char *key, char name[64])
 {
@@ -928,6 +979,8 @@ int main(void)
 		cmocka_unit_test(test_defaults_round_trip),
 		cmocka_unit_test(test_each_option_is_set_and_read),
 		cmocka_unit_test(test_each_option_is_documented),
+		cmocka_unit_test(test_lists_as_long_as_they_may_be),
+		cmocka_unit_test(test_the_default_time_zone_is_that_of_the_machine),
 		cmocka_unit_test(test_listen_and_advertise),
 		cmocka_unit_test(test_insecure_is_allowed_on_loopback_or_when_said),
 		cmocka_unit_test(test_restart_needed),

@@ -631,6 +631,35 @@ static void lock(void **state)
 	assert_int_equal(stw_store_lock(STW_STR("/nowhere/at/all/s.db")), -ENOENT);
 }
 
+/* Nothing is written to what a link leads to. */
+static void lock_of_a_link(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stw_str path = stw_str_from(fixture->path);
+	char name[128], other[128], text[32] = "";
+	int (*const links[])(const char *, const char *) = { symlink, link };
+	FILE *file;
+
+	snprintf(name, sizeof(name), "%s.lock", fixture->path);
+	snprintf(other, sizeof(other), "%s.other", fixture->path);
+	for (size_t i = 0; i < STW_ARRAY_SIZE(links); i++) {
+		unlink(name);
+		file = fopen(other, "w");
+		assert_non_null(file);
+		fputs("kept", file);
+		fclose(file);
+		assert_int_equal(links[i](other, name), 0);
+		assert_int_equal(stw_store_lock(path), -ELOOP);
+		file = fopen(other, "r");
+		assert_non_null(fgets(text, sizeof(text), file));
+		fclose(file);
+		assert_string_equal(text, "kept");
+	}
+	unlink(name);
+	unlink(other);
+	assert_string_equal(stw_store_lock_error(-EACCES), strerror(EACCES));
+}
+
 /* ---- threads and kill -9
  * ----------------------------------------------------------------------------- */
 
@@ -943,6 +972,7 @@ int main(void)
 		TEST(disk_full),
 		TEST(held_by_another),
 		TEST(lock),
+		TEST(lock_of_a_link),
 		TEST(thread_mode),
 		TEST(jobs_under_load_share_groups),
 		TEST(close_empties_the_queue),
