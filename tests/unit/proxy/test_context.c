@@ -70,6 +70,27 @@ static void provisionals_to_invite(void **state)
 	bench_close(&bench);
 }
 
+/* RFC 6228: one that ends many dialogs at once; the 1xx of all of them go up. */
+static void early_dialogs_are_bounded(void **state)
+{
+	char identity[256];
+
+	bench_open(&bench, "INVITE", "sip:bob@example.test", "Supported: 199\r\n");
+	bench_fork(&bench, 2);
+	for (unsigned i = 0; i < 40; i++) {
+		snprintf(identity, sizeof(identity),
+			"From: <sip:a@a>;tag=f1\r\nTo: <sip:b@b>;tag=%u\r\nCall-ID: c1@a\r\n",
+			i % 20);
+		bench_respond_as(&bench, 0, 183, identity, "");
+		expect("RELAY 183; C 0; ");
+	}
+	respond(0, 486);
+	expect("199 486 15; 199 486 14; 199 486 13; 199 486 12; 199 486 11; 199 486 10; "
+	       "199 486 9; 199 486 8; 199 486 7; 199 486 6; 199 486 5; 199 486 4; "
+	       "199 486 3; 199 486 2; 199 486 1; 199 486 0; ");
+	bench_close(&bench);
+}
+
 static void provisionals_after_the_final(void **state)
 {
 	invite(2);
@@ -868,6 +889,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(provisionals_to_invite),
+		cmocka_unit_test(early_dialogs_are_bounded),
 		cmocka_unit_test(provisionals_after_the_final),
 		cmocka_unit_test(provisionals_to_non_invite),
 		cmocka_unit_test(success_cancels_the_others),
