@@ -792,6 +792,23 @@ static void what_is_not_followed_stays_in_the_response(void **state)
 	bench_close(&bench);
 }
 
+/* So many are looked at; the caller gets the others. */
+static void contacts_are_bounded(void **state)
+{
+	char lines[2048];
+	size_t len = (size_t)snprintf(lines, sizeof(lines), "Contact: <sip:b@x.test>");
+
+	for (unsigned i = 1; i < 64; i++)
+		len += (size_t)snprintf(lines + len, sizeof(lines) - len, ", <sip:b@x.test>");
+	snprintf(lines + len, sizeof(lines) - len, ", <sip:c@y.test>\r\n");
+	recurse("sip:b@x.test");
+	bench_respond(&bench, 0, 302, lines);
+	expect("RELAY 302; FINISHED; ");
+	assert_non_null(strstr(bench.relayed, "\r\nContact: <sip:c@y.test>\r\n"));
+	assert_null(strstr(bench.relayed, "b@x.test>\r\n"));
+	bench_close(&bench);
+}
+
 static void never_followed(void **state)
 {
 	static const struct {
@@ -932,6 +949,7 @@ int main(void)
 		cmocka_unit_test(contacts_are_followed),
 		cmocka_unit_test(no_contact_left_and_nothing_else),
 		cmocka_unit_test(what_is_not_followed_stays_in_the_response),
+		cmocka_unit_test(contacts_are_bounded),
 		cmocka_unit_test(never_followed),
 		cmocka_unit_test(redirections_without_memory),
 		cmocka_unit_test(unsupported_scheme_of_our_making),
