@@ -62,7 +62,8 @@ bool stw_dns_name_valid(struct stw_str name);
 /**
  * Read a response, whatever its bytes are. CNAMEs are followed within it, at most eight; records of
  * other names and types are not looked at. `ret` borrows from `buffer`; its error is -EIO when the
- * message is malformed, truncated, answers another question or carries a failure.
+ * message is malformed, truncated, answers another question, carries a failure, or may hold what
+ * was asked for behind the 2,048 records that are looked at.
  */
 void stw_dns_parse(const uint8_t *message, size_t len, struct stw_str name, enum stw_dns_type type,
 	struct stw_dns_buffer *buffer, struct stw_dns_answer *ret);

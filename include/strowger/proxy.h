@@ -144,7 +144,8 @@ struct stw_preferences;
 #define STW_PREFERENCE_MAX 1000 /* of a score */
 
 /** @param ret  NULL: it says nothing
- *  @return 0; -EBADMSG: against §10; -E2BIG: more than 20 of them, or 32 features in one; -ENOMEM
+ *  @return 0; -EBADMSG: against §10; -E2BIG: more than 20 of them, 32 features in one, or 128
+ *          values in all; -ENOMEM
  */
 int stw_preferences_parse(
 	const struct stw_msg *request, struct stw_arena *arena, struct stw_preferences **ret);

@@ -131,7 +131,7 @@ size_t escaped_run(struct stw_str text, size_t at, unsigned classes)
  * the message is indexed, so that a CR or LF in here belongs to a fold. */
 size_t quoted_length(struct stw_str text, size_t at)
 {
-	size_t start = at;
+	size_t start = at, len;
 
 	if (!char_at(text, at, '"'))
 		return 0;
@@ -140,8 +140,12 @@ size_t quoted_length(struct stw_str text, size_t at)
 			return at + 1 - start;
 		if (text.ptr[at] == '\\')
 			at++;
-		if (char_at(text, at, '\r') && stw_lws_length(text, at) == 0)
+		if (!char_at(text, at, '\r'))
+			continue;
+		len = stw_lws_length(text, at);
+		if (!len)
 			return 0;
+		at += len - 1; /* all folds at once: each looks at those behind it */
 	}
 	return 0;
 }

@@ -491,17 +491,21 @@ bool stw_response_context_ends_others(
 	return response_fits(context, response) && (response->code >= 600 || may_cancel(context));
 }
 
+/* What there is no room for gets no 199. */
 static void early_add(
 	struct stw_response_context *context, struct branch *branch, struct stw_str tag)
 {
 	struct early *early;
+	unsigned n = 0;
 
-	for (early = branch->early; early; early = early->next)
+	for (early = branch->early; early; early = early->next, n++)
 		if (stw_str_equal(early->tag, tag))
 			return;
+	if (n == EARLY_MAX)
+		return;
 	early = stw_arena_zalloc(&context->arena, sizeof(*early));
 	if (!early || stw_arena_copy(&context->arena, tag, &early->tag) < 0)
-		return; /* no 199 then */
+		return;
 	early->next = branch->early;
 	branch->early = early;
 }

@@ -214,16 +214,19 @@ static bool contact_follow(
 	return context_target_add(context, &target, branch->group) >= 0;
 }
 
+/* Of a response; each is compared with all targets. */
+#define CONTACTS_MAX 64
+
 /* The contacts that are left, one a line. @return how many were taken away */
 static unsigned contacts_follow(struct stw_response_context *context, const struct branch *branch,
 	const struct stw_msg *response, struct stw_writer *left)
 {
 	struct stw_values values = stw_msg_values(response, STW_HDR_CONTACT);
 	struct stw_str value;
-	unsigned taken = 0;
+	unsigned seen = 0, taken = 0;
 
 	while (stw_values_next(&values, &value)) {
-		if (contact_follow(context, branch, value)) {
+		if (seen++ < CONTACTS_MAX && contact_follow(context, branch, value)) {
 			taken++;
 			continue;
 		}

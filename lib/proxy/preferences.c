@@ -9,9 +9,10 @@
 #include <errno.h>
 #include <float.h>
 
-#define RULES_MAX    20 /* §11: "A reasonable number is around 20." */
-#define FEATURES_MAX 32 /* of one rule or Contact: what is beyond is not looked at in a Contact */
-#define VALUES_MAX   32 /* of one feature */
+#define RULES_MAX    20  /* §11: "A reasonable number is around 20." */
+#define FEATURES_MAX 32  /* of one rule or Contact: what is beyond is not looked at in a Contact */
+#define VALUES_MAX   32  /* of one feature */
+#define PAIRED_MAX   128 /* values of all rules: each may be compared with all of each Contact */
 
 struct features {
 	unsigned n;
@@ -20,11 +21,13 @@ struct features {
 
 struct rule {
 	struct features features;
+	unsigned values; /* of all its features */
 	bool reject, require, explicit;
 };
 
 struct stw_preferences {
 	unsigned n, accepting; /* rules, and those of Accept-Contact */
+	unsigned values;
 	struct rule v[];
 };
 
@@ -258,6 +261,7 @@ static int rule_add_feature(struct rule *rule, const struct stw_param *param)
 	if (n > VALUES_MAX || rule->features.n == FEATURES_MAX)
 		return -E2BIG;
 	rule->features.v[rule->features.n++] = *param;
+	rule->values += n;
 	return 0;
 }
 
@@ -304,6 +308,9 @@ static int rules_read(
 		err = rule_read(value, rule);
 		preferences->accepting += !rule->reject;
 		preferences->n++;
+		preferences->values += rule->values;
+		if (err == 0 && preferences->values > PAIRED_MAX)
+			err = -E2BIG;
 	}
 	return err;
 }
@@ -336,7 +343,7 @@ int stw_preferences_parse(
 	preferences = stw_arena_alloc(arena, sizeof(*preferences) + rules * sizeof(struct rule));
 	if (!preferences)
 		return -ENOMEM;
-	preferences->n = preferences->accepting = 0;
+	preferences->n = preferences->accepting = preferences->values = 0;
 	err = rules_read(preferences, request, STW_HDR_REJECT_CONTACT);
 	if (err == 0)
 		err = rules_read(preferences, request, STW_HDR_ACCEPT_CONTACT);
@@ -348,7 +355,7 @@ int stw_preferences_parse(
 /* How a rule fits a Contact. */
 struct fit {
 	bool match;
-	unsigned named, all; /* features of the rule that the Contact names too */
+	unsigned named, all; /* with a match: features of the rule that the Contact names too */
 };
 
 static struct fit rule_fit(const struct rule *rule, const struct features *contact)
@@ -359,9 +366,9 @@ static struct fit rule_fit(const struct rule *rule, const struct features *conta
 		const struct stw_param *wanted = &rule->features.v[i];
 		const struct stw_param *had = feature_find(contact, wanted->name);
 
-		fit.named += had != NULL;
 		if (had && !values_meet(wanted->value, had->value))
-			fit.match = false;
+			return (struct fit){ .match = false };
+		fit.named += had != NULL;
 	}
 	return fit;
 }

@@ -53,15 +53,36 @@ static void branch_note(struct branch *branch, enum stw_note_kind kind,
 
 static void branch_unlist(struct branch *branch)
 {
-	if (!branch->all_link)
+	if (!branch->listed_link)
 		return;
-	*branch->all_link = branch->all_next;
-	if (branch->all_next)
-		branch->all_next->all_link = branch->all_link;
-	branch->all_link = NULL;
+	*branch->listed_link = branch->listed_next;
+	if (branch->listed_next)
+		branch->listed_next->listed_link = branch->listed_link;
+	branch->listed_link = NULL;
 }
 
-/* Nothing that is told to all branches, and no timer, finds it any more. */
+static struct branch **flow_list(struct stw_stack *stack, struct stw_flow_id flow)
+{
+	return &stack->on_flows[flow.slot % FLOW_LISTS];
+}
+
+/* Where an event of its flow or address looks. */
+static void branch_list(struct branch *branch)
+{
+	struct stw_stack *stack = branch_stack(branch);
+	struct branch **list = stw_transport_reliable(branch->hop.transport)
+				       ? flow_list(stack, branch->hop.flow)
+				       : &stack->on_datagrams;
+
+	branch_unlist(branch);
+	branch->listed_next = *list;
+	branch->listed_link = list;
+	if (*list)
+		(*list)->listed_link = &branch->listed_next;
+	*list = branch;
+}
+
+/* No event of a flow or address, and no timer, finds it any more. */
 static void branch_withdraw(struct branch *branch)
 {
 	struct stw_stack *stack = branch_stack(branch);
@@ -229,6 +250,7 @@ static int branch_fall_back(struct branch *branch)
 	err = stack_choose_listener(stack, &branch->box->request.source, &hop);
 	if (err < 0)
 		return err;
+	branch_unlist(branch);
 	branch->hop = hop;
 	err = branch_build(branch, branch->tx->branch);
 	if (err < 0)
@@ -250,8 +272,13 @@ static void branch_transmit(struct branch *branch, struct stw_tx *tx, struct stw
 	struct stw_stack *stack = branch_stack(branch);
 
 	stack->stats.requests_out++;
-	if (stack_send(stack, &branch->hop, slices) == 0)
+	if (stack_send(stack, &branch->hop, slices) == 0) {
+		/* A CANCEL may have opened another flow. */
+		if (branch->state == BRANCH_SENDING &&
+			(!branch->listed_link || stw_transport_reliable(branch->hop.transport)))
+			branch_list(branch);
 		return;
+	}
 	if (tx)
 		branch_transport_error(branch, tx);
 	else
@@ -261,16 +288,10 @@ static void branch_transmit(struct branch *branch, struct stw_tx *tx, struct stw
 /* A connection to the hop that is not known to be still opening takes the request at once. */
 static bool branch_finds_open_flow(const struct stw_stack *stack, const struct stw_hop *hop)
 {
-	const struct branch *other;
 	struct stw_flow_id flow;
 
-	if (stw_flows_find(stack->flows, hop->transport, &hop->remote, &flow) < 0)
-		return false;
-	for (other = stack->branches; other; other = other->all_next) {
-		if (stw_timer_running(&other->fallback) && stw_flow_id_equal(other->hop.flow, flow))
-			return false;
-	}
-	return true;
+	return stw_flows_find(stack->flows, hop->transport, &hop->remote, &flow) == 0 &&
+	       !stw_flows_is_opening(stack->flows, flow);
 }
 
 /* A request that is too large for a datagram goes by TCP if we have it (§18.1.1). Without a
@@ -430,6 +451,7 @@ void branch_next_place(struct branch *branch)
 {
 	const struct stw_place *place = &branch->places[branch->place_next++];
 
+	branch_unlist(branch);
 	branch->hop = (struct stw_hop){ .transport = place->transport, .remote = place->addr };
 	branch_send(branch);
 }
@@ -452,11 +474,6 @@ static struct branch *branch_new(struct box *box, const struct stw_proxy_target 
 	branch->place_timer = (struct stw_timer){ .kind = TIMER_NEXT_PLACE, .owner = branch };
 	branch->next = box->branches;
 	box->branches = branch;
-	branch->all_next = stack->branches;
-	branch->all_link = &stack->branches;
-	if (stack->branches)
-		stack->branches->all_link = &branch->all_next;
-	stack->branches = branch;
 	return branch;
 }
 
@@ -512,25 +529,17 @@ void branch_send_again(struct branch *branch)
 /* ---- answers of the world ----------------------------------------------------------------------
  */
 
-void branch_flow_opened(struct stw_stack *stack, struct stw_flow_id flow)
-{
-	struct branch *branch;
-
-	for (branch = stack->branches; branch; branch = branch->all_next) {
-		if (branch->tcp_tried && stw_flow_id_equal(branch->hop.flow, flow))
-			stw_timer_stop(&stack->wheel, &branch->fallback);
-	}
-}
-
 /* A transport error of one branch changes the list: take the concerned ones first. What is sent
- * meanwhile is not concerned: it goes another way. */
-static void branch_each(struct stw_stack *stack,
+ * meanwhile is not concerned: it goes another way. @return how many were looked at */
+static unsigned branch_each(struct branch *list,
 	bool (*concerned)(const struct branch *, const struct stw_io_event *),
 	const struct stw_io_event *event)
 {
 	struct branch *branch, *first = NULL, **end = &first;
+	unsigned seen = 0;
 
-	for (branch = stack->branches; branch; branch = branch->all_next) {
+	for (branch = list; branch; branch = branch->listed_next) {
+		seen++;
 		if (!concerned(branch, event))
 			continue;
 		branch->concerned_next = NULL;
@@ -541,6 +550,7 @@ static void branch_each(struct stw_stack *stack,
 		if (concerned(branch, event))
 			branch_transport_error(branch, branch->tx);
 	}
+	return seen;
 }
 
 static bool branch_uses_flow(const struct branch *branch, const struct stw_io_event *event)
@@ -551,19 +561,18 @@ static bool branch_uses_flow(const struct branch *branch, const struct stw_io_ev
 
 void branch_flow_closed(struct stw_stack *stack, const struct stw_io_event *event)
 {
-	branch_each(stack, branch_uses_flow, event);
+	branch_each(*flow_list(stack, event->hop.flow), branch_uses_flow, event);
 }
 
 static bool branch_waits_at(const struct branch *branch, const struct stw_io_event *event)
 {
 	return branch->tx && branch->state == BRANCH_SENDING && branch->tx->last_code == 0 &&
-	       branch->hop.transport == STW_TRANSPORT_UDP &&
 	       stw_addr_equal(&branch->hop.remote, &event->hop.remote);
 }
 
-void branch_send_failed(struct stw_stack *stack, const struct stw_io_event *event)
+unsigned branch_send_failed(struct stw_stack *stack, const struct stw_io_event *event)
 {
-	branch_each(stack, branch_waits_at, event);
+	return branch_each(stack->on_datagrams, branch_waits_at, event);
 }
 
 /* ---- ACK and CANCEL: made from the request as it was sent
@@ -878,7 +887,8 @@ void branch_timer(struct branch *branch, struct stw_timer *timer)
 	switch (timer->kind) {
 	case TIMER_TCP_FALLBACK:
 		/* Without a way back to UDP the connection has its full time. */
-		if (branch_may_fall_back(branch))
+		if (branch_may_fall_back(branch) &&
+			stw_flows_is_opening(branch_stack(branch)->flows, branch->hop.flow))
 			(void)branch_fall_back(branch);
 		break;
 	case TIMER_C:

@@ -6,6 +6,8 @@
 
 #include "internal.h"
 
+#define REASONS_MAX 8 /* fields of a CANCEL; those beyond stay here */
+
 static struct branch *forward_branch(struct box *box, unsigned index)
 {
 	struct branch *branch = box->branches;
@@ -127,22 +129,25 @@ void forward_run(struct box *box)
 	}
 }
 
-/* RFC 3326 §2: one reason for each protocol. Without memory those that there is room for. */
+/* RFC 3326 §2: one reason for each protocol. Without memory the first. */
 static struct stw_str forward_reasons(struct stw_stack *stack, const struct stw_msg *cancel)
 {
 	const struct stw_field *field = stw_msg_find(cancel, STW_HDR_REASON);
-	struct stw_str lines = STW_STR_NONE, both;
+	struct stw_str lines[REASONS_MAX];
+	struct stw_slices slices = { lines, 0 };
+	size_t bytes;
+	char *text;
 
-	for (; field; field = stw_msg_find_next(cancel, field)) {
-		struct stw_str line = stw_msg_text(cancel, field->start, field->end - field->start);
-
-		if (!lines.len)
-			lines = line;
-		else if (stw_arena_printf(&stack->scratch, &both, "%.*s%.*s", STW_STR_ARG(lines),
-				 STW_STR_ARG(line)) == 0)
-			lines = both;
-	}
-	return lines;
+	for (; field && slices.n < REASONS_MAX; field = stw_msg_find_next(cancel, field))
+		lines[slices.n++] = stw_msg_text(cancel, field->start, field->end - field->start);
+	if (!slices.n)
+		return STW_STR_NONE;
+	bytes = stw_slices_bytes(slices);
+	text = slices.n == 1 ? NULL : stw_arena_alloc(&stack->scratch, bytes);
+	if (!text)
+		return lines[0];
+	stw_slices_flatten(slices, text);
+	return (struct stw_str){ text, bytes };
 }
 
 /* §9.2: what the core holds has gone nowhere yet. */

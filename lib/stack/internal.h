@@ -25,6 +25,7 @@
 #define MERGED_MS            (STW_T4_MS + STW_T1_MS) /* Timer I and a round trip */
 #define OUTAGE_MAX_S         3600u
 #define OUTAGES_MAX          4096u
+#define FLOW_LISTS           256u
 #define REQUEST_ARENA_BYTES  (256u * 1024u)
 #define REQUEST_CHUNK_BYTES  3072u /* a request with one branch fits; freed when all is said */
 #define ROOM_BYTES           1024u /* of large pieces have the room of a transaction */
@@ -49,9 +50,9 @@ struct lookup {
 
 /* One branch of a forwarded request: where it goes and its client transaction. */
 struct branch {
-	struct branch *next;                 /* of the request */
-	struct branch *all_next, **all_link; /* those of the stack that have not ended */
-	struct branch *concerned_next;       /* while an event of a flow or address is told */
+	struct branch *next;                       /* of the request */
+	struct branch *listed_next, **listed_link; /* of the stack, while it runs */
+	struct branch *concerned_next;             /* while an event of a flow or address is told */
 	struct box *box;
 	unsigned index; /* as the response context counts */
 	enum branch_state state;
@@ -200,9 +201,10 @@ struct stw_stack {
 	struct stw_flows *flows;
 	struct stw_tx_layer *transactions;
 	struct stw_account *accounts;
-	struct box *live;        /* requests with state */
-	struct branch *branches; /* that have not ended */
-	struct box *replying;    /* those whose response waits for a connection */
+	struct box *live;                    /* requests with state */
+	struct branch *on_datagrams;         /* that run, … */
+	struct branch *on_flows[FLOW_LISTS]; /* … by the slot of their flow */
+	struct box *replying;                /* those whose response waits for a connection */
 	struct box *dirty;
 	struct stw_table answers; /* requests that wait for ACK or PRACK, see uas.c */
 	struct retired *retired;
@@ -231,7 +233,8 @@ struct stw_stack {
 	struct stw_stack_stats stats;
 	unsigned live_count;
 	size_t large_bytes;    /* blocks and arenas of requests, see stack_room_used() */
-	int64_t failure_steps; /* requests that may still be looked at because of ICMP; stack.c */
+	int64_t failure_steps; /* requests and branches that ICMP may still make us look at; stack.c
+				*/
 	uint64_t failure_ms;
 	/* other workers */
 	size_t room_elsewhere; /* stack_room_used() of the others, as the batch began */
@@ -375,9 +378,8 @@ void branch_send(struct branch *branch);
 struct branch *branch_replace(struct branch *branch);
 void branch_next_place(struct branch *branch);
 void branch_flow_closed(struct stw_stack *stack, const struct stw_io_event *event);
-void branch_flow_opened(struct stw_stack *stack, struct stw_flow_id flow);
 void branch_heard(struct stw_tx *tx, const struct stw_via *via);
-void branch_send_failed(struct stw_stack *stack, const struct stw_io_event *event);
+unsigned branch_send_failed(struct stw_stack *stack, const struct stw_io_event *event);
 struct branch *branch_free(struct branch *branch);
 
 /* account.c: challenges of servers where we have an account */
@@ -395,7 +397,7 @@ void reply_flow_opened(struct stw_stack *stack, struct stw_flow_id flow);
 bool reply_try_elsewhere(struct box *box);
 void reply_find_maddr(struct box *box);
 void reply_flow_closed(struct stw_stack *stack, struct stw_flow_id flow);
-void reply_send_failed(struct stw_stack *stack, const struct stw_io_event *event);
+unsigned reply_send_failed(struct stw_stack *stack, const struct stw_io_event *event);
 void reply_place_end(struct box *box);
 
 /* remains.c: requests about which all has been said */

@@ -160,13 +160,16 @@ void reply_flow_closed(struct stw_stack *stack, struct stw_flow_id flow)
 }
 
 /* A datagram was refused: the responses that went there. */
-void reply_send_failed(struct stw_stack *stack, const struct stw_io_event *event)
+unsigned reply_send_failed(struct stw_stack *stack, const struct stw_io_event *event)
 {
+	unsigned seen = 0;
 	struct box *box;
 
 	for (box = stack->live; box; box = box->live_next) {
+		seen++;
 		if (box->response && box->reply.transport == event->hop.transport &&
 			stw_addr_equal(&box->reply.remote, &event->hop.remote))
 			reply_try_elsewhere(box);
 	}
+	return seen;
 }

@@ -194,7 +194,6 @@ static void stack_opened(struct stw_stack *stack, const struct stw_io_event *eve
 	}
 	if (event->incoming)
 		return;
-	branch_flow_opened(stack, event->hop.flow);
 	reply_flow_opened(stack, event->hop.flow);
 }
 
@@ -267,10 +266,7 @@ static bool failure_is_afforded(struct stw_stack *stack)
 	stack->failure_steps += (int64_t)passed_ms * FAILURE_STEPS_PER_MS;
 	if (stack->failure_steps > FAILURE_STEPS_MAX)
 		stack->failure_steps = FAILURE_STEPS_MAX;
-	if (stack->failure_steps <= 0)
-		return false;
-	stack->failure_steps -= 1 + stack->live_count;
-	return true;
+	return stack->failure_steps > 0;
 }
 
 /* A datagram was refused. */
@@ -278,8 +274,8 @@ void stack_send_failed(struct stw_stack *stack, const struct stw_io_event *event
 {
 	if (!failure_is_afforded(stack))
 		return;
-	branch_send_failed(stack, event);
-	reply_send_failed(stack, event);
+	stack->failure_steps -= 1 + (int64_t)branch_send_failed(stack, event);
+	stack->failure_steps -= reply_send_failed(stack, event);
 }
 
 void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event)

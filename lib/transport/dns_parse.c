@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define HEADER_BYTES  12
-#define WALK_MAX      2048 /* records of an answer that are looked at */
+#define WALK_MAX      2048 /* records of an answer that are looked at, those of all walks */
 #define CNAMES_MAX    8
 #define LABEL_MAX     63
 #define TYPE_CNAME    5
@@ -312,7 +312,7 @@ struct reading {
 	struct stw_str wanted; /* the name, or where its CNAMEs have led */
 	struct name alias;
 	enum stw_dns_type type;
-	unsigned answers, authorities;
+	unsigned answers, authorities, looked_at;
 	size_t answers_at, authorities_at; /* 0: an answer before it is malformed */
 	uint32_t ttl_s;
 	unsigned count;
@@ -346,9 +346,11 @@ static enum walk answers_walk(struct reading *reading, struct stw_dns_buffer *bu
 	struct name alias = { .len = 0 };
 	size_t at = reading->answers_at;
 	uint32_t alias_ttl_s = 0;
+	unsigned i;
 	struct rr rr;
 
-	for (unsigned i = 0; i < reading->answers && i < WALK_MAX; i++, at = rr.end) {
+	for (i = 0; i < reading->answers && reading->looked_at < WALK_MAX; i++, at = rr.end) {
+		reading->looked_at++;
 		if (!rr_read(&reading->wire, at, &rr))
 			return WALK_BROKEN;
 		if (!name_is(&rr.owner, reading->wanted))
@@ -363,12 +365,12 @@ static enum walk answers_walk(struct reading *reading, struct stw_dns_buffer *bu
 				reading->ttl_s = rr.ttl_s;
 		}
 	}
-	if (reading->answers <= WALK_MAX)
+	if (i == reading->answers)
 		reading->authorities_at = at;
 	if (reading->count)
 		return WALK_RECORDS;
-	if (!alias.len)
-		return WALK_NOTHING;
+	if (!alias.len) /* what was not seen may hold it */
+		return i == reading->answers ? WALK_NOTHING : WALK_BROKEN;
 	if (alias_ttl_s < reading->ttl_s)
 		reading->ttl_s = alias_ttl_s;
 	reading->alias = alias;

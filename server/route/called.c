@@ -230,7 +230,7 @@ static bool domain_redirects(const struct stw_config *config, struct stw_str dom
 	return false;
 }
 
-bool stw_route_redirects(const struct stw_check *check, const struct stw_user *user)
+bool stw_route_redirects(struct stw_check *check, const struct stw_user *user)
 {
 	const struct stw_msg *msg = check->request->msg;
 
@@ -241,8 +241,10 @@ bool stw_route_redirects(const struct stw_check *check, const struct stw_user *u
 		return false;
 	if (user->settings && user->settings->mode != STW_MODE_DEFAULT)
 		return user->settings->mode == STW_MODE_REDIRECT;
-	if (stw_route_directive(check, "redirect") || stw_route_directive(check, "proxy"))
-		return stw_route_directive(check, "redirect");
+	if (stw_route_directive(check, STW_DIRECTIVE_REDIRECT))
+		return true;
+	if (stw_route_directive(check, STW_DIRECTIVE_PROXY))
+		return false;
 	return check->config->call.redirect_count && domain_redirects(check->config, user->domain);
 }
 

@@ -174,13 +174,13 @@ static int diversion_write(struct stw_check *check, const struct stw_diverter *n
 static struct stw_str history_brought(const struct stw_msg *request)
 {
 	struct stw_values values = stw_msg_values(request, STW_HDR_HISTORY_INFO);
-	struct stw_str value, index = STW_STR_NONE;
+	struct stw_str value, last = STW_STR_NONE, index = STW_STR_NONE;
 	struct stw_address address;
 
-	while (stw_values_next(&values, &value)) {
-		if (stw_address_parse(value, &address) == 0)
-			stw_param_find(address.params, STW_STR("index"), &index);
-	}
+	while (stw_values_next(&values, &value))
+		last = value;
+	if (stw_address_parse(last, &address) == 0)
+		stw_param_find(address.params, STW_STR("index"), &index);
 	return index;
 }
 
@@ -353,7 +353,10 @@ static bool request_was_diverted_by(
 	struct stw_address address;
 	struct stw_str value, domain, other;
 
-	for (*ret_count = 0; stw_values_next(&values, &value); (*ret_count)++) {
+	/* Behind so many it is refused in any case. */
+	for (*ret_count = 0; *ret_count < check->config->call.max_forwards; (*ret_count)++) {
+		if (!stw_values_next(&values, &value))
+			break;
 		if (stw_address_parse(value, &address) < 0 || address.wildcard)
 			continue;
 		domain = stw_route_domain(check->core, &address.uri);

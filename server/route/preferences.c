@@ -4,46 +4,61 @@
 
 #include "server/route/route.h"
 
-static bool has_directive(const struct stw_check *check, const char *directive)
+static const struct stw_str directives[] = {
+#define DIRECTIVE(name, word) { word, sizeof(word) - 1 },
+	STW_DIRECTIVES(DIRECTIVE)
+#undef DIRECTIVE
+};
+
+static unsigned directives_read(const struct stw_msg *msg)
 {
-	return stw_msg_has_token(
-		check->request->msg, STW_HDR_REQUEST_DISPOSITION, stw_str_from(directive));
+	struct stw_values values = stw_msg_values(msg, STW_HDR_REQUEST_DISPOSITION);
+	struct stw_str value;
+	unsigned found = 0;
+
+	while (stw_values_next(&values, &value)) {
+		for (unsigned i = 0; i < STW_ARRAY_SIZE(directives); i++)
+			if (value.len == directives[i].len &&
+				stw_str_equal_nocase(value, directives[i]))
+				found |= 1u << i;
+	}
+	return found;
 }
 
-bool stw_route_directive(const struct stw_check *check, const char *directive)
+/* Once for each check: they may be 30,000. */
+static unsigned directives_of(struct stw_check *check)
 {
-	return stw_msg_find(check->request->msg, STW_HDR_REQUEST_DISPOSITION) &&
-	       has_directive(check, directive);
+	if (!check->directives_known)
+		check->directives = directives_read(check->request->msg);
+	check->directives_known = true;
+	return check->directives;
 }
 
-/* §9.1: "There can only be one directive of each type per request". */
-static const char *directives_contradict(const struct stw_check *check)
+bool stw_route_directive(struct stw_check *check, enum stw_directive directive)
 {
-	static const char *const types[][2] = {
-		{ "proxy", "redirect" },
-		{ "cancel", "no-cancel" },
-		{ "fork", "no-fork" },
-		{ "recurse", "no-recurse" },
-		{ "parallel", "sequential" },
-		{ "queue", "no-queue" },
-	};
+	return directives_of(check) & 1u << directive;
+}
 
-	if (!stw_msg_find(check->request->msg, STW_HDR_REQUEST_DISPOSITION))
-		return NULL;
-	for (unsigned i = 0; i < STW_ARRAY_SIZE(types); i++)
-		if (has_directive(check, types[i][0]) && has_directive(check, types[i][1]))
-			return types[i][0];
+/* §9.1: "There can only be one directive of each type per request". The two of a type are
+ * neighbours. */
+static const struct stw_str *directives_contradict(struct stw_check *check)
+{
+	unsigned found = directives_of(check);
+
+	for (unsigned i = 0; i < STW_ARRAY_SIZE(directives); i += 2)
+		if ((found >> i & 3) == 3)
+			return &directives[i];
 	return NULL;
 }
 
 enum stw_verdict stw_route_preferences(struct stw_check *check)
 {
 	struct stw_request *request = check->request;
-	const char *directive = directives_contradict(check);
+	const struct stw_str *directive = directives_contradict(check);
 	int err;
 
 	if (directive) {
-		stw_refusal_fact(&check->refusal, "directive", stw_str_from(directive));
+		stw_refusal_fact(&check->refusal, "directive", *directive);
 		return stw_route_refuse(check, &stw_cause_disposition_contradicts);
 	}
 	err = stw_preferences_parse(request->msg, &request->arena, &check->preferences);
@@ -106,20 +121,18 @@ static void sort(struct stw_proxy_target *targets, unsigned *scores, unsigned n)
 unsigned stw_route_prefer(struct stw_check *check, struct stw_proxy_target *targets,
 	unsigned scores[STW_ROUTE_TARGETS_MAX], unsigned n)
 {
-	bool disposition = stw_msg_find(check->request->msg, STW_HDR_REQUEST_DISPOSITION);
-
 	if (!check->preferences)
 		n = drop_implied(targets, scores, n);
-	if (n < 2 || (!check->preferences && !disposition))
+	if (n < 2 || (!check->preferences && !directives_of(check)))
 		return n;
 	sort(targets, scores, n);
-	if (disposition && has_directive(check, "no-fork"))
+	if (stw_route_directive(check, STW_DIRECTIVE_NO_FORK))
 		return 1;
 	/* Equal q are tried together, lower ones later. */
-	for (unsigned i = 0; disposition && i < n; i++) {
-		if (has_directive(check, "parallel"))
+	for (unsigned i = 0; i < n; i++) {
+		if (stw_route_directive(check, STW_DIRECTIVE_PARALLEL))
 			targets[i].q = 1000;
-		else if (has_directive(check, "sequential"))
+		else if (stw_route_directive(check, STW_DIRECTIVE_SEQUENTIAL))
 			targets[i].q = 1000 - i;
 	}
 	return n;

@@ -449,7 +449,7 @@ static int waiting_enter(
 		.call_id = request->msg->call_id,
 		.priority = priority_of(check, queue),
 		.cannot_wait = stw_request_progress_barred(request) ||
-			       stw_route_directive(check, "no-queue"),
+			       stw_route_directive(check, STW_DIRECTIVE_NO_QUEUE),
 		.context = waiting };
 
 	return stw_queues_enter(check->core->queues, &view, queue, &caller, &waiting->call);

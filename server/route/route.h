@@ -61,6 +61,27 @@ struct stw_inquiry {
 	struct stw_hook_reply reply;
 };
 
+/* What Request-Disposition may hold (RFC 3841 §9.1); the two of a type contradict each other. */
+#define STW_DIRECTIVES(X)                                                                          \
+	X(PROXY, "proxy")                                                                          \
+	X(REDIRECT, "redirect")                                                                    \
+	X(CANCEL, "cancel")                                                                        \
+	X(NO_CANCEL, "no-cancel")                                                                  \
+	X(FORK, "fork")                                                                            \
+	X(NO_FORK, "no-fork")                                                                      \
+	X(RECURSE, "recurse")                                                                      \
+	X(NO_RECURSE, "no-recurse")                                                                \
+	X(PARALLEL, "parallel")                                                                    \
+	X(SEQUENTIAL, "sequential")                                                                \
+	X(QUEUE, "queue")                                                                          \
+	X(NO_QUEUE, "no-queue")
+
+enum stw_directive {
+#define DIRECTIVE(name, word) STW_DIRECTIVE_##name,
+	STW_DIRECTIVES(DIRECTIVE)
+#undef DIRECTIVE
+};
+
 /** A request on its way through a list. */
 struct stw_check {
 	struct stw_core *core;
@@ -85,6 +106,8 @@ struct stw_check {
 	struct stw_inquiry *inquiries;       /* one for each purpose; NULL: nobody was asked */
 	struct stw_preferences *preferences; /* of the caller; NULL: none */
 	bool unwanted;                       /* … and a phone was left out for them */
+	bool directives_known;               /* the next was read */
+	unsigned directives;                 /* of Request-Disposition, a bit each */
 	const struct stw_edge *edge;         /* whose registrar is meant; NULL: none */
 	struct stw_hop flow;                 /* of the phone that a Path of ours leads to */
 	struct stw_str
@@ -169,7 +192,7 @@ enum stw_verdict stw_route_called(struct stw_check *check, const struct stw_user
 bool stw_route_dnd(struct stw_check *check, const struct stw_user *user);
 /** Are callers told the user's addresses instead of being connected? Not when a forwarding waits
  * for what his phones say: then they are called, and what is told is where it goes. */
-bool stw_route_redirects(const struct stw_check *check, const struct stw_user *user);
+bool stw_route_redirects(struct stw_check *check, const struct stw_user *user);
 /** 300 or 302 with what is registered, 480 without. */
 enum stw_verdict stw_route_redirect(struct stw_check *check, const struct stw_bindings *registered);
 
@@ -346,7 +369,7 @@ void stw_route_next(
 /** P12: read Accept-Contact, Reject-Contact and Request-Disposition (RFC 3841). */
 enum stw_verdict stw_route_preferences(struct stw_check *check);
 /** Does Request-Disposition name this directive? */
-bool stw_route_directive(const struct stw_check *check, const char *directive);
+bool stw_route_directive(struct stw_check *check, enum stw_directive directive);
 /** May the request go to this phone, and how well does that suit the caller? */
 bool stw_route_wants(
 	struct stw_check *check, const struct stw_binding *binding, unsigned *ret_score);

@@ -16,6 +16,8 @@ static const struct {
 	{ "A. B-c \t d <sip:a@b> ; q=0.5", "A. B-c \t d", "sip:a@b", true, "; q=0.5", NULL },
 	{ "\"Quoted \\\"<x>\\\" string\"\r\n <sip:a@b>", "\"Quoted \\\"<x>\\\" string\"", "sip:a@b",
 		true, "", NULL },
+	{ "\"a\r\n \t\r\n \\\"b\\\r\n\t\" <sip:a@b>", "\"a\r\n \t\r\n \\\"b\\\r\n\t\"", "sip:a@b",
+		true, "", NULL },
 	{ "\"\"<sip:a@b>", "\"\"", "sip:a@b", true, "", NULL },
 	{ "J\xc3\xb6rg <sip:a@b>", "J\xc3\xb6rg", "sip:a@b", true, "", NULL },
 	{ "<tel:+1>;+sip.instance=\"<urn:uuid:1;2,3>\";expires=60", "", "tel:+1", true,
@@ -61,6 +63,9 @@ static const char *const bad[] = {
 	"**",
 	"<*>",
 	"\"a\r\nb\" <sip:a@b>",
+	"\"a\r\n \r\nb\" <sip:a@b>",
+	"\"\r\n \r\n ",
+	"\"\\\r",
 };
 
 static void test_good(void **state)

@@ -70,6 +70,27 @@ static void provisionals_to_invite(void **state)
 	bench_close(&bench);
 }
 
+/* RFC 6228: one that ends many dialogs at once; the 1xx of all of them go up. */
+static void early_dialogs_are_bounded(void **state)
+{
+	char identity[256];
+
+	bench_open(&bench, "INVITE", "sip:bob@example.test", "Supported: 199\r\n");
+	bench_fork(&bench, 2);
+	for (unsigned i = 0; i < 40; i++) {
+		snprintf(identity, sizeof(identity),
+			"From: <sip:a@a>;tag=f1\r\nTo: <sip:b@b>;tag=%u\r\nCall-ID: c1@a\r\n",
+			i % 20);
+		bench_respond_as(&bench, 0, 183, identity, "");
+		expect("RELAY 183; C 0; ");
+	}
+	respond(0, 486);
+	expect("199 486 15; 199 486 14; 199 486 13; 199 486 12; 199 486 11; 199 486 10; "
+	       "199 486 9; 199 486 8; 199 486 7; 199 486 6; 199 486 5; 199 486 4; "
+	       "199 486 3; 199 486 2; 199 486 1; 199 486 0; ");
+	bench_close(&bench);
+}
+
 static void provisionals_after_the_final(void **state)
 {
 	invite(2);
@@ -771,6 +792,23 @@ static void what_is_not_followed_stays_in_the_response(void **state)
 	bench_close(&bench);
 }
 
+/* So many are looked at; the caller gets the others. */
+static void contacts_are_bounded(void **state)
+{
+	char lines[2048];
+	size_t len = (size_t)snprintf(lines, sizeof(lines), "Contact: <sip:b@x.test>");
+
+	for (unsigned i = 1; i < 64; i++)
+		len += (size_t)snprintf(lines + len, sizeof(lines) - len, ", <sip:b@x.test>");
+	snprintf(lines + len, sizeof(lines) - len, ", <sip:c@y.test>\r\n");
+	recurse("sip:b@x.test");
+	bench_respond(&bench, 0, 302, lines);
+	expect("RELAY 302; FINISHED; ");
+	assert_non_null(strstr(bench.relayed, "\r\nContact: <sip:c@y.test>\r\n"));
+	assert_null(strstr(bench.relayed, "b@x.test>\r\n"));
+	bench_close(&bench);
+}
+
 static void never_followed(void **state)
 {
 	static const struct {
@@ -868,6 +906,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(provisionals_to_invite),
+		cmocka_unit_test(early_dialogs_are_bounded),
 		cmocka_unit_test(provisionals_after_the_final),
 		cmocka_unit_test(provisionals_to_non_invite),
 		cmocka_unit_test(success_cancels_the_others),
@@ -910,6 +949,7 @@ int main(void)
 		cmocka_unit_test(contacts_are_followed),
 		cmocka_unit_test(no_contact_left_and_nothing_else),
 		cmocka_unit_test(what_is_not_followed_stays_in_the_response),
+		cmocka_unit_test(contacts_are_bounded),
 		cmocka_unit_test(never_followed),
 		cmocka_unit_test(redirections_without_memory),
 		cmocka_unit_test(unsupported_scheme_of_our_making),

@@ -147,6 +147,14 @@ static void bounds(void **state)
 	assert_int_equal(parse_many("a: *", ",*;+r", "\r\n", 19), 0);
 	assert_int_equal(parse_many("j: *\r\na: *", ",*;+r", "\r\n", 18), 0);
 	assert_int_equal(parse_many("j: *\r\na: *", ",*;+r", "\r\n", 19), -E2BIG);
+#define VALUES_20 "A,B,C,D,E,F,G,H,I,J,K,L,M,N,O,P,Q,R,S,T"
+	assert_int_equal(parse_many("a: *;audio\r\nj: *;video", ",*;methods=\"" VALUES_20 "\";+r",
+				 "\r\n", 6),
+		0);
+	assert_int_equal(parse_many("a: *;audio\r\nj: *;video;data",
+				 ",*;methods=\"" VALUES_20 "\";+r", "\r\n", 6),
+		-E2BIG);
+#undef VALUES_20
 }
 
 static void malformed(void **state)

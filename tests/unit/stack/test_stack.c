@@ -320,6 +320,34 @@ static void large_request_falls_back_after_a_second(void **state)
 	lab_free(lab);
 }
 
+/* … also when the request that has opened the connection has fallen back. */
+static void large_request_on_an_opening_flow_falls_back(void **state)
+{
+	struct lab *lab = lab_new();
+	const struct sent *first, *second;
+
+	(void)state;
+	lab_receive(lab, caller(), large_request("MESSAGE", "m1", 1));
+	first = lab_expect(lab, "MESSAGE ");
+	lab_wait(lab, 1010);
+	sent_to(lab_expect(lab, "MESSAGE "), callee());
+	lab_receive(lab, callee(), response_text(&lab->sent[1], "200 OK"));
+	lab_expect(lab, "SIP/2.0 200 ");
+	lab_receive(lab, caller(), large_request("MESSAGE", "m2", 2));
+	assert_int_equal(lab_expect(lab, "MESSAGE ")->hop.transport, STW_TRANSPORT_TCP);
+	lab_wait(lab, 1010);
+	second = lab_expect(lab, "MESSAGE ");
+	sent_to(second, callee());
+	lab_receive(lab, callee(), response_text(second, "200 OK"));
+	lab_expect(lab, "SIP/2.0 200 ");
+	assert_int_equal(lab->opened, 1);
+	flow_closes(lab, flow_of(lab, first, false), ETIMEDOUT);
+	lab_wait(lab, TIMEOUT_MS);
+	lab_expect_nothing(lab);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
 /* A connection that is there has taken the request: its answer may take longer than a second. */
 static void large_request_on_an_open_flow_stays(void **state)
 {
@@ -425,7 +453,8 @@ static void refusals_are_limited(void **state)
 	name_is_answered(lab, 2);
 	refused.hop = lab_expect(lab, "INVITE ")->hop;
 	lab_begin(lab);
-	for (unsigned i = 0; i < 100000; i++)
+	/* Each looks at the request and at its branch. */
+	for (unsigned i = 0; i < 40000; i++)
 		stw_stack_event(lab->stack, &forged);
 	stw_stack_event(lab->stack, &refused);
 	lab_end(lab);
@@ -901,6 +930,7 @@ int main(void)
 		cmocka_unit_test(closed_flow_fails_its_branches),
 		cmocka_unit_test(answer_finds_another_flow),
 		cmocka_unit_test(large_request_falls_back_after_a_second),
+		cmocka_unit_test(large_request_on_an_opening_flow_falls_back),
 		cmocka_unit_test(large_request_on_an_open_flow_stays),
 		cmocka_unit_test(large_request_falls_back_at_once),
 		cmocka_unit_test(next_address_is_tried),

@@ -307,6 +307,30 @@ static void test_cut_and_bent(void **state)
 	}
 }
 
+/* Seven aliases, the last one first, and an address behind so many other records. */
+static int chain_parse(unsigned others)
+{
+	char from[16], to[16];
+
+	begin(&m, 0, others + 8, 0, "n0.test", STW_DNS_A);
+	for (unsigned i = 0; i < others; i++)
+		put_a(&m, "other.test", 60, i);
+	for (int i = 6; i >= 0; i--) {
+		snprintf(from, sizeof(from), "n%d.test", i);
+		snprintf(to, sizeof(to), "n%d.test", i + 1);
+		put_cname(&m, from, 60, to);
+	}
+	put_a(&m, "n7.test", 60, 1);
+	return parse("n0.test", STW_DNS_A).error;
+}
+
+/* The walks look at 2048 records in all: eight times 256. What was not looked at is not absent. */
+static void test_walks(void **state)
+{
+	assert_int_equal(chain_parse(248), 0);
+	assert_int_equal(chain_parse(249), -EIO);
+}
+
 /* Thousands of records: those of the lowest priority, and no more than there is room for. */
 static void test_many(void **state)
 {
@@ -375,6 +399,7 @@ int main(void)
 		cmocka_unit_test(test_aliases),
 		cmocka_unit_test(test_broken),
 		cmocka_unit_test(test_cut_and_bent),
+		cmocka_unit_test(test_walks),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_names),
 	};
