@@ -194,6 +194,9 @@ static void overload_print(FILE *out, const json_t *overload)
 		fprintf(out,
 			"  %-18s %lld of them without a record: in a flood only some have one\n",
 			"", (long long)number(overload, "unrecorded"));
+	if (number(overload, "lost_unread"))
+		fprintf(out, "  %-18s %lld datagrams were lost before they were read\n", "",
+			(long long)number(overload, "lost_unread"));
 	if (number(overload, "asked_to_keep_back_percent"))
 		fprintf(out, "  %-18s servers that send here are asked to keep back %lld %%\n", "",
 			(long long)number(overload, "asked_to_keep_back_percent"));

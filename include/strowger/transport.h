@@ -239,6 +239,10 @@ struct stw_io_ops {
 	/** Not more than about so many messages are to wait in this queue, the rest is lost there;
 	 * UINT32_MAX: as many as there is room for. May be NULL. */
 	void (*limit)(void *io, unsigned listener, enum stw_queue queue, uint32_t messages);
+	/** How many datagrams the kernel has lost before they were read, since the start. May be
+	 * NULL.
+	 */
+	uint64_t (*lost)(void *io);
 	/** Requests to these users (numbers of emergency services) are urgent, too. May be NULL. */
 	void (*urgent)(void *io, const struct stw_str *users, unsigned count);
 };

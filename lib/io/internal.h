@@ -65,6 +65,8 @@ struct udp_batch {
 struct udp_queue {
 	int fd;
 	uint32_t limit, message_bytes; /* messages that may wait; what the kernel counts for one */
+	uint32_t drops;                /* as the kernel has counted them last */
+	uint64_t lost;                 /* the same without end */
 	struct udp_received in;
 	char *slots; /* UDP_BATCH times UDP_STRIDE_BYTES */
 };
@@ -262,6 +264,7 @@ void udp_close(struct io_listener *listener);
 void udp_ready(struct stw_io *io, uint16_t index, enum stw_queue queue, uint32_t ready);
 void udp_sort(struct stw_io *io, const struct stw_str *users, unsigned count);
 void udp_limit(struct io_listener *listener, enum stw_queue queue, uint32_t messages);
+uint64_t udp_lost(struct io_listener *listener);
 int udp_send(struct stw_io *io, const struct stw_hop *hop, struct stw_slices slices);
 void udp_flush(struct stw_io *io, uint16_t index);
 

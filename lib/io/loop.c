@@ -346,6 +346,16 @@ static void op_limit(void *user, unsigned listener, enum stw_queue queue, uint32
 		udp_limit(&io->listeners[listener], queue, messages);
 }
 
+static uint64_t op_lost(void *user)
+{
+	struct stw_io *io = user;
+	uint64_t lost = 0;
+
+	for (unsigned i = 0; i < io->listener_count; i++)
+		lost += udp_lost(&io->listeners[i]);
+	return lost;
+}
+
 static void op_urgent(void *user, const struct stw_str *users, unsigned count)
 {
 	udp_sort(user, users, count);
@@ -359,6 +369,7 @@ const struct stw_io_ops *stw_io_ops(void)
 		.close = op_close,
 		.resolve = op_resolve,
 		.limit = op_limit,
+		.lost = op_lost,
 		.urgent = op_urgent,
 	};
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/errqueue.h>
+#include <linux/sock_diag.h>
 #include <netinet/icmp6.h>
 #include <netinet/ip_icmp.h>
 #include <stdlib.h>
@@ -174,6 +175,29 @@ void udp_limit(struct io_listener *listener, enum stw_queue number, uint32_t mes
 	if (bytes > UDP_SOCKET_BYTES)
 		bytes = UDP_SOCKET_BYTES;
 	buffer_raise(queue->fd, SO_RCVBUFFORCE, SO_RCVBUF, (int)bytes);
+}
+
+/* A kernel that does not tell (before 4.12) has lost none. */
+static void queue_count_lost(struct udp_queue *queue)
+{
+	uint32_t info[SK_MEMINFO_VARS];
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(queue->fd, SOL_SOCKET, SO_MEMINFO, info, &len) < 0 || len < sizeof(info))
+		return;
+	queue->lost += info[SK_MEMINFO_DROPS] - queue->drops;
+	queue->drops = info[SK_MEMINFO_DROPS];
+}
+
+uint64_t udp_lost(struct io_listener *listener)
+{
+	uint64_t lost = 0;
+
+	for (unsigned i = 0; listener->udp && i < listener->udp->queue_count; i++) {
+		queue_count_lost(&listener->udp->queues[i]);
+		lost += listener->udp->queues[i].lost;
+	}
+	return lost;
 }
 
 /* ---- errors ----------------------------------------------------------------------- */

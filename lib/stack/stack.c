@@ -564,7 +564,10 @@ void stw_stack_stop(struct stw_stack *stack, const struct stw_cause *cause)
 
 void stw_stack_stats(struct stw_stack *stack, struct stw_stack_stats *ret)
 {
+	const struct stw_io_ops *io = stack->options.io;
+
 	*ret = stack->stats;
+	ret->lost = io->lost ? io->lost(stack->options.io_user) : 0;
 	ret->overloaded = stw_overload_active(&stack->overload, stack->now);
 	ret->overload_loss = (stack->overload.loss_permille + 9) / 10;
 	ret->overload_refused = stack->overload.refused_total;

@@ -4,6 +4,7 @@
 import os
 import pathlib
 import random
+import signal
 import time
 
 from common import (DOMAIN, LIMITS, OPEN, SANITIZED, SDP, Datagrams, Health, aor, attack, attacks, await_code,
@@ -138,6 +139,23 @@ def amplification(server):
             require(ratio <= (1.8 if what in says_more else 1.3), f"{what}: {ratio:.2f} times as many bytes")
         worst = max(ratios, key=ratios.get)
         print(f"# the most: {worst}, {ratios[worst]:.2f} times, {sizes[worst]:+d} bytes")
+
+
+@attack("more than the kernel keeps, while the server stands still", memory=False, late=1.0)
+def standing_server(server):
+    """What is lost before it could be read is counted."""
+    with Datagrams(server.port) as client:
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            for _ in range(full(60000, 40000)):
+                client.send(request())
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+    with Datagrams(server.port) as other:
+        end = time.monotonic() + 5
+        while not other.ask(request(), 0.2) and time.monotonic() < end:
+            pass
+        require(status(server)["overload"]["lost_unread"] > 0, "datagrams were lost, and nobody says so")
 
 
 @attack("a flood from random sources", late=0.05, rounds=2)
