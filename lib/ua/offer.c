@@ -232,10 +232,10 @@ void session_other_fork(struct stw_session *session, struct stw_str tag)
 		return;
 	if (!session->sdp_before && (session->sdp_before = malloc(sizeof(*session->sdp))))
 		*session->sdp_before = *session->sdp;
-	if (!session->sdp_before || !session->answered_tag.len ||
-		stw_str_equal(session->answered_tag, tag))
+	if (!session->sdp_before || stw_str_equal(session->answered_tag, tag))
 		return;
-	fork_set_aside(session);
+	if (session->answered_tag.len)
+		fork_set_aside(session);
 	early = session_early(session, tag);
 	if (early && early->sdp) {
 		*session->sdp = *early->sdp;
@@ -243,6 +243,8 @@ void session_other_fork(struct stw_session *session, struct stw_str tag)
 		session_tell_media(session);
 		return;
 	}
+	if (!session->answered_tag.len)
+		return;
 	*session->sdp = *session->sdp_before;
 	session->answered_tag = STW_STR_NONE;
 	session->agreed = false;
@@ -275,6 +277,9 @@ int session_receive_answer(
 	err = stw_sdp_receive_answer(session->sdp, text, &fault);
 	if (err == -EINVAL)
 		return 0; /* repeated, RFC 6337 §2.1 */
+	/* What one fork has said is no answer: another one may still give one. */
+	if (err < 0 && session->caller && !session->dialog && session->sdp_before)
+		*session->sdp = *session->sdp_before;
 	if (err < 0)
 		return err;
 	fork_keep(session, tag);

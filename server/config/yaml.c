@@ -251,6 +251,7 @@ static void entry_value(struct entry *entry, const char *key, struct config_fiel
 	else
 		entry_list(entry, key, field->mark);
 	config_keep(reader->context, (struct stw_str){ entry->text, entry->len }, &field->text);
+	explicit_bzero(entry->text, entry->len); /* it may be a password */
 }
 
 static void entry_pair(struct entry *entry, const char *key, struct config_mark mark)

@@ -245,12 +245,14 @@ static void registration_fired(struct stw_alarm *alarm)
 	round_begin(STW_CONTAINER_OF(alarm, struct registration, alarm));
 }
 
-/* The Contact is made of the name: what removes the old one would remove the new one. */
-static bool name_is_free(const struct registration *registration)
+/* The Contact is made of the name: what removes the old one would remove the new one, at the same
+ * registrar. */
+static bool contact_is_free(const struct registration *registration)
 {
 	const struct registration *other = registration->all->first;
 
-	while (other && !(other->gone && stw_str_equal(other->name, registration->name)))
+	while (other && !(other->gone && stw_str_equal(other->name, registration->name) &&
+				stw_str_equal(other->aor, registration->aor)))
 		other = other->next;
 	return !other;
 }
@@ -260,7 +262,8 @@ static void registrations_begin(struct stw_registrations *all)
 	struct registration *registration = all->first;
 
 	for (; registration; registration = registration->next) {
-		if (!registration->waiting || registration->leaving || !name_is_free(registration))
+		if (!registration->waiting || registration->leaving ||
+			!contact_is_free(registration))
 			continue;
 		registration->waiting = false;
 		round_begin(registration);
@@ -291,7 +294,6 @@ static void registration_part(struct registration *registration)
 		registration_left(registration);
 		return;
 	}
-	board_set(registration->all->options.board, registration->name, 0);
 	registration->farewell = true;
 	registration->uri = registration->home;
 	registration->answers = 0;
@@ -507,12 +509,11 @@ int stw_registrations_new(
 }
 
 /* §10.2: not before the last one is answered, or it might be the last to arrive. A server that ends
- * has no time to wait for another place than the one that keeps us. */
+ * has no time for that when it is registered. */
 static bool waits_for_answer(const struct registration *registration)
 {
 	return registration->client &&
-	       (registration->gone || registration->uri == registration->home ||
-		       registration->until_ms <= now_of(registration).mono_ms);
+	       (registration->gone || registration->until_ms <= now_of(registration).mono_ms);
 }
 
 static void registration_leave(struct registration *registration)
@@ -520,6 +521,7 @@ static void registration_leave(struct registration *registration)
 	if (registration->leaving)
 		return;
 	registration->leaving = true;
+	board_set(registration->all->options.board, registration->name, 0);
 	stw_alarm_stop(registration->all->options.stack, &registration->alarm);
 	if (waits_for_answer(registration))
 		return;

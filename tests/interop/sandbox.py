@@ -207,12 +207,12 @@ def passwords_of_trunks_are_wiped(bench):
     server = bench.server()
     text = server.config.read_text()
     server.config.write_text(f"{text}trunks: [{{name: carrier, uri: 'sip:127.0.0.1:9', user: me, "
-                             f"password: {password}, register: true}}]\n")
+                             f"register: true, password: {password}}}]\n")
     server.command("reload")
     require(memory_holds(server.process.pid, password.encode()), "a password that is needed is there")
     server.config.write_text(text)
     server.command("reload")
-    wait_until(lambda: not memory_holds(server.process.pid, password.encode()),
+    wait_until(lambda: not memory_holds(server.process.pid, password[4:].encode()),
                "the password leaves the memory")
 
 

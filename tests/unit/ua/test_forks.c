@@ -114,6 +114,38 @@ static void answer_of_each_fork_is_kept(void **state)
 	}
 }
 
+/* What one fork has said cannot be an answer: that of another one counts all the same, whether it
+ * was given before or comes now. */
+static void bad_answer_of_a_fork(void **state)
+{
+	(void)state;
+	for (unsigned late = 0; late < 2; late++) {
+		struct net *net = net_new();
+		const char *invite = calls(net, false);
+		struct agent *a = &net->agents[0];
+
+		if (!late) {
+			raw_answer(net, 1, invite, "183 Session Progress", "a",
+				RELIABLE SDP_TYPE SDP_BODY("sendonly"));
+			raw_answer(net, 1, raw(net, "PRACK "), "200 OK", "a", "");
+			told(a, "media");
+			told(a, "progress 183 Session Progress");
+		}
+		raw_answer(net, 1, invite, "183 Session Progress", "b",
+			CONTACT SDP_TYPE "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nt=0 0\r\n");
+		told(a, "fault 488 Bad Answer");
+		told(a, "progress 183 Session Progress");
+		raw_answer(net, 1, invite, "200 OK", "a",
+			late ? CONTACT SDP_TYPE SDP_BODY("sendonly") : CONTACT);
+		has(raw(net, "ACK "), ";tag=a");
+		told(a, "media");
+		told(a, "accepted 200 OK");
+		told(a, "established");
+		assert_int_equal(stw_session_stream(a->session)->direction, STW_SDP_RECVONLY);
+		hangs_up(net, ";tag=a");
+	}
+}
+
 /* ---- what is too long to be kept ---------------------------------------------------------- */
 
 /* A Contact, or a route set, of which a dialog has no room. */
@@ -190,6 +222,7 @@ int main(void)
 		cmocka_unit_test(early_dialogs_have_a_bound),
 		cmocka_unit_test(accepted_forks_have_a_bound),
 		cmocka_unit_test(answer_of_each_fork_is_kept),
+		cmocka_unit_test(bad_answer_of_a_fork),
 		cmocka_unit_test(accepted_with_too_much),
 		cmocka_unit_test(called_with_too_much),
 	};
