@@ -6,18 +6,6 @@
 
 #include "internal.h"
 
-/* RFC 7339 §5.10.1: what belongs to running calls has room left when new work has none, and what
- * ends them, or is of an emergency, more. A To tag proves nothing: this room has an end as well. */
-static uint32_t admit_room(const struct stw_stack *stack, bool emergency)
-{
-	uint32_t max = stack->options.max_transactions, more = max / 8;
-	enum stw_method method = stack->msg->method;
-
-	if (emergency || method == STW_METHOD_BYE || method == STW_METHOD_PRACK)
-		return max + 2 * more;
-	return stack->msg->to.tag.ptr ? max + more : max;
-}
-
 static bool source_exempt(const struct stw_stack *stack, const struct stw_addr *addr)
 {
 	unsigned i;
@@ -142,12 +130,33 @@ static const struct stw_cause *admit_new(
 	return cause ? cause : admit_waited(box, class, ret, writer);
 }
 
+/* RFC 7339 §5.10.1: what belongs to running calls has room left when new work has none, what ends
+ * a call that we know more, and an emergency most. A To tag proves nothing, and a BYE without our
+ * mark no more than that. */
+static uint32_t admit_room(struct box *box, bool emergency)
+{
+	const struct stw_stack *stack = box->request.stack;
+	uint32_t max = stack->options.max_transactions;
+	enum stw_method method = stack->msg->method;
+	bool ends = method == STW_METHOD_BYE || method == STW_METHOD_PRACK;
+	unsigned eighths = 0;
+
+	if (emergency)
+		eighths = 3;
+	else if (ends && in_dialog(box))
+		eighths = 2;
+	else if (ends || stack->msg->to.tag.ptr)
+		eighths = 1;
+	return max + eighths * (max / 8);
+}
+
 /* @return true: there is room */
 static bool admit_kept(
-	struct stw_stack *stack, bool emergency, struct stw_refusal *ret, struct stw_writer *writer)
+	struct box *box, bool emergency, struct stw_refusal *ret, struct stw_writer *writer)
 {
+	struct stw_stack *stack = box->request.stack;
 	size_t used = stack_room_used(stack) + stack->room_elsewhere;
-	uint32_t room = admit_room(stack, emergency);
+	uint32_t room = admit_room(box, emergency);
 
 	if (used < room)
 		return true;
@@ -176,7 +185,7 @@ const struct stw_cause *admit_request(
 		ret->cause = admit_new(box, ret, &writer);
 	if (ret->cause)
 		return ret->cause;
-	if (admit_kept(stack, emergency, ret, &writer) && core->admit && !emergency)
+	if (admit_kept(box, emergency, ret, &writer) && core->admit && !emergency)
 		ret->cause = core->admit(stack->options.core_user, stack->msg, &ret->headers);
 	return ret->cause;
 }
