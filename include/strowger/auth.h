@@ -61,21 +61,22 @@ struct stw_nonces;
 int stw_nonces_new(
 	const uint8_t secret[32], uint32_t lifetime_s, size_t slots, struct stw_nonces **ret);
 /** With a secret kept over restarts: nonces of before this start are stale, as their counts are
- * forgotten. To be called once, before the first nonce is made. */
+ * forgotten. To be called once, before the first nonce is made. The wall clock is read here only;
+ * from then on the monotonic one counts. */
 void stw_nonces_start(struct stw_nonces *nonces, struct stw_now now);
 /** Accepts NULL; returns NULL. */
 struct stw_nonces *stw_nonces_free(struct stw_nonces *nonces);
 
 #define STW_NONCE_TEXT_MAX 80
-/** A nonce of now: time and random, and an HMAC over both and the realm. Empty when the digest
- * library fails. */
+/** A nonce of now: time and random, and an HMAC over our start, both and the realm. Empty when the
+ * digest library fails. */
 struct stw_str stw_nonce_make(const struct stw_nonces *nonces, struct stw_str realm,
 	uint64_t random, struct stw_now now, char buffer[STW_NONCE_TEXT_MAX]);
 
 enum stw_auth_verdict {
 	STW_AUTH_OK,
 	STW_AUTH_NONE,  /* no credentials for the realm */
-	STW_AUTH_STALE, /* digest right, nonce too old, of another secret (restart), or its count
+	STW_AUTH_STALE, /* digest right, nonce too old, of another secret or start, or its count
 			   replayed: challenge with stale=true */
 	STW_AUTH_BAD,   /* user unknown, digest wrong, no nonce of ours, algorithm not offered, uri
 			   does not match */

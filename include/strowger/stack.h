@@ -206,7 +206,8 @@ struct stw_stack_options {
 	struct stw_source_limits source_limits;
 	const struct stw_network *exempt; /* never limited as a source; outlives the stack */
 	unsigned exempt_count;
-	struct stw_proxy_options proxy; /* listeners and key are filled by the stack */
+	struct stw_proxy_options
+		proxy; /* listeners, key, worker and large_bytes are filled by the stack */
 };
 
 /** @return 0, -ENOMEM */

@@ -2,8 +2,9 @@
 /*
  * Admission by the time a request has waited in the queue of the kernel. The queue is first in,
  * first out, and to refuse is many times cheaper than to serve: above the target new requests are
- * refused until half of it is reached, so the queue never empties and no time is lost. What
- * upstream servers are asked to keep back follows from the share that had to be refused here.
+ * refused until half of it is reached, so the queue never empties and no time is lost; of a queue
+ * that is cut (stw_overload_room()) only what has waited for longer, since it is full again at
+ * once. What upstream servers are asked to keep back follows from the share refused here.
  */
 #include <strowger/overload.h>
 

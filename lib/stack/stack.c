@@ -253,8 +253,8 @@ static void stack_closed(struct stw_stack *stack, const struct stw_io_event *eve
 	reply_flow_closed(stack, event->hop.flow);
 }
 
-/* An error of ICMP makes us look at all requests, and anybody can forge one: so many are looked at
- * and no more. Without it a timer finds out. */
+/* An error of ICMP makes us look at all requests and at the branches on datagrams, and anybody can
+ * forge one: so many are looked at and no more. Without it a timer finds out. */
 #define FAILURE_STEPS_PER_MS 1000
 #define FAILURE_STEPS_MAX    100000
 

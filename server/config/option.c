@@ -233,8 +233,7 @@
 		"RFC 5031, RFC 6881")                                                              \
 	OPTION("emergency.route", TEXT, emergency.route, "", 0, 0, "SIP URI or trunk NAME", "",    \
 		LIVE, FORM(emergency_route),                                                       \
-		"Where emergency calls go, without authentication and whatever the load: a "       \
-		"server "                                                                          \
+		"Where emergency calls go, without authentication and also in overload: a server " \
 		"that knows urn:service:sos, or a trunk that gets the number. Empty: they are "    \
 		"answered with 380, so that phones try another network.",                          \
 		"RFC 5031, RFC 6881")                                                              \
@@ -279,7 +278,9 @@
 		"Longest single header field; more is answered with 513.", "RFC 3261 §21.5.7")     \
 	OPTION("limits.max_transactions", UINT, limits.max_transactions, "", 100, 10000000, "",    \
 		"one for each 4 KiB of memory", RESTART, FORM(max_transactions),                   \
-		"Transactions at a time; new calls beyond it are answered with 503. A call has "   \
+		"Transactions at a time; new calls beyond it are answered with 503; what belongs " \
+		"to a call has an eighth more room, its end (BYE, PRACK with our mark) a "         \
+		"quarter, an emergency call three eighths. A call has "                            \
 		"four, of about 0.7 KB, and over UDP three of them stay for 32 s: a million is "   \
 		"enough for 9,900 calls a second. A message of more than about 1.5 KB that has "   \
 		"to be kept counts as one more for each KiB. Memory is what the machine has, or "  \
