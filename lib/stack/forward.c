@@ -68,6 +68,13 @@ static void forward_start_no_answer(struct box *box)
 			&stack->wheel, &box->no_answer, stack->now.mono_ms + box->ring_timeout_ms);
 }
 
+/* Before other targets are tried. The limit of another request than INVITE is for all of them. */
+void forward_stop_no_answer(struct box *box)
+{
+	if (box->request.msg->method == STW_METHOD_INVITE)
+		stw_timer_stop(&box->request.stack->wheel, &box->no_answer);
+}
+
 static void forward_action(struct box *box, const struct stw_proxy_action *action)
 {
 	struct stw_wheel *wheel = &box->request.stack->wheel;
@@ -191,7 +198,8 @@ void forward_timer(struct box *box, struct stw_timer *timer)
 }
 
 /* The timers of an INVITE: call.ring_timeout, and Expires (§13.3.1). Of another request: one silent
- * branch must not hold back what the others said until the client has given up (RFC 4321 §1.5). */
+ * branch must not hold back what the others said until the client has given up (RFC 4321 §1.5),
+ * however long a web server took before. */
 static void forward_prepare_timers(struct box *box, uint32_t ring_timeout_ms)
 {
 	struct stw_stack *stack = box->request.stack;
@@ -202,7 +210,7 @@ static void forward_prepare_timers(struct box *box, uint32_t ring_timeout_ms)
 	box->expires = (struct stw_timer){ .kind = TIMER_EXPIRES, .owner = box };
 	if (box->request.msg->method != STW_METHOD_INVITE) {
 		stw_timer_start(&stack->wheel, &box->no_answer,
-			stack->now.mono_ms + STW_TIMER_B_MS - NON_INVITE_MARGIN_MS);
+			box->request.tx->started_ms + STW_TIMER_B_MS - NON_INVITE_MARGIN_MS);
 		return;
 	}
 	if (stw_msg_number(box->request.msg, STW_HDR_EXPIRES, UINT32_MAX, &expires_s) == 0 &&

@@ -435,5 +435,6 @@ void forward_run(struct box *box);
 void request_end_held(struct box *box, const struct stw_cause *cause);
 void forward_cancel(struct box *box, const struct stw_msg *cancel);
 void forward_timer(struct box *box, struct stw_timer *timer);
+void forward_stop_no_answer(struct box *box);
 
 #endif

@@ -39,7 +39,7 @@ void service_next(struct box *box, const struct stw_proxy_action *action)
 		.expired = box->service->expired,
 		.rang = action->rang };
 
-	stw_timer_stop(&stack->wheel, &box->no_answer);
+	forward_stop_no_answer(box);
 	stack->options.core->next(stack->options.core_user, &box->request, &outcome);
 }
 
@@ -89,7 +89,7 @@ void stw_request_more(struct stw_request *request, const struct stw_proxy_job *j
 	box->ring_timeout_ms = job->ring_timeout_ms;
 	box->service->together = job->together;
 	box->service->expired = false;
-	stw_timer_stop(&request->stack->wheel, &box->no_answer);
+	forward_stop_no_answer(box);
 	stw_response_context_options(box->context,
 		job->no_recurse ? &request->stack->proxy_foreign : &request->stack->options.proxy);
 	/* More targets than branches are allowed, or than there is memory for: the first of them

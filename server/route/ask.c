@@ -179,10 +179,16 @@ static enum stw_verdict ask_now(
 	}
 	facts_of_call(check, ask->facts);
 	core->hook_stats.asked++;
-	if (stw_request_hold(check->request) < 0 || !(pause = pause_new(check, ask)))
+	if (stw_request_hold(check->request) < 0)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	pause = pause_new(check, ask);
+	if (!pause) {
+		stw_request_leave(check->request);
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	}
 	pause->key = key;
 	if (submit(check, ask, pause) < 0) {
+		stw_request_leave(check->request);
 		inquiry_fail(core, arena, inquiry, &stw_cause_hook_down,
 			"too many questions wait for an answer");
 		return STW_PASS;

@@ -86,7 +86,7 @@ static const struct {
 	{ "explain 199 -o json", 0, "\"code\": 199" },
 	{ "explain 413", 0, "body-too-large" },
 	{ "explain body-too-large", 0, "413 Request Entity Too Large" },
-	{ "explain not-sip", 0, "none; the message is dropped" },
+	{ "explain not-sip", 0, "none: what came is dropped" },
 	{ "explain body-to-large 2>&1", 1, "did you mean body-too-large?" },
 	{ "explain 42 2>&1", 2, "42 is not a response code; they go from 100 to 699" },
 	{ "explain 700 2>&1", 2, "not a response code" },
