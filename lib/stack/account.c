@@ -18,7 +18,7 @@
 
 struct stw_account {
 	struct stw_account *next;
-	struct stw_digest_client *client;
+	struct stw_digest_client *client;       /* NULL: only other workers have used it */
 	struct stw_addr places[ACCOUNT_PLACES]; /* where it was used; the oldest is replaced */
 	unsigned place_count, place_next;
 	size_t name_len;
@@ -61,8 +61,9 @@ int stw_stack_account(struct stw_stack *stack, const struct stw_account_options 
 	struct stw_account *account = account_find(stack, options->name);
 	struct stw_digest_client *client;
 
-	if (account && stw_digest_client_is(
-			       account->client, options->user, options->password, options->realm)) {
+	if (account && account->client &&
+		stw_digest_client_is(
+			account->client, options->user, options->password, options->realm)) {
 		*ret = account;
 		return 0;
 	}
@@ -104,14 +105,26 @@ bool stw_account_is_at(
 	return false;
 }
 
-static void account_learn(struct stw_account *account, const struct stw_addr *addr)
+/* @return true: it is new */
+static bool account_learn(struct stw_account *account, const struct stw_addr *addr)
 {
 	if (stw_account_is_at(account, addr, false))
-		return;
+		return false;
 	account->places[account->place_next] = *addr;
 	account->place_next = (account->place_next + 1) % ACCOUNT_PLACES;
 	if (account->place_count < ACCOUNT_PLACES)
 		account->place_count++;
+	return true;
+}
+
+void account_told(struct stw_stack *stack, struct stw_str name, const struct stw_addr *addr)
+{
+	struct stw_account *account = account_find(stack, name);
+
+	if (!account)
+		account = account_new(stack, name);
+	if (account)
+		account_learn(account, addr);
 }
 
 /* In a dialog the target is what the peers have told one another: that it leads to the server of an
@@ -127,7 +140,7 @@ void branch_find_account(struct branch *branch)
 	if (branch->account || !request->routing.in_dialog || branch->target.has_hop)
 		return;
 	for (account = request->stack->accounts; account; account = account->next) {
-		if (stw_account_is_at(account, &branch->hop.remote, false))
+		if (account->client && stw_account_is_at(account, &branch->hop.remote, false))
 			branch->account = account;
 	}
 }
@@ -265,8 +278,10 @@ bool branch_challenged(struct branch *branch, const struct stw_msg *response)
 	if (branch->state == BRANCH_ENDED)
 		return false;
 	/* What is only known by its address teaches no others. */
-	if (branch->target.account)
-		account_learn(branch->account, &branch->hop.remote);
+	if (branch->target.account && account_learn(branch->account, &branch->hop.remote))
+		stack_tell_account(branch->box->request.stack,
+			(struct stw_str){ branch->account->name, branch->account->name_len },
+			&branch->hop.remote);
 	if (response->code == 401 || response->code == 407) {
 		answer_challenge(branch, response);
 		return true;

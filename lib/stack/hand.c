@@ -205,9 +205,12 @@ static void tell_all(struct stw_stack *stack, const struct parcel *like)
 
 		if (to == stack->options.worker)
 			continue;
-		parcel = parcel_new(like->kind, 0);
+		parcel = parcel_new(like->kind, like->bytes.len);
 		if (!parcel)
 			return;
+		if (like->bytes.len)
+			memcpy(parcel + 1, like->bytes.ptr, like->bytes.len);
+		parcel->bytes = (struct stw_str){ (char *)(parcel + 1), like->bytes.len };
 		parcel->hop = like->hop;
 		parcel->error = like->error;
 		parcel->for_ms = like->for_ms;
@@ -229,6 +232,13 @@ void stack_tell_outage(struct stw_stack *stack, const struct stw_place *place, u
 	tell_all(stack, &(struct parcel){ .kind = PARCEL_OUTAGE,
 				.hop = { .transport = place->transport, .remote = place->addr },
 				.for_ms = for_ms });
+}
+
+/* What comes from there is no stranger's to the others either. */
+void stack_tell_account(struct stw_stack *stack, struct stw_str name, const struct stw_addr *addr)
+{
+	tell_all(stack,
+		&(struct parcel){ .kind = PARCEL_ACCOUNT, .hop.remote = *addr, .bytes = name });
 }
 
 /* The batch is over: who sleeps and has something new is woken, once. */
@@ -348,6 +358,9 @@ static void parcel_take(struct stw_stack *stack, struct parcel *parcel)
 		break;
 	case PARCEL_OUTAGE:
 		taken_outage(stack, parcel);
+		break;
+	case PARCEL_ACCOUNT:
+		account_told(stack, parcel->bytes, &parcel->hop.remote);
 		break;
 	}
 	parcel->next = stack->taken;

@@ -155,6 +155,7 @@ enum parcel_kind {
 	PARCEL_LEFT,    /* that way back */
 	PARCEL_FAILED,  /* hop, error: ICMP refused a datagram, nobody knows whose */
 	PARCEL_OUTAGE,  /* hop: this place has failed for `for_ms`; 0: it has answered */
+	PARCEL_ACCOUNT, /* hop.remote: the account of the name `bytes` was used there */
 };
 
 struct parcel {
@@ -294,6 +295,7 @@ void stack_tell_closed(struct stw_stack *stack, struct stw_flow_id flow, uint64_
 bool stack_tell_leaves(struct stw_stack *stack, struct stw_flow_id flow, uint64_t handed);
 void stack_tell_failed(struct stw_stack *stack, const struct stw_io_event *event);
 void stack_tell_outage(struct stw_stack *stack, const struct stw_place *place, uint32_t for_ms);
+void stack_tell_account(struct stw_stack *stack, struct stw_str name, const struct stw_addr *addr);
 void stack_hand_end(struct stw_stack *stack);
 void stack_hand_free(struct stw_stack *stack);
 /* admit.c: row F12. NULL, or why the request is refused (code 0: dropped), all of it in `ret`;
@@ -389,6 +391,7 @@ int branch_sign(struct branch *branch);
 bool branch_challenged(struct branch *branch, const struct stw_msg *response);
 void branch_merged_over(struct branch *branch);
 void accounts_free(struct stw_stack *stack);
+void account_told(struct stw_stack *stack, struct stw_str name, const struct stw_addr *addr);
 
 /* reply_place.c: where else a response goes (RFC 3263 §5) */
 void reply_opens(struct box *box, struct stw_flow_id flow);

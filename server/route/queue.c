@@ -9,6 +9,7 @@
 
 #include "server/route/route.h"
 
+#define BRANCHES_MAX       64   /* for which one request has memory */
 #define BRANCHES_SPARE     4    /* of limits.max_branches: for where the queue overflows */
 #define MEDIA_FAILURES_MAX 3    /* in a row: then he waits without it */
 #define ROUNDS_MAX         1000 /* of work in a batch: what is left comes in the next one */
@@ -94,8 +95,10 @@ static void media_note(struct stw_waiting *waiting, const struct stw_cause *caus
 
 static bool has_branches(const struct stw_waiting *waiting, unsigned more)
 {
+	unsigned max = waiting->check.core->config->limits.max_branches;
+
 	return waiting->branches + more + BRANCHES_SPARE <=
-	       waiting->check.core->config->limits.max_branches;
+	       (max < BRANCHES_MAX ? max : BRANCHES_MAX);
 }
 
 /* His INVITE goes to the media server as to one more phone, in the same response context: its 183

@@ -104,7 +104,7 @@ static bool addr_is_trunk(const struct stw_addr *addr, bool any_port, const stru
 	       (any_port ? stw_addr_same_ip(&where.addr, addr) : stw_addr_equal(&where.addr, addr));
 }
 
-/* The account that the trunk has been called with, in this worker. */
+/* The account that the trunk has been called with. */
 static bool account_is_at(const struct stw_request *request, const struct stw_trunk *trunk,
 	const struct stw_addr *addr, bool any_port)
 {
