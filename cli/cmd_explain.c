@@ -78,7 +78,8 @@ static int cause_explain(struct stw_cli *cli, const struct stw_cause *cause)
 	if (cause->code != 0)
 		snprintf(answer, sizeof(answer), "%u %s", cause->code, cause->phrase);
 	else
-		snprintf(answer, sizeof(answer), "none: what came is dropped, or it only stands in a record");
+		snprintf(answer, sizeof(answer),
+			"none: what came is dropped, or it only stands in a record");
 	fprintf(cli->out, "%s\n\n", cause->id);
 	line_print(cli->out, "Response", answer);
 	line_print(cli->out, "Meaning", cause->meaning);
