@@ -706,13 +706,24 @@ static void dialog_response_in(struct stw_calls *calls, struct call *call, struc
 	call_schedule(calls, call);
 }
 
+/* Only what went through within the dialog says something of it: who knows its names sends us what
+ * we refuse, or what goes elsewhere. We speak for a phone only when it has said nothing. */
+static bool ends_without_bye(const struct stw_note *note)
+{
+	bool silence =
+		note->cause == &stw_cause_branch_timeout || note->cause == &stw_cause_timer_c;
+
+	return note->in_dialog && (note->relayed || silence) &&
+	       ends_usage(note->method, note->code);
+}
+
 static void dialog_response_out(struct stw_calls *calls, struct call *call, struct dialog *dialog,
 	const struct stw_note *note)
 {
 	bool bye = note->method == STW_METHOD_BYE;
 
 	/* A BYE that was refused on its way has not ended it. */
-	if (note->code < 200 || (bye ? !dialog->bye_ms : !ends_usage(note->method, note->code)))
+	if (note->code < 200 || (bye ? !dialog->bye_ms : !ends_without_bye(note)))
 		return;
 	if (bye && is_challenge(note->code))
 		dialog->bye_ms = dialog->bye_due_ms = 0;
