@@ -391,13 +391,17 @@ static void own_tag(struct record *record, const struct sip *sip)
 	copy_text(record->own_tag, sizeof(record->own_tag), sip->to_tag);
 }
 
-/* RFC 5057 §5.1: for all who see it the call is over, whether or not a BYE follows. */
-static bool ends_call(const struct sip *sip)
+/* RFC 5057 §5.1: for all who see it the call is over, whether or not a BYE follows. But only the
+ * other phone, or its silence, says so: what the server refuses itself was never in the dialog. */
+static bool ends_call(const struct record *record, const struct sip *sip, bool own)
 {
 	static const unsigned codes[] = { 404, 408, 410, 416, 480, 481, 482, 483, 484, 485, 502,
 		604 };
 	unsigned i = 0;
 
+	if (!record->has_to_tag || !record->forwarded || record->final ||
+		(own && (!record->invite || sip->code != 408)))
+		return false;
 	while (i < STW_ARRAY_SIZE(codes) && codes[i] != sip->code)
 		i++;
 	return i < STW_ARRAY_SIZE(codes) && !sip_is(sip->method, "BYE");
@@ -435,7 +439,7 @@ static void response_out(struct node *node, const struct sip *sip, struct stw_st
 	one_final(record, sip, text, stateless);
 	if (record->caller)
 		queue_response(node, record->caller, sip, !own);
-	if (record->has_to_tag && ends_call(sip))
+	if (ends_call(record, sip, own))
 		queue_call_ends(node, sip->call_id);
 	record->stateful |= !stateless;
 	record->owed = false;

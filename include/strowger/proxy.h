@@ -199,6 +199,11 @@ uint32_t stw_proxy_breadth(const struct stw_proxy_options *options, const struct
 struct stw_str stw_proxy_branch(const struct stw_proxy_options *options,
 	const struct stw_msg *request, const struct stw_proxy_routing *routing,
 	struct stw_random *random, char buffer[STW_BRANCH_MAX]);
+/** The loop hash of all branches of this request. */
+uint64_t stw_proxy_loop_hash(const struct stw_proxy_options *options, const struct stw_msg *request,
+	const struct stw_proxy_routing *routing);
+/** The loop hash in a branch of ours, or in one that looks like ours. False: there is none. */
+bool stw_proxy_branch_loop_hash(struct stw_str branch, uint64_t *ret);
 /** For a request of our own (§8.1.1.7). */
 struct stw_str stw_proxy_own_branch(const struct stw_proxy_options *options,
 	struct stw_random *random, char buffer[STW_BRANCH_MAX]);

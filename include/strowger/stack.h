@@ -71,6 +71,8 @@ struct stw_note {
 	struct stw_now now;
 	const struct stw_hop *hop; /* the peer; may be NULL */
 	const struct stw_msg *msg; /* the message that names the call; may be NULL for DROPPED */
+	const struct stw_msg *request; /* RESPONSE_IN: as it came in, what was forwarded and is
+					  answered now; NULL: not kept so long */
 	enum stw_method method;
 	struct stw_str method_name;
 	unsigned code; /* responses */
@@ -78,6 +80,7 @@ struct stw_note {
 	const struct stw_cause *cause;
 	const struct stw_refusal *refusal; /* facts and option of an own response; may be NULL */
 	bool relayed;                      /* RESPONSE_OUT: passed on, not made by us */
+	bool in_dialog;                    /* RESPONSE_OUT: see struct stw_proxy_routing */
 	struct stw_str uri;                /* REQUEST_OUT: Request-URI of the branch */
 	uint32_t session_s; /* RESPONSE_IN: the session interval that this 2xx gets here; 0: none */
 	const struct stw_proxy_target
@@ -359,6 +362,8 @@ void stw_request_expire(struct stw_request *request);
  * have to bring one), while the one before waits for its PRACK, and when the INVITE has been
  * answered. @return false: left out */
 bool stw_request_progress(struct stw_request *request, const struct stw_refusal *refusal);
+/** What is in all branches it goes on with, and nobody can guess before: stw_proxy_loop_hash(). */
+uint64_t stw_request_mark(const struct stw_request *request);
 /** The request as it goes on asks for a session of this interval, and its sender knows session
  * timers: a 2xx without Session-Expires, of somebody who does not know them, gets it on its way up
  * with the sender as the refresher (RFC 4028 §8.2). 0: none does. */

@@ -46,7 +46,7 @@ static void routes_mix(struct stw_hasher *mix, const struct stw_msg *request,
  * unlucky collision does not repeat (§4.2.4). The method is not: ACK and CANCEL have the branch of
  * their INVITE.
  */
-uint64_t proxy_loop_hash(const struct stw_proxy_options *options, const struct stw_msg *request,
+uint64_t stw_proxy_loop_hash(const struct stw_proxy_options *options, const struct stw_msg *request,
 	const struct stw_proxy_routing *routing)
 {
 	struct stw_hasher mix = proxy_mix_begin(options->key, PROXY_MIX_LOOP);
@@ -66,6 +66,32 @@ bool proxy_branch_loop_part(struct stw_str branch, struct stw_str *ret)
 		!stw_str_starts(branch, STW_STR("z9hG4bK")))
 		return false;
 	*ret = stw_str_cut(branch, LOOP_AT, branch.len);
+	return true;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool stw_proxy_branch_loop_hash(struct stw_str branch, uint64_t *ret)
+{
+	struct stw_str part;
+	uint64_t hash = 0;
+
+	if (!proxy_branch_loop_part(branch, &part))
+		return false;
+	for (size_t i = 0; i < part.len; i++) {
+		int digit = hex_digit(part.ptr[i]);
+
+		if (digit < 0)
+			return false;
+		hash = hash << 4 | (uint64_t)digit;
+	}
+	*ret = hash;
 	return true;
 }
 
@@ -90,7 +116,7 @@ struct stw_str stw_proxy_branch(const struct stw_proxy_options *options,
 
 	stw_writer_init(&writer, buffer, STW_BRANCH_MAX);
 	branch_begin(&writer, options, random);
-	proxy_write_hash(&writer, proxy_loop_hash(options, request, routing));
+	proxy_write_hash(&writer, stw_proxy_loop_hash(options, request, routing));
 	return stw_writer_text(&writer);
 }
 

@@ -40,9 +40,6 @@ bool proxy_owns_uri(const struct stw_proxy_options *options, const struct stw_ur
 /* ---- branch.c ---------------------------------------------------------------------------------
  */
 
-/* The second part of our branch, RFC 5393 §4.2.1. */
-uint64_t proxy_loop_hash(const struct stw_proxy_options *options, const struct stw_msg *request,
-	const struct stw_proxy_routing *routing);
 /* The second part of a branch value of ours; false when it has another form. */
 bool proxy_branch_loop_part(struct stw_str branch, struct stw_str *ret);
 

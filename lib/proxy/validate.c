@@ -64,7 +64,7 @@ static const struct stw_cause *loop_check(
 		if (!has_hash && stw_proxy_preprocess(options, request, &routing) < 0)
 			return NULL;
 		if (!has_hash)
-			hash = proxy_loop_hash(options, request, &routing);
+			hash = stw_proxy_loop_hash(options, request, &routing);
 		has_hash = true;
 		if (proxy_hash_equals(part, hash))
 			return &stw_cause_loop;

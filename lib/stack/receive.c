@@ -131,6 +131,7 @@ static void note_branch(struct stw_note *note, const struct stw_tx *tx)
 	if (tx->user_kind == USER_REQUEST) {
 		branch = tx->user;
 		note->target = &branch->target;
+		note->request = branch->box->request.msg;
 		session_s = branch->box->session_s;
 	} else if (tx->user_kind == USER_REMAINS) {
 		session_s = remains_session(tx);

@@ -184,6 +184,11 @@ bool stw_request_progress(struct stw_request *request, const struct stw_refusal 
 	return true;
 }
 
+uint64_t stw_request_mark(const struct stw_request *request)
+{
+	return stw_proxy_loop_hash(&request->stack->options.proxy, request->msg, &request->routing);
+}
+
 void stw_request_session(struct stw_request *request, uint32_t interval_s)
 {
 	box_of(request)->session_s = interval_s;

@@ -198,20 +198,15 @@ static struct dialog *dialog_of_tag(struct dialog *dialog, uint64_t tag)
 	return dialog;
 }
 
-static struct dialog *dialog_find(const struct names *names, struct call **ret_call)
+/* Sent by one of the two who have it. */
+static struct dialog *dialog_find(const struct call *call, const struct names *names)
 {
 	struct dialog *dialog = NULL;
 
-	for (struct stw_node *node = names->first; node && !dialog;
-		node = stw_table_next_same(node)) {
-		struct call *call = STW_CONTAINER_OF(node, struct call, node);
-
-		if (call->from_tag == names->from_tag)
-			dialog = dialog_of_tag(call->dialogs, names->to_tag);
-		if (!dialog && call->from_tag == names->to_tag)
-			dialog = dialog_of_tag(call->dialogs, names->from_tag);
-		*ret_call = call;
-	}
+	if (call->from_tag == names->from_tag)
+		dialog = dialog_of_tag(call->dialogs, names->to_tag);
+	if (!dialog && call->from_tag == names->to_tag)
+		dialog = dialog_of_tag(call->dialogs, names->from_tag);
 	return dialog;
 }
 
@@ -223,6 +218,18 @@ static uint64_t via_hash(const struct stw_calls *calls, const struct stw_via *vi
 	stw_hasher_init(&hasher, calls->options.key);
 	stw_hasher_text(&hasher, via->branch);
 	stw_hasher_text_nocase(&hasher, via->sent_by);
+	return stw_hasher_value(&hasher);
+}
+
+/* What else tells it: who knows no branches has to be known by all of the Via. */
+static uint64_t uri_hash(const struct stw_calls *calls, const struct stw_msg *request)
+{
+	struct stw_hasher hasher;
+
+	stw_hasher_init(&hasher, calls->options.key);
+	stw_hasher_text(&hasher, stw_msg_text(request, request->uri_at, request->uri_len));
+	if (!stw_tx_has_cookie(request->via.branch))
+		stw_hasher_text(&hasher, request->via.text);
 	return stw_hasher_value(&hasher);
 }
 
@@ -239,45 +246,92 @@ static struct call *call_of_cseq(
 	return NULL;
 }
 
-static struct call *call_of_via(const struct names *names, const struct stw_msg *msg, uint64_t via)
+/* Is it that INVITE, or its CANCEL? */
+static bool call_is_of(
+	const struct stw_calls *calls, const struct call *call, const struct stw_msg *request)
 {
-	struct call *call = call_of_cseq(names, names->first, msg);
+	return call->via == via_hash(calls, &request->via) && call->uri == uri_hash(calls, request);
+}
 
-	while (call && call->via != via)
-		call = call_of_cseq(names, stw_table_next_same(&call->node), msg);
+static struct call *call_of_top(
+	const struct stw_calls *calls, const struct names *names, const struct stw_msg *request)
+{
+	struct call *call = call_of_cseq(names, names->first, request);
+	uint64_t via = via_hash(calls, &request->via), uri = uri_hash(calls, request);
+
+	while (call && (call->via != via || call->uri != uri))
+		call = call_of_cseq(names, stw_table_next_same(&call->node), request);
 	return call;
 }
 
-/* By the Via that is nearest to the top. Where it is not the topmost of a request, that has come
- * back to us on its way (§16.3 step 4). */
-static struct call *call_of_vias(
+/* The Vias of a request, or those of a response that are below ours. */
+struct way {
+	unsigned n;
+	uint64_t vias[VIAS_MAX], marks[VIAS_MAX]; /* a mark is 0: it does not look like ours */
+};
+
+static void way_read(const struct stw_calls *calls, const struct stw_msg *msg, struct way *ret)
+{
+	struct stw_values values =
+		msg->is_request ? stw_msg_values(msg, STW_HDR_VIA) : stw_msg_vias_below(msg);
+	struct stw_str value;
+	struct stw_via via;
+
+	for (ret->n = 0; ret->n < VIAS_MAX && stw_values_next(&values, &value); ret->n++) {
+		ret->vias[ret->n] = ret->marks[ret->n] = 0;
+		if (stw_via_parse(value, &via) < 0)
+			continue;
+		ret->vias[ret->n] = via_hash(calls, &via);
+		(void)stw_proxy_branch_loop_hash(via.branch, &ret->marks[ret->n]);
+	}
+}
+
+/* Below the top its Via says that the INVITE has come back to us only where one of ours, that the
+ * call went out with, stands above it: anybody can add the others. @return VIAS_MAX: it is not
+ * there */
+static unsigned way_find(const struct way *way, const struct call *call, bool is_request)
+{
+	bool ours = !is_request; /* a response is of the transaction of its top one */
+
+	for (unsigned i = 0; i < way->n; i++) {
+		if (ours && way->vias[i] == call->via)
+			return i;
+		ours = (i > 0 && ours) || (way->marks[i] && way->marks[i] == call->mark);
+	}
+	return VIAS_MAX;
+}
+
+/* The one whose Via is nearest to the top (§16.3 step 4). */
+static struct call *call_of_way(
 	const struct stw_calls *calls, const struct names *names, const struct stw_msg *msg)
 {
-	struct stw_values values = stw_msg_values(msg, STW_HDR_VIA);
-	struct stw_via via = msg->via;
-	struct call *call = NULL;
-	struct stw_str value;
+	struct call *call = call_of_cseq(names, names->first, msg), *found = NULL;
+	unsigned nearest = VIAS_MAX, at;
+	struct way way;
 
-	for (unsigned i = 0; !call && i < VIAS_MAX && stw_values_next(&values, &value); i++) {
-		if (i == 0 || stw_via_parse(value, &via) == 0)
-			call = call_of_via(names, msg, via_hash(calls, &via));
+	way_read(calls, msg, &way);
+	for (; call; call = call_of_cseq(names, stw_table_next_same(&call->node), msg)) {
+		at = way_find(&way, call, msg->is_request);
+		if (at >= nearest)
+			continue;
+		nearest = at;
+		found = call;
 	}
-	return call;
+	return found;
 }
 
-/* Of an INVITE outside a dialog, its CANCEL or a response to it. What answers has been in other
- * hands: if there is only one, it is meant, whatever became of the Vias. */
+/* Of an INVITE outside a dialog, or its CANCEL. Of a response only where its request is not kept so
+ * long: then its Vias have to do. */
 static struct call *call_of_invite(
 	const struct stw_calls *calls, const struct names *names, const struct stw_msg *msg)
 {
-	struct call *newest = call_of_cseq(names, names->first, msg), *call;
+	struct call *call = NULL;
 
-	if (!newest)
+	if (!call_of_cseq(names, names->first, msg))
 		return NULL;
-	if (!msg->is_request && !call_of_cseq(names, stw_table_next_same(&newest->node), msg))
-		return newest;
-	call = call_of_vias(calls, names, msg);
-	return call || msg->is_request ? call : newest;
+	if (msg->is_request)
+		call = call_of_top(calls, names, msg);
+	return call ? call : call_of_way(calls, names, msg);
 }
 
 static struct call *call_find(const struct stw_calls *calls, const struct stw_msg *invite)
@@ -351,6 +405,7 @@ static void call_fill(struct stw_calls *calls, struct call *call, const struct s
 {
 	call->from_tag = text_hash(calls, invite->from.tag);
 	call->via = via_hash(calls, &invite->via);
+	call->uri = uri_hash(calls, invite);
 	call->cseq = invite->cseq.number;
 	call->began = calls->now;
 	call->legs_end = &call->legs;
@@ -394,16 +449,31 @@ static bool is_full(const struct stw_calls *calls, const struct stw_msg *invite)
 	return n == SAME_CALL_ID_MAX || calls->table.count >= calls->options.max;
 }
 
-int stw_calls_begin(struct stw_calls *calls, const struct stw_msg *invite, struct stw_str caller,
-	unsigned limit)
+/* He is in it until its end, also who has it come back to us. */
+static int caller_enter(
+	struct stw_calls *calls, struct call *call, struct stw_str caller, unsigned limit)
+{
+	struct party *party;
+	int err;
+
+	if (!caller.len)
+		return 0;
+	err = party_enter(calls, call, caller, limit);
+	party = party_find(call, caller);
+	if (party)
+		party->caller = true;
+	return err;
+}
+
+int stw_calls_begin(struct stw_calls *calls, const struct stw_msg *invite, uint64_t mark,
+	struct stw_str caller, unsigned limit)
 {
 	struct call *call = call_find(calls, invite);
-	int err;
 
 	/* It has come back to us, or is sent again by who knows no branches (RFC 2543). Behind an
 	 * answer it is for more than that call. */
 	if (call && !call->answer_ms)
-		return caller.len ? party_enter(calls, call, caller, limit) : 0;
+		return caller_enter(calls, call, caller, limit);
 	if (is_full(calls, invite)) {
 		calls->unfollowed++;
 		return limit_check(calls, caller, limit, -ENOBUFS);
@@ -411,12 +481,8 @@ int stw_calls_begin(struct stw_calls *calls, const struct stw_msg *invite, struc
 	call = call_new(calls, invite);
 	if (!call)
 		return limit_check(calls, caller, limit, -ENOMEM);
-	if (!caller.len)
-		return 0;
-	err = party_enter(calls, call, caller, limit);
-	if (call->parties)
-		call->parties->caller = true;
-	return err;
+	call->mark = mark;
+	return caller_enter(calls, call, caller, limit);
 }
 
 int stw_calls_callee(struct stw_calls *calls, const struct stw_msg *invite, struct stw_str callee,
@@ -648,7 +714,7 @@ static void invite_response_out(
 	struct stw_calls *calls, struct call *call, const struct stw_note *note)
 {
 	if (note->code < 200 || call->dialogs || (note->relayed && note->code < 300) ||
-		via_hash(calls, &note->msg->via) != call->via)
+		!call_is_of(calls, call, note->msg))
 		return;
 	/* Answered here, or asked again: no call that has passed. */
 	if (note->code < 300 || is_challenge(note->code)) {
@@ -706,13 +772,24 @@ static void dialog_response_in(struct stw_calls *calls, struct call *call, struc
 	call_schedule(calls, call);
 }
 
+/* Only what went through within the dialog says something of it: who knows its names sends us what
+ * we refuse, or what goes elsewhere. We speak for a phone only when it has said nothing. */
+static bool ends_without_bye(const struct stw_note *note)
+{
+	bool silence =
+		note->cause == &stw_cause_branch_timeout || note->cause == &stw_cause_timer_c;
+
+	return note->in_dialog && (note->relayed || silence) &&
+	       ends_usage(note->method, note->code);
+}
+
 static void dialog_response_out(struct stw_calls *calls, struct call *call, struct dialog *dialog,
 	const struct stw_note *note)
 {
 	bool bye = note->method == STW_METHOD_BYE;
 
 	/* A BYE that was refused on its way has not ended it. */
-	if (note->code < 200 || (bye ? !dialog->bye_ms : !ends_usage(note->method, note->code)))
+	if (note->code < 200 || (bye ? !dialog->bye_ms : !ends_without_bye(note)))
 		return;
 	if (bye && is_challenge(note->code))
 		dialog->bye_ms = dialog->bye_due_ms = 0;
@@ -745,35 +822,48 @@ static void note_dialog(struct stw_calls *calls, struct call *call, struct dialo
 	}
 }
 
-/* Is it of an INVITE that was sent outside a dialog? A response does not say so. */
-static bool is_outside(const struct stw_msg *msg)
+/* An element that hides where a request was before may have made several calls of one dialog. */
+static void note_dialogs(
+	struct stw_calls *calls, const struct names *names, const struct stw_note *note)
 {
-	if (!msg->is_request)
-		return msg->cseq.method == STW_METHOD_INVITE;
-	return (msg->cseq.method == STW_METHOD_INVITE || msg->cseq.method == STW_METHOD_CANCEL) &&
-	       !msg->to.tag.len;
+	struct stw_node *node = names->first, *next;
+
+	for (; node; node = next) {
+		struct call *call = STW_CONTAINER_OF(node, struct call, node);
+		struct dialog *dialog = dialog_find(call, names);
+
+		next = stw_table_next_same(node);
+		if (dialog)
+			note_dialog(calls, call, dialog, note);
+	}
+}
+
+static bool is_outside(const struct stw_msg *request)
+{
+	return (request->method == STW_METHOD_INVITE || request->method == STW_METHOD_CANCEL) &&
+	       !request->to.tag.len;
 }
 
 void stw_calls_note(struct stw_calls *calls, const struct stw_note *note)
 {
-	const struct stw_msg *msg = note->msg;
-	struct call *call = NULL, *within = NULL;
-	struct dialog *dialog = NULL;
+	const struct stw_msg *msg = note->msg, *request;
+	struct call *call = NULL;
 	struct names names;
+	bool unknown;
 
 	if (!msg || !msg->has_call_id || !msg->has_from || !msg->has_to)
 		return;
 	names = names_of(calls, msg);
 	if (!names.first)
 		return;
-	if (is_outside(msg))
-		call = call_of_invite(calls, &names, msg);
-	if (!call || !msg->is_request)
-		dialog = dialog_find(&names, &within);
-	if (call && (!dialog || within == call))
+	request = msg->is_request ? msg : note->request;
+	unknown = !request && msg->cseq.method == STW_METHOD_INVITE;
+	if (unknown || (request && is_outside(request)))
+		call = call_of_invite(calls, &names, request ? request : msg);
+	if (call)
 		note_invite(calls, call, note);
-	else if (dialog)
-		note_dialog(calls, within, dialog, note);
+	else if (!request || !is_outside(request))
+		note_dialogs(calls, &names, note);
 }
 
 /* ---- time ---------------------------------------------------------------------------------- */

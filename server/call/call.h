@@ -4,7 +4,7 @@
  * call: the calls that pass here, each from its INVITE to its end. The worker of the Call-ID keeps
  * them; what happens to a call it hears from the notes of the stack. A call ends with the final
  * response that refuses it, with the BYE of its last dialog (whatever answers that) or a response
- * within it that says as much (RFC 5057 §5.1), when its session has not been refreshed in time
+ * from within it that says as much (RFC 5057 §5.1), when its session has not been refreshed in time
  * (RFC 4028 §8.3), or after call.max_age.
  *
  * Who is in a call counts in stw_busy; what has become of it is told to stw_records. Bounded in
@@ -41,12 +41,13 @@ void stw_calls_now(struct stw_calls *calls, struct stw_now now);
 /**
  * An INVITE outside a dialog is about to be served. When it is refused after this, that is a call,
  * too.
+ * @param mark    of the request: by that it is known when it comes back to us
  * @param caller  canonical AOR of the user of ours who calls; empty: somebody else
  * @param limit   how many calls he may have with this one; 0: any number
  * @return 0; -EBUSY he has as many already: refuse it; -ENOBUFS, -ENOMEM it is not followed
  */
-int stw_calls_begin(struct stw_calls *calls, const struct stw_msg *invite, struct stw_str caller,
-	unsigned limit);
+int stw_calls_begin(struct stw_calls *calls, const struct stw_msg *invite, uint64_t mark,
+	struct stw_str caller, unsigned limit);
 /** His phones are about to ring: he is in the call, unless another one answers, or he leaves.
  *  @return 0, also when he is not counted; -EBUSY he has as many calls as `limit` says */
 int stw_calls_callee(struct stw_calls *calls, const struct stw_msg *invite, struct stw_str callee,

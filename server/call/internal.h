@@ -46,7 +46,9 @@ struct call {
 	/* Keyed hashes, that of the Call-ID in the node: so that a peer's long names take no room.
 	 */
 	uint64_t from_tag;
-	uint64_t via; /* on top of the INVITE: what comes back to us has another above it */
+	uint64_t via;  /* on top of the INVITE: what comes back to us has another above it, … */
+	uint64_t mark; /* … that is ours and has this, see stw_request_mark() */
+	uint64_t uri;  /* Request-URI of the INVITE, and more of who knows no branches */
 	uint32_t cseq;
 	bool cancelled;
 	struct stw_now began;

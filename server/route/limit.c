@@ -45,7 +45,8 @@ enum stw_verdict stw_route_call(struct stw_check *check)
 	} else {
 		check->follows = true;
 		err = stw_calls_begin(check->core->calls, check->request->msg,
-			caller ? caller->aor : STW_STR_NONE, limit);
+			stw_request_mark(check->request), caller ? caller->aor : STW_STR_NONE,
+			limit);
 	}
 	if (err != -EBUSY)
 		return STW_PASS;

@@ -71,6 +71,30 @@ static void two_parts(void **state)
 	assert_string_not_equal(loop_part(&a), loop_part(&next));
 }
 
+static void loop_hash_read(void **state)
+{
+	static const char *const others[] = { "", "z9hG4bK", "z9hG4bK1",
+		"z9hG4bK0123456789abcdef.0123456789abcde",
+		"z9hG4bK0123456789abcdef.0123456789abcdeg",
+		"x9hG4bK0123456789abcdef.0123456789abcdef" };
+	struct made made = make("INVITE sip:b@y.com", VIA, IDS("1 INVITE"), 1);
+	struct stw_proxy_routing routing;
+	struct message request;
+	uint64_t hash = 0;
+
+	message_parse(
+		&request, "INVITE sip:b@y.com SIP/2.0\r\nVia: " VIA "\r\n" IDS("1 INVITE") "\r\n");
+	assert_int_equal(stw_proxy_preprocess(&proxy.options, &request.msg, &routing), 0);
+	assert_true(stw_proxy_branch_loop_hash(stw_str_from(made.branch), &hash));
+	assert_int_equal(hash, stw_proxy_loop_hash(&proxy.options, &request.msg, &routing));
+	message_done(&request);
+	assert_true(stw_proxy_branch_loop_hash(
+		STW_STR("z9hG4bK0123456789abcdef.fedcBA9876543210"), &hash));
+	assert_int_equal(hash, UINT64_C(0xfedcba9876543210));
+	for (size_t i = 0; i < STW_ARRAY_SIZE(others); i++)
+		assert_false(stw_proxy_branch_loop_hash(stw_str_from(others[i]), &hash));
+}
+
 /* §16.11: the same for each retransmission, and for CANCEL and ACK of the transaction. */
 static void stateless(void **state)
 {
@@ -132,6 +156,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_parts),
+		cmocka_unit_test(loop_hash_read),
 		cmocka_unit_test(stateless),
 		cmocka_unit_test(stateless_without_cookie),
 	};

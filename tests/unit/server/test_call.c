@@ -9,7 +9,8 @@
 #include "support.h"
 
 static const struct stw_hash_key key = { 1, 2 };
-#define BOB STW_STR("sip:bob@example.com")
+#define MARK 5u
+#define BOB  STW_STR("sip:bob@example.com")
 
 struct message {
 	struct stw_msg msg;
@@ -42,10 +43,11 @@ static const struct stw_msg *invite(struct message *m, unsigned call)
 }
 
 static void note(struct stw_calls *calls, enum stw_note_kind kind, const struct stw_msg *msg,
-	unsigned code, const struct stw_proxy_target *target)
+	unsigned code, const struct stw_msg *request, const struct stw_proxy_target *target)
 {
 	struct stw_note what = { .kind = kind,
 		.msg = msg,
+		.request = request,
 		.method = msg->cseq.method,
 		.method_name = msg->cseq.name,
 		.code = code,
@@ -59,12 +61,12 @@ static void answer(struct stw_calls *calls, unsigned call, const char *tag, unsi
 {
 	const struct stw_proxy_target target = { .uri = STW_STR("sip:bob@192.0.2.2"),
 		.owner = BOB };
-	struct message m;
+	struct message m, request;
 	char start[40];
 
 	snprintf(start, sizeof(start), "SIP/2.0 %u X", code);
 	note(calls, STW_NOTE_RESPONSE_IN, message(&m, start, tag, call, "1 INVITE", ""), code,
-		&target);
+		invite(&request, call), &target);
 }
 
 static struct stw_calls *calls_new(struct stw_busy *busy, size_t max, struct stw_now now)
@@ -91,7 +93,7 @@ static void test_bounded(void **state)
 	assert_int_equal(stw_busy_new(key, 100, &busy), 0);
 	calls = calls_new(busy, 100, now);
 	for (unsigned i = 0; i < 1000; i++) {
-		int err = stw_calls_begin(calls, invite(&m, i), STW_STR_NONE, 0);
+		int err = stw_calls_begin(calls, invite(&m, i), MARK, STW_STR_NONE, 0);
 
 		refused += err == -ENOBUFS;
 		assert_int_equal(stw_calls_callee(calls, invite(&m, i), BOB, 0), 0);
@@ -103,7 +105,7 @@ static void test_bounded(void **state)
 	assert_int_equal(stw_busy_count(busy, BOB), 100);
 	/* who is limited stays so for calls that are not followed */
 	assert_int_equal(stw_calls_callee(calls, invite(&m, 999), BOB, 100), -EBUSY);
-	assert_int_equal(stw_calls_begin(calls, invite(&m, 5000), BOB, 100), -EBUSY);
+	assert_int_equal(stw_calls_begin(calls, invite(&m, 5000), MARK, BOB, 100), -EBUSY);
 	now.mono_ms += 3599999;
 	stw_calls_now(calls, now);
 	stw_calls_timers(calls);
@@ -135,10 +137,10 @@ static void test_one_call_id(void **state)
 		assert_int_equal(stw_calls_begin(calls,
 					 message(&m, "INVITE sip:bob@example.com SIP/2.0", "", 1,
 						 cseq, "Contact: <sip:eve@192.0.2.1>\r\n"),
-					 STW_STR_NONE, 0),
+					 MARK, STW_STR_NONE, 0),
 			i <= 256 ? 0 : -ENOBUFS);
 	}
-	assert_int_equal(stw_calls_begin(calls, invite(&m, 2), STW_STR_NONE, 0), 0);
+	assert_int_equal(stw_calls_begin(calls, invite(&m, 2), MARK, STW_STR_NONE, 0), 0);
 	assert_int_equal(stw_calls_count(calls), 257);
 	stw_calls_free(calls);
 	stw_busy_free(busy);
@@ -155,7 +157,7 @@ static void test_one_call(void **state)
 
 	assert_int_equal(stw_busy_new(key, 100, &busy), 0);
 	calls = calls_new(busy, 100, now);
-	assert_int_equal(stw_calls_begin(calls, invite(&m, 1), BOB, 1), 0);
+	assert_int_equal(stw_calls_begin(calls, invite(&m, 1), MARK, BOB, 1), 0);
 	assert_int_equal(stw_busy_count(busy, BOB), 1);
 	for (unsigned i = 0; i < 10000; i++) {
 		struct stw_str aor = { text,
@@ -186,9 +188,9 @@ static void test_no_memory(void **state)
 	calls = calls_new(busy, 100, now);
 	assert_int_equal(stw_busy_enter(busy, BOB, 0), 0);
 	support_fail_allocation(1);
-	assert_int_equal(stw_calls_begin(calls, invite(&m, 1), BOB, 1), -EBUSY);
+	assert_int_equal(stw_calls_begin(calls, invite(&m, 1), MARK, BOB, 1), -EBUSY);
 	support_fail_allocation(1);
-	assert_int_equal(stw_calls_begin(calls, invite(&m, 1), BOB, 2), -ENOMEM);
+	assert_int_equal(stw_calls_begin(calls, invite(&m, 1), MARK, BOB, 2), -ENOMEM);
 	support_fail_allocation(0);
 	assert_int_equal(stw_busy_count(busy, BOB), 1);
 	assert_int_equal(stw_calls_count(calls), 0);
@@ -207,32 +209,69 @@ static void test_strangers(void **state)
 
 	assert_int_equal(stw_busy_new(key, 100, &busy), 0);
 	calls = calls_new(busy, 100, now);
-	assert_int_equal(stw_calls_begin(calls, invite(&m, 1), STW_STR_NONE, 0), 0);
+	assert_int_equal(stw_calls_begin(calls, invite(&m, 1), MARK, STW_STR_NONE, 0), 0);
 	/* it comes back to us on its way, and that copy is refused */
-	assert_int_equal(stw_calls_begin(calls, invite(&m, 1), STW_STR_NONE, 0), 0);
+	assert_int_equal(stw_calls_begin(calls, invite(&m, 1), MARK, STW_STR_NONE, 0), 0);
 	assert_int_equal(stw_calls_count(calls), 1);
 	/* who says that it is one of his counts for it */
-	assert_int_equal(stw_calls_begin(calls, invite(&m, 1), BOB, 1), 0);
-	assert_int_equal(stw_calls_begin(calls, invite(&m, 2), BOB, 1), -EBUSY);
+	assert_int_equal(stw_calls_begin(calls, invite(&m, 1), MARK, BOB, 1), 0);
+	assert_int_equal(stw_calls_begin(calls, invite(&m, 2), MARK, BOB, 1), -EBUSY);
 	assert_int_equal(stw_calls_count(calls), 2);
-	note(calls, STW_NOTE_RESPONSE_OUT, &m.msg, 403, NULL);
+	note(calls, STW_NOTE_RESPONSE_OUT, &m.msg, 403, NULL, NULL);
 	invite(&m, 1);
 	m.msg.via.branch = STW_STR("z9hG4bKother");
-	note(calls, STW_NOTE_RESPONSE_OUT, &m.msg, 482, NULL);
+	note(calls, STW_NOTE_RESPONSE_OUT, &m.msg, 482, NULL, NULL);
 	assert_int_equal(stw_calls_count(calls), 1);
 	answer(calls, 1, ";tag=b", 200);
 	note(calls, STW_NOTE_REQUEST_OUT,
-		message(&m, "BYE sip:x SIP/2.0", ";tag=no", 1, "2 BYE", ""), 0, NULL);
-	note(calls, STW_NOTE_RESPONSE_OUT, &m.msg, 200, NULL);
+		message(&m, "BYE sip:x SIP/2.0", ";tag=no", 1, "2 BYE", ""), 0, NULL, NULL);
+	note(calls, STW_NOTE_RESPONSE_OUT, &m.msg, 200, NULL, NULL);
 	assert_int_equal(stw_calls_count(calls), 1);
 	/* an answer to a BYE that has not gone through */
 	note(calls, STW_NOTE_RESPONSE_OUT,
-		message(&m, "BYE sip:x SIP/2.0", ";tag=b", 1, "2 BYE", ""), 403, NULL);
+		message(&m, "BYE sip:x SIP/2.0", ";tag=b", 1, "2 BYE", ""), 403, NULL, NULL);
 	assert_int_equal(stw_calls_count(calls), 1);
-	note(calls, STW_NOTE_REQUEST_OUT, &m.msg, 0, NULL);
-	note(calls, STW_NOTE_RESPONSE_OUT, &m.msg, 200, NULL);
+	note(calls, STW_NOTE_REQUEST_OUT, &m.msg, 0, NULL, NULL);
+	note(calls, STW_NOTE_RESPONSE_OUT, &m.msg, 200, NULL, NULL);
 	assert_int_equal(stw_calls_count(calls), 0);
 	assert_int_equal(stw_busy_count(busy, BOB), 0);
+	stw_calls_free(calls);
+	stw_busy_free(busy);
+}
+
+/* It comes back to us below the Via that it went out with, from somebody of ours who sends it on:
+ * he is in it until its end, whoever answers. What only claims to be that is one more. */
+static void test_comes_back(void **state)
+{
+	static const char *const branches[] = { "z9hG4bK0123456789abcdef.00000000000000ff",
+		"z9hG4bK0123456789abcdef.0000000000000005" };
+	const struct stw_proxy_target target = { .uri = STW_STR("sip:carol@192.0.2.3"),
+		.owner = STW_STR("sip:carol@example.com") };
+	struct stw_now now = { 1000, 1000 };
+	struct stw_busy *busy;
+	struct stw_calls *calls;
+	struct message m, request;
+	char vias[200];
+
+	assert_int_equal(stw_busy_new(key, 100, &busy), 0);
+	calls = calls_new(busy, 100, now);
+	assert_int_equal(stw_calls_begin(calls, invite(&m, 1), MARK, STW_STR_NONE, 0), 0);
+	for (unsigned i = 0; i < STW_ARRAY_SIZE(branches); i++) {
+		snprintf(vias, sizeof(vias),
+			"INVITE sip:carol@example.com SIP/2.0\r\n"
+			"Via: SIP/2.0/UDP 192.0.2.11;branch=z9hG4bKk%u\r\n"
+			"Via: SIP/2.0/UDP 192.0.2.100;branch=%s",
+			i, branches[i]);
+		assert_int_equal(stw_calls_begin(calls, message(&m, vias, "", 1, "1 INVITE", ""),
+					 MARK + 1, BOB, 0),
+			0);
+		assert_int_equal(stw_calls_count(calls), 2);
+	}
+	assert_int_equal(stw_busy_count(busy, BOB), 2);
+	note(calls, STW_NOTE_RESPONSE_IN, message(&m, "SIP/2.0 200 X", ";tag=c", 1, "1 INVITE", ""),
+		200, invite(&request, 1), &target);
+	assert_int_equal(stw_busy_count(busy, target.owner), 1);
+	assert_int_equal(stw_busy_count(busy, BOB), 2);
 	stw_calls_free(calls);
 	stw_busy_free(busy);
 }
@@ -245,6 +284,7 @@ int main(void)
 		cmocka_unit_test(test_one_call),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_strangers),
+		cmocka_unit_test(test_comes_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
