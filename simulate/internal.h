@@ -183,6 +183,7 @@ struct queue_agent {
 	bool let_pass;              /* was rung, and has not answered since */
 	uint64_t changed_ms;
 	uint64_t wrapped_ms, rests_ms; /* may not be rung before */
+	uint64_t called_ms;            /* somebody has called him, if no phone has heard of it yet */
 	struct queue_caller *talks;    /* with whom */
 };
 

@@ -45,6 +45,7 @@ struct queue_caller {
 	bool too_late; /* for the queue he had waited for too long, and was its caller no more */
 	unsigned answers;
 	uint64_t waits_ms, waited_ms, told_batch, waits_batch, rung_batch, left_batch;
+	uint64_t given_batch; /* an agent was found for him; he is rung when his name is known */
 };
 
 static uint64_t queue_below(struct world *world, uint64_t bound)
@@ -323,6 +324,16 @@ static void caller_begins_again(struct node *node, struct queue_caller *caller)
 		caller_begins(node, caller);
 }
 
+static void agent_called(struct node *node, const struct sip *sip)
+{
+	char aor[40];
+
+	for (unsigned user = 0; user < USERS; user++) {
+		if (stw_str_equal(sip->uri, aor_of(node, user, aor)))
+			node->agents[user].called_ms = node->world->now.mono_ms;
+	}
+}
+
 struct queue_caller *queue_comes(struct node *node, const struct sip *sip)
 {
 	struct world *world = node->world;
@@ -335,8 +346,12 @@ struct queue_caller *queue_comes(struct node *node, const struct sip *sip)
 		if (stw_str_equal(sip->uri, stw_str_from(uri)))
 			break;
 	}
-	if (i == QUEUES || !watched(node) || sip->to_tag.len || !sip_is(sip->method, "INVITE"))
+	if (!watched(node) || sip->to_tag.len || !sip_is(sip->method, "INVITE"))
 		return NULL;
+	if (i == QUEUES) {
+		agent_called(node, sip);
+		return NULL;
+	}
 	caller = must_alloc(sizeof(*caller));
 	caller->made_before = world->queue_callers;
 	world->queue_callers = caller;
@@ -501,7 +516,8 @@ static bool is_free(const struct node *node, unsigned user, unsigned queue)
 	if (!(agent->logged_in >> queue & 1) || (agent->paused >> queue & 1) || agent->changing ||
 		agent->unknown || agent->talks || now < agent->changed_ms + LATE_MS ||
 		now < agent->wrapped_ms + LATE_MS || now < agent->rests_ms + LATE_MS ||
-		agent->let_pass || node->users[user].dnd || node->users[user].unknown)
+		agent->let_pass || node->users[user].dnd || node->users[user].unknown ||
+		(agent->called_ms && now < agent->called_ms + idle_ms))
 		return false;
 	for (unsigned i = 0; i < DEVICES_MAX; i++, device++) {
 		if (device->dialogs || device->invites || now < device->call_ms + idle_ms)
@@ -554,6 +570,7 @@ void queue_noted(struct node *node, struct stw_str call_id, const char *what)
 		caller->unfit |= strcmp(what, "unfit") == 0;
 		if (strcmp(what, "rings") != 0)
 			continue;
+		caller->given_batch = node->queue_batch;
 		caller->waited_ms = caller->waits ? node->world->now.mono_ms - caller->waits_ms : 0;
 		caller->waits = false;
 	}
@@ -773,7 +790,8 @@ void queues_batch_end(struct node *node)
 			place_check(node, caller);
 			free_check(node, caller);
 		}
-		if (caller->agent != NOBODY && caller->rung_batch == node->queue_batch)
+		if (caller->agent != NOBODY && caller->rung_batch == node->queue_batch &&
+			caller->given_batch == node->queue_batch)
 			order_check(node, caller);
 	}
 	while ((caller = *at)) {
