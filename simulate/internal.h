@@ -183,7 +183,7 @@ struct queue_agent {
 	bool let_pass;              /* was rung, and has not answered since */
 	uint64_t changed_ms;
 	uint64_t wrapped_ms, rests_ms; /* may not be rung before */
-	uint64_t called_ms;            /* somebody has called him, if no phone has heard of it yet */
+	uint64_t called_ms;            /* by anybody; no phone may have heard of it yet */
 	struct queue_caller *talks;    /* with whom */
 };
 
@@ -236,6 +236,8 @@ void services_change(struct node *node);
 /* What was acknowledged is there. */
 void services_check(struct node *node);
 
+uint64_t queue_below(struct world *world, uint64_t bound);
+bool queue_chance(struct world *world, unsigned per_mille);
 void queues_choose(struct node *node);
 void queues_yaml(const struct node *node, char *buffer, size_t size);
 void queues_begin(struct node *node);
