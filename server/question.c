@@ -101,10 +101,11 @@ static json_t *question_overload(struct stw_core *core, const struct stw_stack_s
 	return json_pack("{s:b, s:I, s:I, s:I, s:I, s:i, s:i, s:I, s:I, s:I, s:I, s:i, s:o}",
 		"overloaded", stats->overloaded, "refused", (json_int_t)stats->overload_refused,
 		"dropped", (json_int_t)stats->overload_dropped, "lost_unread",
-		(json_int_t)stats->lost, "unrecorded", (json_int_t)stats->unrecorded,
-		"asked_to_keep_back_percent", (int)stats->overload_loss, "next_hops_overloaded",
-		(int)stats->restraint_next_hops, "kept_back", (json_int_t)stats->restrained,
-		"source_refused", (json_int_t)stats->source_refused, "source_dropped",
+		(json_int_t)stw_stack_lost(core->stack), "unrecorded",
+		(json_int_t)stats->unrecorded, "asked_to_keep_back_percent",
+		(int)stats->overload_loss, "next_hops_overloaded", (int)stats->restraint_next_hops,
+		"kept_back", (json_int_t)stats->restrained, "source_refused",
+		(json_int_t)stats->source_refused, "source_dropped",
 		(json_int_t)stats->source_dropped, "room_refused", (json_int_t)stats->room_refused,
 		"sources_limited", (int)limited, "sources", walk.list);
 }

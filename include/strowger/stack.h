@@ -267,8 +267,7 @@ struct stw_stack_stats {
 				refusals: one of each source a second has one */
 	uint64_t source_refused, source_dropped; /* because of the limit of their source */
 	uint64_t room_refused;                   /* because there were `max_transactions` */
-	uint64_t lost;       /* by the kernel, before they were read: no room, or too many wait */
-	uint64_t restrained; /* kept back from a next hop that is overloaded */
+	uint64_t restrained;                     /* kept back from a next hop that is overloaded */
 	size_t transactions, requests, flows, timers;
 	size_t large_bytes;     /* of requests: what is beyond the room that each transaction has */
 	size_t room_used;       /* of `max_transactions`: they, and one for each KiB of that */
@@ -277,6 +276,9 @@ struct stw_stack_stats {
 	unsigned restraint_next_hops; /* that ask us to keep requests back */
 };
 void stw_stack_stats(struct stw_stack *stack, struct stw_stack_stats *ret);
+/** Datagrams that the kernel has lost before they were read, because no room was left or too many
+ * waited. Asks for it. */
+uint64_t stw_stack_lost(const struct stw_stack *stack);
 /** Ends all without a message to anybody. Accepts NULL; returns NULL. */
 struct stw_stack *stw_stack_free(struct stw_stack *stack);
 

@@ -564,10 +564,7 @@ void stw_stack_stop(struct stw_stack *stack, const struct stw_cause *cause)
 
 void stw_stack_stats(struct stw_stack *stack, struct stw_stack_stats *ret)
 {
-	const struct stw_io_ops *io = stack->options.io;
-
 	*ret = stack->stats;
-	ret->lost = io->lost ? io->lost(stack->options.io_user) : 0;
 	ret->overloaded = stw_overload_active(&stack->overload, stack->now);
 	ret->overload_loss = (stack->overload.loss_permille + 9) / 10;
 	ret->overload_refused = stack->overload.refused_total;
@@ -579,6 +576,13 @@ void stw_stack_stats(struct stw_stack *stack, struct stw_stack_stats *ret)
 	ret->requests = stack->live_count;
 	ret->flows = stw_flows_count(stack->flows);
 	ret->timers = stack->wheel.count;
+}
+
+uint64_t stw_stack_lost(const struct stw_stack *stack)
+{
+	const struct stw_io_ops *io = stack->options.io;
+
+	return io->lost ? io->lost(stack->options.io_user) : 0;
 }
 
 struct stw_stack *stw_stack_free(struct stw_stack *stack)

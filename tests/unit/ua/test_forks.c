@@ -84,6 +84,28 @@ static void accepted_forks_have_a_bound(void **state)
 
 /* ---- which answer counts ------------------------------------------------------------------ */
 
+/* One fork says what it will hear and send, and reliably so. */
+static void fork_answers(struct net *net, const char *invite, const char *tag, const char *more)
+{
+	raw_answer(net, 1, invite, "183 Session Progress", tag, more);
+	raw_answer(net, 1, raw(net, "PRACK "), "200 OK", tag, "");
+	told(&net->agents[0], "media");
+	told(&net->agents[0], "progress 183 Session Progress");
+}
+
+/* The call stands, as this fork has wanted it: we hear and do not send. */
+static void fork_is_heard(struct net *net, const char *tag)
+{
+	struct agent *a = &net->agents[0];
+
+	has(raw(net, "ACK "), tag);
+	told(a, "media");
+	told(a, "accepted 200 OK");
+	told(a, "established");
+	assert_int_equal(stw_session_stream(a->session)->direction, STW_SDP_RECVONLY);
+	hangs_up(net, tag);
+}
+
 /* RFC 6337 §3.1: who has answered in a reliable provisional response need not do so in the 2xx; nor
  * does who has offered there, when the INVITE had no offer. */
 static void answer_of_each_fork_is_kept(void **state)
@@ -92,25 +114,11 @@ static void answer_of_each_fork_is_kept(void **state)
 	for (unsigned late = 0; late < 2; late++) {
 		struct net *net = net_new();
 		const char *invite = calls(net, late);
-		struct agent *a = &net->agents[0];
 
-		raw_answer(net, 1, invite, "183 Session Progress", "b",
-			RELIABLE SDP_TYPE SDP_BODY("sendonly"));
-		raw_answer(net, 1, raw(net, "PRACK "), "200 OK", "b", "");
-		raw_answer(net, 1, invite, "183 Session Progress", "a",
-			RELIABLE SDP_TYPE SDP_BODY("sendrecv"));
-		raw_answer(net, 1, raw(net, "PRACK "), "200 OK", "a", "");
-		for (unsigned i = 0; i < 2; i++) {
-			told(a, "media");
-			told(a, "progress 183 Session Progress");
-		}
+		fork_answers(net, invite, "b", RELIABLE SDP_TYPE SDP_BODY("sendonly"));
+		fork_answers(net, invite, "a", RELIABLE SDP_TYPE SDP_BODY("sendrecv"));
 		raw_answer(net, 1, invite, "200 OK", "b", CONTACT);
-		has(raw(net, "ACK "), ";tag=b");
-		told(a, "media");
-		told(a, "accepted 200 OK");
-		told(a, "established");
-		assert_int_equal(stw_session_stream(a->session)->direction, STW_SDP_RECVONLY);
-		hangs_up(net, ";tag=b");
+		fork_is_heard(net, ";tag=b");
 	}
 }
 
@@ -124,25 +132,15 @@ static void bad_answer_of_a_fork(void **state)
 		const char *invite = calls(net, false);
 		struct agent *a = &net->agents[0];
 
-		if (!late) {
-			raw_answer(net, 1, invite, "183 Session Progress", "a",
-				RELIABLE SDP_TYPE SDP_BODY("sendonly"));
-			raw_answer(net, 1, raw(net, "PRACK "), "200 OK", "a", "");
-			told(a, "media");
-			told(a, "progress 183 Session Progress");
-		}
+		if (!late)
+			fork_answers(net, invite, "a", RELIABLE SDP_TYPE SDP_BODY("sendonly"));
 		raw_answer(net, 1, invite, "183 Session Progress", "b",
 			CONTACT SDP_TYPE "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nt=0 0\r\n");
 		told(a, "fault 488 Bad Answer");
 		told(a, "progress 183 Session Progress");
 		raw_answer(net, 1, invite, "200 OK", "a",
 			late ? CONTACT SDP_TYPE SDP_BODY("sendonly") : CONTACT);
-		has(raw(net, "ACK "), ";tag=a");
-		told(a, "media");
-		told(a, "accepted 200 OK");
-		told(a, "established");
-		assert_int_equal(stw_session_stream(a->session)->direction, STW_SDP_RECVONLY);
-		hangs_up(net, ";tag=a");
+		fork_is_heard(net, ";tag=a");
 	}
 }
 
