@@ -5,6 +5,13 @@
 
 #include "server/suggest.h"
 
+#ifdef STW_JEMALLOC
+/* Read by jemalloc before main(). The first touch of a small page costs about as much as a request,
+ * several times that below some hypervisors, and a busy server touches many: each transaction stays
+ * for 32 s. */
+const char *malloc_conf = "thp:always";
+#endif
+
 static const struct stw_command commands[] = {
 #define COMMAND(name, group, synopsis, summary, help)                                              \
 	{ #name, group, synopsis, summary, help, stw_cmd_##name },

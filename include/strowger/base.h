@@ -198,6 +198,9 @@ void *stw_memory_take_zeros(size_t bytes);
 void stw_memory_give(void *ptr, size_t bytes);
 /** How many bytes of each size a thread keeps; 0: none. Before anything is given back. */
 void stw_memory_keep(size_t bytes);
+/** What has been free for a while goes back to the system, where the program's allocator is
+ * jemalloc. Any thread, now and then. */
+void stw_memory_return(void);
 
 /* ---- hash and table ------------------------------------------------------- */
 

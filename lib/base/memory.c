@@ -73,6 +73,16 @@ static inline struct pieces *pieces_of(size_t bytes)
 	return &shelf.classes[(bytes + OWN_BYTES - 1) / CLASS_BYTES];
 }
 
+/* Of jemalloc, with which the executable may have been linked. */
+__attribute__((weak)) int mallctl(const char *, void *, size_t *, void *, size_t);
+
+/* A thread without work does not do it by itself. 4096 are all its arenas. */
+void stw_memory_return(void)
+{
+	if (mallctl)
+		mallctl("arena.4096.decay", NULL, NULL, NULL, 0);
+}
+
 void stw_memory_keep(size_t bytes)
 {
 	kept_bytes = bytes;

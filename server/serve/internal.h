@@ -112,12 +112,6 @@ int serve_turn(struct serve_worker *worker, uint64_t deadline_ms, void (*also)(s
 /* Main thread: a question to whom it concerns. */
 void serve_ask(struct serve *serve, struct stw_question *question);
 
-/* pages.c: memory in large pages */
-void serve_pages_prepare(void);        /* first of all, in the main thread */
-void serve_pages_expect(size_t bytes); /* main thread: so many will be needed at once */
-void serve_pages_advise(void);         /* main thread, now and then: the heap may have grown */
-void serve_pages_thread(void);         /* another thread that needs much, as it begins */
-
 /* secret.c: the one that is kept, or a new one */
 int serve_secret(struct serve *serve, struct serve_secret *ret);
 

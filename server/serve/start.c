@@ -199,25 +199,6 @@ static int start_maps(struct serve *serve)
 	return err < 0 ? serve_fail(serve, err, "no memory is left") : 0;
 }
 
-static void store_thread_begins(void)
-{
-	serve_pages_thread();
-	serve_sandbox_store();
-}
-
-/* What the file holds comes to memory in about as many bytes. */
-static void store_expect(const struct stw_store_options *options)
-{
-	char path[PATH_MAX];
-	struct stat status;
-
-	if (options->path.len >= sizeof(path))
-		return;
-	snprintf(path, sizeof(path), "%.*s", STW_STR_ARG(options->path));
-	if (stat(path, &status) == 0 && status.st_size > 0)
-		serve_pages_expect((size_t)status.st_size);
-}
-
 static int start_store(struct serve *serve)
 {
 	struct stw_store_options options = { .path = serve->config->store,
@@ -226,11 +207,10 @@ static int start_store(struct serve *serve)
 		.queues = serve->worker_count,
 		.wake = worker_wake,
 		.wake_context = serve,
-		.thread_start = store_thread_begins,
+		.thread_start = serve_sandbox_store,
 		.location = serve->location,
 		.directory = serve->directory };
 
-	store_expect(&options);
 	return stw_store_open(&options, stw_io_now(), &serve->store, serve->error, ERROR_BYTES);
 }
 
@@ -443,7 +423,6 @@ int serve_start(struct serve *serve)
 		start_hook, start_records, start_cores, serve_workers_start, start_answering };
 	int err;
 
-	serve_pages_prepare();
 	umask(0027); /* what the store holds is as good as passwords */
 	json_object_seed(0);
 	err = start_config(serve);

@@ -80,8 +80,6 @@ int serve_turn(struct serve_worker *worker, uint64_t deadline_ms, void (*also)(s
 	stw_core_work(worker->core);
 	stw_io_flush(worker->io);
 	stw_core_end(worker->core);
-	if (worker->index == 0)
-		serve_pages_advise();
 	if (worker->stopping)
 		atomic_store(&worker->idle, stw_core_idle(worker->core));
 	return 0;
@@ -124,7 +122,6 @@ static void *worker_thread(void *context)
 
 	snprintf(name, sizeof(name), "strowger-w%u", worker->index);
 	prctl(PR_SET_NAME, name);
-	serve_pages_thread();
 	serve_sandbox_worker();
 	stw_rcu_register_thread();
 	while (!atomic_load(&worker->serve->ended)) {

@@ -8,7 +8,6 @@
 #include "server/store/internal.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -26,10 +25,8 @@
 #define MET_BITS        4096
 #define FOLD_AT         262144 /* snapshots in the journal, or four for each address-of-record */
 #define RECLAIM_AT      512    /* replaced snapshots and users */
-#define TRIM_BYTES      (16u << 20)
-#define TRIM_SWEEPS     2    /* in a row have found so much of the memory free */
-#define PACE_US         2000 /* from one group to the next, under load */
-#define PACE_JOBS       128  /* so many do not wait for it */
+#define PACE_US         2000   /* from one group to the next, under load */
+#define PACE_JOBS       128    /* so many do not wait for it */
 
 /* One for each thread that submits. */
 struct queue {
@@ -49,10 +46,9 @@ struct stw_store {
 	uint64_t folded;     /* groups up to it are rows */
 	size_t journaled;    /* snapshots behind it */
 	struct fold fold;
-	size_t replaced;      /* that readers may still hold */
-	uint64_t group_us;    /* when the last group of registrations began */
-	bool pressed;         /* soon after the one before */
-	unsigned sweeps_idle; /* that have found most of the memory free, in a row */
+	size_t replaced;   /* that readers may still hold */
+	uint64_t group_us; /* when the last group of registrations began */
+	bool pressed;      /* soon after the one before */
 	pthread_t thread;
 	bool started;
 	sem_t wake; /* posted by who ends `sleeping` */
@@ -686,21 +682,6 @@ static void store_fold_all(struct stw_store *store)
 		;
 }
 
-/* The requests of a storm leave holes between what lives on. What is free is given back when it is
- * more than a quarter of what is used, and still is a while later: what the next storm needs again
- * costs much, since the system clears each page. */
-static void store_trim(struct stw_store *store)
-{
-#ifdef __GLIBC__
-	struct mallinfo2 heap = mallinfo2();
-
-	if (heap.fordblks <= heap.uordblks / 4 || heap.fordblks <= TRIM_BYTES)
-		store->sweeps_idle = 0;
-	else if (++store->sweeps_idle >= TRIM_SWEEPS)
-		malloc_trim(0);
-#endif
-}
-
 static uint64_t clock_us(void)
 {
 	struct timespec now;
@@ -744,7 +725,7 @@ static bool store_run_group(struct stw_store *store)
 	/* Behind the results: the submitter need not wait for the readers of the old snapshots. */
 	store_reclaim(store, group.sweep != NULL);
 	if (group.sweep && store->options.threaded)
-		store_trim(store);
+		stw_memory_return();
 	store_fold_begin(store, group.sweep != NULL);
 	stw_arena_done(&group.arena);
 	free(group.changes);
