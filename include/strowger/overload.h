@@ -52,8 +52,9 @@ enum stw_overload_verdict {
 
 /** One queue of the kernel; the first one of a listener has also what its connections bring. */
 struct stw_overload_queue {
-	uint8_t level;       /* what is refused now */
+	uint8_t level;       /* what is refused now, but for connections */
 	uint64_t above_ms;   /* since when it stands above the target; 0: it does not */
+	uint64_t seen_ms;    /* above it, for the last time */
 	uint64_t refused_ms; /* the last refusal; 0: none */
 	uint32_t taken;      /* requests served in this interval */
 	uint32_t taken_mean; /* in one of the last; 0: not known yet */
@@ -66,6 +67,7 @@ struct stw_overload_arrival {
 	uint32_t waited_us; /* in the queue */
 	bool standing;      /* the queue was not emptied by what was read with it */
 	bool cut;           /* no more may wait in it than stw_overload_room() says */
+	bool stream;        /* that of one connection of many */
 };
 
 /** The state of one server. Members are read by its owner, written by the functions below. */

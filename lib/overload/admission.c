@@ -4,7 +4,8 @@
  * first out, and to refuse is many times cheaper than to serve: above the target new requests are
  * refused until half of it is reached, so the queue never empties and no time is lost; of a queue
  * that is cut (stw_overload_room()) only what has waited for longer, since it is full again at
- * once. What upstream servers are asked to keep back follows from the share refused here.
+ * once. Each connection is a queue of its own: refused is what has waited there. What upstream
+ * servers are asked to keep back follows from the share refused here.
  */
 #include <strowger/overload.h>
 
@@ -52,14 +53,11 @@ static uint8_t level_at(const struct stw_overload *overload, uint64_t waited_us)
 
 /* RFC 6357 §4 leaves the sign of overload open; this is that of CoDel (RFC 8289 §3): the delay that
  * a queue cannot get rid of. */
-static bool queue_stands(struct stw_overload_queue *queue, bool above, uint64_t now_ms)
+static bool queue_stands(struct stw_overload_queue *queue, uint64_t now_ms)
 {
-	if (!above) {
-		queue->above_ms = 0;
-		return false;
-	}
 	if (!queue->above_ms)
 		queue->above_ms = now_ms;
+	queue->seen_ms = now_ms;
 	return now_ms - queue->above_ms >= STANDING_MS ||
 	       (queue->refused_ms && now_ms - queue->refused_ms < MEMORY_MS);
 }
@@ -71,13 +69,30 @@ static uint8_t level_next(const struct stw_overload *overload, struct stw_overlo
 {
 	uint8_t up = level_at(overload, arrival->waited_us);
 	uint8_t keep = arrival->cut ? up : level_at(overload, UINT64_C(2) * arrival->waited_us);
-	bool stands = queue_stands(queue, arrival->standing && up > LEVEL_NONE, now_ms);
+	bool above = arrival->standing && up > LEVEL_NONE;
 
-	if (!arrival->standing || (queue->level == LEVEL_NONE && !stands))
+	if (!above)
+		queue->above_ms = 0;
+	if (!arrival->standing ||
+		(queue->level == LEVEL_NONE && !(above && queue_stands(queue, now_ms))))
 		return LEVEL_NONE;
 	if (up >= queue->level)
 		return up;
 	return keep < queue->level ? keep : queue->level;
+}
+
+/* Connections without a backlog say nothing about those with one, and are not refused for them. */
+static uint8_t level_of_stream(const struct stw_overload *overload,
+	struct stw_overload_queue *queue, const struct stw_overload_arrival *arrival,
+	uint64_t now_ms)
+{
+	uint8_t up = level_at(overload, arrival->waited_us);
+
+	if (!arrival->standing || up == LEVEL_NONE)
+		return LEVEL_NONE;
+	if (now_ms - queue->seen_ms >= STANDING_MS)
+		queue->above_ms = 0;
+	return queue_stands(queue, now_ms) ? up : LEVEL_NONE;
 }
 
 /* ---- what upstream servers are asked ------------------------------------------------ */
@@ -158,24 +173,27 @@ enum stw_overload_verdict stw_overload_admit(struct stw_overload *overload,
 {
 	unsigned index = arrival->queue < STW_OVERLOAD_QUEUES ? arrival->queue : 0;
 	struct stw_overload_queue *queue = &overload->queues[index];
+	uint8_t level;
 
 	if (!overload->options.target_ms)
 		return STW_OVERLOAD_ADMIT;
 	overload_advance(overload, now);
 	overload->requests++;
-	queue->level = level_next(overload, queue, arrival, now.mono_ms);
+	if (arrival->stream)
+		level = level_of_stream(overload, queue, arrival, now.mono_ms);
+	else
+		level = queue->level = level_next(overload, queue, arrival, now.mono_ms);
 	if (class == STW_OVERLOAD_NEVER)
 		return STW_OVERLOAD_ADMIT;
 	overload->offered++;
-	if (queue->level == LEVEL_NONE ||
-		(class == STW_OVERLOAD_REGISTER && queue->level == LEVEL_NEW)) {
+	if (level == LEVEL_NONE || (class == STW_OVERLOAD_REGISTER && level == LEVEL_NEW)) {
 		queue->taken++;
 		overload->answers += overload->answers < ANSWERS_MAX;
 		return STW_OVERLOAD_ADMIT;
 	}
 	overload->refused++;
 	queue->refused_ms = now.mono_ms;
-	if (queue->level == LEVEL_DROP || !overload->answers) {
+	if (level == LEVEL_DROP || !overload->answers) {
 		overload->dropped_total++;
 		return STW_OVERLOAD_DROP;
 	}
@@ -187,7 +205,8 @@ enum stw_overload_verdict stw_overload_admit(struct stw_overload *overload,
 bool stw_overload_floods(
 	const struct stw_overload *overload, const struct stw_overload_arrival *arrival)
 {
-	uint64_t waited_us = arrival->cut ? arrival->waited_us : UINT64_C(2) * arrival->waited_us;
+	uint64_t waited_us = arrival->cut || arrival->stream ? arrival->waited_us
+							     : UINT64_C(2) * arrival->waited_us;
 
 	return overload->refused >= FLOOD_MIN && arrival->standing &&
 	       waited_us > (uint64_t)overload->options.target_ms * 1000;

@@ -85,7 +85,8 @@ struct stw_overload_arrival stack_arrival(const struct stw_stack *stack, const s
 	return (struct stw_overload_arrival){ .queue = queue,
 		.waited_us = stack->waited_us,
 		.standing = stack->queue_stands,
-		.cut = hop->transport == STW_TRANSPORT_UDP && stack->rooms[queue] != UINT32_MAX };
+		.cut = hop->transport == STW_TRANSPORT_UDP && stack->rooms[queue] != UINT32_MAX,
+		.stream = hop->transport != STW_TRANSPORT_UDP };
 }
 
 static const struct stw_cause *admit_waited(struct box *box, enum stw_overload_class class,

@@ -31,7 +31,9 @@ static struct stw_overload busy_of(enum stw_overload_feedback feedback)
 static enum stw_overload_verdict admit(struct stw_overload *overload, unsigned queue,
 	enum stw_overload_class class, uint32_t waited_us, struct stw_now now)
 {
-	const struct stw_overload_arrival arrival = { queue, waited_us, waited_us > 0, false };
+	const struct stw_overload_arrival arrival = {
+		.queue = queue, .waited_us = waited_us, .standing = waited_us > 0
+	};
 
 	return stw_overload_admit(overload, class, &arrival, now);
 }
@@ -90,7 +92,7 @@ static void test_each_queue_has_its_own_state(void **state)
 /* A burst, or a pause of the process, is no overload: only what stands for 100 ms; then at once. */
 static void test_only_a_standing_queue(void **state)
 {
-	const struct stw_overload_arrival last = { 0, 90000, false, false };
+	const struct stw_overload_arrival last = { .waited_us = 90000 };
 	struct stw_overload overload = overload_of(20, STW_OVERLOAD_FEEDBACK_LOSS);
 
 	assert_int_equal(admit(&overload, 0, NEW, 90000, at_ms(0)), ADMIT);
@@ -103,6 +105,28 @@ static void test_only_a_standing_queue(void **state)
 	assert_int_equal(admit(&overload, 0, NEW, 21000, at_ms(1159)), REFUSE);
 	assert_int_equal(admit(&overload, 0, NEW, 1000, at_ms(1160)), ADMIT);
 	assert_int_equal(admit(&overload, 0, NEW, 21000, at_ms(2159)), ADMIT);
+}
+
+/* One connection has a backlog, another one asks now and then. */
+static void test_connections_are_queues_of_their_own(void **state)
+{
+	const struct stw_overload_arrival busy = { .waited_us = 90000,
+		.standing = true,
+		.stream = true },
+					  quiet = { .stream = true };
+	struct stw_overload overload = overload_of(20, STW_OVERLOAD_FEEDBACK_LOSS);
+
+	for (uint64_t ms = 1000; ms < 2000; ms += 10) {
+		assert_int_equal(stw_overload_admit(&overload, NEW, &busy, at_ms(ms)),
+			ms < 1100 ? ADMIT : REFUSE);
+		assert_int_equal(stw_overload_admit(&overload, NEW, &quiet, at_ms(ms + 5)), ADMIT);
+	}
+	/* A pause of the process a while later. */
+	assert_int_equal(stw_overload_admit(&overload, NEW, &busy, at_ms(9000)), ADMIT);
+	assert_int_equal(stw_overload_admit(&overload, NEW, &busy, at_ms(9099)), ADMIT);
+	assert_int_equal(stw_overload_admit(&overload, NEW, &busy, at_ms(9300)), ADMIT);
+	assert_int_equal(stw_overload_admit(&overload, NEW, &busy, at_ms(9350)), ADMIT);
+	assert_int_equal(stw_overload_admit(&overload, NEW, &busy, at_ms(9400)), REFUSE);
 }
 
 static void test_without_a_target_nothing_is_refused(void **state)
@@ -262,8 +286,8 @@ static void test_room(void **state)
 static void test_answers(void **state)
 {
 	struct stw_overload overload = busy_of(STW_OVERLOAD_FEEDBACK_OFF);
-	const struct stw_overload_arrival arrival = { 0, 21000, true, false },
-					  quick = { 0, 9000, true, false };
+	const struct stw_overload_arrival arrival = { .waited_us = 21000, .standing = true },
+					  quick = { .waited_us = 9000, .standing = true };
 	unsigned refused = 0, dropped = 0;
 
 	assert_int_equal(admit(&overload, 0, NEVER, 0, at_ms(1)), ADMIT);
@@ -293,7 +317,7 @@ static void test_answers(void **state)
 static void test_cut(void **state)
 {
 	struct stw_overload overload = busy_of(STW_OVERLOAD_FEEDBACK_OFF);
-	struct stw_overload_arrival arrival = { 0, 21000, true, true };
+	struct stw_overload_arrival arrival = { .waited_us = 21000, .standing = true, .cut = true };
 
 	for (unsigned i = 0; i < 20; i++)
 		assert_int_equal(stw_overload_admit(&overload, NEW, &arrival, at_ms(1)), REFUSE);
@@ -316,6 +340,7 @@ int main(void)
 		cmocka_unit_test(test_who_is_refused_when),
 		cmocka_unit_test(test_each_queue_has_its_own_state),
 		cmocka_unit_test(test_only_a_standing_queue),
+		cmocka_unit_test(test_connections_are_queues_of_their_own),
 		cmocka_unit_test(test_without_a_target_nothing_is_refused),
 		cmocka_unit_test(test_calm_server_says_so),
 		cmocka_unit_test(test_loss_rises_holds_and_ends),
