@@ -333,6 +333,7 @@ void reply_trying(struct box *box);
 void reply_early_end(struct box *box, struct stw_str tag, unsigned code);
 void reply_tx_actions(struct stw_tx *tx, unsigned actions);
 /* To where responses go; the transaction hears of it only when that fails. */
+struct stw_hop reply_anew(const struct box *box);
 void reply_transmit(struct box *box, struct stw_slices slices);
 void reply_again(struct box *box);
 int reply_settle(struct stw_stack *stack, struct stw_slices *slices);

@@ -18,6 +18,7 @@ struct remains {
 	struct stw_block *response; /* NULL: there is none to repeat (Accepted, Confirmed) */
 	unsigned transactions;      /* that refer to it */
 	struct stw_hop reply;
+	struct stw_hop reply_anew; /* a stream: when that connection is gone (§18.2.2) */
 	union {
 		struct stw_str response_text;
 		struct {
@@ -119,8 +120,8 @@ static bool server_is_settled(const struct box *box)
 
 	if (!tx)
 		return true;
-	/* A refused response goes where sent-by leads, for which the message is needed. */
-	if (tx->reliable || (box->response && box->request.msg->via.host_kind == STW_HOST_NAME))
+	/* Where the name in sent-by leads is asked when a response is refused. */
+	if ((tx->reliable || box->response) && box->request.msg->via.host_kind == STW_HOST_NAME)
 		return false;
 	if (tx->kind == STW_TX_INVITE_SERVER)
 		return tx->state == STW_TX_ACCEPTED || tx->state == STW_TX_CONFIRMED;
@@ -216,9 +217,10 @@ bool box_settle(struct box *box)
 
 	if (!box_is_settled(box) || !(remains = stw_memory_take(sizeof(*remains))))
 		return false;
-	*remains = (struct remains){
-		.stack = box->request.stack, .server = box->request.tx, .reply = box->reply
-	};
+	*remains = (struct remains){ .stack = box->request.stack,
+		.server = box->request.tx,
+		.reply = box->reply,
+		.reply_anew = reply_anew(box) };
 	if (box->context && box->request.msg->method == STW_METHOD_INVITE) {
 		remains->in_dialog = box->request.msg->to.tag.ptr;
 		remains->session_s = box->session_s;
@@ -247,6 +249,9 @@ static void remains_send(struct remains *remains, struct stw_slices slices)
 
 	if (!slices.n)
 		return;
+	if (stw_transport_reliable(hop.transport) &&
+		!stw_flows_hop(remains->stack->flows, hop.flow, &hop))
+		hop = remains->reply_anew;
 	remains->stack->stats.responses_out++;
 	if (stack_send(remains->stack, &hop, slices) < 0 && remains->server) {
 		stw_tx_transport_error(remains->server, remains->stack->now);

@@ -30,22 +30,28 @@ struct stw_str reply_tag(
 	return stw_writer_text(&writer);
 }
 
-/* The hop of a response: the flow of the request, or when that is gone a new one to sent-by
- * (§18.2.2). */
+/* A new connection to sent-by, for a response whose own is gone (§18.2.2). */
+struct stw_hop reply_anew(const struct box *box)
+{
+	const struct stw_via *via = &box->request.msg->via;
+	struct stw_hop hop = box->reply;
+
+	hop.flow = (struct stw_flow_id){ 0 };
+	if (!box->reply_moved)
+		hop.remote.port =
+			via->port ? via->port : stw_transport_default_port(hop.transport);
+	return hop;
+}
+
+/* The flow of the request, or when that is gone a new one. */
 static struct stw_hop reply_hop(struct box *box)
 {
 	struct stw_hop hop = box->reply;
-	const struct stw_via *via = &box->request.msg->via;
 
 	if (!stw_transport_reliable(hop.transport) ||
 		stw_flows_hop(box->request.stack->flows, hop.flow, &hop))
 		return hop;
-	hop = box->reply;
-	hop.flow = (struct stw_flow_id){ 0 };
-	if (box->reply_moved)
-		return hop;
-	hop.remote.port = via->port ? via->port : stw_transport_default_port(hop.transport);
-	return hop;
+	return reply_anew(box);
 }
 
 void reply_transmit(struct box *box, struct stw_slices slices)
