@@ -38,8 +38,7 @@ struct stw_hop reply_anew(const struct box *box)
 
 	hop.flow = (struct stw_flow_id){ 0 };
 	if (!box->reply_moved)
-		hop.remote.port =
-			via->port ? via->port : stw_transport_default_port(hop.transport);
+		hop.remote.port = via->port ? via->port : stw_transport_default_port(hop.transport);
 	return hop;
 }
 
