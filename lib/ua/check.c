@@ -52,7 +52,9 @@ static const struct stw_cause *check_auth(struct ua_check *check)
 	enum stw_auth_verdict verdict;
 	int err;
 
-	if (!policy->auth_realm.len || !check->ua->nonces || check->session)
+	/* §22.1: a CANCEL cannot be submitted once more. */
+	if (!policy->auth_realm.len || !check->ua->nonces || check->session ||
+		check->request->msg->method == STW_METHOD_CANCEL)
 		return NULL;
 	err = stw_credentials_find(
 		check->request->msg, STW_HDR_AUTHORIZATION, policy->auth_realm, &credentials);
