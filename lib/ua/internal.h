@@ -162,7 +162,7 @@ struct referral {
 	struct stw_session *session; /* in whose dialog it is; NULL: its own */
 	struct stw_dialog *dialog;   /* its own; NULL: not known yet */
 	bool ours;                   /* we have sent the REFER, and are told */
-	bool unwanted;               /* the peer has refused a NOTIFY */
+	bool unwanted;               /* a NOTIFY of ours has ended it */
 	void *job;
 	char call_id[STW_CALL_ID_BYTES], tag[STW_TAG_BYTES]; /* of our REFER outside of a session */
 	uint32_t cseq;                                       /* of the REFER; 0: not answered yet */

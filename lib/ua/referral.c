@@ -203,13 +203,21 @@ static void referral_is_silent(struct referral *referral)
 /* ---- we tell ------------------------------------------------------------------------------------
  */
 
+/* RFC 6665 §4.2.2, and what RFC 5057 §5.1 adds to its list. */
+static bool notify_ends(unsigned code)
+{
+	enum stw_dialog_effect effect = stw_dialog_effect(code, true);
+
+	return code == 489 || effect == STW_DIALOG_USAGE_ENDS || effect == STW_DIALOG_ENDS;
+}
+
 static void notify_final(struct exchange *exchange, const struct stw_msg *response, unsigned code,
 	const struct stw_cause *cause)
 {
 	(void)response;
 	(void)cause;
-	/* Nobody wants to know (RFC 6665 §4.2.2); the call goes on (RFC 3515 §2.4.4). */
-	if (exchange->referral && code >= 300)
+	/* Nobody wants to know; the call goes on (RFC 3515 §2.4.4). */
+	if (exchange->referral && notify_ends(code))
 		exchange->referral->unwanted = true;
 }
 
