@@ -208,8 +208,6 @@ void ua_tell_response(struct exchange *exchange, const struct stw_msg *response,
 	const struct stw_cause *cause);
 struct stw_str ua_methods(const struct stw_ua *ua);
 struct stw_str ua_extensions(const struct stw_ua *ua);
-/* Does a list "a, b" name the token? Without case. */
-bool list_has(struct stw_str list, struct stw_str token);
 /* Answer a request that is answered at once. */
 void ua_answer(struct stw_ua *ua, struct stw_request *request, const struct stw_answer *answer);
 /* With this cause, and header lines; the user is told. `session` may be NULL. */
@@ -272,7 +270,6 @@ void session_established(struct stw_session *session);
 struct stw_str session_contact_params(const struct stw_session *session);
 
 /* ---- offer.c: descriptions ---- */
-bool msg_description(const struct stw_msg *msg, struct stw_str *ret);
 bool session_has_media(struct stw_session *session);
 /* … unless preconditions are in the way. */
 void session_tell_media(struct stw_session *session);
