@@ -98,7 +98,9 @@ static const struct stw_cause *check_dialog(struct ua_check *check)
 
 	if (msg->method == STW_METHOD_CANCEL)
 		return &stw_cause_request_gone;
-	if (check->session || (msg->method == STW_METHOD_NOTIFY && referral_find(check->ua, msg)) ||
+	if (check->session ||
+		((msg->method == STW_METHOD_NOTIFY || msg->method == STW_METHOD_SUBSCRIBE) &&
+			referral_find(check->ua, msg)) ||
 		(!msg->to.tag.ptr && msg->method != STW_METHOD_BYE &&
 			msg->method != STW_METHOD_PRACK && msg->method != STW_METHOD_INFO &&
 			msg->method != STW_METHOD_UPDATE && msg->method != STW_METHOD_NOTIFY))

@@ -462,6 +462,9 @@ static void request_in_session(
 	case STW_METHOD_NOTIFY:
 		notify_asked(ua, session, request);
 		break;
+	case STW_METHOD_SUBSCRIBE:
+		subscribe_asked(ua, session, request);
+		break;
 	case STW_METHOD_OPTIONS:
 		answer_options(ua, request, session);
 		break;
@@ -490,6 +493,9 @@ static void request_outside(struct stw_ua *ua, struct stw_request *request)
 		break;
 	case STW_METHOD_NOTIFY:
 		notify_asked(ua, NULL, request);
+		break;
+	case STW_METHOD_SUBSCRIBE:
+		subscribe_asked(ua, NULL, request);
 		break;
 	default:
 		ua_refuse(ua, request, &stw_cause_ua_no_dialog, STW_STR_NONE, NULL);
