@@ -221,9 +221,7 @@ static void referral_is_silent(struct referral *referral)
 /* RFC 6665 §4.2.2, and what RFC 5057 §5.1 adds to its list. */
 static bool notify_ends(unsigned code)
 {
-	enum stw_dialog_effect effect = stw_dialog_effect(code, true);
-
-	return code == 489 || effect == STW_DIALOG_USAGE_ENDS || effect == STW_DIALOG_ENDS;
+	return code == 489 || stw_dialog_effect(code, true) != STW_DIALOG_STAYS;
 }
 
 static void notify_final(struct exchange *exchange, const struct stw_msg *response, unsigned code,
