@@ -64,7 +64,10 @@ static void body_walk(const struct stw_msg *msg)
 {
 	struct stw_multipart multipart;
 	struct stw_part part;
+	struct stw_str description;
 
+	(void)stw_body_check(msg, STW_STR(STW_BODY_ACCEPT));
+	require(!stw_body_description(msg, &description) || is_within(msg, description));
 	if (stw_multipart_begin(
 		    stw_msg_value(msg, STW_HDR_CONTENT_TYPE), stw_msg_body(msg), &multipart) < 0)
 		return;

@@ -86,12 +86,12 @@ enum stw_dialog_effect {
 	STW_DIALOG_STAYS,      /* only the transaction is over */
 	STW_DIALOG_USAGE_ENDS, /* the usage that the request belonged to */
 	STW_DIALOG_ENDS,       /* with all usages */
-	STW_DIALOG_REDIRECTED, /* 3xx: all of it goes elsewhere */
 };
 
 /**
  * What a final response to a request of an INVITE usage, in a confirmed dialog, ends: §5.1 of RFC
- * 5057, the same on both sides.
+ * 5057, the same on both sides. A 3xx, which redirects the whole dialog, ends nothing when nobody
+ * follows it (RFC 3261 §12.2.1.2, §14.1).
  * @param integral  the method belongs to the usage (INVITE, UPDATE, BYE, PRACK, ACK): an INFO or a
  *                  MESSAGE that is not known there ends nothing (note 3)
  */

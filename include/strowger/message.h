@@ -498,6 +498,8 @@ int stw_qvalue_parse(struct stw_str value, unsigned *ret);
 /** delta-seconds; above 2^32-1 is clamped to it (RFC 4475 §3.1.2.4). @return 0, -EBADMSG */
 int stw_delta_seconds_parse(struct stw_str value, uint32_t *ret);
 
+/** Does a list "a, b" name the token? Without case. */
+bool stw_list_has(struct stw_str list, struct stw_str token);
 /** A token of §25.1: one byte or more. */
 bool stw_is_token(struct stw_str text);
 /** Bytes of LWS at `at`: blanks, tabs and folds. */
@@ -522,6 +524,25 @@ int stw_multipart_begin(
 	struct stw_str content_type, struct stw_str body, struct stw_multipart *ret);
 /** @return 1 one more, 0 the end, -EBADMSG */
 int stw_multipart_next(struct stw_multipart *multipart, struct stw_part *ret);
+
+/* ---- what of a body is understood, RFC 3261 §8.2.3, RFC 5621 --------------------------- */
+
+#define STW_BODY_ACCEPT    "application/sdp, multipart/mixed, multipart/alternative"
+#define STW_BODY_ENCODINGS "identity"
+#define STW_BODY_LANGUAGES "en"
+
+enum stw_body_fault {
+	STW_BODY_UNDERSTOOD, /* or it is optional, or there is none */
+	STW_BODY_TYPE,       /* the media type, or the disposition */
+	STW_BODY_ENCODING,
+	STW_BODY_LANGUAGE,
+	STW_BODY_BROKEN, /* multipart whose parts cannot be told from one another */
+};
+/** `accept`: media types, as in Accept; with multipart/mixed each part is looked at. */
+enum stw_body_fault stw_body_check(const struct stw_msg *request, struct stw_str accept);
+/** The description of the session (Content-Disposition `session`, not early-session and the like),
+ * alone or as a part; borrowed. */
+bool stw_body_description(const struct stw_msg *msg, struct stw_str *ret);
 
 /* ---- edit: forward by splicing ------------------------------------------------------- */
 

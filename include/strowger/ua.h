@@ -175,7 +175,8 @@ struct stw_ua_policy {
 
 /** What the called side can do. */
 #define STW_UA_METHODS                                                                             \
-	"INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, INFO, MESSAGE, REFER, NOTIFY"
+	"INVITE, ACK, BYE, CANCEL, OPTIONS, PRACK, UPDATE, INFO, MESSAGE, REFER, NOTIFY, "         \
+	"SUBSCRIBE"
 #define STW_UA_EXTENSIONS "100rel, timer, replaces, join, norefersub, tdialog, 199, answermode"
 
 /** Text is borrowed and lives as long as the agent. */

@@ -30,8 +30,6 @@ bool stw_method_is_integral(enum stw_method method)
 
 enum stw_dialog_effect stw_dialog_effect(unsigned code, bool integral)
 {
-	if (code / 100 == 3)
-		return STW_DIALOG_REDIRECTED;
 	if ((code == 405 || code == 501) && !integral)
 		return STW_DIALOG_STAYS;
 	for (unsigned i = 0; i < STW_ARRAY_SIZE(effects); i++) {

@@ -148,6 +148,18 @@ bool stw_msg_has_token(const struct stw_msg *msg, enum stw_header header, struct
 	return false;
 }
 
+bool stw_list_has(struct stw_str list, struct stw_str token)
+{
+	size_t at = 0, end;
+
+	for (; at < list.len; at = end + 1) {
+		end = stw_str_find(list, ',', at);
+		if (stw_str_equal_nocase(stw_str_trim(stw_str_cut(list, at, end)), token))
+			return true;
+	}
+	return false;
+}
+
 bool stw_msg_accepts(const struct stw_msg *msg, struct stw_str type)
 {
 	struct stw_values values = stw_msg_values(msg, STW_HDR_ACCEPT);

@@ -68,7 +68,7 @@ static bool lines_without_tags(struct stw_str lines, struct stw_str name, struct
 		for (from = 0; from < value.len; from = end + 1) {
 			end = stw_str_find(value, ',', from);
 			tag = stw_str_trim(stw_str_cut(value, from, end));
-			if (list_has(unwanted, tag)) {
+			if (stw_list_has(unwanted, tag)) {
 				taken = true;
 				continue;
 			}
@@ -281,9 +281,9 @@ static bool add_extensions(struct exchange *exchange, const struct stw_msg *resp
 	said = lines_without(exchange->headers, STW_STR("Supported"), &writer);
 	stw_write_str(&more, said);
 	while (stw_values_next(&values, &tag)) {
-		if (!list_has(ua_extensions(exchange->ua), tag))
+		if (!stw_list_has(ua_extensions(exchange->ua), tag))
 			return false;
-		if (list_has(said, tag))
+		if (stw_list_has(said, tag))
 			continue;
 		stw_write_format(&more, "%s%.*s", more.len ? ", " : "", STW_STR_ARG(tag));
 		added = true;

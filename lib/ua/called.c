@@ -285,7 +285,8 @@ static void prack_reject(struct stw_session *session, const struct stw_msg *prac
 	struct stw_str offer;
 
 	stw_writer_init(&writer, body, STW_SDP_WRITTEN_MAX);
-	if (!msg_description(prack, &offer) || stw_sdp_reject(offer, session->sdp->id, &writer) < 0)
+	if (!stw_body_description(prack, &offer) ||
+		stw_sdp_reject(offer, session->sdp->id, &writer) < 0)
 		return;
 	answer->body = stw_writer_text(&writer);
 	answer->content_type = STW_STR("application/sdp");

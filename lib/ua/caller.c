@@ -211,8 +211,8 @@ static struct stw_str offer_reject(const struct exchange *invite, const struct s
 	struct stw_str offer;
 
 	stw_writer_init(&writer, body, STW_SDP_WRITTEN_MAX);
-	if (stw_client_request(invite->client)->body_len || !msg_description(response, &offer) ||
-		stw_sdp_reject(offer, id, &writer) < 0)
+	if (stw_client_request(invite->client)->body_len ||
+		!stw_body_description(response, &offer) || stw_sdp_reject(offer, id, &writer) < 0)
 		return STW_STR_NONE;
 	return stw_writer_text(&writer);
 }

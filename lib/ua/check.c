@@ -52,7 +52,9 @@ static const struct stw_cause *check_auth(struct ua_check *check)
 	enum stw_auth_verdict verdict;
 	int err;
 
-	if (!policy->auth_realm.len || !check->ua->nonces || check->session)
+	/* §22.1: a CANCEL cannot be submitted once more. */
+	if (!policy->auth_realm.len || !check->ua->nonces || check->session ||
+		check->request->msg->method == STW_METHOD_CANCEL)
 		return NULL;
 	err = stw_credentials_find(
 		check->request->msg, STW_HDR_AUTHORIZATION, policy->auth_realm, &credentials);
@@ -75,7 +77,7 @@ static const struct stw_cause *check_method(struct ua_check *check)
 	const struct stw_msg *msg = check->request->msg;
 	struct stw_str name = stw_msg_method_name(msg);
 
-	if (msg->method == STW_METHOD_CANCEL || list_has(ua_methods(check->ua), name))
+	if (msg->method == STW_METHOD_CANCEL || stw_list_has(ua_methods(check->ua), name))
 		return NULL;
 	stw_write_format(&check->writer, "Allow: %.*s\r\n", STW_STR_ARG(ua_methods(check->ua)));
 	check_line(check);
@@ -96,7 +98,9 @@ static const struct stw_cause *check_dialog(struct ua_check *check)
 
 	if (msg->method == STW_METHOD_CANCEL)
 		return &stw_cause_request_gone;
-	if (check->session || (msg->method == STW_METHOD_NOTIFY && referral_find(check->ua, msg)) ||
+	if (check->session ||
+		((msg->method == STW_METHOD_NOTIFY || msg->method == STW_METHOD_SUBSCRIBE) &&
+			referral_find(check->ua, msg)) ||
 		(!msg->to.tag.ptr && msg->method != STW_METHOD_BYE &&
 			msg->method != STW_METHOD_PRACK && msg->method != STW_METHOD_INFO &&
 			msg->method != STW_METHOD_UPDATE && msg->method != STW_METHOD_NOTIFY))
@@ -134,7 +138,7 @@ static const struct stw_cause *check_user(struct ua_check *check)
 {
 	struct stw_str users = check_policy(check)->users, user = check->request->msg->uri.user;
 
-	if (check->session || !users.len || list_has(users, user))
+	if (check->session || !users.len || stw_list_has(users, user))
 		return NULL;
 	return is_begun(users, user) ? &stw_cause_ua_incomplete : &stw_cause_ua_not_me;
 }
@@ -169,7 +173,7 @@ static const struct stw_cause *check_require(struct ua_check *check)
 	bool met = true;
 
 	while (stw_values_next(&values, &tag)) {
-		if (list_has(ua_extensions(check->ua), tag) ||
+		if (stw_list_has(ua_extensions(check->ua), tag) ||
 			(check_policy(check)->priorities.len &&
 				stw_str_equal_nocase(tag, STW_STR("resource-priority"))))
 			continue;
@@ -196,42 +200,34 @@ static struct stw_str check_accepts(const struct ua_check *check)
 	case STW_METHOD_NOTIFY:
 		return STW_STR("message/sipfrag");
 	default:
-		return STW_STR("application/sdp, multipart/mixed, multipart/alternative");
+		return STW_STR(STW_BODY_ACCEPT);
 	}
-}
-
-static bool body_is_optional(const struct stw_msg *msg)
-{
-	struct stw_str disposition = stw_msg_value(msg, STW_HDR_CONTENT_DISPOSITION), handling;
-	size_t at = stw_str_find(disposition, ';', 0);
-
-	return stw_param_find(stw_str_cut(disposition, at, disposition.len), STW_STR("handling"),
-		       &handling) &&
-	       stw_str_equal_nocase(handling, STW_STR("optional"));
 }
 
 static const struct stw_cause *check_body(struct ua_check *check)
 {
 	const struct stw_msg *msg = check->request->msg;
-	struct stw_str type = stw_msg_value(msg, STW_HDR_CONTENT_TYPE);
-	struct stw_str encoding = stw_msg_value(msg, STW_HDR_CONTENT_ENCODING);
 	struct stw_str accepts = check_accepts(check);
 
-	if (!msg->body_len)
-		return NULL;
 	if (check_policy(check)->max_body && msg->body_len > check_policy(check)->max_body)
 		return &stw_cause_ua_body_large;
-	if (body_is_optional(msg) || msg->method == STW_METHOD_INFO)
+	if (msg->method == STW_METHOD_INFO)
 		return NULL;
-	if (encoding.len && !stw_str_equal_nocase(encoding, STW_STR("identity"))) {
-		stw_write_text(&check->writer, "Accept-Encoding: identity\r\n");
-		check_line(check);
-		return &stw_cause_ua_body_type;
+	switch (stw_body_check(msg, accepts)) {
+	case STW_BODY_UNDERSTOOD:
+		return NULL;
+	case STW_BODY_BROKEN:
+		return &stw_cause_ua_body_broken;
+	case STW_BODY_TYPE:
+		stw_write_format(&check->writer, "Accept: %.*s\r\n", STW_STR_ARG(accepts));
+		break;
+	case STW_BODY_ENCODING:
+		stw_write_text(&check->writer, "Accept-Encoding: " STW_BODY_ENCODINGS "\r\n");
+		break;
+	case STW_BODY_LANGUAGE:
+		stw_write_text(&check->writer, "Accept-Language: " STW_BODY_LANGUAGES "\r\n");
+		break;
 	}
-	type = stw_str_trim(stw_str_cut(type, 0, stw_str_find(type, ';', 0)));
-	if (list_has(accepts, type))
-		return NULL;
-	stw_write_format(&check->writer, "Accept: %.*s\r\n", STW_STR_ARG(accepts));
 	check_line(check);
 	return &stw_cause_ua_body_type;
 }
@@ -269,7 +265,7 @@ static const struct stw_cause *check_priority(struct ua_check *check)
 	if (!known.len || !stw_msg_has_token(msg, STW_HDR_REQUIRE, STW_STR("resource-priority")))
 		return NULL;
 	while (stw_values_next(&values, &value)) {
-		if (list_has(known, value))
+		if (stw_list_has(known, value))
 			return NULL;
 	}
 	stw_write_format(&check->writer, "Accept-Resource-Priority: %.*s\r\n", STW_STR_ARG(known));

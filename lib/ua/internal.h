@@ -15,7 +15,7 @@
 #define BYES_MAX           3    /* more of them after 500 */
 #define SESSIONS_MAX       1000
 #define FORKS_MAX          32  /* of an INVITE: early dialogs, and 2xx that are acknowledged */
-#define SUBSCRIPTION_S     180 /* of a REFER */
+#define SUBSCRIPTION_S     600 /* of a REFER: as long as a call may ring, or wait in a queue */
 #define SUBSCRIPTION_MAX_S 86400
 #define NOTIFY_WAIT_S      32 /* 64*T1: Timer N of RFC 6665 §4.1.2.4 */
 #define GONE_MAX           64 /* dialogs that are over and still known by name */
@@ -162,12 +162,13 @@ struct referral {
 	struct stw_session *session; /* in whose dialog it is; NULL: its own */
 	struct stw_dialog *dialog;   /* its own; NULL: not known yet */
 	bool ours;                   /* we have sent the REFER, and are told */
-	bool unwanted;               /* the peer has refused a NOTIFY */
+	bool unwanted;               /* a NOTIFY of ours has ended it */
 	void *job;
 	char call_id[STW_CALL_ID_BYTES], tag[STW_TAG_BYTES]; /* of our REFER outside of a session */
 	uint32_t cseq;                                       /* of the REFER; 0: not answered yet */
 	struct stw_session *made;                            /* the call that theirs has made */
 	unsigned code;                                       /* what was told last */
+	uint64_t expires_ms;                                 /* monotonic: when `expiry` is over */
 	struct stw_alarm expiry;
 };
 
@@ -208,8 +209,6 @@ void ua_tell_response(struct exchange *exchange, const struct stw_msg *response,
 	const struct stw_cause *cause);
 struct stw_str ua_methods(const struct stw_ua *ua);
 struct stw_str ua_extensions(const struct stw_ua *ua);
-/* Does a list "a, b" name the token? Without case. */
-bool list_has(struct stw_str list, struct stw_str token);
 /* Answer a request that is answered at once. */
 void ua_answer(struct stw_ua *ua, struct stw_request *request, const struct stw_answer *answer);
 /* With this cause, and header lines; the user is told. `session` may be NULL. */
@@ -272,7 +271,6 @@ void session_established(struct stw_session *session);
 struct stw_str session_contact_params(const struct stw_session *session);
 
 /* ---- offer.c: descriptions ---- */
-bool msg_description(const struct stw_msg *msg, struct stw_str *ret);
 bool session_has_media(struct stw_session *session);
 /* … unless preconditions are in the way. */
 void session_tell_media(struct stw_session *session);
@@ -363,20 +361,23 @@ void expiry_fired(struct stw_alarm *alarm);
 /* `session` NULL: outside of sessions. */
 void refer_asked(struct stw_ua *ua, struct stw_session *session, struct stw_request *request);
 void notify_asked(struct stw_ua *ua, struct stw_session *session, struct stw_request *request);
+void subscribe_asked(struct stw_ua *ua, struct stw_session *session, struct stw_request *request);
 
 /* ---- referral.c: the subscription of a REFER ---- */
 struct referral *referral_new(struct stw_ua *ua, struct stw_session *session, bool ours);
 void referral_free(struct referral *referral);
-/* Whose NOTIFY is this? */
-struct referral *referral_find(const struct stw_ua *ua, const struct stw_msg *notify);
-int referral_receive(struct referral *referral, const struct stw_msg *notify);
+/* Whose NOTIFY is this (of ours), or whose SUBSCRIBE (of theirs)? */
+struct referral *referral_find(const struct stw_ua *ua, const struct stw_msg *request);
+int referral_receive(struct referral *referral, const struct stw_msg *request);
 void referral_told(struct referral *referral, const struct stw_msg *notify);
-/* A NOTIFY is due within. */
+/* A NOTIFY of theirs is due within, or ours is the last one. */
 void referral_await(struct referral *referral, uint32_t seconds);
 /* Ours: the first one is, unless it is here already. */
 void referral_await_first(struct referral *referral);
 /* Theirs: this has come of it; from 200 on it is the last word, and it is freed. */
 void referral_notify(struct referral *referral, unsigned code, struct stw_str phrase);
+/* … refreshed, or with 0 ended, and told how far it has got. */
+void referral_extend(struct referral *referral, const struct stw_msg *subscribe, uint32_t seconds);
 /* Something has happened to the call that a REFER has made. */
 void refer_progress(struct stw_session *made, unsigned code, struct stw_str phrase);
 /* Is a REFER of theirs being carried out? */

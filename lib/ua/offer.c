@@ -7,40 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct stw_str sdp_type = { "application/sdp", 15 };
-
-/* "application/sdp;x=1" without its parameters. */
-static bool type_is(struct stw_str content_type, struct stw_str type)
-{
-	struct stw_str bare = stw_str_cut(content_type, 0, stw_str_find(content_type, ';', 0));
-
-	return stw_str_equal_nocase(stw_str_trim(bare), type);
-}
-
-/* The session description of a body, alone or as a part (RFC 5621). */
-bool msg_description(const struct stw_msg *msg, struct stw_str *ret)
-{
-	struct stw_str type = stw_msg_value(msg, STW_HDR_CONTENT_TYPE), body = stw_msg_body(msg);
-	struct stw_multipart multipart;
-	struct stw_part part;
-
-	if (!body.len)
-		return false;
-	if (type_is(type, sdp_type)) {
-		*ret = body;
-		return true;
-	}
-	if (stw_multipart_begin(type, body, &multipart) < 0)
-		return false;
-	while (stw_multipart_next(&multipart, &part) == 1) {
-		if (type_is(part.content_type, sdp_type)) {
-			*ret = part.body;
-			return true;
-		}
-	}
-	return false;
-}
-
 /* What we can do in this session; asked once. */
 bool session_has_media(struct stw_session *session)
 {
@@ -138,7 +104,7 @@ int session_receive_offer(
 	int err;
 
 	memset(ret, 0, sizeof(*ret));
-	if (!msg_description(msg, &text))
+	if (!stw_body_description(msg, &text))
 		return -ENOENT;
 	if (!session_has_media(session)) {
 		ret->code = 488;
@@ -168,7 +134,7 @@ bool session_narrow(struct stw_session *session, const struct stw_msg *response)
 	struct stw_str text;
 	unsigned all, common;
 
-	if (!session->sdp || session->narrowed.codecs || !msg_description(response, &text))
+	if (!session->sdp || session->narrowed.codecs || !stw_body_description(response, &text))
 		return false;
 	common = stw_sdp_codecs_common(session->abilities, text, session->narrowed_codecs, &all);
 	if (!common || common == all)
@@ -188,7 +154,7 @@ void session_misplaced(struct stw_session *session, const struct stw_msg *msg)
 {
 	struct stw_str text;
 
-	if (session->sdp && msg_description(msg, &text))
+	if (session->sdp && stw_body_description(msg, &text))
 		session_fault(session, msg, &stw_cause_ua_misplaced);
 }
 
@@ -256,7 +222,7 @@ int session_receive_fork_offer(
 	struct stw_str text;
 	int err;
 
-	if (msg_description(response, &text) && session_has_media(session))
+	if (stw_body_description(response, &text) && session_has_media(session))
 		session_other_fork(session, response->to.tag);
 	err = session_receive_offer(session, response, ret);
 	if (err == 0)
@@ -271,7 +237,7 @@ int session_receive_answer(
 	struct stw_str text;
 	int err;
 
-	if (!session->sdp || !msg_description(msg, &text))
+	if (!session->sdp || !stw_body_description(msg, &text))
 		return -ENOENT;
 	session_other_fork(session, tag);
 	err = stw_sdp_receive_answer(session->sdp, text, &fault);

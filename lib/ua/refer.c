@@ -226,31 +226,76 @@ int stw_session_refer_to_session(struct stw_session *session, struct stw_session
 /* ---- NOTIFY comes: how far our transfer has got ------------------------------------------------
  */
 
-void notify_asked(struct stw_ua *ua, struct stw_session *session, struct stw_request *request)
+static bool is_about_refer(const struct stw_msg *msg)
 {
-	struct stw_str name = stw_msg_value(request->msg, STW_HDR_EVENT);
+	struct stw_str event = stw_msg_value(msg, STW_HDR_EVENT);
+
+	event = stw_str_trim(stw_str_cut(event, 0, stw_str_find(event, ';', 0)));
+	return stw_str_equal_nocase(event, STW_STR("refer"));
+}
+
+/* Of which subscription a NOTIFY or SUBSCRIBE is the next request. @return NULL: of none, and it
+ * has been refused */
+static struct referral *referral_taken(struct stw_ua *ua, struct stw_session *session,
+	struct stw_request *request, const struct stw_cause *none)
+{
 	struct referral *referral = referral_find(ua, request->msg);
 	const struct stw_cause *cause = NULL;
-	struct stw_str headers = STW_STR_NONE;
-	struct stw_answer answer = { .code = 200 };
 	int err;
 
-	name = stw_str_trim(stw_str_cut(name, 0, stw_str_find(name, ';', 0)));
-	if (!stw_str_equal_nocase(name, STW_STR("refer"))) {
+	if (!is_about_refer(request->msg)) {
 		cause = &stw_cause_ua_event;
-		headers = STW_STR("Allow-Events: refer\r\n");
 	} else if (!referral) {
-		cause = &stw_cause_ua_no_subscription;
+		cause = none;
 	} else {
 		err = referral_receive(referral, request->msg);
 		cause = err == -ESTALE ? &stw_cause_ua_cseq : err < 0 ? dialog_cause(err) : NULL;
 	}
-	if (cause) {
-		ua_refuse(ua, request, cause, headers, session);
+	if (!cause)
+		return referral;
+	ua_refuse(ua, request, cause,
+		cause == &stw_cause_ua_event ? STW_STR("Allow-Events: refer\r\n") : STW_STR_NONE,
+		session);
+	return NULL;
+}
+
+void notify_asked(struct stw_ua *ua, struct stw_session *session, struct stw_request *request)
+{
+	struct referral *referral =
+		referral_taken(ua, session, request, &stw_cause_ua_no_subscription);
+	struct stw_answer answer = { .code = 200 };
+
+	if (!referral)
 		return;
-	}
 	ua_answer(ua, request, &answer);
 	referral_told(referral, request->msg);
+}
+
+/* ---- SUBSCRIBE comes: the subscription of a REFER of theirs goes on, or ends -------------------
+ */
+
+/* §2.4.4, RFC 6665 §4.2.1.4 */
+void subscribe_asked(struct stw_ua *ua, struct stw_session *session, struct stw_request *request)
+{
+	struct referral *referral = referral_taken(ua, session, request, &stw_cause_ua_no_referral);
+	struct stw_str expires = stw_msg_value(request->msg, STW_HDR_EXPIRES);
+	struct stw_answer answer = {
+		.code = 200, .dialog = true, .contact_user = ua->contact_user
+	};
+	uint32_t expires_s = SUBSCRIPTION_S;
+	char line[TEXT_MAX];
+	struct stw_writer writer;
+
+	if (!referral)
+		return;
+	(void)stw_delta_seconds_parse(expires, &expires_s);
+	if (expires_s > SUBSCRIPTION_S)
+		expires_s = SUBSCRIPTION_S;
+	stw_writer_init(&writer, line, sizeof(line));
+	stw_write_format(&writer, "Expires: %u\r\n", expires_s);
+	answer.headers = stw_writer_text(&writer);
+	ua_answer(ua, request, &answer);
+	referral_extend(referral, request->msg, expires_s);
 }
 
 /* ---- REFER comes ---------------------------------------------------------------------------- */
@@ -336,6 +381,7 @@ static int refer_subscribe(struct stw_ua *ua, struct stw_session *session,
 	if (!*ret)
 		return -ENOMEM;
 	(*ret)->cseq = request->msg->cseq.number;
+	referral_await(*ret, SUBSCRIPTION_S);
 	if (!session)
 		err = stw_dialog_new_uas(request->msg, stw_request_tag(request), &(*ret)->dialog);
 	if (err < 0)

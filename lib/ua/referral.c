@@ -86,29 +86,41 @@ bool referral_is_open(const struct stw_session *session)
 /* ---- we are told ------------------------------------------------------------------------------
  */
 
-static bool is_its_dialog(const struct referral *referral, const struct stw_msg *notify)
+static bool is_its_dialog(const struct referral *referral, const struct stw_msg *request)
 {
 	const struct stw_dialog *dialog = referral_dialog(referral);
 
 	if (dialog)
-		return stw_dialog_has_request(dialog, notify);
+		return stw_dialog_has_request(dialog, request);
 	/* The first NOTIFY brings the dialog; it may be here before the 2xx. */
-	return stw_str_equal(notify->call_id, stw_str_from(referral->call_id)) &&
-	       stw_str_equal(notify->to.tag, stw_str_from(referral->tag));
+	return stw_str_equal(request->call_id, stw_str_from(referral->call_id)) &&
+	       stw_str_equal(request->to.tag, stw_str_from(referral->tag));
 }
 
-/* Of several in one dialog the one whose REFER had this number (§2.4.6). */
-struct referral *referral_find(const struct stw_ua *ua, const struct stw_msg *notify)
+/* The number of the REFER that Event names; 0: none. */
+static uint64_t event_id(const struct stw_msg *msg)
 {
-	struct stw_str event = stw_msg_value(notify, STW_HDR_EVENT), id;
+	struct stw_str event = stw_msg_value(msg, STW_HDR_EVENT), id;
 	size_t end = stw_str_find(event, ';', 0);
-	struct referral *referral = ua->referrals, *found = NULL;
 	uint64_t number = 0;
 
 	if (stw_param_find(stw_str_cut(event, end, event.len), STW_STR("id"), &id))
 		(void)stw_str_to_uint(id, UINT32_MAX, &number);
+	return number;
+}
+
+/* Of several in one dialog the one whose REFER had this number (§2.4.6). */
+struct referral *referral_find(const struct stw_ua *ua, const struct stw_msg *request)
+{
+	bool ours = request->method == STW_METHOD_NOTIFY;
+	struct referral *referral = ua->referrals, *found = NULL;
+	uint64_t number = event_id(request);
+
 	for (; referral; referral = referral->next) {
-		if (!referral->ours || !is_its_dialog(referral, notify))
+		if (referral->ours != ours || referral->unwanted ||
+			!is_its_dialog(referral, request))
+			continue;
+		if (!ours && number && referral->cseq != number)
 			continue;
 		if (!found || !number || referral->cseq == number)
 			found = referral;
@@ -117,13 +129,13 @@ struct referral *referral_find(const struct stw_ua *ua, const struct stw_msg *no
 }
 
 /* @return 0; -EBADMSG; -ESTALE */
-int referral_receive(struct referral *referral, const struct stw_msg *notify)
+int referral_receive(struct referral *referral, const struct stw_msg *request)
 {
 	if (referral->session)
 		return 0; /* was counted with the session */
 	if (referral->dialog)
-		return stw_dialog_receive(referral->dialog, notify);
-	return stw_dialog_new_uas(notify, stw_str_from(referral->tag), &referral->dialog);
+		return stw_dialog_receive(referral->dialog, request);
+	return stw_dialog_new_uas(request, stw_str_from(referral->tag), &referral->dialog);
 }
 
 /* "SIP/2.0 180 Ringing": the first line of a message/sipfrag (RFC 3420). */
@@ -155,7 +167,10 @@ static void referral_tell(struct referral *referral, struct stw_ua_event *event)
 
 void referral_await(struct referral *referral, uint32_t seconds)
 {
-	stw_alarm_start(referral->ua->stack, &referral->expiry, (uint64_t)seconds * 1000);
+	uint64_t wait_ms = (uint64_t)seconds * 1000;
+
+	referral->expires_ms = stw_stack_now(referral->ua->stack).mono_ms + wait_ms;
+	stw_alarm_start(referral->ua->stack, &referral->expiry, wait_ms);
 }
 
 void referral_await_first(struct referral *referral)
@@ -203,13 +218,19 @@ static void referral_is_silent(struct referral *referral)
 /* ---- we tell ------------------------------------------------------------------------------------
  */
 
+/* RFC 6665 §4.2.2, and what RFC 5057 §5.1 adds to its list. */
+static bool notify_ends(unsigned code)
+{
+	return code == 489 || stw_dialog_effect(code, true) != STW_DIALOG_STAYS;
+}
+
 static void notify_final(struct exchange *exchange, const struct stw_msg *response, unsigned code,
 	const struct stw_cause *cause)
 {
 	(void)response;
 	(void)cause;
-	/* Nobody wants to know (RFC 6665 §4.2.2); the call goes on (RFC 3515 §2.4.4). */
-	if (exchange->referral && code >= 300)
+	/* Nobody wants to know; the call goes on (RFC 3515 §2.4.4). */
+	if (exchange->referral && notify_ends(code))
 		exchange->referral->unwanted = true;
 }
 
@@ -225,6 +246,15 @@ static struct stw_str phrase_cut(struct stw_str phrase)
 	while (end && ((unsigned char)phrase.ptr[end] & 0xc0) == 0x80)
 		end--;
 	return stw_str_cut(phrase, 0, end);
+}
+
+/* RFC 6665 §4.2.2: what remains; a NOTIFY does not lengthen it. */
+static unsigned expires_in_s(const struct referral *referral)
+{
+	uint64_t now_ms = stw_stack_now(referral->ua->stack).mono_ms;
+
+	return referral->expires_ms > now_ms ? (unsigned)((referral->expires_ms - now_ms) / 1000)
+					     : 0;
 }
 
 /* `reason`: it is the last one. The NOTIFY keeps the dialog, which may end before its answer
@@ -250,8 +280,8 @@ static void notify_send(
 	if (reason)
 		stw_write_format(&writer, "Subscription-State: terminated;reason=%s\r\n", reason);
 	else
-		stw_write_format(
-			&writer, "Subscription-State: active;expires=%d\r\n", SUBSCRIPTION_S);
+		stw_write_format(&writer, "Subscription-State: active;expires=%u\r\n",
+			expires_in_s(referral));
 	stw_writer_init(&frag, body, sizeof(body));
 	stw_write_format(&frag, "SIP/2.0 %u %.*s\r\n", code, STW_STR_ARG(phrase));
 	if (!dialog || writer.overflow || frag.overflow)
@@ -268,8 +298,24 @@ void referral_notify(struct referral *referral, unsigned code, struct stw_str ph
 	notify_send(referral, code, phrase, code < 200 ? NULL : "noresource");
 	if (code >= 200)
 		referral_free(referral);
-	else
-		referral_await(referral, SUBSCRIPTION_S);
+}
+
+/* What was told last once more: the subscriber asks for it (RFC 6665 §4.2.1.2), or time is over. */
+static void state_send(struct referral *referral, const char *reason)
+{
+	notify_send(
+		referral, referral->code, stw_str_from(stw_status_phrase(referral->code)), reason);
+}
+
+void referral_extend(struct referral *referral, const struct stw_msg *subscribe, uint32_t seconds)
+{
+	(void)stw_dialog_refresh(referral_dialog(referral), subscribe);
+	if (!seconds) {
+		expiry_is_over(&referral->expiry);
+		return;
+	}
+	referral_await(referral, seconds);
+	state_send(referral, NULL);
 }
 
 void refer_progress(struct stw_session *made, unsigned code, struct stw_str phrase)
@@ -286,8 +332,7 @@ static void expiry_is_over(struct stw_alarm *alarm)
 		referral_is_silent(referral);
 		return;
 	}
-	notify_send(referral, referral->code, stw_str_from(stw_status_phrase(referral->code)),
-		"timeout");
+	state_send(referral, "timeout");
 	referral_free(referral);
 }
 
@@ -297,8 +342,7 @@ void referrals_end(struct stw_ua *ua)
 		struct referral *referral = ua->referrals;
 
 		if (!referral->ours)
-			notify_send(referral, referral->code,
-				stw_str_from(stw_status_phrase(referral->code)), "giveup");
+			state_send(referral, "giveup");
 		referral_free(referral);
 	}
 }

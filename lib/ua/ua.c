@@ -75,18 +75,6 @@ uint32_t retry_after_s(const struct stw_msg *response)
 	return seconds;
 }
 
-bool list_has(struct stw_str list, struct stw_str token)
-{
-	size_t at = 0, end;
-
-	for (; at < list.len; at = end + 1) {
-		end = stw_str_find(list, ',', at);
-		if (stw_str_equal_nocase(stw_str_trim(stw_str_cut(list, at, end)), token))
-			return true;
-	}
-	return false;
-}
-
 struct stw_str ua_methods(const struct stw_ua *ua)
 {
 	return ua->options.policy.methods.len ? ua->options.policy.methods
@@ -386,7 +374,8 @@ static void answer_options(
 	stw_writer_init(&writer, lines, sizeof(lines));
 	ua_write_abilities(ua, &writer);
 	stw_write_text(&writer, "Accept: application/sdp, text/plain, message/sipfrag\r\n"
-				"Accept-Encoding: identity\r\nAccept-Language: en\r\n"
+				"Accept-Encoding: " STW_BODY_ENCODINGS "\r\n"
+				"Accept-Language: " STW_BODY_LANGUAGES "\r\n"
 				"Allow-Events: refer\r\n");
 	if (!session)
 		answer.cause = called_refusal(ua, ua->session_count, request->msg, &writer);
@@ -429,7 +418,7 @@ static void answer_info(struct stw_ua *ua, struct stw_request *request, struct s
 	char lines[TEXT_MAX];
 	struct stw_writer writer;
 
-	if (!package.len || list_has(ua->options.policy.recv_info, stw_str_trim(name))) {
+	if (!package.len || stw_list_has(ua->options.policy.recv_info, stw_str_trim(name))) {
 		answer_message(ua, request, session, STW_UA_INFO, package);
 		return;
 	}
@@ -473,6 +462,9 @@ static void request_in_session(
 	case STW_METHOD_NOTIFY:
 		notify_asked(ua, session, request);
 		break;
+	case STW_METHOD_SUBSCRIBE:
+		subscribe_asked(ua, session, request);
+		break;
 	case STW_METHOD_OPTIONS:
 		answer_options(ua, request, session);
 		break;
@@ -501,6 +493,9 @@ static void request_outside(struct stw_ua *ua, struct stw_request *request)
 		break;
 	case STW_METHOD_NOTIFY:
 		notify_asked(ua, NULL, request);
+		break;
+	case STW_METHOD_SUBSCRIBE:
+		subscribe_asked(ua, NULL, request);
 		break;
 	default:
 		ua_refuse(ua, request, &stw_cause_ua_no_dialog, STW_STR_NONE, NULL);

@@ -13,9 +13,9 @@
 #include "server/hook/reply.h"
 
 /* What the server says of itself in a 200 to OPTIONS, RFC 3261 §11.2, and in a 415. */
-#define ROUTE_ACCEPT          "Accept: application/sdp, multipart/mixed, multipart/alternative\r\n"
-#define ROUTE_ACCEPT_ENCODING "Accept-Encoding: identity\r\n"
-#define ROUTE_ACCEPT_LANGUAGE "Accept-Language: en\r\n"
+#define ROUTE_ACCEPT          "Accept: " STW_BODY_ACCEPT "\r\n"
+#define ROUTE_ACCEPT_ENCODING "Accept-Encoding: " STW_BODY_ENCODINGS "\r\n"
+#define ROUTE_ACCEPT_LANGUAGE "Accept-Language: " STW_BODY_LANGUAGES "\r\n"
 #define ROUTE_CAPABILITIES                                                                         \
 	ROUTE_ACCEPT ROUTE_ACCEPT_ENCODING ROUTE_ACCEPT_LANGUAGE "Supported: path\r\n"
 

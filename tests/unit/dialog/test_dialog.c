@@ -204,9 +204,7 @@ static void responses_end_what_they_end(void **state)
 		unsigned first, last;
 		enum stw_dialog_effect effect;
 	} rows[] = {
-		{ 200, 299, STW_DIALOG_STAYS },
-		{ 300, 399, STW_DIALOG_REDIRECTED },
-		{ 400, 403, STW_DIALOG_STAYS },
+		{ 200, 403, STW_DIALOG_STAYS },
 		{ 404, 404, STW_DIALOG_ENDS },
 		{ 405, 405, STW_DIALOG_USAGE_ENDS },
 		{ 406, 407, STW_DIALOG_STAYS },
