@@ -225,6 +225,9 @@ static const struct stw_cause *check_body(struct ua_check *check)
 		stw_write_text(&check->writer, "Accept-Encoding: " STW_BODY_ENCODINGS "\r\n");
 		break;
 	case STW_BODY_LANGUAGE:
+		/* What a person reads. */
+		if (msg->method == STW_METHOD_MESSAGE)
+			return NULL;
 		stw_write_text(&check->writer, "Accept-Language: " STW_BODY_LANGUAGES "\r\n");
 		break;
 	}
