@@ -512,6 +512,15 @@ static void early_add(
 	branch->early = early;
 }
 
+bool stw_response_context_has_early(const struct stw_response_context *context)
+{
+	const struct branch *branch = context->started;
+
+	while (branch && (branch->state != BRANCH_PENDING || branch->left || !branch->early))
+		branch = branch->next;
+	return branch != NULL;
+}
+
 /* The branch has told of its end itself. */
 static void early_remove(struct branch *branch, struct stw_str tag)
 {

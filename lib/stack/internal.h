@@ -94,9 +94,12 @@ struct service {
 	struct stw_str diversion, history;
 	const struct stw_str *without;
 	unsigned without_count;
-	bool together;          /* the time of ringing is for all targets of the group */
-	bool expired;           /* and it was over */
-	bool ended;             /* the core knows */
+	bool together; /* the time of ringing is for all targets of the group */
+	bool expired;  /* and it was over */
+	bool ended;    /* the core knows */
+	struct box *box;
+	struct stw_node early; /* in stack->early while our 181 or 182 has made a dialog */
+	bool early_listed;
 	struct stw_refusal end; /* in the place of the best response; cause NULL: none */
 };
 
@@ -208,6 +211,7 @@ struct stw_stack {
 	struct box *replying;                /* those whose response waits for a connection */
 	struct box *dirty;
 	struct stw_table answers; /* requests that wait for ACK or PRACK, see uas.c */
+	struct stw_table early;   /* early dialogs of our own, see service.c */
 	struct retired *retired;
 	struct stw_arena scratch; /* of the batch */
 	struct stw_msg *msg;      /* the message in hand: own_msg, or one that was handed over */

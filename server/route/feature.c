@@ -466,7 +466,7 @@ static enum stw_verdict dialog_request(struct stw_check *check, struct stw_featu
 	if (method == STW_METHOD_INVITE && stw_request_wait(request) < 0)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	if (stw_dialog_receive(call->dialog, request->msg) < 0)
-		return stw_route_refuse(check, &stw_cause_feature_order);
+		return stw_route_refuse(check, &stw_cause_dialog_order);
 	if (method != STW_METHOD_BYE)
 		return stw_route_refuse(check, &stw_cause_feature_fixed);
 	stw_request_respond(request, 200, STW_STR_NONE, NULL);
