@@ -380,6 +380,8 @@ void branch_timer(struct branch *branch, struct stw_timer *timer);
 void branch_tx_actions(
 	struct branch *branch, struct stw_tx *tx, unsigned actions, const struct stw_msg *msg);
 void branch_fail(struct branch *branch, const struct stw_cause *cause);
+/* Why it could not be sent where it was to go. */
+const struct stw_cause *branch_flow_cause(const struct branch *branch);
 void branch_send(struct branch *branch);
 struct branch *branch_replace(struct branch *branch);
 void branch_next_place(struct branch *branch);
