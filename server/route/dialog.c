@@ -7,15 +7,26 @@
 
 #define RETRY_AFTER_MAX_S 10u
 
+/* §11.2 */
+enum stw_verdict stw_route_capabilities(struct stw_check *check)
+{
+	const struct stw_refusal answer = { .cause = &stw_cause_options_answered,
+		.headers = STW_STR(ROUTE_CALL_ALLOW ROUTE_CAPABILITIES) };
+	const struct stw_service *service = check->service;
+
+	if (!service || (!service->open && !service->announcement.cause))
+		stw_request_respond(check->request, 200, answer.headers, answer.cause);
+	else if (stw_route_hold(check))
+		stw_request_settle(check->request, &answer);
+	return STW_DONE;
+}
+
 enum stw_verdict stw_route_in_dialog(struct stw_check *check)
 {
-	check->refusal.headers = STW_STR(ROUTE_DIALOG_ALLOW);
+	check->refusal.headers = STW_STR(ROUTE_CALL_ALLOW);
 	switch (check->request->msg->method) {
-	case STW_METHOD_OPTIONS: /* §11.2 */
-		stw_request_respond(check->request, 200,
-			STW_STR(ROUTE_DIALOG_ALLOW ROUTE_CAPABILITIES),
-			&stw_cause_options_answered);
-		return STW_DONE;
+	case STW_METHOD_OPTIONS:
+		return stw_route_capabilities(check);
 	case STW_METHOD_PRACK: /* RFC 3262 §3: what it fits was taken before */
 		check->refusal.headers = STW_STR_NONE;
 		return stw_route_refuse(check, &stw_cause_prack_unmatched);

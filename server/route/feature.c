@@ -177,7 +177,7 @@ static void call_succeed(struct stw_feature_call *call)
 	struct stw_answer answer = { .code = 200,
 		.cause = refusal.cause,
 		.refusal = &refusal,
-		.headers = STW_STR(ROUTE_DIALOG_ALLOW),
+		.headers = STW_STR(ROUTE_CALL_ALLOW),
 		.content_type = STW_STR("application/sdp"),
 		.body = call->body,
 		.dialog = true,
