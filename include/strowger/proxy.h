@@ -299,6 +299,8 @@ void stw_response_context_leave(struct stw_response_context *context);
 void stw_response_context_start(struct stw_response_context *context);
 /** No new branch ever: a 2xx or 6xx was there, the caller has cancelled, or it was refused. */
 bool stw_response_context_is_closed(const struct stw_response_context *context);
+/** Has a branch that runs made an early dialog (§12.1.1)? Known where what comes next is asked. */
+bool stw_response_context_has_early(const struct stw_response_context *context);
 /** Does this response end the other branches: a 2xx or 6xx of this call (§16.7 step 10), unless the
  * caller wants none to be cancelled (RFC 3841 §9.1)? */
 bool stw_response_context_ends_others(

@@ -364,6 +364,11 @@ void stw_request_expire(struct stw_request *request);
  * have to bring one), while the one before waits for its PRACK, and when the INVITE has been
  * answered. @return false: left out */
 bool stw_request_progress(struct stw_request *request, const struct stw_refusal *refusal);
+/** The INVITE in whose early dialog, of a stw_request_progress(), this request is; NULL: none. */
+struct stw_request *stw_request_early(const struct stw_request *request);
+/** A BYE in that dialog has been answered (§15): the dialog is over. Where no branch has made
+ * another one it ends the INVITE as a CANCEL does. */
+void stw_request_hang_up(struct stw_request *invite, const struct stw_msg *bye);
 /** What is in all branches it goes on with, and nobody can guess before: stw_proxy_loop_hash(). */
 uint64_t stw_request_mark(const struct stw_request *request);
 /** The request as it goes on asks for a session of this interval, and its sender knows session

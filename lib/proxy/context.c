@@ -447,8 +447,10 @@ void stw_response_context_cancel(struct stw_response_context *context, struct st
 	if (reason_lines.len && stw_arena_copy(&context->arena, reason_lines, &lines) < 0)
 		lines = STW_STR_NONE;
 	context->cancelled = true;
+	/* §9.2: what was tried has ended; what it said would have gone up only without other
+	 * targets. */
 	if (!context_active(context))
-		candidate_own(context, &context->own, &stw_cause_cancelled);
+		context->refusal = &stw_cause_cancelled;
 	context_close(context);
 	context_cancel_pending(context, lines);
 	context_advance(context);
@@ -508,6 +510,15 @@ static void early_add(
 		return;
 	early->next = branch->early;
 	branch->early = early;
+}
+
+bool stw_response_context_has_early(const struct stw_response_context *context)
+{
+	const struct branch *branch = context->started;
+
+	while (branch && (branch->state != BRANCH_PENDING || branch->left || !branch->early))
+		branch = branch->next;
+	return branch != NULL;
 }
 
 /* The branch has told of its end itself. */
@@ -856,7 +867,10 @@ void stw_response_context_expired(struct stw_response_context *context)
 	queue_begin(context, NULL);
 	if (context->decided || context->cancelled || !context->invite)
 		return;
-	context_end_pending(context, &stw_cause_invite_expired);
+	if (context->asked && !context->refusal)
+		context->refusal = &stw_cause_invite_expired;
+	else
+		context_end_pending(context, &stw_cause_invite_expired);
 	context_close(context);
 	context_advance(context);
 }
@@ -885,7 +899,8 @@ void stw_response_context_refuse(
 		stw_response_context_stop(context, cause);
 		return;
 	}
-	context->refusal = cause;
+	if (!context->refusal)
+		context->refusal = cause;
 	context_close(context);
 	queue_drop_next(context);
 	context_advance(context);

@@ -206,7 +206,8 @@ struct decision context_decide(const struct stw_response_context *context)
 		return answer(best->cause);
 	if (best->code == 503)
 		return answer(&stw_cause_downstream_unavailable);
-	if (best->code == 430)
+	/* RFC 5626 §11.5: no endpoint sees it. Our own, at the edge, goes to a proxy. */
+	if (best->code == 430 && !best->cause)
 		return answer(&stw_cause_flow_failed);
 	if (best->cause)
 		return answer(best->cause);

@@ -828,6 +828,13 @@ static void branch_tell_timeout(struct branch *branch, const struct stw_cause *c
 	forward_run(branch->box);
 }
 
+const struct stw_cause *branch_flow_cause(const struct branch *branch)
+{
+	if (branch->target.flow_out)
+		return &stw_cause_edge_flow_failed;
+	return branch->flow_gone ? &stw_cause_flow_gone : &stw_cause_transport_error;
+}
+
 /* Nobody answered, or it could not be sent: the next address of the name, else the context hears of
  * it. */
 static void branch_no_answer(struct branch *branch, bool timeout)
@@ -844,8 +851,7 @@ static void branch_no_answer(struct branch *branch, bool timeout)
 		return;
 	}
 	if (!timeout) {
-		branch_fail(branch,
-			branch->flow_gone ? &stw_cause_flow_gone : &stw_cause_transport_error);
+		branch_fail(branch, branch_flow_cause(branch));
 		return;
 	}
 	cause = branch->tx->method == STW_METHOD_INVITE ? &stw_cause_timer_b : &stw_cause_timer_f;

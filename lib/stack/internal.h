@@ -94,9 +94,12 @@ struct service {
 	struct stw_str diversion, history;
 	const struct stw_str *without;
 	unsigned without_count;
-	bool together;          /* the time of ringing is for all targets of the group */
-	bool expired;           /* and it was over */
-	bool ended;             /* the core knows */
+	bool together; /* the time of ringing is for all targets of the group */
+	bool expired;  /* and it was over */
+	bool ended;    /* the core knows */
+	struct box *box;
+	struct stw_node early; /* in stack->early while our 181 or 182 has made a dialog */
+	bool early_listed;
 	struct stw_refusal end; /* in the place of the best response; cause NULL: none */
 };
 
@@ -208,6 +211,7 @@ struct stw_stack {
 	struct box *replying;                /* those whose response waits for a connection */
 	struct box *dirty;
 	struct stw_table answers; /* requests that wait for ACK or PRACK, see uas.c */
+	struct stw_table early;   /* early dialogs of our own, see service.c */
 	struct retired *retired;
 	struct stw_arena scratch; /* of the batch */
 	struct stw_msg *msg;      /* the message in hand: own_msg, or one that was handed over */
@@ -377,6 +381,8 @@ void branch_timer(struct branch *branch, struct stw_timer *timer);
 void branch_tx_actions(
 	struct branch *branch, struct stw_tx *tx, unsigned actions, const struct stw_msg *msg);
 void branch_fail(struct branch *branch, const struct stw_cause *cause);
+/* Why it could not be sent where it was to go. */
+const struct stw_cause *branch_flow_cause(const struct branch *branch);
 void branch_send(struct branch *branch);
 struct branch *branch_replace(struct branch *branch);
 void branch_next_place(struct branch *branch);

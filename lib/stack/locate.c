@@ -268,7 +268,7 @@ void branch_locate(struct branch *branch)
 	branch->flow_gone = true;
 	branch->target.has_hop = false;
 	if (branch->target.hop_only)
-		branch_fail(branch, &stw_cause_flow_gone);
+		branch_fail(branch, branch_flow_cause(branch));
 	else
 		branch_by_uri(branch);
 }

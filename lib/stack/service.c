@@ -23,6 +23,7 @@ int service_open(struct box *box, const struct stw_proxy_job *job)
 	service->without = job->without;
 	service->without_count = job->without_count;
 	service->together = job->together;
+	service->box = box;
 	box->service = service;
 	stw_response_context_ask(box->context);
 	if (job->asks_6xx)
@@ -60,6 +61,64 @@ static const struct stw_proxy_target *answering_target(
 	return branch ? &branch->target : NULL;
 }
 
+/* ---- the early dialog of a 181 or 182 of ours ------------------------------------------ */
+
+/* §12.1.1: Call-ID and both tags. The hash is keyed: what is equal in it is the same. */
+static uint64_t early_hash(
+	struct stw_stack *stack, const struct stw_msg *msg, struct stw_str local_tag)
+{
+	struct stw_hasher hasher;
+
+	stw_hasher_init(&hasher, stack->options.key);
+	stw_hasher_text(&hasher, msg->call_id);
+	stw_hasher_text(&hasher, msg->from.tag);
+	stw_hasher_text(&hasher, local_tag);
+	return stw_hasher_value(&hasher);
+}
+
+/* Without memory its requests get 481. */
+static void early_begin(struct box *box)
+{
+	struct stw_stack *stack = box->request.stack;
+	struct service *service = box->service;
+	uint64_t hash;
+
+	if (!service || service->early_listed)
+		return;
+	hash = early_hash(stack, box->request.msg, stw_request_tag(&box->request));
+	service->early_listed = stw_table_insert(&stack->early, &service->early, hash) == 0;
+}
+
+static void early_end(struct box *box)
+{
+	if (box->service->early_listed)
+		stw_table_remove(&box->request.stack->early, &box->service->early);
+	box->service->early_listed = false;
+}
+
+struct stw_request *stw_request_early(const struct stw_request *request)
+{
+	struct stw_stack *stack = request->stack;
+	struct stw_node *node;
+
+	if (!stack->early.count || !request->msg->to.tag.len)
+		return NULL;
+	node = stw_table_first(
+		&stack->early, early_hash(stack, request->msg, request->msg->to.tag));
+	return node ? &STW_CONTAINER_OF(node, struct service, early)->box->request : NULL;
+}
+
+void stw_request_hang_up(struct stw_request *invite, const struct stw_msg *bye)
+{
+	struct box *box = box_of(invite);
+
+	early_end(box);
+	if (box->context && !stw_response_context_has_early(box->context))
+		forward_cancel(box, bye);
+}
+
+/* ---- the end --------------------------------------------------------------------------- */
+
 void service_ended(struct box *box, unsigned code, const struct stw_msg *response)
 {
 	struct stw_stack *stack = box->request.stack;
@@ -67,6 +126,7 @@ void service_ended(struct box *box, unsigned code, const struct stw_msg *respons
 	if (box->service->ended)
 		return;
 	box->service->ended = true;
+	early_end(box);
 	if (stack->options.core->ended)
 		stack->options.core->ended(stack->options.core_user, &box->request, code, response,
 			answering_target(box, response));
@@ -172,8 +232,12 @@ bool stw_request_progress(struct stw_request *request, const struct stw_refusal 
 
 	if (request->answered || request->msg->method != STW_METHOD_INVITE)
 		return false;
-	if (requires_100rel(request))
-		return progress_reliably(request, refusal);
+	if (requires_100rel(request)) {
+		if (!progress_reliably(request, refusal))
+			return false;
+		early_begin(box);
+		return true;
+	}
 	sent_by = stack_sent_by(stack, &request->source, buffer, sizeof(buffer));
 	if (stw_arena_printf(&stack->scratch, &with_contact.headers,
 		    "Contact: <sip:%.*s%s>\r\n%.*s", STW_STR_ARG(sent_by),
@@ -181,6 +245,7 @@ bool stw_request_progress(struct stw_request *request, const struct stw_refusal 
 		    STW_STR_ARG(refusal->headers)) < 0)
 		return false;
 	reply_own(box, &with_contact, refusal->cause->code);
+	early_begin(box);
 	return true;
 }
 

@@ -94,6 +94,7 @@ int stw_stack_new(
 	stw_random_seed(&stack->random, options->seed);
 	stw_arena_init(&stack->scratch, SCRATCH_BYTES_MAX);
 	stw_table_init(&stack->answers);
+	stw_table_init(&stack->early);
 	stack->own_msg.fields = stack->fields;
 	stack->own_msg.field_capacity = STW_MSG_FIELDS_MAX;
 	stack->msg = &stack->own_msg;
@@ -605,6 +606,7 @@ struct stw_stack *stw_stack_free(struct stw_stack *stack)
 	accounts_free(stack);
 	stw_restraint_free(stack->restraint);
 	stw_table_done(&stack->answers);
+	stw_table_done(&stack->early);
 	stw_arena_done(&stack->scratch);
 	free(stack);
 	return NULL;

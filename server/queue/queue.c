@@ -347,14 +347,18 @@ static struct stw_queue_call *call_new(
 	return call;
 }
 
-static bool anybody_logged_in(struct stw_queues *queues, const struct stw_queue_view *view,
-	const struct stw_call_queue *queue)
+#define LOGGED_IN (~(1u << AGENT_OUT))
+
+/* In one of these states; a bit each. */
+static bool anybody(struct stw_queues *queues, const struct stw_queue_view *view,
+	const struct stw_call_queue *queue, unsigned states)
 {
 	struct stw_node *node = stw_table_walk(&queues->agents, NULL);
 
 	for (; node; node = stw_table_walk(&queues->agents, node)) {
-		if (agent_state(queues, STW_CONTAINER_OF(node, struct agent, node), view, queue) !=
-			AGENT_OUT)
+		struct agent *agent = STW_CONTAINER_OF(node, struct agent, node);
+
+		if (states & (1u << agent_state(queues, agent, view, queue)))
 			return true;
 	}
 	return false;
@@ -379,7 +383,7 @@ static int enter(struct stw_queues *queues, const struct stw_queue_view *view,
 	if (!line)
 		return -ENOMEM;
 	agents_look(queues, view);
-	if (!anybody_logged_in(queues, view, queue))
+	if (!anybody(queues, view, queue, LOGGED_IN))
 		return -ENOENT;
 	call = call_new(view, caller);
 	if (!call)
@@ -408,6 +412,32 @@ int stw_queues_enter(struct stw_queues *queues, const struct stw_queue_view *vie
 
 	pthread_mutex_lock(&queues->mutex);
 	err = enter(queues, view, queue, caller, ret);
+	pthread_mutex_unlock(&queues->mutex);
+	return err;
+}
+
+static int ask(struct stw_queues *queues, const struct stw_queue_view *view,
+	const struct stw_call_queue *queue, bool cannot_wait)
+{
+	const struct line *line = line_find(queues, queue->name);
+
+	match(queues, view); /* those who wait come before him */
+	if (!anybody(queues, view, queue, LOGGED_IN))
+		return -ENOENT;
+	if (anybody(queues, view, queue, 1u << AGENT_FREE))
+		return 0;
+	if (cannot_wait)
+		return -EAGAIN;
+	return (line ? waiting(line) : 0) < queue->max_length ? 0 : -ENOBUFS;
+}
+
+int stw_queues_ask(struct stw_queues *queues, const struct stw_queue_view *view,
+	const struct stw_call_queue *queue, bool cannot_wait)
+{
+	int err;
+
+	pthread_mutex_lock(&queues->mutex);
+	err = ask(queues, view, queue, cannot_wait);
 	pthread_mutex_unlock(&queues->mutex);
 	return err;
 }

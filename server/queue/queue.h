@@ -70,6 +70,9 @@ struct stw_queue_caller {
 int stw_queues_enter(struct stw_queues *queues, const struct stw_queue_view *view,
 	const struct stw_call_queue *queue, const struct stw_queue_caller *caller,
 	struct stw_queue_call **ret);
+/** What stw_queues_enter() would say of a caller of usual priority, who does not come. */
+int stw_queues_ask(struct stw_queues *queues, const struct stw_queue_view *view,
+	const struct stw_call_queue *queue, bool cannot_wait);
 /** He is gone: answered (by whom, see below), or not. Frees the call. */
 void stw_queues_leave(struct stw_queues *queues, struct stw_queue_call *call, struct stw_now now);
 /** `aor` has answered; it need not be the agent who rings now: a 2xx may cross the CANCEL to one

@@ -177,7 +177,7 @@ static void call_succeed(struct stw_feature_call *call)
 	struct stw_answer answer = { .code = 200,
 		.cause = refusal.cause,
 		.refusal = &refusal,
-		.headers = STW_STR("Allow: " STW_STACK_ALLOW ", INVITE, BYE\r\n"),
+		.headers = STW_STR(ROUTE_CALL_ALLOW),
 		.content_type = STW_STR("application/sdp"),
 		.body = call->body,
 		.dialog = true,
@@ -342,8 +342,11 @@ static enum stw_verdict call_begin(
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	if (call->of_queue && !queue_allows(check, call, feature))
 		return call_fail(check, call, &stw_cause_feature_refused);
-	if (body_write(call, request->msg, stw_random_next(stw_request_random(request))) < 0)
+	if (body_write(call, request->msg, stw_random_next(stw_request_random(request))) < 0) {
+		check->refusal.headers =
+			STW_STR("Warning: 399 strowger \"no audio stream that can be read\"\r\n");
 		return call_fail(check, call, &stw_cause_feature_media);
+	}
 	if (trial) {
 		call_free(call);
 		stw_request_respond(request, 200, STW_STR_NONE, &stw_cause_feature_done);
@@ -454,7 +457,7 @@ enum stw_verdict stw_route_feature(struct stw_check *check)
 /* ---- in its dialog
  * --------------------------------------------------------------------------------- */
 
-/* BYE ends it. Whatever else may be asked of a call of a second: nothing of it is offered. */
+/* BYE ends it. Nothing of a call of a second can be changed: §14.2. */
 static enum stw_verdict dialog_request(struct stw_check *check, struct stw_feature_call *call)
 {
 	struct stw_request *request = check->request;
@@ -466,9 +469,14 @@ static enum stw_verdict dialog_request(struct stw_check *check, struct stw_featu
 	if (method == STW_METHOD_INVITE && stw_request_wait(request) < 0)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	if (stw_dialog_receive(call->dialog, request->msg) < 0)
-		return stw_route_refuse(check, &stw_cause_feature_order);
-	if (method != STW_METHOD_BYE)
+		return stw_route_refuse(check, &stw_cause_dialog_order);
+	if (method == STW_METHOD_INVITE) {
+		check->refusal.headers =
+			STW_STR("Warning: 399 strowger \"the session cannot be changed\"\r\n");
 		return stw_route_refuse(check, &stw_cause_feature_fixed);
+	}
+	if (method != STW_METHOD_BYE)
+		return stw_route_in_dialog(check);
 	stw_request_respond(request, 200, STW_STR_NONE, NULL);
 	call->up = false;
 	stw_alarm_stop(call_stack(call), &call->alarm);

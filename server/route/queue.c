@@ -458,6 +458,19 @@ static int waiting_enter(
 	return stw_queues_enter(check->core->queues, &view, queue, &caller, &waiting->call);
 }
 
+/* RFC 3261 §11: what an INVITE would meet. */
+static enum stw_verdict queue_options(
+	struct stw_check *check, const struct stw_call_queue *queue, struct stw_waiting *waiting)
+{
+	struct stw_queue_view view = stw_route_queue_view(check->core);
+	int err = stw_queues_ask(check->core->queues, &view, queue,
+		stw_route_directive(check, STW_DIRECTIVE_NO_QUEUE));
+
+	if (err < 0)
+		return queue_refuse(check, queue, waiting, err);
+	return stw_route_capabilities(check);
+}
+
 enum stw_verdict stw_route_queue(struct stw_check *check, const struct stw_call_queue *queue)
 {
 	enum stw_method method = check->request->msg->method;
@@ -467,8 +480,8 @@ enum stw_verdict stw_route_queue(struct stw_check *check, const struct stw_call_
 
 	if (method == STW_METHOD_ACK || method == STW_METHOD_CANCEL)
 		return stw_route_refuse(check, &stw_cause_request_gone);
-	if (method != STW_METHOD_INVITE) {
-		check->refusal.headers = STW_STR("Allow: INVITE, ACK, CANCEL\r\n");
+	if (method != STW_METHOD_INVITE && method != STW_METHOD_OPTIONS) {
+		check->refusal.headers = STW_STR(ROUTE_CALL_ALLOW);
 		return stw_route_refuse(check, &stw_cause_queue_method);
 	}
 	waiting = waiting_new(check, queue);
@@ -477,6 +490,8 @@ enum stw_verdict stw_route_queue(struct stw_check *check, const struct stw_call_
 	verdict = queue_hours(check, queue, waiting);
 	if (verdict != STW_PASS)
 		return verdict;
+	if (method == STW_METHOD_OPTIONS)
+		return queue_options(check, queue, waiting);
 	if (stw_route_check_keep(check, &waiting->check) < 0)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	err = waiting_enter(check, queue, waiting);

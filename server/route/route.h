@@ -162,6 +162,15 @@ enum stw_verdict stw_route_body(struct stw_check *check);
 enum stw_verdict stw_route_require(
 	struct stw_check *check, struct stw_str supported, const struct stw_cause *cause);
 
+/* dialog.c: calls to the server itself, in whose dialogs nothing can be changed */
+#define ROUTE_CALL_ALLOW "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\n"
+/** The 200 to OPTIONS, also when it has been forwarded before. */
+enum stw_verdict stw_route_capabilities(struct stw_check *check);
+/** A request other than INVITE, BYE, ACK and CANCEL there. */
+enum stw_verdict stw_route_in_dialog(struct stw_check *check);
+/** U6: any request in the early dialog that a 181 or 182 to `invite` has made. */
+enum stw_verdict stw_route_early(struct stw_check *check, struct stw_request *invite);
+
 /* dialplan.c */
 /** P12: what the dial plan says of a number: a user (then `called`), a trunk, or a refusal. */
 enum stw_verdict stw_route_dialplan(struct stw_check *check);

@@ -36,9 +36,13 @@ static enum stw_verdict check_method(struct stw_check *check)
 
 static enum stw_verdict check_dialog(struct stw_check *check)
 {
-	return names_dialog(check->request->msg)
-		       ? stw_route_refuse(check, &stw_cause_dialog_unknown)
-		       : STW_PASS;
+	struct stw_request *invite;
+
+	if (!names_dialog(check->request->msg))
+		return STW_PASS;
+	invite = stw_request_early(check->request);
+	return invite ? stw_route_early(check, invite)
+		      : stw_route_refuse(check, &stw_cause_dialog_unknown);
 }
 
 /* Room for all tags of Require behind "Unsupported: ". */
