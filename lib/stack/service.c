@@ -83,7 +83,7 @@ static void early_begin(struct box *box)
 	struct service *service = box->service;
 	uint64_t hash;
 
-	if (!service || service->early_listed)
+	if (!service || service->ended || service->early_listed)
 		return;
 	hash = early_hash(stack, box->request.msg, stw_request_tag(&box->request));
 	service->early_listed = stw_table_insert(&stack->early, &service->early, hash) == 0;
