@@ -69,10 +69,14 @@
 		"normal survives a crash of the server, full also a loss of power, at the cost "   \
 		"of speed.",                                                                       \
 		"")                                                                                \
-	OPTION("tls.certificate", TEXT, tls.certificate, "", 0, 0, "", "", RESTART, FORM(path),    \
-		"PEM file with the certificate chain of this server.", "RFC 3261 §26.3.1")         \
-	OPTION("tls.key", TEXT, tls.key, "", 0, 0, "", "", RESTART, FORM(path),                    \
-		"PEM file with the private key of the certificate.", "RFC 3261 §26.3.1")           \
+	OPTION("tls.certificate", TEXT, tls.certificate, "", 0, 0, "", "", RESTART, FORM(tls),     \
+		"PEM file with the certificate chain of this server; refused until there are "     \
+		"listeners that use it.",                                                          \
+		"RFC 3261 §26.3.1")                                                                \
+	OPTION("tls.key", TEXT, tls.key, "", 0, 0, "", "", RESTART, FORM(tls),                     \
+		"PEM file with the private key of the certificate; refused until there are "       \
+		"listeners that use it.",                                                          \
+		"RFC 3261 §26.3.1")                                                                \
 	OPTION("admin.listen", TEXT, admin.listen, "", 0, 0, "ADDRESS:PORT on loopback", "",       \
 		RESTART, FORM(admin_listen),                                                       \
 		"Where the administration over HTTP listens, on loopback only. Empty: nowhere.",   \
