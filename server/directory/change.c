@@ -260,6 +260,8 @@ static int user_with(const struct stw_user *old, struct stw_settings *settings,
 	int err = stw_user_load(
 		old->aor, old->user, old->domain, &old->ha1_user, &old->ha1_user_domain, ret);
 
+	if (err == 0)
+		(*ret)->birth = old->birth;
 	if (err == 0 && settings->text.len)
 		err = stw_user_settle(*ret, settings);
 	if (err == 0 && settings->text.len)

@@ -18,6 +18,7 @@ struct stw_user {
 	struct stw_str user, domain;
 	struct stw_str aor; /* canonical "sip:user@domain" */
 	struct stw_ha1 ha1_user, ha1_user_domain;
+	uint64_t birth; /* users who had been removed when he came; the same in all his snapshots */
 	const struct stw_settings *settings; /* NULL: all as without settings */
 	struct stw_user_names *names;        /* private; NULL: none */
 	void *agent; /* private: an item of the map of agents, until it is published */
