@@ -12,6 +12,7 @@
 #include "server/directory/setting.h"
 
 struct stw_user_names;
+struct stw_map; /* server/directory/map.h */
 
 /** A user: immutable snapshot. */
 struct stw_user {
@@ -66,6 +67,8 @@ int stw_directory_remove(struct stw_directory *directory, struct stw_str aor);
 void stw_directory_reclaim(struct stw_directory *directory);
 void stw_directory_walk(const struct stw_directory *directory,
 	bool (*visit)(void *context, const struct stw_user *user), void *context);
+/** For stw_keys_collect(). */
+const struct stw_map *stw_directory_map(const struct stw_directory *directory);
 /** Is the number of calls of any user limited (max_calls)? Any thread. */
 bool stw_directory_limited(const struct stw_directory *directory);
 /** Those who are logged in to any queue (setting `queues`), without a look at the others. */
