@@ -199,6 +199,7 @@ int client_local(struct stw_client *client, const char *method, const char *path
 	if (err == 0) {
 		path_read(path, plain, &request);
 		api.directory = local.directory;
+		api.location = local.location;
 		stw_api_handle(&api, &request, &reply);
 		*ret = (struct stw_client_reply){ reply.status, reply.json };
 	} else {

@@ -80,7 +80,9 @@ static int ask(void *context, struct stw_ask *ask)
 
 static void handle(char *const part[PARTS])
 {
-	struct stw_api api = { .directory = world.directory, .ask = ask };
+	struct stw_api api = {
+		.directory = world.directory, .location = world.location, .ask = ask
+	};
 	struct stw_api_reply reply = { 0 };
 	json_t *body = *part[4] ? json_loads(part[4], JSON_REJECT_DUPLICATES, NULL) : NULL;
 	struct stw_api_request request = { .method = part[0],

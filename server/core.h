@@ -88,11 +88,10 @@ enum stw_question_kind {
 	STW_QUESTION_STATUS,         /* answer: counters */
 	STW_QUESTION_WHY,            /* text: Call-ID or "last" */
 	STW_QUESTION_CALLS,          /* number: how many */
-	STW_QUESTION_USERS,          /* answer: list of AORs */
 	STW_QUESTION_USER_SET,       /* users, user_count */
 	STW_QUESTION_USER_REMOVE,    /* users[0].user, .domain */
 	STW_QUESTION_SETTINGS,       /* text: AOR; job.settings, .setting_count, .setting_error */
-	STW_QUESTION_BINDINGS,       /* text: AOR (any form) or empty: all */
+	STW_QUESTION_BINDINGS,       /* text: AOR (any form) */
 	STW_QUESTION_BINDING_REMOVE, /* text: AOR; text2: contact URI or empty */
 	STW_QUESTION_QUEUES,         /* text: name of a queue or empty: all */
 	STW_QUESTION_DRAIN,
@@ -120,6 +119,9 @@ struct stw_question {
 	struct stw_job job;             /* room for the store's part */
 	char aor[STW_QUESTION_AOR_MAX]; /* the canonical form of `text`, for the store */
 };
+
+/** Adds {"aor": …, "bindings": […]} to a list, unless all have expired. @return 0, -ENOMEM */
+int stw_bindings_report(const struct stw_bindings *bindings, struct stw_now now, json_t *list);
 
 /** Worker thread. Answers at once, or after the store has committed. */
 void stw_core_question(struct stw_core *core, struct stw_question *question);

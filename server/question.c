@@ -110,11 +110,6 @@ static json_t *question_overload(struct stw_core *core, const struct stw_stack_s
 		"sources_limited", (int)limited, "sources", walk.list);
 }
 
-static bool question_add_user(void *context, const struct stw_user *user)
-{
-	return json_array_append_new(context, stw_json_text(user->aor)) == 0;
-}
-
 static json_t *binding_json(const struct stw_binding *binding, struct stw_now now)
 {
 	char address[STW_ADDR_TEXT_MAX];
@@ -127,29 +122,25 @@ static json_t *binding_json(const struct stw_binding *binding, struct stw_now no
 		stw_json_text(binding->user_agent), "path", stw_json_text(binding->path));
 }
 
-struct bindings_walk {
-	struct stw_core *core;
-	json_t *list;
-};
-
-static bool question_add_bindings(void *context, const struct stw_bindings *bindings)
+int stw_bindings_report(const struct stw_bindings *bindings, struct stw_now now, json_t *list)
 {
-	struct bindings_walk *walk = context;
 	json_t *contacts = json_array();
 	struct stw_binding binding;
 	size_t cursor = 0;
 
 	while (stw_bindings_next(bindings, &cursor, &binding)) {
-		if (binding.expires_ms > walk->core->now.wall_ms)
-			json_array_append_new(contacts, binding_json(&binding, walk->core->now));
+		if (binding.expires_ms > now.wall_ms)
+			json_array_append_new(contacts, binding_json(&binding, now));
 	}
 	if (!json_array_size(contacts)) {
 		json_decref(contacts);
-		return true;
+		return 0;
 	}
-	return json_array_append_new(walk->list,
+	return json_array_append_new(list,
 		       json_pack("{s:o, s:o}", "aor", stw_json_text(stw_bindings_aor(bindings)),
-			       "bindings", contacts)) == 0;
+			       "bindings", contacts)) < 0
+		       ? -ENOMEM
+		       : 0;
 }
 
 /* "bob", "bob@example.com" or "sip:bob@example.com" as an administrator writes it. @return 0,
@@ -175,22 +166,18 @@ static int question_aor(
 
 static void question_bindings(struct stw_core *core, struct stw_question *question)
 {
-	struct bindings_walk walk = { core, json_array() };
 	const struct stw_bindings *bindings;
 	struct stw_arena arena;
 	struct stw_str aor;
 
-	question->answer = walk.list;
-	if (!question->text.len) {
-		stw_location_walk(core->options.location, question_add_bindings, &walk);
-		return;
-	}
+	question->answer = json_array();
 	stw_arena_init(&arena, 8192);
 	question->error = question_aor(core, question->text, &arena, &aor);
 	if (question->error == 0) {
 		bindings = stw_location_find(core->options.location, aor);
 		if (bindings)
-			question_add_bindings(&walk, bindings);
+			question->error =
+				stw_bindings_report(bindings, core->now, question->answer);
 		else if (!stw_directory_find(core->options.directory, aor))
 			question->error = -ENOENT;
 	}
@@ -259,10 +246,6 @@ void stw_core_question(struct stw_core *core, struct stw_question *question)
 		break;
 	case STW_QUESTION_CALLS:
 		question->answer = stw_decisions_list(core->decisions, question->number);
-		break;
-	case STW_QUESTION_USERS:
-		question->answer = json_array();
-		stw_directory_walk(core->options.directory, question_add_user, question->answer);
 		break;
 	case STW_QUESTION_BINDINGS:
 		question_bindings(core, question);

@@ -25,7 +25,6 @@ bool stw_question_concerns_all(enum stw_question_kind kind)
 	case STW_QUESTION_RELOAD:
 	case STW_QUESTION_STOP:
 		return true;
-	case STW_QUESTION_USERS:
 	case STW_QUESTION_USER_SET:
 	case STW_QUESTION_USER_REMOVE:
 	case STW_QUESTION_SETTINGS:

@@ -208,7 +208,7 @@ static void answered(struct stw_question *question)
 void node_ask(struct node *node)
 {
 	static const enum stw_question_kind kinds[] = { STW_QUESTION_STATUS, STW_QUESTION_WHY,
-		STW_QUESTION_CALLS, STW_QUESTION_BINDINGS, STW_QUESTION_USERS };
+		STW_QUESTION_CALLS, STW_QUESTION_BINDINGS };
 	struct stw_question *question;
 
 	node_check_bindings(node);

@@ -33,6 +33,17 @@ static int admin_ask(void *context, struct stw_ask *ask)
 	return err;
 }
 
+static bool admin_ended(void *context)
+{
+	struct stw_admin *admin = context;
+	bool closed;
+
+	pthread_mutex_lock(&admin->mutex);
+	closed = admin->closed;
+	pthread_mutex_unlock(&admin->mutex);
+	return closed;
+}
+
 /* ---- worker --------------------------------------------------------------------------------- */
 
 void stw_admin_answer(struct stw_admin *admin, struct stw_ask *ask)
@@ -106,7 +117,9 @@ int stw_admin_new(const struct stw_admin_options *options, struct stw_admin **re
 	snprintf(admin->socket, sizeof(admin->socket), "%.*s",
 		STW_STR_ARG(options->config->admin.socket));
 	admin->api = (struct stw_api){ .directory = options->directory,
+		.location = options->location,
 		.read_rcu = true,
+		.ended = admin_ended,
 		.ask = admin_ask,
 		.context = admin };
 	err = stw_ring_new(ADMIN_RING, &admin->ring);

@@ -15,6 +15,7 @@ struct stw_admin;
 struct stw_admin_options {
 	struct stw_config *config; /* the admin takes its own reference */
 	const struct stw_directory *directory;
+	const struct stw_location *location;
 	bool next_port;              /* admin.listen: take the next free port when it is taken */
 	void (*wake)(void *context); /* a question waits; called from threads of the admin */
 	void *wake_context;

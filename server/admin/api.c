@@ -10,8 +10,8 @@
 #include <strowger/rcu.h>
 
 #include "server/admin/account.h"
+#include "server/admin/list.h"
 #include "server/card/card.h"
-#include "server/directory/change.h"
 #include "server/queue/queue.h"
 
 #define ARENA_BYTES   16384u
@@ -198,11 +198,6 @@ static bool user_exists(const struct turn *turn, struct stw_str aor)
 	return found;
 }
 
-static bool user_list(void *context, const struct stw_user *user)
-{
-	return json_array_append_new(context, stw_json_text(user->aor)) == 0;
-}
-
 /* Each setting that has a value, or a standard one. Without such a user nothing is added. */
 static void add_settings(const struct turn *turn, struct stw_str aor, json_t *json)
 {
@@ -249,80 +244,28 @@ static void get_user(struct turn *turn)
 	json_decref(ask.question.answer);
 }
 
+static void turn_list(struct turn *turn, int (*list)(const struct stw_api *api, json_t **ret))
+{
+	json_t *answer = NULL;
+	int err = list(turn->api, &answer);
+
+	if (err == -ESHUTDOWN)
+		stw_api_error(turn->reply, 503, "the server is ending");
+	else
+		turn_ok(turn, answer);
+}
+
 static void get_users(struct turn *turn)
 {
-	json_t *list;
-
-	if (*turn->rest) {
+	if (*turn->rest)
 		get_user(turn);
-		return;
-	}
-	list = json_array();
-	if (turn->api->read_rcu)
-		stw_rcu_register_thread();
-	stw_directory_walk(turn->api->directory, user_list, list);
-	if (turn->api->read_rcu)
-		stw_rcu_unregister_thread();
-	turn_ok(turn, list);
+	else
+		turn_list(turn, stw_list_users);
 }
 
-static int by_aor(const void *a, const void *b)
-{
-	const char *left = json_string_value(json_object_get(*(json_t *const *)a, "aor"));
-	const char *right = json_string_value(json_object_get(*(json_t *const *)b, "aor"));
-
-	return strcmp(left ? left : "", right ? right : "");
-}
-
-/* In the order of the hash table nobody finds a user. Takes the list and gives a new one. */
-static json_t *sorted(json_t *list)
-{
-	size_t count = json_array_size(list);
-	json_t **items = malloc((count + 1) * sizeof(json_t *)), *result = json_array();
-
-	if (!items || !result) {
-		free(items);
-		json_decref(result);
-		return list;
-	}
-	for (size_t i = 0; i < count; i++)
-		items[i] = json_array_get(list, i);
-	qsort(items, count, sizeof(json_t *), by_aor);
-	for (size_t i = 0; i < count; i++)
-		json_array_append(result, items[i]);
-	free(items);
-	json_decref(list);
-	return result;
-}
-
-struct rules_walk {
-	const struct stw_directory *directory;
-	json_t *list;
-};
-
-static bool rules_check(void *context, const struct stw_user *user)
-{
-	const struct rules_walk *walk = context;
-	struct stw_setting_error error = { "no memory is left" };
-
-	if (!user->settings || stw_directory_check(walk->directory, user, &error) == 0)
-		return true;
-	return json_array_append_new(
-		       walk->list, json_pack("{s:o, s:o}", "aor", stw_json_text(user->aor), "error",
-					   stw_json_text(stw_str_from(error.text)))) == 0;
-}
-
-/* What was right when it was set and is no longer: a target has gone. */
 static void get_rules(struct turn *turn)
 {
-	struct rules_walk walk = { turn->api->directory, json_array() };
-
-	if (turn->api->read_rcu)
-		stw_rcu_register_thread();
-	stw_directory_walk(turn->api->directory, rules_check, &walk);
-	if (turn->api->read_rcu)
-		stw_rcu_unregister_thread();
-	turn_ok(turn, sorted(walk.list));
+	turn_list(turn, stw_list_rules);
 }
 
 /* Whom a caller turns to who was rejected; RFC 7515 §9.2.1. */
@@ -523,13 +466,15 @@ static void get_bindings(struct turn *turn)
 	struct stw_ask ask = { .question.kind = STW_QUESTION_BINDINGS };
 	struct stw_account account;
 
-	if (*turn->rest) {
-		if (turn_account(turn, stw_str_from(turn->rest), &account) < 0)
-			return;
-		ask.question.text = account.aor;
+	if (!*turn->rest) {
+		turn_list(turn, stw_list_bindings);
+		return;
 	}
+	if (turn_account(turn, stw_str_from(turn->rest), &account) < 0)
+		return;
+	ask.question.text = account.aor;
 	if (turn_ask(turn, &ask) == 0)
-		turn_ok(turn, sorted(ask.question.answer));
+		turn_ok(turn, ask.question.answer);
 }
 
 static void delete_binding(struct turn *turn)

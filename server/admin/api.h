@@ -39,7 +39,10 @@ struct stw_ask {
 
 struct stw_api {
 	const struct stw_directory *directory;
+	const struct stw_location *location;
 	bool read_rcu; /* the thread is no RCU reader and has to become one for a look-up */
+	/** Is the server ending? A long answer is then given up. NULL: never */
+	bool (*ended)(void *context);
 	/** Returns when the answer is there. @return 0; -ESHUTDOWN: the server is ending */
 	int (*ask)(void *context, struct stw_ask *ask);
 	void *context;

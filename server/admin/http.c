@@ -71,22 +71,25 @@ static void exchange_append(struct exchange *exchange, const char *data, size_t 
 	exchange->len += len;
 }
 
+static bool host_is(const char *host, const char *name, size_t len)
+{
+	return strncasecmp(host, name, len) == 0 && (!host[len] || host[len] == ':');
+}
+
 /*
  * A page of another site, loaded in a browser on this machine, may reach loopback under a name of
- * its own (DNS rebinding): only our own names are answered.
+ * its own (DNS rebinding): only our own names are answered, and the address we listen on.
  */
-static bool host_is_ours(struct MHD_Connection *connection)
+static bool host_is_ours(const struct stw_admin *admin, struct MHD_Connection *connection)
 {
 	static const char *const names[] = { "localhost", "127.0.0.1", "[::1]" };
 	const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host");
-	size_t len;
+	const char *port = strrchr(admin->address, ':');
 
-	for (size_t i = 0; host && i < STW_ARRAY_SIZE(names); i++) {
-		len = strlen(names[i]);
-		if (strncasecmp(host, names[i], len) == 0 && (!host[len] || host[len] == ':'))
+	for (size_t i = 0; host && i < STW_ARRAY_SIZE(names); i++)
+		if (host_is(host, names[i], strlen(names[i])))
 			return true;
-	}
-	return false;
+	return host && port && host_is(host, admin->address, (size_t)(port - admin->address));
 }
 
 /* The strings are ours alone; jansson gives them as constant so that their length stays. */
@@ -141,7 +144,7 @@ static enum MHD_Result exchange_step(struct stw_admin *admin, struct MHD_Connect
 	request->contact =
 		MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "contact");
 	request->number = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "n");
-	if (request->read_only && !host_is_ours(connection))
+	if (request->read_only && !host_is_ours(admin, connection))
 		stw_api_error(&reply, 403, "the Host of the request is no name of this address");
 	else
 		exchange_run(admin, request, exchange, &reply);

@@ -64,18 +64,6 @@ static void check_session_timer(struct config_context *context)
 	}
 }
 
-static void check_tls(struct config_context *context)
-{
-	const struct stw_config *config = context->config;
-
-	if (config->tls.certificate.len > 0 && config->tls.key.len == 0)
-		config_error(context, config_option_mark(context, "tls.certificate"),
-			"tls.certificate: is set, but tls.key is not");
-	if (config->tls.key.len > 0 && config->tls.certificate.len == 0)
-		config_error(context, config_option_mark(context, "tls.key"),
-			"tls.key: is set, but tls.certificate is not");
-}
-
 /* The option `advertise` holds for all listeners beyond loopback that have none of their own. */
 static void advertise_apply(struct config_context *context)
 {
@@ -121,7 +109,6 @@ void config_check(struct config_context *context)
 	check_order(context, "registration.default_expires", "registration.max_expires");
 	check_order(context, "limits.max_connections_per_source", "limits.max_connections");
 	check_session_timer(context);
-	check_tls(context);
 	check_redirect(context);
 	config_check_plan(context);
 	config_check_groups(context);

@@ -118,6 +118,8 @@ const struct stw_option_form config_form_domains = {
 
 /* ---- listen ---- */
 
+#define NOT_BUILT "encrypted and WebSocket listeners (tls, ws, wss) are not built yet"
+
 enum { LISTEN_ADDRESS, LISTEN_ADVERTISE };
 
 static const struct config_key listen_keys[] = {
@@ -139,10 +141,7 @@ static enum stw_transport listen_transport(
 		return transport;
 	config_quote(item->text, quoted);
 	if (transport != STW_TRANSPORT_NONE) {
-		config_error(context, item->mark,
-			"listen: %s: encrypted and WebSocket listeners (tls, ws, wss) are not "
-			"built yet; %s",
-			quoted, allowed);
+		config_error(context, item->mark, "listen: %s: " NOT_BUILT "; %s", quoted, allowed);
 		return STW_TRANSPORT_NONE;
 	}
 	stw_suggest_begin(&suggestion, word);
@@ -436,6 +435,17 @@ static void path_add(struct config_context *context, const struct stw_option *op
 }
 
 const struct stw_option_form config_form_path = { .add = path_add, .get = text_get };
+
+/* Who names a certificate believes that calls are encrypted from now on. */
+static void tls_add(struct config_context *context, const struct stw_option *option,
+	const struct config_item *item)
+{
+	if (item->text.len > 0)
+		config_error(
+			context, item->mark, "%s: " NOT_BUILT "; leave the line out", option->key);
+}
+
+const struct stw_option_form config_form_tls = { .add = tls_add, .get = text_get };
 
 static void socket_add(struct config_context *context, const struct stw_option *option,
 	const struct config_item *item)

@@ -71,14 +71,14 @@ struct stw_option_form {
 
 extern const struct stw_option_form config_form_domains, config_form_listen, config_form_algorithms,
 	config_form_store, config_form_advertise, config_form_admin_listen, config_form_path,
-	config_form_socket, config_form_servers, config_form_workers, config_form_exempt,
-	config_form_dialplan, config_form_ranges, config_form_trunks, config_form_classes,
-	config_form_emergency_numbers, config_form_emergency_route, config_form_shared_names,
-	config_form_groups, config_form_queues, config_form_features, config_form_redirect,
-	config_form_hook_url, config_form_analytics_methods, config_form_analytics_codes,
-	config_form_analytics_headers, config_form_namespaces, config_form_card_contacts,
-	config_form_sip_uri, config_form_priority_sources, config_form_class, config_form_time_zone,
-	config_form_edge, config_form_max_transactions;
+	config_form_tls, config_form_socket, config_form_servers, config_form_workers,
+	config_form_exempt, config_form_dialplan, config_form_ranges, config_form_trunks,
+	config_form_classes, config_form_emergency_numbers, config_form_emergency_route,
+	config_form_shared_names, config_form_groups, config_form_queues, config_form_features,
+	config_form_redirect, config_form_hook_url, config_form_analytics_methods,
+	config_form_analytics_codes, config_form_analytics_headers, config_form_namespaces,
+	config_form_card_contacts, config_form_sip_uri, config_form_priority_sources,
+	config_form_class, config_form_time_zone, config_form_edge, config_form_max_transactions;
 
 /* form.c */
 /** "[::1]:5060", "192.0.2.1:5060", "example.com": port 0 when none. @return 0, -EBADMSG */

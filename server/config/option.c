@@ -69,10 +69,14 @@
 		"normal survives a crash of the server, full also a loss of power, at the cost "   \
 		"of speed.",                                                                       \
 		"")                                                                                \
-	OPTION("tls.certificate", TEXT, tls.certificate, "", 0, 0, "", "", RESTART, FORM(path),    \
-		"PEM file with the certificate chain of this server.", "RFC 3261 §26.3.1")         \
-	OPTION("tls.key", TEXT, tls.key, "", 0, 0, "", "", RESTART, FORM(path),                    \
-		"PEM file with the private key of the certificate.", "RFC 3261 §26.3.1")           \
+	OPTION("tls.certificate", TEXT, tls.certificate, "", 0, 0, "", "", RESTART, FORM(tls),     \
+		"PEM file with the certificate chain of this server; refused until there are "     \
+		"listeners that use it.",                                                          \
+		"RFC 3261 §26.3.1")                                                                \
+	OPTION("tls.key", TEXT, tls.key, "", 0, 0, "", "", RESTART, FORM(tls),                     \
+		"PEM file with the private key of the certificate; refused until there are "       \
+		"listeners that use it.",                                                          \
+		"RFC 3261 §26.3.1")                                                                \
 	OPTION("admin.listen", TEXT, admin.listen, "", 0, 0, "ADDRESS:PORT on loopback", "",       \
 		RESTART, FORM(admin_listen),                                                       \
 		"Where the administration over HTTP listens, on loopback only. Empty: nowhere.",   \
@@ -383,12 +387,13 @@
 	OPTION("dns.cache_bytes", UINT, dns.cache_bytes, "bytes", 65536, 1u << 30, "", "4MiB",     \
 		LIVE, NO_FORM, "Memory for them.", "RFC 1035 §3.2.1")                              \
 	OPTION("hook.connections", UINT, hook.connections, "", 1, 256, "", "8", RESTART, NO_FORM,  \
-		"Connections to the web servers that are asked about calls, at a time.",           \
+		"Connections at a time to the web server of analytics, and as many to that of "    \
+		"credit: one that hangs costs the other nothing.",                                 \
 		"RFC 9112 §9.4")                                                                   \
 	OPTION("hook.max_waiting", UINT, hook.max_waiting, "", 1, 10000, "", "1000", RESTART,      \
 		NO_FORM,                                                                           \
-		"Questions to them that may be open at a time. What is more counts as not "        \
-		"answered, at once.",                                                              \
+		"Questions to each of them that may be open at a time. What is more counts as "    \
+		"not answered, at once.",                                                          \
 		"")                                                                                \
 	OPTION("hook.max_answer", UINT, hook.max_answer_bytes, "bytes", 256, 1u << 20, "",         \
 		"64KiB", RESTART, NO_FORM, "Longest answer of theirs that is read.", "")           \

@@ -130,9 +130,12 @@ static int ring_say(const struct walk *walk, unsigned last, enum stw_forward_whe
 static bool walk_add(
 	struct walk *walk, const struct stw_user *user, unsigned from, enum stw_forward_when when)
 {
-	for (unsigned i = 0; i < walk->n; i++) {
-		if (stw_str_equal(walk->v[i].user->aor, user->aor))
-			return i != 0;
+	/* The first may be a snapshot that is not published; the others come from the directory. */
+	if (walk->n && stw_str_equal(walk->v[0].user->aor, user->aor))
+		return false;
+	for (unsigned i = 1; i < walk->n; i++) {
+		if (walk->v[i].user == user)
+			return true;
 	}
 	if (walk->n < USERS_MAX) {
 		walk->v[walk->n].user = user;
@@ -260,6 +263,8 @@ static int user_with(const struct stw_user *old, struct stw_settings *settings,
 	int err = stw_user_load(
 		old->aor, old->user, old->domain, &old->ha1_user, &old->ha1_user_domain, ret);
 
+	if (err == 0)
+		(*ret)->birth = old->birth;
 	if (err == 0 && settings->text.len)
 		err = stw_user_settle(*ret, settings);
 	if (err == 0 && settings->text.len)

@@ -120,6 +120,11 @@ void stw_location_scan(const struct stw_location *location, size_t *cursor, size
 	stw_map_scan(&location->map, cursor, max, visit_bindings, &visitor);
 }
 
+const struct stw_map *stw_location_map(const struct stw_location *location)
+{
+	return &location->map;
+}
+
 size_t stw_location_count(const struct stw_location *location)
 {
 	return stw_map_count(&location->map);

@@ -10,6 +10,7 @@
 #include <strowger/registrar.h>
 
 struct stw_location;
+struct stw_map; /* server/directory/map.h */
 
 int stw_location_new(struct stw_hash_key key, struct stw_location **ret);
 /** The current snapshot, NULL when there is none. Valid until the reader's next quiescent state. */
@@ -38,6 +39,8 @@ void stw_location_walk(const struct stw_location *location,
 /** Writer: a part of that walk, `max` places on from *cursor (at first 0), round and round. */
 void stw_location_scan(const struct stw_location *location, size_t *cursor, size_t max,
 	bool (*visit)(void *context, const struct stw_bindings *bindings), void *context);
+/** For stw_keys_collect(). */
+const struct stw_map *stw_location_map(const struct stw_location *location);
 size_t stw_location_count(const struct stw_location *location);
 struct stw_location *stw_location_free(struct stw_location *location);
 

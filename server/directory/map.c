@@ -21,8 +21,9 @@ struct place {
 
 struct stw_map_array {
 	struct stw_map_array *older;
-	size_t mask; /* places - 1 */
-	size_t used; /* places that hold or held an item */
+	uint64_t number; /* of its predecessors */
+	size_t mask;     /* places - 1 */
+	size_t used;     /* places that hold or held an item */
 	struct place places[];
 };
 
@@ -175,6 +176,23 @@ void stw_map_walk(
 	stw_map_scan(map, &cursor, SIZE_MAX, visit, context);
 }
 
+int stw_map_part(const struct stw_map *map, struct stw_map_cursor *cursor, size_t max,
+	bool (*visit)(void *context, struct stw_str key), void *context)
+{
+	const struct stw_map_array *array = STW_RCU_READ(map->array);
+	const void *item;
+
+	if (cursor->at && cursor->array != array->number)
+		return -EAGAIN;
+	cursor->array = array->number;
+	for (; max && cursor->at <= array->mask; max--) {
+		item = STW_RCU_READ(array->places[cursor->at++].item);
+		if (is_live(item) && !visit(context, map->kind->key(item)))
+			return -ECANCELED;
+	}
+	return cursor->at <= array->mask;
+}
+
 size_t stw_map_count(const struct stw_map *map)
 {
 	return __atomic_load_n(&map->count, __ATOMIC_RELAXED);
@@ -215,6 +233,7 @@ static int map_rebuild(struct stw_map *map, size_t items)
 	array = array_new(places);
 	if (!array)
 		return -ENOMEM;
+	array->number = old->number + 1;
 	for (i = 0; i <= old->mask; i++)
 		if (is_live(old->places[i].item))
 			array_add(array, old->places[i].item, old->places[i].hash);

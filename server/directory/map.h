@@ -48,6 +48,16 @@ void stw_map_walk(
 /** Visits `max` places from *cursor on and moves it; begins again behind the last place. */
 void stw_map_scan(const struct stw_map *map, size_t *cursor, size_t max,
 	bool (*visit)(void *context, const void *item), void *context);
+/** Where a walk stands between two parts of it; at first zeros. */
+struct stw_map_cursor {
+	uint64_t array; /* its number */
+	size_t at;
+};
+/** The same part by part, so that the reader can be quiescent between them. @return 1: there are
+ *  more places; 0: that was the last; -ECANCELED: by the callback; -EAGAIN: the places are others
+ *  by now, begin with zeros */
+int stw_map_part(const struct stw_map *map, struct stw_map_cursor *cursor, size_t max,
+	bool (*visit)(void *context, struct stw_str key), void *context);
 size_t stw_map_count(const struct stw_map *map);
 
 /** Make room: the next `more` puts need no memory. @return 0, -ENOMEM */

@@ -445,6 +445,11 @@ void stw_directory_walk(const struct stw_directory *directory,
 	stw_map_walk(&directory->map, visit_user, &visitor);
 }
 
+const struct stw_map *stw_directory_map(const struct stw_directory *directory)
+{
+	return &directory->map;
+}
+
 struct agent_visitor {
 	const struct stw_directory *directory;
 	bool (*visit)(void *context, const struct stw_user *user);

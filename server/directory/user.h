@@ -12,12 +12,14 @@
 #include "server/directory/setting.h"
 
 struct stw_user_names;
+struct stw_map; /* server/directory/map.h */
 
 /** A user: immutable snapshot. */
 struct stw_user {
 	struct stw_str user, domain;
 	struct stw_str aor; /* canonical "sip:user@domain" */
 	struct stw_ha1 ha1_user, ha1_user_domain;
+	uint64_t birth; /* users who had been removed when he came; the same in all his snapshots */
 	const struct stw_settings *settings; /* NULL: all as without settings */
 	struct stw_user_names *names;        /* private; NULL: none */
 	void *agent; /* private: an item of the map of agents, until it is published */
@@ -65,6 +67,8 @@ int stw_directory_remove(struct stw_directory *directory, struct stw_str aor);
 void stw_directory_reclaim(struct stw_directory *directory);
 void stw_directory_walk(const struct stw_directory *directory,
 	bool (*visit)(void *context, const struct stw_user *user), void *context);
+/** For stw_keys_collect(). */
+const struct stw_map *stw_directory_map(const struct stw_directory *directory);
 /** Is the number of calls of any user limited (max_calls)? Any thread. */
 bool stw_directory_limited(const struct stw_directory *directory);
 /** Those who are logged in to any queue (setting `queues`), without a look at the others. */

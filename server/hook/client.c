@@ -15,15 +15,16 @@
 #include <unistd.h>
 
 #define HEAD_BYTES_MAX (64u * 1024u)
-#define LAST_MS        1000 /* for lines when the server stops */
-#define WAIT_MS        1000 /* at most; whoever has something new wakes the thread */
+#define LAST_MS        1000               /* for lines when the server stops */
+#define WAIT_MS        1000               /* at most; whoever has something new wakes the thread */
+#define LANES          (STW_PURPOSES + 1) /* one for each purpose, and one for lines */
 
 /* A question that is being asked. */
 struct exchange {
 	TAILQ_ENTRY(exchange) link;
 	struct stw_hook_client *client;
 	struct stw_hook_question *question;
-	CURL *easy; /* NULL: its name is being looked up, or it waits for that */
+	CURL *easy; /* NULL: it waits for its name, or for others of its purpose to end */
 	bool added;
 	struct curl_slist *resolve;
 	char host[256];
@@ -42,7 +43,9 @@ struct stw_hook_client {
 	struct resolver resolver;
 	TAILQ_HEAD(, exchange) open;
 	struct stw_ring **asked, **answered; /* of each queue */
-	atomic_uint count;                   /* between submit and answer */
+	unsigned running[LANES];             /* exchanges with a connection, or about to have one */
+	bool freed;                          /* a connection since somebody was last looked for */
+	atomic_uint count[STW_PURPOSES];     /* between submit and answer */
 	atomic_bool stopping;
 	pthread_t thread;
 	bool started;
@@ -93,13 +96,22 @@ static void give(struct stw_hook_client *client, struct stw_hook_question *quest
 	client->options.wake(client->options.wake_context, queue);
 }
 
+static unsigned lane_of(const struct exchange *exchange)
+{
+	return exchange->question == exchange->client->sending ? STW_PURPOSES
+							       : exchange->question->purpose;
+}
+
 static void exchange_end(struct exchange *exchange, enum stw_hook_result result, const char *why)
 {
 	struct stw_hook_client *client = exchange->client;
 	struct stw_hook_question *question = exchange->question;
 
-	if (exchange->added)
+	if (exchange->added) {
 		curl_multi_remove_handle(client->multi, exchange->easy);
+		client->running[lane_of(exchange)]--;
+		client->freed = true;
+	}
 	if (exchange->easy)
 		curl_easy_cleanup(exchange->easy);
 	curl_slist_free_all(exchange->resolve);
@@ -223,15 +235,19 @@ static void exchange_start(struct exchange *exchange, const char *addresses, uin
 		return;
 	}
 	exchange->added = true;
+	exchange->client->running[lane_of(exchange)]++;
 }
 
-/* A name is looked up first; an address is not. */
+/* A name is looked up first; an address is not. Without a connection for its purpose it waits, in
+ * the order of `open`. */
 static void exchange_locate(struct exchange *exchange, uint64_t now)
 {
 	struct stw_hook_client *client = exchange->client;
 	const struct resolved *resolved;
 	struct in6_addr address;
 
+	if (client->running[lane_of(exchange)] == client->options.connections)
+		return;
 	if (exchange->host[0] == '[' || inet_pton(AF_INET, exchange->host, &address) == 1) {
 		exchange_start(exchange, "", now);
 		return;
@@ -280,9 +296,7 @@ static void take(struct stw_hook_client *client, struct stw_hook_question *quest
 	exchange->client = client;
 	exchange->question = question;
 	TAILQ_INSERT_TAIL(&client->open, exchange, link);
-	if (url_read(exchange))
-		exchange_locate(exchange, now);
-	else
+	if (!url_read(exchange))
 		exchange_end(exchange, STW_HOOK_DOWN, "its address cannot be read");
 }
 
@@ -380,12 +394,14 @@ static void take_done(struct stw_hook_client *client)
 	}
 }
 
-/* Those whose name is known now, and those whose time is over. @return ms until the next one */
+/* Those who can go on, the oldest first, and those whose time is over. @return ms until the next
+ * one */
 static int look_after(struct stw_hook_client *client, uint64_t now)
 {
 	struct exchange *exchange = TAILQ_FIRST(&client->open), *next;
 	uint64_t wait_ms = WAIT_MS;
 
+	client->freed = false;
 	for (; exchange; exchange = next) {
 		uint64_t due_ms = exchange->question->due_ms;
 
@@ -415,7 +431,7 @@ static void turn(struct stw_hook_client *client)
 	wait_ms = look_after(client, now_ms());
 	curl_multi_perform(client->multi, &running);
 	take_done(client);
-	wait_ms = lines_wait(client, wait_ms, now_ms());
+	wait_ms = client->freed ? 0 : lines_wait(client, wait_ms, now_ms());
 	n = resolver_watch(&client->resolver, fds + 1, &wait_ms);
 	curl_multi_poll(client->multi, fds, 1 + n, wait_ms, NULL);
 	if (fds[0].revents)
@@ -458,7 +474,7 @@ static int rings_new(struct stw_hook_client *client)
 	size_t capacity = 16;
 	int err = 0;
 
-	while (capacity <= client->options.max_waiting)
+	while (capacity <= STW_PURPOSES * client->options.max_waiting)
 		capacity *= 2;
 	client->asked = calloc(n, sizeof(struct stw_ring *));
 	client->answered = calloc(n, sizeof(struct stw_ring *));
@@ -489,7 +505,7 @@ static int multi_new(struct stw_hook_client *client)
 	static const char *const asks[] = { "Content-Type: application/json",
 		"Accept: application/json", "Expect:" };
 	static const char *const delivers[] = { "Content-Type: application/x-ndjson", "Expect:" };
-	long connections = (long)client->options.connections;
+	long connections = LANES * (long)client->options.connections;
 	int err;
 
 	client->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -498,7 +514,6 @@ static int multi_new(struct stw_hook_client *client)
 	client->multi = curl_multi_init();
 	if (!client->multi)
 		return -ENOMEM;
-	curl_multi_setopt(client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, connections);
 	curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, connections);
 	err = headers_new(asks, STW_ARRAY_SIZE(asks), &client->headers);
 	return err < 0 ? err
@@ -569,9 +584,9 @@ static int client_submit(void *hook, struct stw_hook_question *question)
 {
 	struct stw_hook_client *client = hook;
 
-	if (atomic_fetch_add(&client->count, 1) >= client->options.max_waiting ||
+	if (atomic_fetch_add(&client->count[question->purpose], 1) >= client->options.max_waiting ||
 		stw_ring_push(client->asked[question->queue], question) < 0) {
-		atomic_fetch_sub(&client->count, 1);
+		atomic_fetch_sub(&client->count[question->purpose], 1);
 		return -ENOBUFS;
 	}
 	wake(client);
@@ -584,7 +599,7 @@ static struct stw_hook_question *client_answer(void *hook, unsigned queue)
 	struct stw_hook_question *question = stw_ring_pop(client->answered[queue]);
 
 	if (question)
-		atomic_fetch_sub(&client->count, 1);
+		atomic_fetch_sub(&client->count[question->purpose], 1);
 	return question;
 }
 

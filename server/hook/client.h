@@ -15,8 +15,8 @@ struct stw_hook_client;
 /** Text is copied. */
 struct stw_hook_client_options {
 	unsigned queues;      /* workers */
-	unsigned connections; /* at a time */
-	unsigned max_waiting; /* questions at a time, of all workers */
+	unsigned connections; /* of each purpose, at a time */
+	unsigned max_waiting; /* questions of each purpose at a time, of all workers */
 	size_t max_answer_bytes;
 	const char *ca;          /* PEM file; NULL or empty: those of the system */
 	const char *dns_servers; /* as in c-ares; NULL or empty: those of the system */

@@ -23,10 +23,15 @@ enum stw_hook_result {
 
 #define STW_HOOK_WHY_MAX 128
 
+/** What a question is about. Each has connections and room of its own: a server that hangs costs
+ * the others nothing. */
+enum stw_purpose { STW_PURPOSE_ANALYTICS, STW_PURPOSE_CREDIT, STW_PURPOSES };
+
 /** A POST of JSON. Owned by the asker; between submit and answer nobody else touches it. */
 struct stw_hook_question {
 	unsigned queue; /* of the worker that asks */
-	char *url;      /* these two are freed with it */
+	enum stw_purpose purpose;
+	char *url; /* these two are freed with it */
 	struct stw_str body;
 	uint32_t timeout_ms; /* for all of it */
 	void *context;       /* of the asker */
@@ -41,7 +46,7 @@ struct stw_hook_question {
 };
 
 struct stw_hook_ops {
-	/** Worker's thread. @return 0; -ENOBUFS: too many are open */
+	/** Worker's thread. @return 0; -ENOBUFS: too many of this purpose are open */
 	int (*submit)(void *hook, struct stw_hook_question *question);
 	/** Worker's thread: the next one that has an end; NULL: none. */
 	struct stw_hook_question *(*answer)(void *hook, unsigned queue);

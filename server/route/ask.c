@@ -149,6 +149,7 @@ static int submit(struct stw_check *check, const struct stw_hook_ask *ask, struc
 	if (err < 0)
 		return err;
 	question->queue = options->worker;
+	question->purpose = ask->purpose;
 	question->timeout_ms = ask->timeout_ms;
 	question->context = pause;
 	err = options->hook->submit(options->hook_user, question);

@@ -50,9 +50,6 @@ struct stw_service {
 	unsigned without_count;
 };
 
-/** What a web server is asked for. */
-enum stw_purpose { STW_PURPOSE_ANALYTICS, STW_PURPOSE_CREDIT, STW_PURPOSES };
-
 /** What it has said; lies in the request's arena. */
 struct stw_inquiry {
 	bool answered;                 /* or known not to be */

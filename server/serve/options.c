@@ -5,13 +5,19 @@
 #include <errno.h>
 #include <string.h>
 
+/* Who runs with a file has not asked for the defaults when it is gone. */
+static bool may_have_no_file(const struct serve *serve)
+{
+	return serve->options.config_optional && !(serve->config && serve->config->file);
+}
+
 int serve_config_load(
 	struct serve *serve, struct stw_config_errors *errors, struct stw_config **ret)
 {
 	const struct stw_serve_options *options = &serve->options;
 	int err = stw_config_load(options->config_file, errors, ret);
 
-	if (err == -ENOENT && options->config_optional)
+	if (err == -ENOENT && may_have_no_file(serve))
 		err = stw_config_parse(NULL, "", 0, errors, ret);
 	if (err == 0 && options->socket)
 		(*ret)->admin.socket = stw_str_from(options->socket);

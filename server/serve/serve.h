@@ -13,7 +13,7 @@
 
 struct stw_serve_options {
 	const char *config_file; /* read at start and by a reload */
-	bool config_optional;    /* the file may be missing: the defaults hold */
+	bool config_optional;    /* the file may be missing at start: the defaults hold */
 	const char *socket;      /* instead of admin.socket, or NULL */
 	bool trial;              /* --try: no file, loopback, two users, a store that is removed */
 	FILE *out, *err;         /* words for people */

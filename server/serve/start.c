@@ -350,6 +350,7 @@ static int start_admin(struct serve *serve)
 {
 	struct stw_admin_options options = { .config = serve->config,
 		.directory = serve->directory,
+		.location = serve->location,
 		.next_port = serve->options.trial,
 		.wake = serve_wake,
 		.wake_context = serve->workers[0].io,

@@ -207,11 +207,16 @@ static struct stw_bindings *result_copy(
 	return copy ? memcpy(copy, bindings, bytes) : NULL;
 }
 
-/* Has the user been removed since the worker has seen him? */
+/* Has the user been removed since the worker has seen him? His name may be another's by now, for
+ * whom no phone of his is bound. */
 static bool user_is_gone(const struct stw_store *store, const struct stw_job *job)
 {
-	return job->removed_users != stw_store_removed_users(store) &&
-	       !stw_directory_find(store->options.directory, job->registration->aor);
+	const struct stw_user *user;
+
+	if (job->removed_users == stw_store_removed_users(store))
+		return false;
+	user = stw_directory_find(store->options.directory, job->registration->aor);
+	return !user || user->birth > job->removed_users;
 }
 
 static void run_register(struct group *group, struct stw_job *job, uint64_t hash)
@@ -236,14 +241,15 @@ static void run_register(struct group *group, struct stw_job *job, uint64_t hash
 		group_change_bindings(group, job, old, bindings, hash);
 }
 
-/* A new password is no reason to forget the settings. */
-static int keep_settings(const struct stw_directory *directory, struct stw_user *user)
+/* A new password makes him no other, and is no reason to forget the settings. */
+static int user_continue(const struct stw_store *store, struct stw_user *user)
 {
-	const struct stw_user *old = stw_directory_find(directory, user->aor);
+	const struct stw_user *old = stw_directory_find(store->options.directory, user->aor);
 	struct stw_setting_error error;
 	struct stw_settings *settings;
 	int err;
 
+	user->birth = old ? old->birth : stw_store_removed_users(store);
 	if (!old || !old->settings)
 		return 0;
 	err = stw_settings_change(old->settings, NULL, 0, &settings, &error);
@@ -263,7 +269,7 @@ static int user_put(struct group *group, const struct stw_user_row *row)
 
 	if (rows < 0)
 		return rows;
-	rows = keep_settings(group->store->options.directory, user);
+	rows = user_continue(group->store, user);
 	if (rows == 0)
 		rows = db_user_set(group->store->db, user);
 	if (rows < 0)

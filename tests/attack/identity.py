@@ -228,13 +228,34 @@ def admin_port():
 PORT = admin_port()
 
 
+def listen_http(server, address):
+    """Starts the server anew, with the administration on this address of loopback."""
+    server.kill()
+    text = server.config.read_text()
+    server.config.write_text(re.sub(r"admin: {(listen: [^ ]*, )?", f"admin: {{listen: {address}:{PORT}, ", text))
+    server.start()
+
+
+@attack("the administration over HTTP on another address of loopback: it is a name of ours, and its neighbour none",
+        memory=False, late=1.0)
+def administration_address(server):
+    listen_http(server, "127.0.0.2")
+    for host, wanted in ((f"127.0.0.2:{PORT}", 200), ("127.0.0.2", 200), ("localhost", 200), (f"127.0.0.3:{PORT}", 403),
+                         ("127.0.0.20", 403), ("127.0.0.2.evil.invalid", 403), ("[127.0.0.2]", 403),
+                         ("evil.invalid", 403)):
+        connection = http.client.HTTPConnection("127.0.0.2", PORT, timeout=5)
+        try:
+            connection.request("GET", "/v1/status", headers={"Host": host})
+            code = connection.getresponse().status
+        finally:
+            connection.close()
+        require(code == wanted, f"Host {host!r}: {code} instead of {wanted}")
+
+
 @attack("the administration over HTTP: names of others, changes, slow requests", memory=False,
         late=1.0)
 def administration_http(server):
-    server.kill()
-    text = server.config.read_text()
-    server.config.write_text(text.replace("admin: {", f"admin: {{listen: 127.0.0.1:{PORT}, "))
-    server.start()
+    listen_http(server, "127.0.0.1")
 
     def ask(method, path, **headers):
         connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=5)

@@ -5,6 +5,7 @@ huge, redirecting, or not to be trusted. In virtual time the same is in tests/sc
 import base64
 import http.server
 import json
+import re
 import socket
 import ssl
 import subprocess
@@ -353,6 +354,46 @@ def many(bench):
     web.stop()
 
 
+def one_hangs(bench):
+    """60 calls a second, and the web server of `analytics` takes connections and never answers. That costs each call its
+    timeout and nothing more: the one about credit, which is well, is asked at once."""
+    silent = socket.create_server(("127.0.0.1", 0), backlog=1000)
+
+    def play(handler, _):
+        time.sleep(0.1)
+        handler.say('{"action": "refuse"}')
+
+    web = Web(play)
+    server = bench.server(options=f"""auth: {{required: false}}
+analytics: {{url: 'http://127.0.0.1:{silent.getsockname()[1]}/', timeout: 1s, on_failure: open}}
+credit: {{url: '{web.url()}', timeout: 1s}}
+trunks: [{{name: out, uri: 'sip:127.0.0.1:{free_port()}'}}]
+dialplan: [{{match: 0., to: trunk out}}]
+""")
+    sent, took, codes = {}, {}, {}
+    with Datagrams(server.port) as udp:
+        def take(end):
+            while (left := end - time.monotonic()) > 0 and len(codes) < 120:
+                if reply := udp.final(left):
+                    data, at = sent[reply.get("call-id")]
+                    codes[reply.get("call-id")] = reply.code
+                    took.setdefault(reply.get("call-id"), time.monotonic() - at)
+                    udp.send(re.sub(r"To: .*", f"To: {reply.get('to')}\r", data.replace("INVITE", "ACK")))
+
+        begin = time.monotonic()
+        for i in range(120):
+            data = request("INVITE", f"sip:0301234@{DOMAIN}", call_id=f"hangs-{i}", from_=f"<sip:alice@{DOMAIN}>;tag=a{i}")
+            sent[f"hangs-{i}"] = data, time.monotonic()
+            udp.send(data)
+            take(begin + (i + 1) / 60)
+        take(time.monotonic() + 4)
+    counts = {code: list(codes.values()).count(code) for code in codes.values()}
+    require(counts == {402: 120}, f"120 calls are refused with 402, not {counts}")
+    require(max(took.values()) < 1.8, f"a call was refused after {max(took.values()):.2f} s")
+    silent.close()
+    web.stop()
+
+
 def stops(bench):
     """A server that is stopped while it waits for an answer ends in time."""
     asked = threading.Event()
@@ -377,4 +418,5 @@ if __name__ == "__main__":
     run_tests([("a web server answers", answers), ("a name is looked up", by_name), ("a slow one", slow), ("a dead one", dead),
                ("a half-closed one", half_closed), ("a huge one", huge), ("nonsense", nonsense), ("certificates", tls),
                ("a card", card), ("a 608 is announced", announced), ("call records", records),
-               ("many calls, several workers", many), ("the server stops meanwhile", stops)])
+               ("many calls, several workers", many), ("one that hangs beside another", one_hangs),
+               ("the server stops meanwhile", stops)])

@@ -37,6 +37,7 @@ static const struct stw_registrar_options registrar = { 60, 7200, 3600, 10, fals
 struct fixture {
 	char folder[64], path[96];
 	struct stw_store_options options;
+	unsigned queues; /* 0: one */
 	struct stw_location *location;
 	struct stw_directory *directory;
 	struct stw_store *store;
@@ -60,6 +61,7 @@ static inline int fixture_open(struct fixture *fixture, bool threaded, struct st
 	fixture->options = (struct stw_store_options){
 		.path = stw_str_from(fixture->path),
 		.threaded = threaded,
+		.queues = fixture->queues,
 		.wake = wake,
 		.wake_context = fixture,
 		.location = fixture->location,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /v1/queues of the administration, on a real core with a real store. */
+/* The administration, on a real core with a real store. */
 #include "server/admin/api.h"
 
 #include <strowger/io.h>
@@ -21,6 +21,10 @@ struct server {
 	struct stw_core *core;
 	struct stw_api_reply reply;
 	bool ends; /* nobody answers any more */
+	atomic_bool stops;
+	atomic_uint looked; /* users of a list */
+	useconds_t look_us; /* so long takes each */
+	bool read_rcu;
 };
 
 static void answered(struct stw_question *question)
@@ -46,6 +50,16 @@ static int ask(void *context, struct stw_ask *ask)
 	return 0;
 }
 
+static bool ended(void *context)
+{
+	struct server *server = context;
+
+	if (server->look_us)
+		usleep(server->look_us);
+	atomic_fetch_add(&server->looked, 1);
+	return atomic_load(&server->stops);
+}
+
 static void add_users(struct server *server)
 {
 	struct stw_user_row rows[2] = { { .user = STW_STR("bob"),
@@ -55,13 +69,10 @@ static void add_users(struct server *server)
 		.kind = STW_JOB_USER_SET, .now = start, .users = rows, .user_count = 2
 	};
 
-	assert_int_equal(stw_store_submit(server->fixture->store, &job), 0);
-	stw_store_run(server->fixture->store);
-	assert_ptr_equal(stw_store_result(server->fixture->store, 0), &job);
-	assert_null(job.cause);
+	assert_null(run(server->fixture, &job)->cause);
 }
 
-static struct server *server_start(void **state)
+static struct server *server_start_with(void **state, bool threaded)
 {
 	struct server *server = calloc(1, sizeof(*server));
 	struct stw_config_errors errors = { .n = 0 };
@@ -70,7 +81,7 @@ static struct server *server_start(void **state)
 
 	stw_rcu_register_thread();
 	server->fixture = *state;
-	assert_int_equal(fixture_open(server->fixture, false, start), 0);
+	assert_int_equal(fixture_open(server->fixture, threaded, start), 0);
 	add_users(server);
 	assert_int_equal(stw_config_parse("test", yaml, strlen(yaml), &errors, &server->config), 0);
 	assert_int_equal(stw_io_new(&io, &server->io), 0);
@@ -82,6 +93,11 @@ static struct server *server_start(void **state)
 	options.listeners = &server->listeners;
 	assert_int_equal(stw_core_new(&options, start, &server->core), 0);
 	return server;
+}
+
+static struct server *server_start(void **state)
+{
+	return server_start_with(state, false);
 }
 
 static void server_stop(struct server *server)
@@ -99,9 +115,12 @@ static void server_stop(struct server *server)
 /* @return the status of HTTP */
 static unsigned call(struct server *server, const char *method, const char *path, const char *body)
 {
-	struct stw_api api = {
-		.directory = server->fixture->directory, .ask = ask, .context = server
-	};
+	struct stw_api api = { .directory = server->fixture->directory,
+		.location = server->fixture->location,
+		.read_rcu = server->read_rcu,
+		.ended = ended,
+		.ask = ask,
+		.context = server };
 	json_t *json = body ? json_loads(body, 0, NULL) : NULL;
 	struct stw_api_request request = {
 		.method = method, .path = path, .body = json, .config = server->config
@@ -114,9 +133,14 @@ static unsigned call(struct server *server, const char *method, const char *path
 	return server->reply.status;
 }
 
+static const char *error_of(const json_t *answer)
+{
+	return json_string_value(json_object_get(answer, "error"));
+}
+
 static const char *error(const struct server *server)
 {
-	return json_string_value(json_object_get(server->reply.json, "error"));
+	return error_of(server->reply.json);
 }
 
 static const json_t *queue(const struct server *server, size_t index)
@@ -222,12 +246,120 @@ static void refusals(void **state)
 	server_stop(server);
 }
 
+/* ---- lists of all users: nobody waits for them ------------------------------------------- */
+
+#define CHAIN 3000 /* users, each forwarding to the next one */
+#define JOBS  600  /* so many registrations replace more than the store keeps */
+
+static void chain_add(struct server *server)
+{
+	struct stw_setting_error error;
+	char names[2][16], text[32];
+
+	for (unsigned i = 0; i < CHAIN; i++) {
+		struct stw_user_row row = user_row(names[0], 1);
+		struct stw_settings *settings;
+		struct stw_user *user;
+		struct stw_str change = { text,
+			(size_t)sprintf(text, "forward.always=v%04u", i + 1) };
+
+		row.user = (struct stw_str){ names[0], (size_t)sprintf(names[0], "v%04u", i) };
+		assert_true(stw_user_new(row.user, row.domain, &row.ha1_user, &row.ha1_user_domain,
+				    &user) == 0);
+		assert_int_equal(stw_settings_change(NULL, &change, 1, &settings, &error), 0);
+		assert_int_equal(stw_user_settle(user, settings), 0);
+		assert_int_equal(stw_directory_publish(server->fixture->directory, user), 0);
+	}
+}
+
+static void *rules_get(void *context)
+{
+	struct server *server = context;
+
+	call(server, "GET", "/v1/rules", NULL);
+	return NULL;
+}
+
+/* Each user takes 4 ms, all of them much longer than the commits. At the end nobody waits either.
+ */
+static void rules_hold_back_no_commit(void **state)
+{
+	struct server *server = server_start_with(state, true);
+	pthread_t thread;
+
+	chain_add(server);
+	server->read_rcu = true;
+	server->look_us = 4000;
+	assert_int_equal(pthread_create(&thread, NULL, rules_get, server), 0);
+	while (!atomic_load(&server->looked))
+		usleep(1000);
+	for (unsigned i = 0; i < JOBS; i++)
+		assert_string_equal(run_register(server->fixture, 1, 1, i + 1, 3600), "good");
+	assert_true(atomic_load(&server->looked) < CHAIN);
+	atomic_store(&server->stops, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_true(atomic_load(&server->looked) < CHAIN);
+	assert_int_equal(server->reply.status, 503);
+	server_stop(server);
+}
+
+static void rules_are_told(void **state)
+{
+	struct server *server = server_start(state);
+
+	chain_add(server);
+	assert_int_equal(call(server, "GET", "/v1/rules", NULL), 200);
+	assert_int_equal(json_array_size(server->reply.json), 1);
+	assert_string_equal(json_string_value(json_object_get(queue(server, 0), "aor")),
+		"sip:v2999@example.com");
+	assert_string_equal(error_of(queue(server, 0)), "forward.always: there is no user v3000");
+	assert_int_equal(call(server, "GET", "/v1/users", NULL), 200);
+	assert_int_equal(json_array_size(server->reply.json), CHAIN + 2);
+	assert_string_equal(json_string_value(queue(server, 0)), "sip:bob@example.com");
+	assert_string_equal(json_string_value(queue(server, CHAIN + 1)), "sip:v2999@example.com");
+	server_stop(server);
+}
+
+/* No worker has a part in it. */
+static void bindings_are_listed(void **state)
+{
+	struct server *server = server_start(state);
+	struct registration *registration;
+
+	server->ends = true;
+	for (unsigned i = 0; i < 2000; i++) {
+		registration = registration_new(i, 1, 1, i == 7 ? 1 : 3600);
+		registration->job.now = stw_io_now();
+		if (i == 7)
+			registration->job.now.wall_ms -= 5000;
+		registration->job.registrar.min_expires_s = 1;
+		assert_null(run(server->fixture, &registration->job)->cause);
+		registration_free(registration);
+	}
+	assert_int_equal(call(server, "GET", "/v1/bindings", NULL), 200);
+	assert_int_equal(json_array_size(server->reply.json), 1999);
+	for (size_t i = 0; i < 1999; i++) {
+		const json_t *list = json_object_get(queue(server, i), "bindings");
+
+		assert_int_equal(json_array_size(list), 1);
+		assert_true(
+			i == 0 ||
+			strcmp(json_string_value(json_object_get(queue(server, i - 1), "aor")),
+				json_string_value(json_object_get(queue(server, i), "aor"))) < 0);
+	}
+	assert_int_equal(call(server, "GET", "/v1/bindings/u1", NULL), 503);
+	server_stop(server);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(queues_are_shown, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(agents_log_in_and_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(refusals, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(rules_hold_back_no_commit, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(rules_are_told, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(bindings_are_listed, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -158,9 +158,13 @@ static const struct {
 	{ "store: postgres\n",
 		"1:8: store: \"postgres\" is not known; allowed: sqlite:PATH or memory\n" },
 	{ "tls:\n  certificate: /nonexistent/cert.pem\n",
-		"2:16: tls.certificate: \"/nonexistent/cert.pem\" cannot be read: No such file or "
-		"directory\n"
-		"2:16: tls.certificate: is set, but tls.key is not\n" },
+		"2:16: tls.certificate: encrypted and WebSocket listeners (tls, ws, wss) are not "
+		"built yet; leave the line out\n" },
+	{ "tls:\n  certificate: /etc/passwd\n  key: /etc/passwd\n",
+		"2:16: tls.certificate: encrypted and WebSocket listeners (tls, ws, wss) are not "
+		"built yet; leave the line out\n"
+		"3:8: tls.key: encrypted and WebSocket listeners (tls, ws, wss) are not built yet; "
+		"leave the line out\n" },
 	{ "admin: {listen: 0.0.0.0:8090}\n", "1:17: admin.listen: \"0.0.0.0:8090\" is not on "
 					     "loopback; the administration is for this machine "
 					     "only; allowed: like 127.0.0.1:8090\n" },
@@ -583,8 +587,6 @@ static const struct {
 	{ "sandbox", "off", "off" },
 	{ "store", "'memory:'", "memory" },
 	{ "store_sync", "full", "full" },
-	{ "tls.certificate", "/etc/passwd", "/etc/passwd" },
-	{ "tls.key", "/etc/passwd", "/etc/passwd" },
 	{ "admin.listen", "'[::1]:8090'", "[::1]:8090" },
 	{ "admin.socket", "/tmp/a b", "/tmp/a b" },
 	{ "auth.required", "false", "false" },
@@ -723,9 +725,6 @@ static void test_each_option_is_set_and_read(void **state)
 	for (size_t i = 0; i < STW_ARRAY_SIZE(values); i++) {
 		const char *dot = strchr(values[i].key, '.'), *more = "", *behind = "";
 
-		if (strncmp(values[i].key, "tls.", 4) == 0)
-			more = strcmp(values[i].key, "tls.key") ? ", key: /etc/passwd"
-								: ", certificate: /etc/passwd";
 		if (strcmp(values[i].key, "auth.required") == 0)
 			more = ", insecure_listen: true";
 		if (strcmp(values[i].key, "analytics.card_key") == 0)
@@ -752,14 +751,14 @@ static void test_each_option_is_set_and_read(void **state)
 		stw_config_unref(again);
 		stw_config_unref(config);
 	}
-	/* Only `workers` has no second value. */
+	/* Only these have no second value. */
 	for (size_t i = 0, j; i < count; i++) {
 		for (j = 0; j < STW_ARRAY_SIZE(values); j++) {
 			if (strcmp(values[j].key, option[i].key) == 0)
 				break;
 		}
-		if (j == STW_ARRAY_SIZE(values))
-			assert_string_equal(option[i].key, "workers");
+		assert_true(j < STW_ARRAY_SIZE(values) || strcmp(option[i].key, "workers") == 0 ||
+			    strncmp(option[i].key, "tls.", 4) == 0);
 	}
 }
 

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Users who are removed while a worker registers their phones. */
+#include "store_fixture.h"
+
+static void submit(struct fixture *fixture, struct stw_job *job, unsigned queue)
+{
+	job->queue = queue;
+	assert_int_equal(stw_store_submit(fixture->store, job), 0);
+}
+
+/* Worker 0 changes users while worker 1 waits: whom it has seen may have another by his name now.
+ */
+static void name_of_another(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stw_user_row row = user_row("u1", 1);
+	struct stw_job set = { .kind = STW_JOB_USER_SET, .users = &row, .user_count = 1 };
+	struct stw_job gone = { .kind = STW_JOB_USER_REMOVE, .users = &row, .user_count = 1 };
+	struct stw_str change = STW_STR("dnd=on");
+	struct stw_setting_error error;
+	struct stw_job settings = { .kind = STW_JOB_SETTINGS,
+		.aor = STW_STR("sip:u1@example.com"),
+		.settings = &change,
+		.setting_count = 1,
+		.setting_error = &error };
+	struct stw_job again = set;
+	struct registration *seen = registration_new(1, 1, 1, 3600);
+
+	fixture->queues = 2;
+	assert_int_equal(fixture_open(fixture, false, start), 0);
+	run(fixture, &set);
+	submit(fixture, &gone, 0);
+	submit(fixture, &again, 0);
+	stw_store_run(fixture->store);
+	submit(fixture, &seen->job, 1);
+	stw_store_run(fixture->store);
+	assert_ptr_equal(stw_store_result(fixture->store, 1), &seen->job);
+	assert_ptr_equal(seen->job.cause, &stw_cause_aor_unknown);
+	assert_null(find(fixture, 1));
+	assert_ptr_equal(stw_store_result(fixture->store, 0), &gone);
+	assert_ptr_equal(stw_store_result(fixture->store, 0), &again);
+	registration_free(seen);
+
+	/* Who registers with the new password is the new one; a change makes him no other. */
+	seen = registration_new(1, 1, 1, 3600);
+	seen->job.removed_users = stw_store_removed_users(fixture->store);
+	run(fixture, &set);
+	row = user_row("u2", 1);
+	run(fixture, &set);
+	run(fixture, &gone);
+	assert_int_equal(run(fixture, &settings)->changed, 1);
+	assert_int_not_equal(seen->job.removed_users, stw_store_removed_users(fixture->store));
+	assert_null(run(fixture, &seen->job)->cause);
+	assert_int_equal(find(fixture, 1)->n, 1);
+	registration_free(seen);
+	fixture_close(fixture);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(name_of_another, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
