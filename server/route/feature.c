@@ -301,6 +301,8 @@ static void call_submit(struct stw_feature_call *call)
 	call->job = (struct stw_job){ .kind = STW_JOB_SETTINGS,
 		.queue = core->options.worker,
 		.now = core->now,
+		.removed_users = core->removed_users,
+		.by_user = true,
 		.aor = call->aor,
 		.settings = call->of_queue ? call->queue_change.settings : &call->change,
 		.setting_count = call->of_queue ? STW_ARRAY_SIZE(call->queue_change.settings) : 1,

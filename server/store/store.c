@@ -208,14 +208,15 @@ static struct stw_bindings *result_copy(
 }
 
 /* Has the user been removed since the worker has seen him? His name may be another's by now, for
- * whom no phone of his is bound. */
-static bool user_is_gone(const struct stw_store *store, const struct stw_job *job)
+ * whom no phone of his is bound and nothing set. */
+static bool user_is_gone(
+	const struct stw_store *store, const struct stw_job *job, struct stw_str aor)
 {
 	const struct stw_user *user;
 
 	if (job->removed_users == stw_store_removed_users(store))
 		return false;
-	user = stw_directory_find(store->options.directory, job->registration->aor);
+	user = stw_directory_find(store->options.directory, aor);
 	return !user || user->birth > job->removed_users;
 }
 
@@ -224,7 +225,7 @@ static void run_register(struct group *group, struct stw_job *job, uint64_t hash
 	const struct stw_bindings *old = group_bindings(group, job->registration->aor, hash);
 	struct stw_bindings *bindings;
 
-	if (user_is_gone(group->store, job)) {
+	if (user_is_gone(group->store, job, job->registration->aor)) {
 		job->cause = &stw_cause_aor_unknown;
 		return;
 	}
@@ -297,6 +298,10 @@ static void run_settings(struct group *group, struct stw_job *job)
 	struct stw_user *user;
 	int rows;
 
+	if (job->by_user && user_is_gone(group->store, job, job->aor)) {
+		job->refused = -ENOENT;
+		return;
+	}
 	job->refused = stw_directory_change(group->store->options.directory, job->aor,
 		job->settings, job->setting_count, &user, job->setting_error);
 	if (job->refused == -ENOMEM)

@@ -40,6 +40,7 @@ struct stw_job {
 	struct stw_registrar_options registrar;
 	const struct stw_bindings *result; /* for the answer; in the arena of the registration */
 	uint64_t removed_users; /* stw_store_removed_users() before the user was looked up */
+	bool by_user; /* SETTINGS: by him who was looked up then, and nobody else of his name */
 	/* USER_* */
 	struct stw_user_row *users;
 	unsigned user_count;

@@ -40,6 +40,13 @@ static void name_of_another(void **state)
 	assert_ptr_equal(stw_store_result(fixture->store, 0), &gone);
 	assert_ptr_equal(stw_store_result(fixture->store, 0), &again);
 	registration_free(seen);
+	settings.by_user = true;
+	assert_int_equal(run(fixture, &settings)->refused, -ENOENT);
+	settings.removed_users = stw_store_removed_users(fixture->store);
+	assert_int_equal(run(fixture, &settings)->refused, 0);
+	settings.by_user = false;
+	settings.removed_users = 0;
+	change = STW_STR("dnd=off");
 
 	/* Who registers with the new password is the new one; a change makes him no other. */
 	seen = registration_new(1, 1, 1, 3600);
