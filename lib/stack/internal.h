@@ -413,6 +413,9 @@ bool box_settle(struct box *box);
 void remains_tx_actions(struct stw_tx *tx, unsigned actions, const struct stw_msg *msg);
 /** The session interval that its 2xx gets here; 0: none. */
 uint32_t remains_session(const struct stw_tx *tx);
+struct remains;
+/** stw_response_fits() with what is left of the request. */
+bool remains_fits(const struct remains *remains, const struct stw_msg *response);
 void remains_tx_done(struct stw_tx *tx);
 
 /* locate.c: where a branch goes */
