@@ -336,6 +336,12 @@ void reply_tx_actions(struct stw_tx *tx, unsigned actions);
 void reply_transmit(struct box *box, struct stw_slices slices);
 void reply_again(struct box *box);
 int reply_settle(struct stw_stack *stack, struct stw_slices *slices);
+/** The INVITE has got another final response: a 2xx that comes behind it must still go up (RFC 3261
+ * §16.7 step 5), but past the transaction, which has no use for it (step 9). */
+static inline bool reply_is_refused(const struct stw_tx *tx)
+{
+	return tx->method == STW_METHOD_INVITE && tx->final_sent && tx->last_code / 100 != 2;
+}
 #define REPLY_TAG "stw" /* what it begins with */
 struct stw_str reply_tag(struct stw_stack *stack, const struct stw_msg *request, char buffer[24]);
 int box_keep(struct box *box);

@@ -283,7 +283,7 @@ static void remains_relay(struct remains *remains, const struct stw_msg *respons
 		reply_settle(stack, &slices) < 0)
 		return;
 	stack_note(stack, &note);
-	if (remains->server)
+	if (remains->server && !reply_is_refused(remains->server))
 		actions = stw_tx_respond(remains->server, response->code, slices, stack->now);
 	if (actions & STW_TX_SEND)
 		remains_send(remains, slices);
