@@ -326,7 +326,8 @@ static void one_final(
 	if (!stateless && sip->code >= 200) {
 		if (record->final_hash && (success || record->final_hash != hash))
 			what = "a second final response";
-		if (record->success && !success)
+		/* Timer G repeats what has gone before the 2xx (§17.2.1). */
+		if (record->success && !success && record->final_hash != hash)
 			what = "behind a 2xx";
 		record->success |= success;
 		if (!success)

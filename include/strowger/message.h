@@ -546,7 +546,7 @@ bool stw_body_description(const struct stw_msg *msg, struct stw_str *ret);
 
 /* ---- edit: forward by splicing ------------------------------------------------------- */
 
-#define STW_EDIT_MAX        40
+#define STW_EDIT_MAX        (STW_MSG_FIELDS_MAX / 2 + 32) /* every other field, and more */
 #define STW_EDIT_SLICES_MAX (2 * STW_EDIT_MAX + 1)
 
 struct stw_edit_op {

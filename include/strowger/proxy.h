@@ -213,6 +213,9 @@ bool stw_proxy_branch_worker(struct stw_str branch, unsigned *ret);
 struct stw_str stw_proxy_stateless_branch(const struct stw_proxy_options *options,
 	const struct stw_msg *request, char buffer[STW_BRANCH_MAX]);
 
+/** Via branch and the method of CSeq have matched (§17.1.3): are Call-ID, From tag, CSeq number
+ * and, in a dialog, To tag those of the request, too (§8.2.6.2)? */
+bool stw_response_fits(const struct stw_msg *request, const struct stw_msg *response);
 /** Record-Route values of a request as it was received: they stand below ours in the response. */
 unsigned stw_record_route_count(const struct stw_msg *request);
 /** A 2xx to INVITE or UPDATE without Session-Expires: who has sent it does not know session timers

@@ -93,6 +93,10 @@ int stw_aor_canonical(const struct stw_uri *uri, struct stw_arena *arena, struct
  * above */
 int stw_aor_make(
 	struct stw_str user, struct stw_str domain, struct stw_arena *arena, struct stw_str *ret);
+/** The same, of what is neither empty, into a buffer. */
+void stw_aor_write(struct stw_writer *writer, struct stw_str user, struct stw_str domain);
+/** Have both the same canonical form? Allocates nothing. */
+bool stw_aor_equal(const struct stw_uri *a, const struct stw_uri *b);
 
 /**
  * Rows R9, R11 and R14 (§10.3 steps 6–7 as far as the request alone decides them).

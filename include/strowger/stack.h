@@ -82,6 +82,7 @@ struct stw_note {
 	bool relayed;                      /* RESPONSE_OUT: passed on, not made by us */
 	bool in_dialog;                    /* RESPONSE_OUT: see struct stw_proxy_routing */
 	struct stw_str uri;                /* REQUEST_OUT: Request-URI of the branch */
+	bool misfit;                       /* RESPONSE_IN: !stw_response_fits(): it counts as 502 */
 	uint32_t session_s; /* RESPONSE_IN: the session interval that this 2xx gets here; 0: none */
 	const struct stw_proxy_target
 		*target; /* of the branch that it is about (REQUEST_OUT, RESPONSE_IN, TIMEOUT,

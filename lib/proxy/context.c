@@ -463,14 +463,10 @@ static bool tag_same(struct stw_str ours, struct stw_str theirs)
 	return !ours.ptr || stw_str_equal_nocase(ours, theirs);
 }
 
-/* Via branch and the method of CSeq have matched (§17.1.3); these must be those of the request,
- * §8.2.6.2: another Call-ID or From tag would speak for another dialog, and our mark in
- * Record-Route hold there. */
-static bool response_fits(
-	const struct stw_response_context *context, const struct stw_msg *response)
+/* Another Call-ID or From tag would speak for another dialog, and our mark in Record-Route hold
+ * there. */
+bool stw_response_fits(const struct stw_msg *request, const struct stw_msg *response)
 {
-	const struct stw_msg *request = context->request;
-
 	return response->has_call_id && response->has_from && response->has_to &&
 	       stw_str_equal(request->call_id, response->call_id) &&
 	       request->cseq.number == response->cseq.number &&
@@ -490,7 +486,8 @@ bool stw_response_context_ends_others(
 {
 	if (response->code / 100 != 2 && response->code < 600)
 		return false;
-	return response_fits(context, response) && (response->code >= 600 || may_cancel(context));
+	return stw_response_fits(context->request, response) &&
+	       (response->code >= 600 || may_cancel(context));
 }
 
 /* What there is no room for gets no 199. */
@@ -574,7 +571,7 @@ static void early_end(struct stw_response_context *context, struct branch *branc
 static void response_provisional(
 	struct stw_response_context *context, struct branch *branch, const struct stw_msg *response)
 {
-	if (branch->state != BRANCH_PENDING || !response_fits(context, response))
+	if (branch->state != BRANCH_PENDING || !stw_response_fits(context->request, response))
 		return;
 	branch->provisional = true;
 	branch->rang = branch->rang || response->code / 10 == 18;
@@ -724,7 +721,7 @@ static void response_failure(
 static void response_final(
 	struct stw_response_context *context, struct branch *branch, const struct stw_msg *response)
 {
-	bool fits = response_fits(context, response);
+	bool fits = stw_response_fits(context->request, response);
 
 	if (fits && response->code < 300) {
 		response_success(context, branch);

@@ -258,7 +258,9 @@ void context_start_targets(struct stw_response_context *context)
 			continue; /* some of this q were dropped */
 		if (n > room && !context_active(context) &&
 			(room == 0 || !may_serialise(context))) {
-			breadth_exceeded(context);
+			/* What those that were left still hold comes back (RFC 5393 §5.3.3). */
+			if (!context->left)
+				breadth_exceeded(context);
 			return;
 		}
 		if (room)

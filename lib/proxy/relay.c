@@ -23,9 +23,17 @@ int proxy_slices(const struct stw_edit *edit, struct stw_arena *arena, struct st
 void proxy_assertions_remove(struct stw_edit *edit)
 {
 	const struct stw_field *field = stw_msg_find(edit->msg, STW_HDR_P_ASSERTED_IDENTITY);
+	uint32_t start, end;
 
-	for (; field; field = stw_msg_find_next(edit->msg, field))
-		stw_edit_remove_field(edit, field);
+	while (field) {
+		start = field->start;
+		/* Lines that follow each other are one change: there may be hundreds. */
+		do {
+			end = field->end;
+			field = stw_msg_find_next(edit->msg, field);
+		} while (field && field->start == end);
+		stw_edit_splice(edit, start, end - start, STW_STR_NONE);
+	}
 }
 
 /* The way back is a stream, as the next Via says. */

@@ -64,10 +64,20 @@ static void write_lower(struct stw_writer *writer, struct stw_str text)
 	}
 }
 
+void stw_aor_write(struct stw_writer *writer, struct stw_str user, struct stw_str domain)
+{
+	bool brackets = stw_str_find(domain, ':', 0) < domain.len && domain.ptr[0] != '[';
+
+	stw_write_text(writer, "sip:");
+	write_user(writer, user);
+	stw_write_text(writer, brackets ? "@[" : "@");
+	write_lower(writer, domain);
+	stw_write_text(writer, brackets ? "]" : "");
+}
+
 int stw_aor_make(
 	struct stw_str user, struct stw_str domain, struct stw_arena *arena, struct stw_str *ret)
 {
-	bool brackets = stw_str_find(domain, ':', 0) < domain.len && domain.ptr[0] != '[';
 	size_t capacity = sizeof("sip:@[]") + 3 * user.len + domain.len;
 	struct stw_writer writer;
 	char *buffer;
@@ -78,13 +88,14 @@ int stw_aor_make(
 	if (!buffer)
 		return -ENOMEM;
 	stw_writer_init(&writer, buffer, capacity);
-	stw_write_text(&writer, "sip:");
-	write_user(&writer, user);
-	stw_write_text(&writer, brackets ? "@[" : "@");
-	write_lower(&writer, domain);
-	stw_write_text(&writer, brackets ? "]" : "");
+	stw_aor_write(&writer, user, domain);
 	*ret = stw_writer_text(&writer);
 	return 0;
+}
+
+static bool has_aor(const struct stw_uri *uri)
+{
+	return (uri->scheme == STW_SCHEME_SIP || uri->scheme == STW_SCHEME_SIPS) && uri->user.len;
 }
 
 /* "all URI parameters MUST be removed …, any escaped characters MUST be converted to their
@@ -94,7 +105,7 @@ int stw_aor_canonical(const struct stw_uri *uri, struct stw_arena *arena, struct
 	char *user;
 	int len;
 
-	if ((uri->scheme != STW_SCHEME_SIP && uri->scheme != STW_SCHEME_SIPS) || !uri->user.len)
+	if (!has_aor(uri))
 		return -EBADMSG;
 	user = stw_arena_bytes(arena, uri->user.len);
 	if (!user)
@@ -103,4 +114,33 @@ int stw_aor_canonical(const struct stw_uri *uri, struct stw_arena *arena, struct
 	if (len < 0)
 		return len;
 	return stw_aor_make((struct stw_str){ user, (size_t)len }, uri->host, arena, ret);
+}
+
+/* The byte at *at, unescaped; -1: what looks like an escape is none. */
+static int byte_next(struct stw_str text, size_t *at)
+{
+	size_t from = *at;
+	char byte;
+
+	*at += text.ptr[from] == '%' ? 3 : 1;
+	return stw_unescape(stw_str_cut(text, from, *at), &byte) == 1 ? (uint8_t)byte : -1;
+}
+
+static bool user_equal(struct stw_str a, struct stw_str b)
+{
+	size_t i = 0, j = 0;
+	int byte;
+
+	while (i < a.len && j < b.len) {
+		byte = byte_next(a, &i);
+		if (byte < 0 || byte != byte_next(b, &j))
+			return false;
+	}
+	return i == a.len && j == b.len;
+}
+
+bool stw_aor_equal(const struct stw_uri *a, const struct stw_uri *b)
+{
+	return has_aor(a) && has_aor(b) && stw_str_equal_nocase(a->host, b->host) &&
+	       user_equal(a->user, b->user);
 }

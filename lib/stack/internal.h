@@ -341,6 +341,12 @@ struct stw_hop reply_anew(const struct box *box);
 void reply_transmit(struct box *box, struct stw_slices slices);
 void reply_again(struct box *box);
 int reply_settle(struct stw_stack *stack, struct stw_slices *slices);
+/** The INVITE has got another final response: a 2xx that comes behind it must still go up (RFC 3261
+ * §16.7 step 5), but past the transaction, which has no use for it (step 9). */
+static inline bool reply_is_refused(const struct stw_tx *tx)
+{
+	return tx->method == STW_METHOD_INVITE && tx->final_sent && tx->last_code / 100 != 2;
+}
 #define REPLY_TAG "stw" /* what it begins with */
 struct stw_str reply_tag(struct stw_stack *stack, const struct stw_msg *request, char buffer[24]);
 int box_keep(struct box *box);
@@ -420,6 +426,9 @@ bool box_settle(struct box *box);
 void remains_tx_actions(struct stw_tx *tx, unsigned actions, const struct stw_msg *msg);
 /** The session interval that its 2xx gets here; 0: none. */
 uint32_t remains_session(const struct stw_tx *tx);
+struct remains;
+/** stw_response_fits() with what is left of the request. */
+bool remains_fits(const struct remains *remains, const struct stw_msg *response);
 void remains_tx_done(struct stw_tx *tx);
 
 /* locate.c: where a branch goes */

@@ -132,8 +132,10 @@ static void note_branch(struct stw_note *note, const struct stw_tx *tx)
 		branch = tx->user;
 		note->target = &branch->target;
 		note->request = branch->box->request.msg;
+		note->misfit = !stw_response_fits(note->request, note->msg);
 		session_s = branch->box->session_s;
 	} else if (tx->user_kind == USER_REMAINS) {
+		note->misfit = !remains_fits(tx->user, note->msg);
 		session_s = remains_session(tx);
 	}
 	if (session_s && stw_relay_wants_session(note->msg))

@@ -259,6 +259,12 @@ static void remains_send(struct remains *remains, struct stw_slices slices)
 	}
 }
 
+bool remains_fits(const struct remains *remains, const struct stw_msg *response)
+{
+	return response->has_call_id && response->has_from && response->has_to &&
+	       identity_of(remains->stack, response, remains->in_dialog) == remains->identity;
+}
+
 /* §16.7 step 5: a 2xx to INVITE goes up each time it comes. */
 static void remains_relay(struct remains *remains, const struct stw_msg *response)
 {
@@ -275,15 +281,14 @@ static void remains_relay(struct remains *remains, const struct stw_msg *respons
 	struct stw_slices slices;
 	unsigned actions = STW_TX_SEND;
 
-	if (!response->has_call_id || !response->has_from || !response->has_to ||
-		identity_of(stack, response, remains->in_dialog) != remains->identity ||
+	if (!remains_fits(remains, response) ||
 		stw_relay_session(response, remains->session_s, &stack->scratch, &lines) < 0 ||
 		stw_relay_build(&stack->options.proxy, remains->record_routes, response, lines,
 			STW_STR_NONE, &stack->scratch, &slices) < 0 ||
 		reply_settle(stack, &slices) < 0)
 		return;
 	stack_note(stack, &note);
-	if (remains->server)
+	if (remains->server && !reply_is_refused(remains->server))
 		actions = stw_tx_respond(remains->server, response->code, slices, stack->now);
 	if (actions & STW_TX_SEND)
 		remains_send(remains, slices);

@@ -169,6 +169,8 @@ static void reply_give(struct box *box, unsigned code, struct stw_slices slices)
 	struct stw_block *block;
 	unsigned actions;
 
+	if (tx && code / 100 == 2 && reply_is_refused(tx))
+		tx = NULL;
 	if ((!tx || (tx->method == STW_METHOD_INVITE && code / 100 == 2)) &&
 		reply_settle(box->request.stack, &slices) < 0) {
 		reply_lost(box, code);

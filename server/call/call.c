@@ -555,14 +555,15 @@ static void leg_begin(const struct stw_calls *calls, struct call *call, const st
 	call->leg_count++;
 }
 
-static void leg_end(struct call *call, const struct stw_note *note, unsigned code)
+static void leg_end(struct call *call, const struct stw_note *note, unsigned code,
+	const struct stw_cause *cause)
 {
 	struct leg *leg = note->target ? leg_find(call, note->target->uri) : NULL;
 
 	if (!leg)
 		return;
 	leg->code = code;
-	leg->cause = note->cause ? note->cause->id : NULL;
+	leg->cause = cause ? cause->id : NULL;
 }
 
 /* ---- its dialogs --------------------------------------------------------------------------- */
@@ -701,8 +702,16 @@ static bool ends_usage(enum stw_method method, unsigned code)
 static void invite_response_in(
 	struct stw_calls *calls, struct call *call, const struct stw_note *note)
 {
+	const struct stw_cause *misfit = &stw_cause_bad_response_downstream;
+
+	/* It is no answer: the one who is called has not taken this call. */
+	if (note->misfit) {
+		if (note->code >= 200)
+			leg_end(call, note, misfit->code, misfit);
+		return;
+	}
 	if (note->code >= 200)
-		leg_end(call, note, note->code);
+		leg_end(call, note, note->code, NULL);
 	else if (note->code >= 180 && !call->ring_ms)
 		call->ring_ms = calls->now.wall_ms;
 	if (note->code / 100 == 2)
@@ -744,7 +753,7 @@ static void note_invite(struct stw_calls *calls, struct call *call, const struct
 		break;
 	case STW_NOTE_TIMEOUT:
 	case STW_NOTE_FAILURE:
-		leg_end(call, note, note->cause ? note->cause->code : 408);
+		leg_end(call, note, note->cause ? note->cause->code : 408, note->cause);
 		break;
 	default:
 		break;
@@ -766,7 +775,7 @@ static void dialog_response_in(struct stw_calls *calls, struct call *call, struc
 	const struct stw_note *note)
 {
 	if ((note->method != STW_METHOD_INVITE && note->method != STW_METHOD_UPDATE) ||
-		note->code / 100 != 2)
+		note->code / 100 != 2 || note->misfit)
 		return;
 	dialog_refresh(calls, dialog, note);
 	call_schedule(calls, call);
@@ -846,7 +855,8 @@ static bool is_outside(const struct stw_msg *request)
 
 void stw_calls_note(struct stw_calls *calls, const struct stw_note *note)
 {
-	const struct stw_msg *msg = note->msg, *request;
+	/* Whose call it is says the request, whatever a response names. */
+	const struct stw_msg *msg = note->misfit ? note->request : note->msg, *request;
 	struct call *call = NULL;
 	struct names names;
 	bool unknown;

@@ -6,7 +6,8 @@
 #include "server/dialplan/dialplan.h"
 #include "server/route/route.h"
 
-#define REDIRECTS_MAX 32
+#define REDIRECTS_MAX  32
+#define HOST_BYTES_MAX 255 /* of a domain name, RFC 1035 §3.1 */
 
 /* ---- the caller ---- */
 
@@ -70,7 +71,7 @@ static bool is_anonymous(const struct stw_msg *msg)
 struct caller {
 	struct stw_check *check;
 	const struct stw_user *callee;
-	struct stw_str aor;          /* canonical; empty: none can be made */
+	struct stw_uri uri;          /* has his AOR: canonical for a user of ours, else From */
 	const struct stw_user *user; /* NULL: none of ours */
 	struct stw_str number;       /* empty: From is no number */
 	char number_text[STW_NUMBER_MAX];
@@ -86,42 +87,50 @@ static void caller_read(struct stw_check *check, const struct stw_user *callee, 
 	ret->user = stw_route_caller(check);
 	if (stw_number_from_uri(from, ret->number_text, &ret->number) < 0)
 		ret->number = STW_STR_NONE;
-	if (ret->user)
-		ret->aor = ret->user->aor;
-	else if (from->scheme == STW_SCHEME_TEL ||
-		 stw_aor_canonical(from, &check->request->arena, &ret->aor) < 0)
-		ret->aor = STW_STR_NONE;
+	ret->uri = *from;
+	if (ret->user && stw_uri_parse(ret->user->aor, &ret->uri) < 0)
+		ret->uri = (struct stw_uri){ .scheme = STW_SCHEME_OTHER };
 }
 
+/* "user@domain", or a URI. Lists are long: nothing is allocated for an entry. */
 static bool aor_is(const struct caller *caller, struct stw_str entry)
 {
-	struct stw_arena *arena = &caller->check->request->arena;
-	struct stw_str text = entry, aor;
-	struct stw_uri uri;
+	size_t at = stw_str_find(entry, '@', 0);
+	struct stw_uri uri = { .scheme = STW_SCHEME_SIP };
 
-	if (stw_str_find(entry, ':', 0) == entry.len &&
-		stw_arena_printf(arena, &text, "sip:%.*s", STW_STR_ARG(entry)) < 0)
+	uri.user = stw_str_cut(entry, 0, at);
+	uri.host = stw_str_cut(entry, at + 1, entry.len);
+	if (stw_str_find(entry, ':', 0) < entry.len && stw_uri_parse(entry, &uri) < 0)
 		return false;
-	return stw_uri_parse(text, &uri) == 0 && stw_aor_canonical(&uri, arena, &aor) == 0 &&
-	       stw_str_equal(aor, caller->aor);
+	return stw_aor_equal(&uri, &caller->uri);
+}
+
+/* Does the number lead to him in the domain of the one who is called? */
+static bool number_leads_to(const struct caller *caller, struct stw_str number)
+{
+	char buffer[sizeof("sip:@[]") + 3 * STW_NUMBER_MAX + HOST_BYTES_MAX];
+	struct stw_writer writer;
+
+	if (!caller->user)
+		return false;
+	stw_writer_init(&writer, buffer, sizeof(buffer));
+	stw_aor_write(&writer, number, caller->callee->domain);
+	return !writer.overflow && stw_directory_resolve(caller->check->core->options.directory,
+					   stw_writer_text(&writer)) == caller->user;
 }
 
 /* The number that he shows, or one of those that lead to him here. */
 static bool number_is(const struct caller *caller, struct stw_str entry)
 {
-	const struct stw_directory *directory = caller->check->core->options.directory;
-	struct stw_arena *arena = &caller->check->request->arena;
 	struct stw_pattern pattern;
 	char buffer[STW_NUMBER_MAX];
-	struct stw_str number, aor;
+	struct stw_str number;
 	size_t at;
 
-	if (stw_number_from_text(entry, buffer, &number) == 0) {
-		if (caller->number.len && stw_str_equal(number, caller->number))
-			return true;
-		if (caller->user && stw_aor_make(number, caller->callee->domain, arena, &aor) == 0)
-			return stw_directory_resolve(directory, aor) == caller->user;
-	}
+	if (stw_number_from_text(entry, buffer, &number) == 0 &&
+		((caller->number.len && stw_str_equal(number, caller->number)) ||
+			number_leads_to(caller, number)))
+		return true;
 	return caller->number.len && stw_pattern_parse(entry, &pattern, &at) == 0 &&
 	       stw_pattern_match(&pattern, caller->number, NULL) == STW_PATTERN_YES;
 }
@@ -135,7 +144,7 @@ static bool entry_is(const struct caller *caller, struct stw_str entry)
 			caller->user ? caller->user->domain
 				     : caller->check->request->msg->from.uri.host);
 	if (stw_str_find(entry, '@', 0) < entry.len)
-		return caller->aor.len && aor_is(caller, entry);
+		return aor_is(caller, entry);
 	return number_is(caller, entry);
 }
 

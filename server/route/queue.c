@@ -11,6 +11,7 @@
 
 #define BRANCHES_MAX       64   /* for which one request has memory */
 #define BRANCHES_SPARE     4    /* of limits.max_branches: for where the queue overflows */
+#define BRANCH_BYTES       8192 /* of that memory, with a long Contact and Path */
 #define MEDIA_FAILURES_MAX 3    /* in a row: then he waits without it */
 #define ROUNDS_MAX         1000 /* of work in a batch: what is left comes in the next one */
 
@@ -96,7 +97,10 @@ static void media_note(struct stw_waiting *waiting, const struct stw_cause *caus
 static bool has_branches(const struct stw_waiting *waiting, unsigned more)
 {
 	unsigned max = waiting->check.core->config->limits.max_branches;
+	const struct stw_arena *arena = &waiting->check.request->arena;
 
+	if (arena->limit_bytes - arena->used_bytes < (more + BRANCHES_SPARE) * BRANCH_BYTES)
+		return false;
 	return waiting->branches + more + BRANCHES_SPARE <=
 	       (max < BRANCHES_MAX ? max : BRANCHES_MAX);
 }
@@ -271,14 +275,16 @@ static void waiting_ring(struct stw_waiting *waiting, const struct stw_queue_tas
 		stw_request_settle(check.request, &check.refusal);
 }
 
-/* The Max-Breadth that the caller allows (RFC 5393 §5.3.3) is too small for the agent's phones: no
- * fault of his. */
+/* The Max-Breadth that the caller allows (RFC 5393 §5.3.3) is too small for the agent's phones, or
+ * we have no way to them: no fault of his. */
 static enum stw_queue_failure failure_of(
 	const struct stw_waiting *waiting, const struct stw_outcome *outcome)
 {
 	if (waiting->withdrawn)
 		return STW_QUEUE_GONE;
-	return outcome->cause == &stw_cause_max_breadth ? STW_QUEUE_UNFIT : STW_QUEUE_DECLINED;
+	if (outcome->cause == &stw_cause_max_breadth || outcome->cause == &stw_cause_no_listener)
+		return STW_QUEUE_UNFIT;
+	return STW_QUEUE_DECLINED;
 }
 
 void stw_route_queue_next(struct stw_waiting *waiting, const struct stw_outcome *outcome)
@@ -289,6 +295,8 @@ void stw_route_queue_next(struct stw_waiting *waiting, const struct stw_outcome 
 		return;
 	if (waiting->media == MEDIA_PLAYS)
 		media_failed(waiting, outcome);
+	else if (outcome->cause == &stw_cause_out_of_memory)
+		waiting_out(waiting, &stw_cause_queue_nobody_took, STW_FORWARD_NO_ANSWER);
 	else if (stw_queue_call_agent(core->queues, waiting->call).len)
 		agent_failed(waiting, failure_of(waiting, outcome),
 			outcome->expired ? 408 : outcome->code);

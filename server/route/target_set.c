@@ -117,8 +117,8 @@ unsigned stw_route_bindings(struct stw_check *check, struct stw_str aor,
 			continue;
 		(*ret_live)++;
 		/* RFC 5630 §5.3: a request for sips goes to a sips Contact only; the other way
-		 * takes TLS, which is not served. */
-		if (uri.scheme != check->called->scheme ||
+		 * takes TLS, which is not served. A number (tel) goes where sip goes. */
+		if ((uri.scheme == STW_SCHEME_SIPS) != (check->called->scheme == STW_SCHEME_SIPS) ||
 			!stw_route_wants(check, &binding, &scores[n]))
 			continue;
 		targets[n] = target_of(check, &binding, &uri);

@@ -546,7 +546,8 @@ static int play_party_event(struct scenario *s, struct party *party, struct stw_
 	else if (stw_str_starts(what, STW_STR("shares ")))
 		return call_share(s, party, stw_str_cut(what, 7, what.len));
 	else if (stw_str_starts(what, STW_STR("has ")))
-		return server_user_settings(s, party, stw_str_cut(what, 4, what.len));
+		return server_user_settings(
+			s, party, expand(s, party, stw_str_cut(what, 4, what.len)));
 	else
 		return fail(s, "\"%.*s\" cannot be understood", STW_STR_ARG(what));
 	return world_settle(s);

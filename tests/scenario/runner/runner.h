@@ -25,7 +25,7 @@
 
 #define ROUTES_MAX  16
 #define FIELDS_MAX  320
-#define CHANGES_MAX 64
+#define CHANGES_MAX 128
 #define FLOWS_MAX   64
 #define WORKERS_MAX 8
 

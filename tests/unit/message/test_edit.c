@@ -144,12 +144,12 @@ static void too_many_changes_are_refused(void **state)
 	struct stw_edit edit;
 	struct stw_msg msg;
 
-	parse(&msg, fields, STW_STR(TEXT));
+	parse(&msg, fields, STW_STR(TEXT TEXT TEXT));
 	stw_edit_init(&edit, &msg);
 	for (uint32_t i = STW_EDIT_MAX; i > 0; i--)
 		stw_edit_splice(&edit, i, 0, STW_STR("x"));
 	assert_int_equal(stw_edit_slices(&edit, v), STW_EDIT_SLICES_MAX);
-	stw_edit_splice(&edit, 50, 0, STW_STR("x"));
+	stw_edit_splice(&edit, 170, 0, STW_STR("x"));
 	assert_int_equal(stw_edit_slices(&edit, v), -ENOBUFS);
 }
 

@@ -324,7 +324,7 @@ static void refused(void **state)
 	}
 
 	snprintf(text, sizeof(text), B "Via: SIP/2.0/UDP u1.com");
-	for (unsigned i = 0; i < 60; i++)
+	for (unsigned i = 0; i < STW_EDIT_MAX + 20; i++)
 		strcat(text, ";rport");
 	strcat(text, "\r\n" MF IDS END);
 	stw_arena_init(&arena, 8192);

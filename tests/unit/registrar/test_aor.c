@@ -65,6 +65,28 @@ static void canonical_is_stable(void **state)
 	stw_arena_done(&arena);
 }
 
+static void equal_as_canonical_forms(void **state)
+{
+	static const char *const malformed[] = { "b%6", "b%6x" };
+	struct stw_uri a, b;
+	size_t i, j;
+
+	for (i = 0; i < STW_ARRAY_SIZE(cases); i++) {
+		assert_int_equal(stw_uri_parse(stw_str_from(cases[i].uri), &a), 0);
+		for (j = 0; j < STW_ARRAY_SIZE(cases); j++) {
+			assert_int_equal(stw_uri_parse(stw_str_from(cases[j].uri), &b), 0);
+			assert_int_equal(stw_aor_equal(&a, &b),
+				!cases[i].err && !strcmp(cases[i].aor, cases[j].aor));
+		}
+	}
+	assert_int_equal(stw_uri_parse(STW_STR("sip:bob@example.com"), &a), 0);
+	b = a;
+	for (i = 0; i < STW_ARRAY_SIZE(malformed); i++) {
+		b.user = stw_str_from(malformed[i]);
+		assert_false(stw_aor_equal(&a, &b));
+	}
+}
+
 static void made_from_a_row(void **state)
 {
 	struct stw_arena arena;
@@ -104,6 +126,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(canonical),
 		cmocka_unit_test(canonical_is_stable),
+		cmocka_unit_test(equal_as_canonical_forms),
 		cmocka_unit_test(made_from_a_row),
 		cmocka_unit_test(no_memory),
 	};
