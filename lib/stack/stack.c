@@ -576,6 +576,7 @@ void stw_stack_stats(struct stw_stack *stack, struct stw_stack_stats *ret)
 	ret->requests = stack->live_count;
 	ret->flows = stw_flows_count(stack->flows);
 	ret->timers = stack->wheel.count;
+	ret->handing = stack->outbox_count;
 }
 
 uint64_t stw_stack_lost(const struct stw_stack *stack)

@@ -342,6 +342,28 @@ static void test_closed_while_it_waits(void **state)
 	pair_done(&pair);
 }
 
+/* Whoever looks whether all is said sees what is still between the workers. */
+static void test_quiet(void **state)
+{
+	struct pair pair;
+
+	pair_init(&pair, 4);
+	ask_both(&pair);
+	assert_false(stw_workers_quiet(pair.workers));
+	pair_take(&pair, 1);
+	assert_false(stw_workers_quiet(pair.workers));
+	pair_take(&pair, 0);
+	assert_true(stw_workers_quiet(pair.workers));
+	for (unsigned i = 0; i < 5; i++)
+		lab_receive(pair.labs[0], stream_hop(0, 3),
+			request_of("OPTIONS", "TCP", call_of(&pair, 1)));
+	assert_int_equal(stats_of(&pair, 0).handing, 1);
+	pair_take(&pair, 1);
+	pair_take(&pair, 0);
+	assert_int_equal(stats_of(&pair, 0).handing, 0);
+	pair_done(&pair);
+}
+
 /* The word that is waited for finds room also where messages do not. */
 static void test_end_behind_a_full_ring(void **state)
 {
@@ -443,6 +465,7 @@ int main(void)
 		cmocka_unit_test(test_end_waits_for_answers),
 		cmocka_unit_test(test_broken_stream_waits_for_answers),
 		cmocka_unit_test(test_closed_while_it_waits),
+		cmocka_unit_test(test_quiet),
 		cmocka_unit_test(test_end_behind_a_full_ring),
 		cmocka_unit_test(test_wakes_who_sleeps),
 		cmocka_unit_test(test_transactions_of_all),
