@@ -316,6 +316,8 @@ int stw_flows_bytes(struct stw_flows *flows, struct stw_flow_id id, const char *
  * caller answers, closes, and calls stw_flows_closed(). */
 struct stw_frame stw_flows_next(
 	struct stw_flows *flows, struct stw_flow_id id, const char **ret_data, struct stw_now now);
+/** send() has answered -ENOTCONN: nothing more leaves on it, and its CLOSED is on the way. */
+void stw_flows_lost(struct stw_flows *flows, struct stw_flow_id id);
 /** A request of this flow was handed to another worker. */
 void stw_flows_handed(struct stw_flows *flows, struct stw_flow_id id, unsigned worker);
 /**

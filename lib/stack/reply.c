@@ -48,12 +48,23 @@ static struct stw_hop reply_hop(struct box *box)
 	return hop;
 }
 
-void reply_transmit(struct box *box, struct stw_slices slices)
+static int reply_send(struct box *box, struct stw_slices slices)
 {
 	struct stw_stack *stack = box->request.stack;
 	struct stw_hop hop = reply_hop(box);
+	bool elsewhere = stw_transport_reliable(hop.transport) && !stw_flow_id_set(hop.flow);
+	int err = stack_send(stack, &hop, slices);
+
+	if (err == 0 && elsewhere && stw_flows_is_opening(stack->flows, hop.flow))
+		reply_opens(box, hop.flow);
+	return err;
+}
+
+void reply_transmit(struct box *box, struct stw_slices slices)
+{
+	struct stw_stack *stack = box->request.stack;
 	unsigned actions;
-	bool elsewhere;
+	int err;
 
 	if (!slices.n)
 		return; /* reply_lost() */
@@ -62,13 +73,10 @@ void reply_transmit(struct box *box, struct stw_slices slices)
 		return;
 	}
 	stack->stats.responses_out++;
-	elsewhere = stw_transport_reliable(hop.transport) && !stw_flow_id_set(hop.flow);
-	if (stack_send(stack, &hop, slices) == 0) {
-		if (elsewhere && stw_flows_is_opening(stack->flows, hop.flow))
-			reply_opens(box, hop.flow);
-		return;
-	}
-	if (reply_try_elsewhere(box))
+	err = reply_send(box, slices);
+	if (err == -ENOTCONN) /* the flow has just ended, now there is another hop */
+		err = reply_send(box, slices);
+	if (err == 0 || reply_try_elsewhere(box))
 		return;
 	if (box->request.tx) {
 		actions = stw_tx_transport_error(box->request.tx, stack->now);

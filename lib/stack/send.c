@@ -82,18 +82,34 @@ static int send_find_flow(struct stw_stack *stack, struct stw_hop *hop)
 	return err;
 }
 
-/* Send to a hop; hop->flow is filled for streams. @return 0, -errno: the peer cannot be reached */
-int stack_send(struct stw_stack *stack, struct stw_hop *hop, struct stw_slices slices)
+static int send_on_flow(struct stw_stack *stack, struct stw_hop *hop, struct stw_slices slices)
 {
-	int err;
+	int err = send_find_flow(stack, hop);
 
-	if (!stw_transport_reliable(hop->transport))
-		return stack->options.io->send(stack->options.io_user, hop, slices);
-	err = send_find_flow(stack, hop);
 	if (err < 0)
 		return err;
 	if (hop->flow.worker != stack->options.worker)
 		return stack_hand_bytes(stack, hop, slices);
 	stw_flows_sent(stack->flows, hop->flow, stack->now);
-	return stack->options.io->send(stack->options.io_user, hop, slices);
+	err = stack->options.io->send(stack->options.io_user, hop, slices);
+	if (err == -ENOTCONN)
+		stw_flows_lost(stack->flows, hop->flow);
+	return err;
+}
+
+/* Send to a hop; hop->flow is filled for streams. One that was found here and has just ended is as
+ * good as none. @return 0; -ENOTCONN: the flow that was given is gone; -errno: the peer cannot be
+ * reached */
+int stack_send(struct stw_stack *stack, struct stw_hop *hop, struct stw_slices slices)
+{
+	bool given = stw_flow_id_set(hop->flow);
+	int err;
+
+	if (!stw_transport_reliable(hop->transport))
+		return stack->options.io->send(stack->options.io_user, hop, slices);
+	err = send_on_flow(stack, hop, slices);
+	if (err != -ENOTCONN || given)
+		return err;
+	hop->flow = (struct stw_flow_id){ 0 };
+	return send_on_flow(stack, hop, slices);
 }

@@ -28,6 +28,7 @@ struct flow {
 	uint64_t active_ms; /* when something was received or sent last */
 	uint64_t begun_ms;  /* when the waiting half of a message was seen first */
 	bool open, begun, broken;
+	bool lost;    /* it was told before its CLOSED */
 	bool leaving; /* it is closed when `left_count` workers have answered */
 	unsigned left_count;
 	size_t discarded_bytes; /* what came although it is broken or leaving */
@@ -217,7 +218,7 @@ int stw_flows_find(const struct stw_flows *flows, enum stw_transport transport,
 	for (; node; node = stw_table_next_same(node)) {
 		struct flow *flow = STW_CONTAINER_OF(node, struct flow, by_remote);
 
-		if (flow->broken || flow->leaving || flow->hop.transport != transport ||
+		if (flow->broken || flow->lost || flow->leaving || flow->hop.transport != transport ||
 			!stw_addr_equal(&flow->hop.remote, remote))
 			continue;
 		if (!found || (flow->open && !found->open))
@@ -235,7 +236,7 @@ bool stw_flows_hop(const struct stw_flows *flows, struct stw_flow_id id, struct 
 
 	if (flow) {
 		*ret = flow->hop;
-		return true;
+		return !flow->lost;
 	}
 	if (id.worker == flows->limits.worker || !registry_lives(flows->registry, id))
 		return false;
@@ -256,6 +257,17 @@ void stw_flows_sent(struct stw_flows *flows, struct stw_flow_id id, struct stw_n
 
 	if (flow)
 		flow->active_ms = now.mono_ms;
+}
+
+void stw_flows_lost(struct stw_flows *flows, struct stw_flow_id id)
+{
+	struct flow *flow = flow_find(flows, id);
+
+	if (!flow)
+		return;
+	flow->lost = true;
+	registry_remove(flows->registry, flow->by_remote.hash, id);
+	registry_set_living(flows->registry, id, false);
 }
 
 void stw_flows_handed(struct stw_flows *flows, struct stw_flow_id id, unsigned worker)

@@ -36,6 +36,7 @@ struct lab {
 	unsigned opened, closed, asked;
 	uint64_t query;
 	int open_error;
+	struct stw_flow_id dead; /* the network knows that it is gone, the stack does not yet */
 	bool answers_options;
 	unsigned dropped, overload_refused;                          /* noted */
 	bool (*takes)(struct lab *lab, struct stw_request *request); /* NULL: none */
@@ -57,8 +58,11 @@ static inline void sent_settle(struct sent *sent)
 static inline int lab_send(void *io, const struct stw_hop *hop, struct stw_slices slices)
 {
 	struct lab *lab = io;
-	struct sent *sent = &lab->sent[lab->sent_count++];
+	struct sent *sent = &lab->sent[lab->sent_count];
 
+	if (stw_flow_id_set(hop->flow) && stw_flow_id_equal(hop->flow, lab->dead))
+		return -ENOTCONN;
+	lab->sent_count++;
 	assert_true(lab->sent_count < SENT_MAX && slices.n <= STW_EDIT_SLICES_MAX);
 	*sent = (struct sent){ .hop = *hop, .n = slices.n };
 	memcpy(sent->slices, slices.v, slices.n * sizeof(*slices.v));

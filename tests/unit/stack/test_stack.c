@@ -281,6 +281,89 @@ static void answer_finds_another_flow(void **state)
 	lab_free(lab);
 }
 
+/* A flow that was accepted from the caller, or from a phone that has registered. */
+static struct stw_hop flow_arrives(struct lab *lab, struct stw_hop from)
+{
+	struct stw_io_event event = { .kind = STW_IO_OPENED, .incoming = true };
+
+	from.flow = (struct stw_flow_id){ .slot = 1, .generation = 1 };
+	from.listener = 1;
+	event.hop = from;
+	lab_event(lab, &event);
+	return from;
+}
+
+/* §18.2.2 again: the final response is read in the same batch as the end of the flow, before it. */
+static void answer_on_a_flow_that_has_just_ended(void **state)
+{
+	struct lab *lab = lab_new();
+	struct stw_hop from = flow_arrives(lab, hop_at(STW_TRANSPORT_TCP, "192.0.2.1", 40000));
+	const struct sent *invite, *answer;
+
+	(void)state;
+	lab_receive(lab, from, request_text("INVITE", "i1", 1, ""));
+	lab_expect(lab, "SIP/2.0 100 ");
+	invite = lab_expect(lab, "INVITE ");
+	lab->dead = from.flow;
+	lab_receive(lab, callee(), response_text(invite, "486 Busy Here"));
+	flow_closes(lab, from, ECONNRESET);
+	lab_expect(lab, "ACK ");
+	answer = lab_expect(lab, "SIP/2.0 486 ");
+	sent_to(answer, hop_at(STW_TRANSPORT_TCP, "192.0.2.1", 5060));
+	assert_int_equal(lab->opened, 1);
+	flow_closes(lab, answer->hop, ECONNREFUSED);
+	lab_wait(lab, TIMEOUT_MS);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+/* The flow of a binding likewise: nothing has left on it, so its Contact is tried. */
+static void request_on_a_flow_that_has_just_ended(void **state)
+{
+	struct lab *lab = lab_new();
+	struct stw_hop phone = flow_arrives(lab, hop_at(STW_TRANSPORT_TCP, "192.0.2.2", 40000));
+	const struct sent *invite;
+
+	(void)state;
+	lab_target(lab, "sip:bob@192.0.2.2:5062;transport=tcp");
+	lab->targets[0].has_hop = true;
+	lab->targets[0].hop = phone;
+	lab->dead = phone.flow;
+	invite = invite_arrives(lab);
+	sent_to(invite, hop_at(STW_TRANSPORT_TCP, "192.0.2.2", 5062));
+	flow_closes(lab, phone, ECONNRESET);
+	lab_expect_nothing(lab);
+	flow_closes(lab, flow_of(lab, invite, false), ECONNREFUSED);
+	lab_expect(lab, "SIP/2.0 480 ");
+	/* Where the flow is all that is known, it has failed. */
+	phone = flow_arrives(lab, phone);
+	lab->targets[0].hop_only = true;
+	lab_receive(lab, caller(), request_text("MESSAGE", "m1", 2, ""));
+	lab_expect(lab, "SIP/2.0 480 ");
+	flow_closes(lab, phone, ECONNRESET);
+	lab_expect_nothing(lab);
+	lab_receive(lab, caller(), request_text("ACK", "i1", 1, ""));
+	lab_wait(lab, TIMEOUT_MS);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
+/* A flow that is found by its address is as good as none when it has just ended. */
+static void found_flow_has_just_ended(void **state)
+{
+	struct lab *lab = lab_new();
+	struct stw_hop phone = flow_arrives(lab, hop_at(STW_TRANSPORT_TCP, "192.0.2.2", 5060));
+
+	(void)state;
+	lab_target(lab, "sip:bob@192.0.2.2:5060;transport=tcp");
+	lab->dead = phone.flow;
+	invite_arrives(lab);
+	assert_int_equal(lab->opened, 1);
+	flow_closes(lab, phone, ECONNRESET);
+	lab_expect_nothing(lab);
+	lab_free(lab);
+}
+
 /* ---- large requests, §18.1.1 ------------------------------------------------------------------
  */
 
@@ -966,6 +1049,9 @@ int main(void)
 		cmocka_unit_test(answer_of_a_stream_survives_the_batch),
 		cmocka_unit_test(closed_flow_fails_its_branches),
 		cmocka_unit_test(answer_finds_another_flow),
+		cmocka_unit_test(answer_on_a_flow_that_has_just_ended),
+		cmocka_unit_test(request_on_a_flow_that_has_just_ended),
+		cmocka_unit_test(found_flow_has_just_ended),
 		cmocka_unit_test(large_request_falls_back_after_a_second),
 		cmocka_unit_test(large_request_on_an_opening_flow_falls_back),
 		cmocka_unit_test(large_request_on_an_open_flow_stays),
