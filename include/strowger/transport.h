@@ -318,16 +318,20 @@ struct stw_frame stw_flows_next(
 	struct stw_flows *flows, struct stw_flow_id id, const char **ret_data, struct stw_now now);
 /** send() has answered -ENOTCONN: nothing more leaves on it, and its CLOSED is on the way. */
 void stw_flows_lost(struct stw_flows *flows, struct stw_flow_id id);
-/** A request of this flow was handed to another worker. */
+/** This worker has requests of the flow: one they were handed to, or ours when it has some that wait
+ * for an answer. */
 void stw_flows_handed(struct stw_flows *flows, struct stw_flow_id id, unsigned worker);
 /**
- * The flow is to be closed as soon as the workers that have requests of it have answered: nothing
- * is read from it any more, and no new request leaves on it.
- * @param ret_ask  false: the workers to ask, a bit each; stw_flows_left() for each of them follows
+ * The flow is to be closed as soon as the workers that have requests of it have answered them:
+ * nothing is read from it any more, and no new request leaves on it.
+ * @param ret_ask  false: the workers to ask, a bit each, and those that have sent on it;
+ * stw_flows_left() for each of them follows
  * @return true: close it now
  */
 bool stw_flows_leave(struct stw_flows *flows, struct stw_flow_id id, uint64_t *ret_ask);
-/** One of them has said all that it had to say at once. @return true: that was the last one */
+/** One of ours: no new request leaves on it. */
+bool stw_flows_is_leaving(const struct stw_flows *flows, struct stw_flow_id id);
+/** One of them has said all that it had to say. @return true: that was the last one */
 bool stw_flows_left(struct stw_flows *flows, struct stw_flow_id id);
 /** Another worker sends on a flow of ours: it has to hear of its end. */
 void stw_flows_used_by(struct stw_flows *flows, struct stw_flow_id id, unsigned worker);

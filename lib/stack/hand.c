@@ -181,10 +181,11 @@ bool stack_tell_leaves(struct stw_stack *stack, struct stw_flow_id flow, uint64_
 	bool left = false;
 
 	for (unsigned to = 0; handed; to++, handed >>= 1) {
-		struct parcel *parcel = handed & 1 ? parcel_new(PARCEL_LEAVES, 0) : NULL;
+		struct parcel *parcel;
 
-		if (!(handed & 1))
+		if (!(handed & 1) || to == stack->options.worker)
 			continue;
+		parcel = parcel_new(PARCEL_LEAVES, 0);
 		if (!parcel) {
 			left = stw_flows_left(stack->flows, flow);
 			continue;
@@ -328,10 +329,11 @@ static void taken_outage(struct stw_stack *stack, const struct parcel *parcel)
 		stack->now);
 }
 
-static void taken_left(struct stw_stack *stack, const struct parcel *parcel)
+/* Behind all that we have said on this flow. Takes the parcel. */
+void parcel_left(struct stw_stack *stack, struct parcel *parcel)
 {
-	if (stw_flows_left(stack->flows, parcel->hop.flow))
-		stack_close_flow(stack, parcel->hop.flow);
+	parcel->kind = PARCEL_LEFT;
+	parcel_push(stack, parcel->from, parcel, UINT32_MAX);
 }
 
 static void parcel_take(struct stw_stack *stack, struct parcel *parcel)
@@ -346,12 +348,13 @@ static void parcel_take(struct stw_stack *stack, struct parcel *parcel)
 	case PARCEL_CLOSED:
 		taken_closed(stack, parcel);
 		break;
-	case PARCEL_LEAVES: /* behind all that we have said on this flow */
-		parcel->kind = PARCEL_LEFT;
-		parcel_push(stack, parcel->from, parcel, UINT32_MAX);
+	case PARCEL_LEAVES:
+		taken_closed(stack, parcel);
+		if (!leave_begin(stack, parcel->hop.flow, parcel))
+			parcel_left(stack, parcel);
 		return;
 	case PARCEL_LEFT:
-		taken_left(stack, parcel);
+		stack_left_flow(stack, parcel->hop.flow);
 		break;
 	case PARCEL_FAILED:
 		taken_failed(stack, parcel);

@@ -17,6 +17,7 @@
 #define TIMER_MERGED       307 /* branch, INVITE: the next server has forgotten the first try */
 #define TIMER_REPEAT       308 /* struct uas: a 2xx without ACK, a reliable 1xx without PRACK */
 #define TIMER_ALARM        309 /* struct stw_alarm, of the user of the stack */
+#define TIMER_LEFT         310 /* struct leave: all that came by a flow is answered */
 
 #define TCP_FALLBACK_MS      1000
 #define NON_INVITE_MARGIN_MS 2000
@@ -112,6 +113,8 @@ struct box {
 	bool reply_is_name; /* maddr is a name: nothing can be sent before it was found */
 	bool reply_moved;   /* reply.remote is one of the places */
 	struct box *replying_next, **replying_link; /* `reply.flow` was opened for a response */
+	struct box *asked_next, **asked_link; /* by the flow it came by, until its final response */
+	struct leave *leave;                  /* … for which the end of that flow waits */
 	struct stw_block *response;                 /* last response, kept for its retransmission */
 	struct stw_str response_text;
 	struct stw_response_context *context;
@@ -205,6 +208,8 @@ struct stw_stack {
 	struct box *live;                    /* requests with state */
 	struct branch *on_datagrams;         /* that run, … */
 	struct branch *on_flows[FLOW_LISTS]; /* … by the slot of their flow */
+	struct box *asked_on[FLOW_LISTS];    /* requests that wait for a final response, likewise */
+	struct leave *leaves;
 	struct box *replying;                /* those whose response waits for a connection */
 	struct box *dirty;
 	struct stw_table answers; /* requests that wait for ACK or PRACK, see uas.c */
@@ -265,6 +270,7 @@ void stack_drop(struct stw_stack *stack, const struct stw_hop *hop, const struct
 void stack_dirty(struct box *box);
 int stack_retire(struct stw_stack *stack, struct stw_block *block);
 void stack_close_flow(struct stw_stack *stack, struct stw_flow_id flow);
+void stack_left_flow(struct stw_stack *stack, struct stw_flow_id flow);
 void stack_send_failed(struct stw_stack *stack, const struct stw_io_event *event);
 
 /* receive.c */
@@ -285,8 +291,16 @@ struct stw_flow_registry *workers_registry(const struct stw_workers *workers);
 /* Wake those of the set that sleep. */
 void workers_call(struct stw_workers *workers, uint64_t pushed_to);
 
+/* leave.c: the end of a flow waits for answers */
+void asked_begin(struct box *box);
+void asked_end(struct box *box);
+bool leave_begin(struct stw_stack *stack, struct stw_flow_id flow, struct parcel *parcel);
+void leave_timer(struct leave *leave);
+void leaves_free(struct stw_stack *stack);
+
 /* hand.c: to and from other workers */
 void parcel_free(struct parcel *parcel);
+void parcel_left(struct stw_stack *stack, struct parcel *parcel);
 /* Does the message in hand belong to another worker? */
 bool stack_is_elsewhere(const struct stw_stack *stack, unsigned *ret_owner);
 int stack_hand_message(struct stw_stack *stack, unsigned owner, const struct stw_hop *hop);

@@ -145,6 +145,7 @@ int reply_settle(struct stw_stack *stack, struct stw_slices *slices)
 static void reply_answered(struct box *box)
 {
 	box->request.answered = true;
+	asked_end(box);
 	if (box->uas)
 		uas_answered(box->uas);
 }
@@ -403,6 +404,7 @@ void box_make_alive(struct box *box)
 		stack->live->live_link = &box->live_next;
 	stack->live = box;
 	stack->live_count++;
+	asked_begin(box);
 }
 
 int stw_request_wait(struct stw_request *request)

@@ -169,12 +169,25 @@ void stack_close_flow(struct stw_stack *stack, struct stw_flow_id flow)
 	reply_flow_closed(stack, flow);
 }
 
-/* What other workers answer to requests of this flow still leaves on it. */
+/* §18.2.2: what is answered to requests of this flow, here or by other workers, still leaves on it. Answers
+ * to ours do not come any more. */
 static void stack_leave_flow(struct stw_stack *stack, struct stw_flow_id flow)
 {
+	struct stw_io_event event = { .kind = STW_IO_CLOSED, .hop = { .flow = flow } };
 	uint64_t ask;
 
+	if (leave_begin(stack, flow, NULL))
+		stw_flows_handed(stack->flows, flow, stack->options.worker);
 	if (stw_flows_leave(stack->flows, flow, &ask) || stack_tell_leaves(stack, flow, ask))
+		stack_close_flow(stack, flow);
+	else if (ask)
+		branch_flow_closed(stack, &event);
+}
+
+/* One who had requests of it has answered them. */
+void stack_left_flow(struct stw_stack *stack, struct stw_flow_id flow)
+{
+	if (stw_flows_left(stack->flows, flow))
 		stack_close_flow(stack, flow);
 }
 
@@ -359,6 +372,9 @@ static void stack_timer(struct stw_stack *stack, struct stw_timer *timer)
 	case TIMER_REPEAT:
 		uas_timer(timer);
 		break;
+	case TIMER_LEFT:
+		leave_timer(timer->owner);
+		break;
 	case TIMER_ALARM:
 		((struct stw_alarm *)timer->owner)->fired(timer->owner);
 		break;
@@ -489,6 +505,7 @@ static void box_free(struct box *box)
 	stw_timer_stop(&stack->wheel, &box->no_answer);
 	stw_timer_stop(&stack->wheel, &box->expires);
 	reply_place_end(box);
+	asked_end(box);
 	stw_response_context_free(box->context);
 	while (box->branches) {
 		struct branch *next = box->branches->next;
@@ -597,6 +614,7 @@ struct stw_stack *stw_stack_free(struct stw_stack *stack)
 	while (stack->live)
 		box_free(stack->live);
 	retired_free(stack);
+	leaves_free(stack);
 	assert(stack->large_bytes == 0);
 	stack_hand_free(stack);
 	stw_outages_free(stack->outages);

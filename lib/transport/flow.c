@@ -19,7 +19,7 @@ struct flow {
 	struct stw_hop hop;       /* hop.flow is its name */
 	_Atomic uint64_t *source; /* where its address is counted; NULL: we opened it */
 	uint64_t users;           /* other workers that have sent on it */
-	uint64_t handed;          /* other workers that got requests of it */
+	uint64_t handed;          /* workers that have requests of it, ours only when it leaves */
 	struct flow_input input;  /* the begun message */
 	struct stw_str fresh;     /* borrowed: what the last read has brought behind it */
 	uint32_t pulled; /* the last so many bytes of `input` stand in front of `fresh`, too */
@@ -291,9 +291,16 @@ bool stw_flows_leave(struct stw_flows *flows, struct stw_flow_id id, uint64_t *r
 	flow->leaving = true;
 	flow->fresh = STW_STR_NONE;
 	flow->pulled = 0;
-	flow->left_count = (unsigned)__builtin_popcountll(flow->handed);
-	*ret_ask = flow->handed;
+	*ret_ask = flow->handed | flow->users;
+	flow->left_count = (unsigned)__builtin_popcountll(*ret_ask);
 	return false;
+}
+
+bool stw_flows_is_leaving(const struct stw_flows *flows, struct stw_flow_id id)
+{
+	const struct flow *flow = flow_find(flows, id);
+
+	return flow && flow->leaving;
 }
 
 bool stw_flows_left(struct stw_flows *flows, struct stw_flow_id id)

@@ -264,12 +264,14 @@ static void test_full_ring_closes_streams(void **state)
 		pair.labs[0], stream_hop(0, 3), request_of("MESSAGE", "TCP", call_of(&pair, 1)));
 	assert_int_equal(pair.labs[0]->dropped, 1);
 	assert_int_equal(stats_of(&pair, 0).handed_lost, 1);
-	for (i = 0; i < 4 + 1024 && !pair.labs[0]->closed; i++) {
+	for (i = 0; i < 4 + 1024; i++) {
 		pair_take(&pair, 1);
 		pair_take(&pair, 0);
 	}
-	assert_int_equal(pair.labs[0]->closed, 1);
 	assert_int_equal(stats_of(&pair, 1).handed_in, 10 + 4 + 1024);
+	lab_wait(pair.labs[1], 40000); /* nobody answers */
+	pair_take(&pair, 0);
+	assert_int_equal(pair.labs[0]->closed, 1);
 	pair_done(&pair);
 }
 
@@ -301,6 +303,37 @@ static void test_end_waits_for_answers(void **state)
 	sent_begins(pair.labs[0], 1, "SIP/2.0 200");
 	assert_int_equal(pair.labs[0]->closed, 1);
 	assert_int_equal(stats_of(&pair, 0).flows, 0);
+	pair_done(&pair);
+}
+
+/* … also those that come later: each worker says when it has answered all. */
+static void test_end_waits_for_late_answers(void **state)
+{
+	struct stw_io_event ended = { .kind = STW_IO_ENDED, .hop = stream_hop(0, 3) };
+	struct pair pair;
+
+	pair_init(&pair, 0);
+	flow_opens(pair.labs[0], stream_hop(0, 3));
+	for (unsigned owner = 0; owner < 2; owner++)
+		lab_receive(pair.labs[0], stream_hop(0, 3),
+			request_of("MESSAGE", "TCP", call_of(&pair, owner)));
+	lab_event(pair.labs[0], &ended);
+	for (unsigned owner = 0; owner < 2; owner++) {
+		struct lab *lab = pair.labs[owner];
+
+		pair_take(&pair, 1);
+		pair_take(&pair, 0);
+		lab_wait(pair.labs[0], 100);
+		lab_wait(pair.labs[1], 100);
+		assert_int_equal(pair.labs[0]->closed, 0);
+		lab_receive(lab, callee(), response_text(&lab->sent[0], "200 OK"));
+		lab_wait(lab, 10);
+	}
+	pair_take(&pair, 0);
+	assert_int_equal(pair.labs[0]->closed, 1);
+	assert_int_equal(pair.labs[0]->opened + pair.labs[1]->opened, 0);
+	assert_memory_equal(
+		pair.labs[0]->sent[pair.labs[0]->sent_count - 1].text, "SIP/2.0 200", 11);
 	pair_done(&pair);
 }
 
@@ -463,6 +496,7 @@ int main(void)
 		cmocka_unit_test(test_full_ring_drops_datagrams),
 		cmocka_unit_test(test_full_ring_closes_streams),
 		cmocka_unit_test(test_end_waits_for_answers),
+		cmocka_unit_test(test_end_waits_for_late_answers),
 		cmocka_unit_test(test_broken_stream_waits_for_answers),
 		cmocka_unit_test(test_closed_while_it_waits),
 		cmocka_unit_test(test_quiet),
