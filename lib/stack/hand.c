@@ -196,50 +196,66 @@ bool stack_tell_leaves(struct stw_stack *stack, struct stw_flow_id flow, uint64_
 	return left;
 }
 
-/* To all others, each in a parcel of its own. Lost where there is no room: then a timer does it. */
-static void tell_all(struct stw_stack *stack, const struct parcel *like)
+/* What a timer finds out as well leaves the room in a ring to messages. */
+static bool tell_has_room(struct stw_stack *stack, unsigned to, unsigned waits_max)
+{
+	return waits_max ||
+	       !stw_ring_half_full(workers_ring(stack->options.workers, stack->options.worker, to));
+}
+
+/* To all others, each in a parcel of its own; lost where there is no room. @return how many */
+static unsigned tell_all(struct stw_stack *stack, const struct parcel *like, unsigned waits_max)
 {
 	const struct stw_workers *workers = stack->options.workers;
+	unsigned told = 0;
 
 	for (unsigned to = 0; workers && to < stw_workers_count(workers); to++) {
 		struct parcel *parcel;
 
-		if (to == stack->options.worker)
+		if (to == stack->options.worker || !tell_has_room(stack, to, waits_max))
 			continue;
 		parcel = parcel_new(like->kind, like->bytes.len);
 		if (!parcel)
-			return;
+			break;
 		if (like->bytes.len)
 			memcpy(parcel + 1, like->bytes.ptr, like->bytes.len);
 		parcel->bytes = (struct stw_str){ (char *)(parcel + 1), like->bytes.len };
 		parcel->hop = like->hop;
 		parcel->error = like->error;
 		parcel->for_ms = like->for_ms;
-		parcel_push(stack, to, parcel, OUTBOX_MAX);
+		parcel_push(stack, to, parcel, waits_max);
+		told++;
 	}
+	return told;
 }
 
 /* The kernel tells an error of ICMP to the socket that the addresses lead to, which need not be the
- * one that sent: whose request or response it was knows its owner. */
-void stack_tell_failed(struct stw_stack *stack, const struct stw_io_event *event)
+ * one that sent: whose request or response it was knows its owner. @return how many are told */
+unsigned stack_tell_failed(struct stw_stack *stack, const struct stw_io_event *event)
 {
-	tell_all(stack, &(struct parcel){
-				.kind = PARCEL_FAILED, .hop = event->hop, .error = event->error });
+	struct parcel like = {
+		.kind = PARCEL_FAILED, .hop = event->hop, .error = event->error
+	};
+
+	return tell_all(stack, &like, 0);
 }
 
 /* One worker has learnt it: the others need not wait for a timer of their own. */
 void stack_tell_outage(struct stw_stack *stack, const struct stw_place *place, uint32_t for_ms)
 {
-	tell_all(stack, &(struct parcel){ .kind = PARCEL_OUTAGE,
-				.hop = { .transport = place->transport, .remote = place->addr },
-				.for_ms = for_ms });
+	struct parcel like = { .kind = PARCEL_OUTAGE,
+		.hop = { .transport = place->transport, .remote = place->addr },
+		.for_ms = for_ms };
+
+	tell_all(stack, &like, 0);
 }
 
 /* What comes from there is no stranger's to the others either. */
 void stack_tell_account(struct stw_stack *stack, struct stw_str name, const struct stw_addr *addr)
 {
-	tell_all(stack,
-		&(struct parcel){ .kind = PARCEL_ACCOUNT, .hop.remote = *addr, .bytes = name });
+	struct parcel like = { .kind = PARCEL_ACCOUNT, .hop.remote = *addr, .bytes = name };
+
+	tell_all(stack, &like, OUTBOX_MAX);
 }
 
 /* The batch is over: who sleeps and has something new is woken, once. */
@@ -320,7 +336,7 @@ static void taken_failed(struct stw_stack *stack, const struct parcel *parcel)
 		.kind = STW_IO_SEND_FAILED, .hop = parcel->hop, .error = parcel->error
 	};
 
-	stack_send_failed(stack, &event);
+	stack_send_failed(stack, &event, false);
 }
 
 static void taken_outage(struct stw_stack *stack, const struct parcel *parcel)

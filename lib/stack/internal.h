@@ -271,7 +271,7 @@ void stack_dirty(struct box *box);
 int stack_retire(struct stw_stack *stack, struct stw_block *block);
 void stack_close_flow(struct stw_stack *stack, struct stw_flow_id flow);
 void stack_left_flow(struct stw_stack *stack, struct stw_flow_id flow);
-void stack_send_failed(struct stw_stack *stack, const struct stw_io_event *event);
+void stack_send_failed(struct stw_stack *stack, const struct stw_io_event *event, bool tell);
 
 /* receive.c */
 bool stack_receive(
@@ -307,7 +307,7 @@ int stack_hand_message(struct stw_stack *stack, unsigned owner, const struct stw
 int stack_hand_bytes(struct stw_stack *stack, const struct stw_hop *hop, struct stw_slices slices);
 void stack_tell_closed(struct stw_stack *stack, struct stw_flow_id flow, uint64_t users);
 bool stack_tell_leaves(struct stw_stack *stack, struct stw_flow_id flow, uint64_t handed);
-void stack_tell_failed(struct stw_stack *stack, const struct stw_io_event *event);
+unsigned stack_tell_failed(struct stw_stack *stack, const struct stw_io_event *event);
 void stack_tell_outage(struct stw_stack *stack, const struct stw_place *place, uint32_t for_ms);
 void stack_tell_account(struct stw_stack *stack, struct stw_str name, const struct stw_addr *addr);
 void stack_hand_end(struct stw_stack *stack);

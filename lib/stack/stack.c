@@ -266,8 +266,9 @@ static void stack_closed(struct stw_stack *stack, const struct stw_io_event *eve
 	reply_flow_closed(stack, event->hop.flow);
 }
 
-/* An error of ICMP makes us look at all requests and at the branches on datagrams, and anybody can
- * forge one: so many are looked at and no more. Without it a timer finds out. */
+/* An error of ICMP makes us look at all requests and at the branches on datagrams, and tell all
+ * workers; and anybody can forge one: so many are looked at or told and no more. Without it a timer
+ * finds out. */
 #define FAILURE_STEPS_PER_MS 1000
 #define FAILURE_STEPS_MAX    100000
 
@@ -282,11 +283,13 @@ static bool failure_is_afforded(struct stw_stack *stack)
 	return stack->failure_steps > 0;
 }
 
-/* A datagram was refused. */
-void stack_send_failed(struct stw_stack *stack, const struct stw_io_event *event)
+/* A datagram was refused. `tell`: the kernel says so, and the others do not know it. */
+void stack_send_failed(struct stw_stack *stack, const struct stw_io_event *event, bool tell)
 {
 	if (!failure_is_afforded(stack))
 		return;
+	if (tell)
+		stack->failure_steps -= stack_tell_failed(stack, event);
 	stack->failure_steps -= 1 + (int64_t)branch_send_failed(stack, event);
 	stack->failure_steps -= reply_send_failed(stack, event);
 }
@@ -314,8 +317,7 @@ void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event)
 		stack_closed(stack, event);
 		break;
 	case STW_IO_SEND_FAILED:
-		stack_tell_failed(stack, event);
-		stack_send_failed(stack, event);
+		stack_send_failed(stack, event, true);
 		break;
 	case STW_IO_RESOLVED:
 		stack_resolved(stack, event);

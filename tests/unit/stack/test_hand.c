@@ -238,6 +238,49 @@ static void test_full_ring_drops_datagrams(void **state)
 	pair_done(&pair);
 }
 
+/* Anybody can forge errors of ICMP: they leave room in the rings for messages, and cost no more than
+ * is afforded. */
+static void test_errors_of_icmp_leave_room(void **state)
+{
+	struct stw_io_event forged = { .kind = STW_IO_SEND_FAILED,
+		.hop = hop_at(STW_TRANSPORT_UDP, "192.0.2.77", 5060),
+		.error = ECONNREFUSED };
+	struct pair pair;
+
+	pair_init(&pair, 64);
+	for (unsigned i = 0; i < 10000; i++)
+		lab_event(pair.labs[0], &forged);
+	assert_int_equal(stats_of(&pair, 0).handing, 0);
+	for (unsigned i = 0; i < 32; i++)
+		lab_receive(
+			pair.labs[0], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+	assert_int_equal(stats_of(&pair, 0).handed_out, 32);
+	assert_int_equal(pair.labs[0]->dropped, 0);
+	pair_take(&pair, 1);
+	pair_done(&pair);
+}
+
+/* Beyond what is afforded none is told, however much room there is. */
+static void test_errors_of_icmp_are_afforded(void **state)
+{
+	struct stw_io_event forged = { .kind = STW_IO_SEND_FAILED,
+		.hop = hop_at(STW_TRANSPORT_UDP, "192.0.2.77", 5060),
+		.error = ECONNREFUSED };
+	struct pair pair;
+
+	pair_init(&pair, 0);
+	for (unsigned i = 0; i < 200000; i++) {
+		lab_event(pair.labs[0], &forged);
+		if (i % 1000 == 0)
+			pair_take(&pair, 1);
+	}
+	while (!stw_workers_quiet(pair.workers))
+		pair_take(&pair, 1);
+	lab_event(pair.labs[0], &forged);
+	assert_true(stw_workers_quiet(pair.workers));
+	pair_done(&pair);
+}
+
 /* Messages of a stream wait; when too many do, the connection is closed. */
 static void test_full_ring_closes_streams(void **state)
 {
@@ -494,6 +537,8 @@ int main(void)
 		cmocka_unit_test(test_end_of_a_flow_is_told),
 		cmocka_unit_test(test_flow_ends_on_the_way),
 		cmocka_unit_test(test_full_ring_drops_datagrams),
+		cmocka_unit_test(test_errors_of_icmp_leave_room),
+		cmocka_unit_test(test_errors_of_icmp_are_afforded),
 		cmocka_unit_test(test_full_ring_closes_streams),
 		cmocka_unit_test(test_end_waits_for_answers),
 		cmocka_unit_test(test_end_waits_for_late_answers),
