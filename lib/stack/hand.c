@@ -140,7 +140,8 @@ int stack_hand_message(struct stw_stack *stack, unsigned owner, const struct stw
 	return 0;
 }
 
-int stack_hand_bytes(struct stw_stack *stack, const struct stw_hop *hop, struct stw_slices slices)
+int stack_hand_bytes(
+	struct stw_stack *stack, const struct stw_hop *hop, uint16_t port, struct stw_slices slices)
 {
 	size_t bytes = stw_slices_bytes(slices);
 	struct parcel *parcel = parcel_new(PARCEL_SEND, bytes);
@@ -148,15 +149,19 @@ int stack_hand_bytes(struct stw_stack *stack, const struct stw_hop *hop, struct 
 	if (!parcel)
 		return -ENOMEM;
 	parcel->hop = *hop;
+	parcel->port = port;
+	parcel->opens = stw_flows_is_opening(stack->flows, hop->flow);
 	parcel->bytes = (struct stw_str){ (char *)(parcel + 1), bytes };
 	stw_slices_flatten(slices, (char *)(parcel + 1));
 	return parcel_push(stack, hop->flow.worker, parcel, OUTBOX_MAX);
 }
 
-/* Rare, and never lost: who waits for an answer on this flow would wait for its timer. */
-static void hand_closed(struct stw_stack *stack, unsigned to, const struct stw_hop *hop)
+/* OPENED or CLOSED. Rare, and never lost: who waits for an answer on this flow would wait for its
+ * timer. */
+static void hand_word(
+	struct stw_stack *stack, unsigned to, enum parcel_kind kind, const struct stw_hop *hop)
 {
-	struct parcel *parcel = parcel_new(PARCEL_CLOSED, 0);
+	struct parcel *parcel = parcel_new(kind, 0);
 
 	if (!parcel)
 		return;
@@ -164,14 +169,25 @@ static void hand_closed(struct stw_stack *stack, unsigned to, const struct stw_h
 	parcel_push(stack, to, parcel, UINT32_MAX);
 }
 
-void stack_tell_closed(struct stw_stack *stack, struct stw_flow_id flow, uint64_t users)
+static void tell_users(
+	struct stw_stack *stack, uint64_t users, enum parcel_kind kind, struct stw_flow_id flow)
 {
 	struct stw_hop hop = { .flow = flow };
 
 	for (unsigned to = 0; users; to++, users >>= 1) {
 		if (users & 1)
-			hand_closed(stack, to, &hop);
+			hand_word(stack, to, kind, &hop);
 	}
+}
+
+void stack_tell_opened(struct stw_stack *stack, struct stw_flow_id flow)
+{
+	tell_users(stack, stw_flows_users(stack->flows, flow), PARCEL_OPENED, flow);
+}
+
+void stack_tell_closed(struct stw_stack *stack, struct stw_flow_id flow, uint64_t users)
+{
+	tell_users(stack, users, PARCEL_CLOSED, flow);
 }
 
 /* Asks those who have requests of this flow for a word behind their answers. @return true: none can
@@ -233,9 +249,7 @@ static unsigned tell_all(struct stw_stack *stack, const struct parcel *like, uns
  * one that sent: whose request or response it was knows its owner. @return how many are told */
 unsigned stack_tell_failed(struct stw_stack *stack, const struct stw_io_event *event)
 {
-	struct parcel like = {
-		.kind = PARCEL_FAILED, .hop = event->hop, .error = event->error
-	};
+	struct parcel like = { .kind = PARCEL_FAILED, .hop = event->hop, .error = event->error };
 
 	return tell_all(stack, &like, 0);
 }
@@ -304,6 +318,17 @@ static void taken_message(struct stw_stack *stack, struct parcel *parcel)
 	stack->handed = NULL;
 }
 
+/* §18.2.2: the flow of the request is gone, a new one to sent-by takes the response. */
+static void taken_response(struct stw_stack *stack, const struct parcel *parcel)
+{
+	struct stw_hop hop = parcel->hop;
+
+	hop.flow = (struct stw_flow_id){ 0 };
+	hop.remote.port = parcel->port;
+	if (stack_send(stack, &hop, (struct stw_slices){ &parcel->bytes, 1 }) < 0)
+		stack_drop(stack, &hop, NULL, &stw_cause_flow_gone);
+}
+
 /* Another worker has something for a peer that is connected to us. */
 static void taken_bytes(struct stw_stack *stack, struct parcel *parcel)
 {
@@ -317,10 +342,17 @@ static void taken_bytes(struct stw_stack *stack, struct parcel *parcel)
 		err = io->send(
 			stack->options.io_user, &hop, (struct stw_slices){ &parcel->bytes, 1 });
 	}
+	if (err == -ENOTCONN)
+		stw_flows_lost(stack->flows, hop.flow);
+	if (err == 0 && parcel->opens && !stw_flows_is_opening(stack->flows, hop.flow))
+		hand_word(stack, parcel->from, PARCEL_OPENED, &hop);
 	if (err == 0)
 		return;
-	stack_drop(stack, &hop, NULL, &stw_cause_flow_gone);
-	hand_closed(stack, parcel->from, &hop);
+	hand_word(stack, parcel->from, PARCEL_CLOSED, &hop);
+	if (err == -ENOTCONN && parcel->port && !parcel->opens)
+		taken_response(stack, parcel);
+	else
+		stack_drop(stack, &hop, NULL, &stw_cause_flow_gone);
 }
 
 static void taken_closed(struct stw_stack *stack, const struct parcel *parcel)
@@ -328,6 +360,7 @@ static void taken_closed(struct stw_stack *stack, const struct parcel *parcel)
 	struct stw_io_event event = { .kind = STW_IO_CLOSED, .hop = parcel->hop };
 
 	branch_flow_closed(stack, &event);
+	reply_flow_closed(stack, parcel->hop.flow);
 }
 
 static void taken_failed(struct stw_stack *stack, const struct parcel *parcel)
@@ -360,6 +393,9 @@ static void parcel_take(struct stw_stack *stack, struct parcel *parcel)
 		break;
 	case PARCEL_SEND:
 		taken_bytes(stack, parcel);
+		break;
+	case PARCEL_OPENED:
+		reply_flow_opened(stack, parcel->hop.flow);
 		break;
 	case PARCEL_CLOSED:
 		taken_closed(stack, parcel);

@@ -115,7 +115,7 @@ struct box {
 	struct box *replying_next, **replying_link; /* `reply.flow` was opened for a response */
 	struct box *asked_next, **asked_link; /* by the flow it came by, until its final response */
 	struct leave *leave;                  /* … for which the end of that flow waits */
-	struct stw_block *response;                 /* last response, kept for its retransmission */
+	struct stw_block *response;           /* last response, kept for its retransmission */
 	struct stw_str response_text;
 	struct stw_response_context *context;
 	struct stw_client *client; /* a request of our own, which has no context; else NULL */
@@ -152,6 +152,7 @@ enum user_kind {
 enum parcel_kind {
 	PARCEL_MESSAGE, /* hop, msg: parsed; its Call-ID belongs to the worker that gets it */
 	PARCEL_SEND,    /* hop, bytes: to leave on a flow of the worker that gets them */
+	PARCEL_OPENED,  /* hop.flow of the sender of this has opened */
 	PARCEL_CLOSED,  /* hop.flow of the sender of this is no more */
 	PARCEL_LEAVES,  /* hop.flow of the sender of this is to be closed; goes back behind the
 			   answers */
@@ -169,6 +170,8 @@ struct parcel {
 	struct stw_hop hop;
 	struct stw_msg *msg;
 	struct stw_str bytes;
+	uint16_t port; /* SEND: of a response, where it goes when the flow is gone; else 0 */
+	bool opens;    /* SEND: the flow was opening, its sender waits for a word */
 	int error;
 	uint32_t for_ms;
 	uint64_t handed_ms; /* when it was handed over … */
@@ -210,7 +213,7 @@ struct stw_stack {
 	struct branch *on_flows[FLOW_LISTS]; /* … by the slot of their flow */
 	struct box *asked_on[FLOW_LISTS];    /* requests that wait for a final response, likewise */
 	struct leave *leaves;
-	struct box *replying;                /* those whose response waits for a connection */
+	struct box *replying; /* those whose response waits for a connection */
 	struct box *dirty;
 	struct stw_table answers; /* requests that wait for ACK or PRACK, see uas.c */
 	struct retired *retired;
@@ -304,7 +307,9 @@ void parcel_left(struct stw_stack *stack, struct parcel *parcel);
 /* Does the message in hand belong to another worker? */
 bool stack_is_elsewhere(const struct stw_stack *stack, unsigned *ret_owner);
 int stack_hand_message(struct stw_stack *stack, unsigned owner, const struct stw_hop *hop);
-int stack_hand_bytes(struct stw_stack *stack, const struct stw_hop *hop, struct stw_slices slices);
+int stack_hand_bytes(struct stw_stack *stack, const struct stw_hop *hop, uint16_t port,
+	struct stw_slices slices);
+void stack_tell_opened(struct stw_stack *stack, struct stw_flow_id flow);
 void stack_tell_closed(struct stw_stack *stack, struct stw_flow_id flow, uint64_t users);
 bool stack_tell_leaves(struct stw_stack *stack, struct stw_flow_id flow, uint64_t handed);
 unsigned stack_tell_failed(struct stw_stack *stack, const struct stw_io_event *event);
@@ -329,6 +334,9 @@ const struct stw_cause *admit_request(
 
 /* send.c: out of the house */
 int stack_send(struct stw_stack *stack, struct stw_hop *hop, struct stw_slices slices);
+/* A response, with the port it goes to where another worker finds that the flow has ended. */
+int stack_send_response(
+	struct stw_stack *stack, struct stw_hop *hop, uint16_t port, struct stw_slices slices);
 int stack_choose_listener(
 	struct stw_stack *stack, const struct stw_hop *source, struct stw_hop *hop);
 struct stw_str stack_sent_by(

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The end of a connection waits for the answers to what came by it: while it is open a response MUST
- * be sent on it (RFC 3261 §18.2.2), and a peer that has ended its own side still reads. Each worker
- * that has requests of it says when all of them have their final response.
+ * The end of a connection waits for the answers to what came by it: while it is open a response
+ * MUST be sent on it (RFC 3261 §18.2.2), and a peer that has ended its own side still reads. Each
+ * worker that has requests of it says when all of them have their final response.
  */
 #include <strowger/stack.h>
 

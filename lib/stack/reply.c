@@ -30,21 +30,28 @@ struct stw_str reply_tag(
 	return stw_writer_text(&writer);
 }
 
+/* Where it goes when there is no flow for it: sent-by, unless that was looked up. */
+static uint16_t reply_port(const struct box *box)
+{
+	const struct stw_via *via = &box->request.msg->via;
+
+	if (box->reply_moved)
+		return box->reply.remote.port;
+	return via->port ? via->port : stw_transport_default_port(box->reply.transport);
+}
+
 /* The hop of a response: the flow of the request, or when that is gone a new one to sent-by
  * (§18.2.2). */
 static struct stw_hop reply_hop(struct box *box)
 {
 	struct stw_hop hop = box->reply;
-	const struct stw_via *via = &box->request.msg->via;
 
 	if (!stw_transport_reliable(hop.transport) ||
 		stw_flows_hop(box->request.stack->flows, hop.flow, &hop))
 		return hop;
 	hop = box->reply;
 	hop.flow = (struct stw_flow_id){ 0 };
-	if (box->reply_moved)
-		return hop;
-	hop.remote.port = via->port ? via->port : stw_transport_default_port(hop.transport);
+	hop.remote.port = reply_port(box);
 	return hop;
 }
 
@@ -53,7 +60,7 @@ static int reply_send(struct box *box, struct stw_slices slices)
 	struct stw_stack *stack = box->request.stack;
 	struct stw_hop hop = reply_hop(box);
 	bool elsewhere = stw_transport_reliable(hop.transport) && !stw_flow_id_set(hop.flow);
-	int err = stack_send(stack, &hop, slices);
+	int err = stack_send_response(stack, &hop, reply_port(box), slices);
 
 	if (err == 0 && elsewhere && stw_flows_is_opening(stack->flows, hop.flow))
 		reply_opens(box, hop.flow);

@@ -169,8 +169,8 @@ void stack_close_flow(struct stw_stack *stack, struct stw_flow_id flow)
 	reply_flow_closed(stack, flow);
 }
 
-/* §18.2.2: what is answered to requests of this flow, here or by other workers, still leaves on it. Answers
- * to ours do not come any more. */
+/* §18.2.2: what is answered to requests of this flow, here or by other workers, still leaves on it.
+ * Answers to ours do not come any more. */
 static void stack_leave_flow(struct stw_stack *stack, struct stw_flow_id flow)
 {
 	struct stw_io_event event = { .kind = STW_IO_CLOSED, .hop = { .flow = flow } };
@@ -207,6 +207,7 @@ static void stack_opened(struct stw_stack *stack, const struct stw_io_event *eve
 	}
 	if (event->incoming)
 		return;
+	stack_tell_opened(stack, event->hop.flow);
 	reply_flow_opened(stack, event->hop.flow);
 }
 
