@@ -6,13 +6,6 @@
 
 /* ---- one call ----------------------------------------------------------------------- */
 
-static const struct sent *invite_arrives(struct lab *lab)
-{
-	lab_receive(lab, caller(), request_text("INVITE", "i1", 1, ""));
-	sent_to(lab_expect(lab, "SIP/2.0 100 "), caller());
-	return lab_expect(lab, "INVITE ");
-}
-
 static void call_is_relayed(void **state)
 {
 	struct lab *lab = lab_new();
@@ -186,23 +179,6 @@ static void silent_callee_gives_408_to_an_invite_only(void **state)
 
 /* ---- streams ----------------------------------------------------------------------------- */
 
-static struct stw_hop flow_of(struct lab *lab, const struct sent *sent, bool opened)
-{
-	struct stw_io_event event = { .kind = STW_IO_OPENED, .hop = sent->hop };
-
-	event.hop.local = lab->listeners.v[1].bind;
-	if (opened)
-		lab_event(lab, &event);
-	return event.hop;
-}
-
-static void flow_closes(struct lab *lab, struct stw_hop hop, int error)
-{
-	struct stw_io_event event = { .kind = STW_IO_CLOSED, .hop = hop, .error = error };
-
-	lab_event(lab, &event);
-}
-
 /* The bytes of a stream go with the next frame, a datagram made of them is sent later. */
 static void answer_of_a_stream_survives_the_batch(void **state)
 {
@@ -278,179 +254,6 @@ static void answer_finds_another_flow(void **state)
 	flow_closes(lab, answer->hop, 0);
 	lab_wait(lab, TIMEOUT_MS);
 	lab_is_idle(lab);
-	lab_free(lab);
-}
-
-/* A flow that was accepted from the caller, or from a phone that has registered. */
-static struct stw_hop flow_arrives(struct lab *lab, struct stw_hop from)
-{
-	struct stw_io_event event = { .kind = STW_IO_OPENED, .incoming = true };
-
-	from.flow = (struct stw_flow_id){ .slot = 1, .generation = 1 };
-	from.listener = 1;
-	event.hop = from;
-	lab_event(lab, &event);
-	return from;
-}
-
-/* §18.2.2 again: the final response is read in the same batch as the end of the flow, before it. */
-static void answer_on_a_flow_that_has_just_ended(void **state)
-{
-	struct lab *lab = lab_new();
-	struct stw_hop from = flow_arrives(lab, hop_at(STW_TRANSPORT_TCP, "192.0.2.1", 40000));
-	const struct sent *invite, *answer;
-
-	(void)state;
-	lab_receive(lab, from, request_text("INVITE", "i1", 1, ""));
-	lab_expect(lab, "SIP/2.0 100 ");
-	invite = lab_expect(lab, "INVITE ");
-	lab->dead = from.flow;
-	lab_receive(lab, callee(), response_text(invite, "486 Busy Here"));
-	flow_closes(lab, from, ECONNRESET);
-	lab_expect(lab, "ACK ");
-	answer = lab_expect(lab, "SIP/2.0 486 ");
-	sent_to(answer, hop_at(STW_TRANSPORT_TCP, "192.0.2.1", 5060));
-	assert_int_equal(lab->opened, 1);
-	flow_closes(lab, answer->hop, ECONNREFUSED);
-	lab_wait(lab, TIMEOUT_MS);
-	lab_is_idle(lab);
-	lab_free(lab);
-}
-
-static void flow_ends(struct lab *lab, struct stw_hop hop)
-{
-	struct stw_io_event event = { .kind = STW_IO_ENDED, .hop = hop };
-
-	lab_event(lab, &event);
-}
-
-/* §18.2.2: who has shut down his side only still gets his responses on it, however late; then we
- * close ours. Calls to him do not use it any more. */
-static void half_closed_flow_waits_for_answers(void **state)
-{
-	struct lab *lab = lab_new();
-	struct stw_hop from = flow_arrives(lab, hop_at(STW_TRANSPORT_TCP, "192.0.2.1", 40000));
-	struct sent invite;
-
-	(void)state;
-	lab_target(lab, "sip:bob@192.0.2.2");
-	lab_receive(lab, from, request_text("INVITE", "i1", 1, ""));
-	lab_expect(lab, "SIP/2.0 100 ");
-	invite = *lab_expect(lab, "INVITE ");
-	lab_receive(lab, from, request_text("MESSAGE", "m1", 2, ""));
-	lab_expect(lab, "MESSAGE ");
-	flow_ends(lab, from);
-	flow_ends(lab, from);
-	lab_wait(lab, 10);
-	assert_int_equal(lab->closed, 0);
-	lab_receive(lab, callee(), response_text(&invite, "180 Ringing"));
-	assert_true(stw_flow_id_equal(lab_expect(lab, "SIP/2.0 180 ")->hop.flow, from.flow));
-	lab_wait(lab, 5000);
-	lab_receive(lab, callee(), response_text(&invite, "486 Busy Here"));
-	while (strncmp(lab->sent[lab->sent_seen].text, "ACK ", 4) != 0)
-		lab->sent_seen++; /* the MESSAGE, repeated */
-	lab_expect(lab, "ACK ");
-	assert_true(stw_flow_id_equal(lab_expect(lab, "SIP/2.0 486 ")->hop.flow, from.flow));
-	lab_wait(lab, 10);
-	assert_int_equal(lab->closed, 0);
-	lab_wait(lab, TIMEOUT_MS);
-	assert_int_equal(lab->closed, 1);
-	assert_int_equal(lab->opened, 0);
-	lab_is_idle(lab);
-	lab_free(lab);
-}
-
-/* The connection breaks while it is waited for, or the server ends. */
-static void half_closed_flow_ends(void **state)
-{
-	struct lab *lab = lab_new();
-	struct stw_hop from = flow_arrives(lab, hop_at(STW_TRANSPORT_TCP, "192.0.2.1", 40000));
-
-	(void)state;
-	lab_receive(lab, from, request_text("MESSAGE", "m1", 1, ""));
-	flow_ends(lab, from);
-	flow_closes(lab, from, ECONNRESET);
-	lab_receive(lab, callee(), response_text(lab_expect(lab, "MESSAGE "), "200 OK"));
-	assert_int_equal(lab->opened, 1);
-	flow_closes(lab, lab_expect(lab, "SIP/2.0 200 ")->hop, ECONNREFUSED);
-	lab_wait(lab, TIMEOUT_MS);
-	assert_int_equal(lab->closed, 0);
-	lab_is_idle(lab);
-	from = flow_arrives(lab, from);
-	lab_receive(lab, from, request_text("MESSAGE", "m2", 2, ""));
-	flow_ends(lab, from);
-	lab_free(lab);
-}
-
-/* No call goes to a phone that answers no more on its flow; what went there has failed. */
-static void half_closed_flow_takes_no_requests(void **state)
-{
-	struct lab *lab = lab_new();
-	struct stw_hop phone = flow_arrives(lab, hop_at(STW_TRANSPORT_TCP, "192.0.2.2", 40000));
-
-	(void)state;
-	lab_target(lab, "sip:bob@192.0.2.7");
-	lab_receive(lab, phone, request_text("MESSAGE", "m1", 1, ""));
-	lab_expect(lab, "MESSAGE ");
-	lab->targets[0].has_hop = lab->targets[0].hop_only = true;
-	lab->targets[0].hop = phone;
-	lab_receive(lab, caller(), request_text("MESSAGE", "m2", 2, ""));
-	lab_expect(lab, "MESSAGE ");
-	flow_ends(lab, phone);
-	lab_expect(lab, "SIP/2.0 500 ");
-	lab_receive(lab, caller(), request_text("MESSAGE", "m3", 3, ""));
-	lab_expect(lab, "SIP/2.0 480 ");
-	lab_expect_nothing(lab);
-	lab_wait(lab, TIMEOUT_MS);
-	assert_int_equal(lab->closed, 1);
-	lab_is_idle(lab);
-	lab_free(lab);
-}
-
-/* The flow of a binding likewise: nothing has left on it, so its Contact is tried. */
-static void request_on_a_flow_that_has_just_ended(void **state)
-{
-	struct lab *lab = lab_new();
-	struct stw_hop phone = flow_arrives(lab, hop_at(STW_TRANSPORT_TCP, "192.0.2.2", 40000));
-	const struct sent *invite;
-
-	(void)state;
-	lab_target(lab, "sip:bob@192.0.2.2:5062;transport=tcp");
-	lab->targets[0].has_hop = true;
-	lab->targets[0].hop = phone;
-	lab->dead = phone.flow;
-	invite = invite_arrives(lab);
-	sent_to(invite, hop_at(STW_TRANSPORT_TCP, "192.0.2.2", 5062));
-	flow_closes(lab, phone, ECONNRESET);
-	lab_expect_nothing(lab);
-	flow_closes(lab, flow_of(lab, invite, false), ECONNREFUSED);
-	lab_expect(lab, "SIP/2.0 480 ");
-	/* Where the flow is all that is known, it has failed. */
-	phone = flow_arrives(lab, phone);
-	lab->targets[0].hop_only = true;
-	lab_receive(lab, caller(), request_text("MESSAGE", "m1", 2, ""));
-	lab_expect(lab, "SIP/2.0 480 ");
-	flow_closes(lab, phone, ECONNRESET);
-	lab_expect_nothing(lab);
-	lab_receive(lab, caller(), request_text("ACK", "i1", 1, ""));
-	lab_wait(lab, TIMEOUT_MS);
-	lab_is_idle(lab);
-	lab_free(lab);
-}
-
-/* A flow that is found by its address is as good as none when it has just ended. */
-static void found_flow_has_just_ended(void **state)
-{
-	struct lab *lab = lab_new();
-	struct stw_hop phone = flow_arrives(lab, hop_at(STW_TRANSPORT_TCP, "192.0.2.2", 5060));
-
-	(void)state;
-	lab_target(lab, "sip:bob@192.0.2.2:5060;transport=tcp");
-	lab->dead = phone.flow;
-	invite_arrives(lab);
-	assert_int_equal(lab->opened, 1);
-	flow_closes(lab, phone, ECONNRESET);
-	lab_expect_nothing(lab);
 	lab_free(lab);
 }
 
@@ -1139,12 +942,6 @@ int main(void)
 		cmocka_unit_test(answer_of_a_stream_survives_the_batch),
 		cmocka_unit_test(closed_flow_fails_its_branches),
 		cmocka_unit_test(answer_finds_another_flow),
-		cmocka_unit_test(answer_on_a_flow_that_has_just_ended),
-		cmocka_unit_test(half_closed_flow_waits_for_answers),
-		cmocka_unit_test(half_closed_flow_ends),
-		cmocka_unit_test(half_closed_flow_takes_no_requests),
-		cmocka_unit_test(request_on_a_flow_that_has_just_ended),
-		cmocka_unit_test(found_flow_has_just_ended),
 		cmocka_unit_test(large_request_falls_back_after_a_second),
 		cmocka_unit_test(large_request_on_an_opening_flow_falls_back),
 		cmocka_unit_test(large_request_on_an_open_flow_stays),
