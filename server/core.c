@@ -285,8 +285,8 @@ bool stw_core_idle(const struct stw_core *core)
 	struct stw_stack_stats stats;
 
 	stw_stack_stats(core->stack, &stats);
-	return stats.transactions == 0 && stats.requests == 0 && core->pending_jobs == 0 &&
-	       core->open_questions == 0;
+	return stats.transactions == 0 && stats.requests == 0 && stats.handing == 0 &&
+	       core->pending_jobs == 0 && core->open_questions == 0;
 }
 
 /* What the store still has in hand belongs to requests of ours: take it back first. */

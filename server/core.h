@@ -78,7 +78,8 @@ void stw_core_drain(struct stw_core *core);
 /** The same, and calls that are not answered yet end now with 503: the server is about to go.
  * Within a batch. */
 void stw_core_stop(struct stw_core *core);
-/** No transaction and no request left. */
+/** No transaction and no request left, nothing that waits for another worker or the store. What
+ * lies between the workers: stw_workers_quiet(). */
 bool stw_core_idle(const struct stw_core *core);
 
 /* ---- questions of the administration: asked in another thread, answered by the worker

@@ -322,8 +322,10 @@ int stw_ring_new(size_t capacity, struct stw_ring **ret);
 int stw_ring_push(struct stw_ring *ring, void *item);
 /** NULL when empty. Consumer only. */
 void *stw_ring_pop(struct stw_ring *ring);
-/** Nothing to pop now. Consumer only. */
+/** Nothing to pop now. Any thread. */
 bool stw_ring_empty(const struct stw_ring *ring);
+/** Half of its room or more is taken. Producer only. */
+bool stw_ring_half_full(const struct stw_ring *ring);
 /** Must be empty or its items unowned. Accepts NULL; returns NULL. */
 struct stw_ring *stw_ring_free(struct stw_ring *ring);
 

@@ -122,6 +122,8 @@ unsigned stw_workers_owner(const struct stw_workers *workers, struct stw_str cal
 bool stw_workers_rest(struct stw_workers *workers, unsigned worker);
 /** After the sleep: it looks by itself. */
 void stw_workers_rise(struct stw_workers *workers, unsigned worker);
+/** Any thread: nothing lies in the rings between them, as of now. */
+bool stw_workers_quiet(const struct stw_workers *workers);
 /** After all stacks. What was under way is forgotten. Accepts NULL; returns NULL. */
 struct stw_workers *stw_workers_free(struct stw_workers *workers);
 
@@ -270,6 +272,7 @@ struct stw_stack_stats {
 	uint64_t room_refused;                   /* because there were `max_transactions` */
 	uint64_t restrained;                     /* kept back from a next hop that is overloaded */
 	size_t transactions, requests, flows, timers;
+	size_t handing;         /* what waits here until another worker has room for it */
 	size_t large_bytes;     /* of requests: what is beyond the room that each transaction has */
 	size_t room_used;       /* of `max_transactions`: they, and one for each KiB of that */
 	bool overloaded;        /* requests were refused in the last one and a half seconds */

@@ -299,7 +299,7 @@ int stw_flows_find(const struct stw_flows *flows, enum stw_transport transport,
 /** Still there? Fills transport, remote, local and listener when so; of a flow of another worker it
  * fills the name alone: the rest has who got a message by it. */
 bool stw_flows_hop(const struct stw_flows *flows, struct stw_flow_id id, struct stw_hop *ret);
-/** Is it a flow of this worker that is not open yet? */
+/** Is it one that is not open yet, of any worker? */
 bool stw_flows_is_opening(const struct stw_flows *flows, struct stw_flow_id id);
 /** Something was sent on it: idle time starts anew. */
 void stw_flows_sent(struct stw_flows *flows, struct stw_flow_id id, struct stw_now now);
@@ -316,19 +316,27 @@ int stw_flows_bytes(struct stw_flows *flows, struct stw_flow_id id, const char *
  * caller answers, closes, and calls stw_flows_closed(). */
 struct stw_frame stw_flows_next(
 	struct stw_flows *flows, struct stw_flow_id id, const char **ret_data, struct stw_now now);
-/** A request of this flow was handed to another worker. */
+/** send() has answered -ENOTCONN: nothing more leaves on it, and its CLOSED is on the way. */
+void stw_flows_lost(struct stw_flows *flows, struct stw_flow_id id);
+/** This worker has requests of the flow: one they were handed to, or ours when it has some that
+ * wait for an answer. */
 void stw_flows_handed(struct stw_flows *flows, struct stw_flow_id id, unsigned worker);
 /**
- * The flow is to be closed as soon as the workers that have requests of it have answered: nothing
- * is read from it any more, and no new request leaves on it.
- * @param ret_ask  false: the workers to ask, a bit each; stw_flows_left() for each of them follows
+ * The flow is to be closed as soon as the workers that have requests of it have answered them:
+ * nothing is read from it any more, and no new request leaves on it.
+ * @param ret_ask  false: the workers to ask, a bit each, and those that have sent on it;
+ * stw_flows_left() for each of them follows
  * @return true: close it now
  */
 bool stw_flows_leave(struct stw_flows *flows, struct stw_flow_id id, uint64_t *ret_ask);
-/** One of them has said all that it had to say at once. @return true: that was the last one */
+/** No new request leaves on it, of whichever worker it is. */
+bool stw_flows_is_leaving(const struct stw_flows *flows, struct stw_flow_id id);
+/** One of them has said all that it had to say. @return true: that was the last one */
 bool stw_flows_left(struct stw_flows *flows, struct stw_flow_id id);
-/** Another worker sends on a flow of ours: it has to hear of its end. */
+/** Another worker sends on a flow of ours: it has to hear when it opens, and of its end. */
 void stw_flows_used_by(struct stw_flows *flows, struct stw_flow_id id, unsigned worker);
+/** Those that have, a bit each. */
+uint64_t stw_flows_users(const struct stw_flows *flows, struct stw_flow_id id);
 /** CLOSED, or closed by us. @return the workers that have sent on it, a bit each */
 uint64_t stw_flows_closed(struct stw_flows *flows, struct stw_flow_id id);
 /** A flow timer expired: true when the flow is to be closed now; `ret` names it, `ret_half` whether

@@ -76,6 +76,14 @@ bool stw_ring_empty(const struct stw_ring *ring)
 	       atomic_load_explicit(&ring->tail, memory_order_acquire);
 }
 
+bool stw_ring_half_full(const struct stw_ring *ring)
+{
+	size_t used = atomic_load_explicit(&ring->tail, memory_order_relaxed) -
+		      atomic_load_explicit(&ring->head, memory_order_relaxed);
+
+	return used > ring->mask / 2;
+}
+
 struct stw_ring *stw_ring_free(struct stw_ring *ring)
 {
 	free(ring);

@@ -797,13 +797,28 @@ static void branch_pass_up(struct branch *branch, const struct stw_msg *response
 		branch_expire(branch);
 }
 
-static void branch_leave_place(struct branch *branch)
+static void branch_leave_transaction(struct branch *branch)
 {
 	stw_timer_stop(&branch_stack(branch)->wheel, &branch->place_timer);
 	branch->tx->user = NULL;
 	branch->tx = NULL;
+}
+
+static void branch_leave_place(struct branch *branch)
+{
+	branch_leave_transaction(branch);
 	branch->tcp_tried = false;
 	branch_next_place(branch);
+}
+
+/* The connection of the binding had ended, which was told when the request was to leave on it. */
+static bool branch_found_flow_gone(const struct branch *branch)
+{
+	struct stw_hop there = { 0 };
+
+	return branch->target.has_hop && !branch->target.path.len &&
+	       stw_transport_reliable(branch->hop.transport) && !branch->listed_link &&
+	       !stw_flows_hop(branch_stack(branch)->flows, branch->hop.flow, &there);
 }
 
 /* The share is used up. */
@@ -848,6 +863,11 @@ static void branch_no_answer(struct branch *branch, bool timeout)
 	if (branch->place_next < branch->place_count && branch->tx->last_code == 0 &&
 		!branch->unwanted) {
 		branch_leave_place(branch);
+		return;
+	}
+	if (!timeout && !branch->unwanted && branch_found_flow_gone(branch)) {
+		branch_leave_transaction(branch);
+		branch_locate(branch);
 		return;
 	}
 	if (!timeout) {

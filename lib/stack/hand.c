@@ -140,7 +140,8 @@ int stack_hand_message(struct stw_stack *stack, unsigned owner, const struct stw
 	return 0;
 }
 
-int stack_hand_bytes(struct stw_stack *stack, const struct stw_hop *hop, struct stw_slices slices)
+int stack_hand_bytes(
+	struct stw_stack *stack, const struct stw_hop *hop, uint16_t port, struct stw_slices slices)
 {
 	size_t bytes = stw_slices_bytes(slices);
 	struct parcel *parcel = parcel_new(PARCEL_SEND, bytes);
@@ -148,15 +149,19 @@ int stack_hand_bytes(struct stw_stack *stack, const struct stw_hop *hop, struct 
 	if (!parcel)
 		return -ENOMEM;
 	parcel->hop = *hop;
+	parcel->port = port;
+	parcel->opens = stw_flows_is_opening(stack->flows, hop->flow);
 	parcel->bytes = (struct stw_str){ (char *)(parcel + 1), bytes };
 	stw_slices_flatten(slices, (char *)(parcel + 1));
 	return parcel_push(stack, hop->flow.worker, parcel, OUTBOX_MAX);
 }
 
-/* Rare, and never lost: who waits for an answer on this flow would wait for its timer. */
-static void hand_closed(struct stw_stack *stack, unsigned to, const struct stw_hop *hop)
+/* OPENED or CLOSED. Rare, and never lost: who waits for an answer on this flow would wait for its
+ * timer. */
+static void hand_word(
+	struct stw_stack *stack, unsigned to, enum parcel_kind kind, const struct stw_hop *hop)
 {
-	struct parcel *parcel = parcel_new(PARCEL_CLOSED, 0);
+	struct parcel *parcel = parcel_new(kind, 0);
 
 	if (!parcel)
 		return;
@@ -164,14 +169,25 @@ static void hand_closed(struct stw_stack *stack, unsigned to, const struct stw_h
 	parcel_push(stack, to, parcel, UINT32_MAX);
 }
 
-void stack_tell_closed(struct stw_stack *stack, struct stw_flow_id flow, uint64_t users)
+static void tell_users(
+	struct stw_stack *stack, uint64_t users, enum parcel_kind kind, struct stw_flow_id flow)
 {
 	struct stw_hop hop = { .flow = flow };
 
 	for (unsigned to = 0; users; to++, users >>= 1) {
 		if (users & 1)
-			hand_closed(stack, to, &hop);
+			hand_word(stack, to, kind, &hop);
 	}
+}
+
+void stack_tell_opened(struct stw_stack *stack, struct stw_flow_id flow)
+{
+	tell_users(stack, stw_flows_users(stack->flows, flow), PARCEL_OPENED, flow);
+}
+
+void stack_tell_closed(struct stw_stack *stack, struct stw_flow_id flow, uint64_t users)
+{
+	tell_users(stack, users, PARCEL_CLOSED, flow);
 }
 
 /* Asks those who have requests of this flow for a word behind their answers. @return true: none can
@@ -181,10 +197,11 @@ bool stack_tell_leaves(struct stw_stack *stack, struct stw_flow_id flow, uint64_
 	bool left = false;
 
 	for (unsigned to = 0; handed; to++, handed >>= 1) {
-		struct parcel *parcel = handed & 1 ? parcel_new(PARCEL_LEAVES, 0) : NULL;
+		struct parcel *parcel;
 
-		if (!(handed & 1))
+		if (!(handed & 1) || to == stack->options.worker)
 			continue;
+		parcel = parcel_new(PARCEL_LEAVES, 0);
 		if (!parcel) {
 			left = stw_flows_left(stack->flows, flow);
 			continue;
@@ -195,50 +212,64 @@ bool stack_tell_leaves(struct stw_stack *stack, struct stw_flow_id flow, uint64_
 	return left;
 }
 
-/* To all others, each in a parcel of its own. Lost where there is no room: then a timer does it. */
-static void tell_all(struct stw_stack *stack, const struct parcel *like)
+/* What a timer finds out as well leaves the room in a ring to messages. */
+static bool tell_has_room(struct stw_stack *stack, unsigned to, unsigned waits_max)
+{
+	return waits_max ||
+	       !stw_ring_half_full(workers_ring(stack->options.workers, stack->options.worker, to));
+}
+
+/* To all others, each in a parcel of its own; lost where there is no room. @return how many */
+static unsigned tell_all(struct stw_stack *stack, const struct parcel *like, unsigned waits_max)
 {
 	const struct stw_workers *workers = stack->options.workers;
+	unsigned told = 0;
 
 	for (unsigned to = 0; workers && to < stw_workers_count(workers); to++) {
 		struct parcel *parcel;
 
-		if (to == stack->options.worker)
+		if (to == stack->options.worker || !tell_has_room(stack, to, waits_max))
 			continue;
 		parcel = parcel_new(like->kind, like->bytes.len);
 		if (!parcel)
-			return;
+			break;
 		if (like->bytes.len)
 			memcpy(parcel + 1, like->bytes.ptr, like->bytes.len);
 		parcel->bytes = (struct stw_str){ (char *)(parcel + 1), like->bytes.len };
 		parcel->hop = like->hop;
 		parcel->error = like->error;
 		parcel->for_ms = like->for_ms;
-		parcel_push(stack, to, parcel, OUTBOX_MAX);
+		parcel_push(stack, to, parcel, waits_max);
+		told++;
 	}
+	return told;
 }
 
 /* The kernel tells an error of ICMP to the socket that the addresses lead to, which need not be the
- * one that sent: whose request or response it was knows its owner. */
-void stack_tell_failed(struct stw_stack *stack, const struct stw_io_event *event)
+ * one that sent: whose request or response it was knows its owner. @return how many are told */
+unsigned stack_tell_failed(struct stw_stack *stack, const struct stw_io_event *event)
 {
-	tell_all(stack, &(struct parcel){
-				.kind = PARCEL_FAILED, .hop = event->hop, .error = event->error });
+	struct parcel like = { .kind = PARCEL_FAILED, .hop = event->hop, .error = event->error };
+
+	return tell_all(stack, &like, 0);
 }
 
 /* One worker has learnt it: the others need not wait for a timer of their own. */
 void stack_tell_outage(struct stw_stack *stack, const struct stw_place *place, uint32_t for_ms)
 {
-	tell_all(stack, &(struct parcel){ .kind = PARCEL_OUTAGE,
-				.hop = { .transport = place->transport, .remote = place->addr },
-				.for_ms = for_ms });
+	struct parcel like = { .kind = PARCEL_OUTAGE,
+		.hop = { .transport = place->transport, .remote = place->addr },
+		.for_ms = for_ms };
+
+	tell_all(stack, &like, 0);
 }
 
 /* What comes from there is no stranger's to the others either. */
 void stack_tell_account(struct stw_stack *stack, struct stw_str name, const struct stw_addr *addr)
 {
-	tell_all(stack,
-		&(struct parcel){ .kind = PARCEL_ACCOUNT, .hop.remote = *addr, .bytes = name });
+	struct parcel like = { .kind = PARCEL_ACCOUNT, .hop.remote = *addr, .bytes = name };
+
+	tell_all(stack, &like, OUTBOX_MAX);
 }
 
 /* The batch is over: who sleeps and has something new is woken, once. */
@@ -287,6 +318,17 @@ static void taken_message(struct stw_stack *stack, struct parcel *parcel)
 	stack->handed = NULL;
 }
 
+/* §18.2.2: the flow of the request is gone, a new one to sent-by takes the response. */
+static void taken_response(struct stw_stack *stack, const struct parcel *parcel)
+{
+	struct stw_hop hop = parcel->hop;
+
+	hop.flow = (struct stw_flow_id){ 0 };
+	hop.remote.port = parcel->port;
+	if (stack_send(stack, &hop, (struct stw_slices){ &parcel->bytes, 1 }) < 0)
+		stack_drop(stack, &hop, NULL, &stw_cause_flow_gone);
+}
+
 /* Another worker has something for a peer that is connected to us. */
 static void taken_bytes(struct stw_stack *stack, struct parcel *parcel)
 {
@@ -300,10 +342,17 @@ static void taken_bytes(struct stw_stack *stack, struct parcel *parcel)
 		err = io->send(
 			stack->options.io_user, &hop, (struct stw_slices){ &parcel->bytes, 1 });
 	}
+	if (err == -ENOTCONN)
+		stw_flows_lost(stack->flows, hop.flow);
+	if (err == 0 && parcel->opens && !stw_flows_is_opening(stack->flows, hop.flow))
+		hand_word(stack, parcel->from, PARCEL_OPENED, &hop);
 	if (err == 0)
 		return;
-	stack_drop(stack, &hop, NULL, &stw_cause_flow_gone);
-	hand_closed(stack, parcel->from, &hop);
+	hand_word(stack, parcel->from, PARCEL_CLOSED, &hop);
+	if (err == -ENOTCONN && parcel->port && !parcel->opens)
+		taken_response(stack, parcel);
+	else
+		stack_drop(stack, &hop, NULL, &stw_cause_flow_gone);
 }
 
 static void taken_closed(struct stw_stack *stack, const struct parcel *parcel)
@@ -311,6 +360,7 @@ static void taken_closed(struct stw_stack *stack, const struct parcel *parcel)
 	struct stw_io_event event = { .kind = STW_IO_CLOSED, .hop = parcel->hop };
 
 	branch_flow_closed(stack, &event);
+	reply_flow_closed(stack, parcel->hop.flow);
 }
 
 static void taken_failed(struct stw_stack *stack, const struct parcel *parcel)
@@ -319,7 +369,7 @@ static void taken_failed(struct stw_stack *stack, const struct parcel *parcel)
 		.kind = STW_IO_SEND_FAILED, .hop = parcel->hop, .error = parcel->error
 	};
 
-	stack_send_failed(stack, &event);
+	stack_send_failed(stack, &event, false);
 }
 
 static void taken_outage(struct stw_stack *stack, const struct parcel *parcel)
@@ -328,10 +378,11 @@ static void taken_outage(struct stw_stack *stack, const struct parcel *parcel)
 		stack->now);
 }
 
-static void taken_left(struct stw_stack *stack, const struct parcel *parcel)
+/* Behind all that we have said on this flow. Takes the parcel. */
+void parcel_left(struct stw_stack *stack, struct parcel *parcel)
 {
-	if (stw_flows_left(stack->flows, parcel->hop.flow))
-		stack_close_flow(stack, parcel->hop.flow);
+	parcel->kind = PARCEL_LEFT;
+	parcel_push(stack, parcel->from, parcel, UINT32_MAX);
 }
 
 static void parcel_take(struct stw_stack *stack, struct parcel *parcel)
@@ -343,15 +394,19 @@ static void parcel_take(struct stw_stack *stack, struct parcel *parcel)
 	case PARCEL_SEND:
 		taken_bytes(stack, parcel);
 		break;
+	case PARCEL_OPENED:
+		reply_flow_opened(stack, parcel->hop.flow);
+		break;
 	case PARCEL_CLOSED:
 		taken_closed(stack, parcel);
 		break;
-	case PARCEL_LEAVES: /* behind all that we have said on this flow */
-		parcel->kind = PARCEL_LEFT;
-		parcel_push(stack, parcel->from, parcel, UINT32_MAX);
+	case PARCEL_LEAVES:
+		taken_closed(stack, parcel);
+		if (!leave_begin(stack, parcel->hop.flow, parcel))
+			parcel_left(stack, parcel);
 		return;
 	case PARCEL_LEFT:
-		taken_left(stack, parcel);
+		stack_left_flow(stack, parcel->hop.flow);
 		break;
 	case PARCEL_FAILED:
 		taken_failed(stack, parcel);

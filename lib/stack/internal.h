@@ -17,6 +17,7 @@
 #define TIMER_MERGED       307 /* branch, INVITE: the next server has forgotten the first try */
 #define TIMER_REPEAT       308 /* struct uas: a 2xx without ACK, a reliable 1xx without PRACK */
 #define TIMER_ALARM        309 /* struct stw_alarm, of the user of the stack */
+#define TIMER_LEFT         310 /* struct leave: all that came by a flow is answered */
 
 #define TCP_FALLBACK_MS      1000
 #define NON_INVITE_MARGIN_MS 2000
@@ -115,7 +116,9 @@ struct box {
 	bool reply_is_name; /* maddr is a name: nothing can be sent before it was found */
 	bool reply_moved;   /* reply.remote is one of the places */
 	struct box *replying_next, **replying_link; /* `reply.flow` was opened for a response */
-	struct stw_block *response;                 /* last response, kept for its retransmission */
+	struct box *asked_next, **asked_link; /* by the flow it came by, until its final response */
+	struct leave *leave;                  /* … for which the end of that flow waits */
+	struct stw_block *response;           /* last response, kept for its retransmission */
 	struct stw_str response_text;
 	struct stw_response_context *context;
 	struct stw_client *client; /* a request of our own, which has no context; else NULL */
@@ -152,6 +155,7 @@ enum user_kind {
 enum parcel_kind {
 	PARCEL_MESSAGE, /* hop, msg: parsed; its Call-ID belongs to the worker that gets it */
 	PARCEL_SEND,    /* hop, bytes: to leave on a flow of the worker that gets them */
+	PARCEL_OPENED,  /* hop.flow of the sender of this has opened */
 	PARCEL_CLOSED,  /* hop.flow of the sender of this is no more */
 	PARCEL_LEAVES,  /* hop.flow of the sender of this is to be closed; goes back behind the
 			   answers */
@@ -169,6 +173,8 @@ struct parcel {
 	struct stw_hop hop;
 	struct stw_msg *msg;
 	struct stw_str bytes;
+	uint16_t port; /* SEND: of a response, where it goes when the flow is gone; else 0 */
+	bool opens;    /* SEND: the flow was opening, its sender waits for a word */
 	int error;
 	uint32_t for_ms;
 	uint64_t handed_ms; /* when it was handed over … */
@@ -208,7 +214,9 @@ struct stw_stack {
 	struct box *live;                    /* requests with state */
 	struct branch *on_datagrams;         /* that run, … */
 	struct branch *on_flows[FLOW_LISTS]; /* … by the slot of their flow */
-	struct box *replying;                /* those whose response waits for a connection */
+	struct box *asked_on[FLOW_LISTS];    /* requests that wait for a final response, likewise */
+	struct leave *leaves;
+	struct box *replying; /* those whose response waits for a connection */
 	struct box *dirty;
 	struct stw_table answers; /* requests that wait for ACK or PRACK, see uas.c */
 	struct stw_table early;   /* early dialogs of our own, see service.c */
@@ -269,7 +277,8 @@ void stack_drop(struct stw_stack *stack, const struct stw_hop *hop, const struct
 void stack_dirty(struct box *box);
 int stack_retire(struct stw_stack *stack, struct stw_block *block);
 void stack_close_flow(struct stw_stack *stack, struct stw_flow_id flow);
-void stack_send_failed(struct stw_stack *stack, const struct stw_io_event *event);
+void stack_left_flow(struct stw_stack *stack, struct stw_flow_id flow);
+void stack_send_failed(struct stw_stack *stack, const struct stw_io_event *event, bool tell);
 
 /* receive.c */
 bool stack_receive(
@@ -289,15 +298,25 @@ struct stw_flow_registry *workers_registry(const struct stw_workers *workers);
 /* Wake those of the set that sleep. */
 void workers_call(struct stw_workers *workers, uint64_t pushed_to);
 
+/* leave.c: the end of a flow waits for answers */
+void asked_begin(struct box *box);
+void asked_end(struct box *box);
+bool leave_begin(struct stw_stack *stack, struct stw_flow_id flow, struct parcel *parcel);
+void leave_timer(struct leave *leave);
+void leaves_free(struct stw_stack *stack);
+
 /* hand.c: to and from other workers */
 void parcel_free(struct parcel *parcel);
+void parcel_left(struct stw_stack *stack, struct parcel *parcel);
 /* Does the message in hand belong to another worker? */
 bool stack_is_elsewhere(const struct stw_stack *stack, unsigned *ret_owner);
 int stack_hand_message(struct stw_stack *stack, unsigned owner, const struct stw_hop *hop);
-int stack_hand_bytes(struct stw_stack *stack, const struct stw_hop *hop, struct stw_slices slices);
+int stack_hand_bytes(struct stw_stack *stack, const struct stw_hop *hop, uint16_t port,
+	struct stw_slices slices);
+void stack_tell_opened(struct stw_stack *stack, struct stw_flow_id flow);
 void stack_tell_closed(struct stw_stack *stack, struct stw_flow_id flow, uint64_t users);
 bool stack_tell_leaves(struct stw_stack *stack, struct stw_flow_id flow, uint64_t handed);
-void stack_tell_failed(struct stw_stack *stack, const struct stw_io_event *event);
+unsigned stack_tell_failed(struct stw_stack *stack, const struct stw_io_event *event);
 void stack_tell_outage(struct stw_stack *stack, const struct stw_place *place, uint32_t for_ms);
 void stack_tell_account(struct stw_stack *stack, struct stw_str name, const struct stw_addr *addr);
 void stack_hand_end(struct stw_stack *stack);
@@ -319,6 +338,9 @@ const struct stw_cause *admit_request(
 
 /* send.c: out of the house */
 int stack_send(struct stw_stack *stack, struct stw_hop *hop, struct stw_slices slices);
+/* A response, with the port it goes to where another worker finds that the flow has ended. */
+int stack_send_response(
+	struct stw_stack *stack, struct stw_hop *hop, uint16_t port, struct stw_slices slices);
 int stack_choose_listener(
 	struct stw_stack *stack, const struct stw_hop *source, struct stw_hop *hop);
 struct stw_str stack_sent_by(
@@ -337,7 +359,11 @@ void reply_trying(struct box *box);
 void reply_early_end(struct box *box, struct stw_str tag, unsigned code);
 void reply_tx_actions(struct stw_tx *tx, unsigned actions);
 /* To where responses go; the transaction hears of it only when that fails. */
-struct stw_hop reply_anew(const struct box *box);
+uint16_t reply_port(const struct box *box);
+/* Over the flow of the request, or when that is gone a new one to sent-by, which has `port`
+ * (§18.2.2); `ret_opening`: one that is not there yet. @return 0, -errno */
+int reply_send(struct stw_stack *stack, const struct stw_hop *reply, uint16_t port,
+	struct stw_slices slices, struct stw_flow_id *ret_opening);
 void reply_transmit(struct box *box, struct stw_slices slices);
 void reply_again(struct box *box);
 int reply_settle(struct stw_stack *stack, struct stw_slices *slices);

@@ -258,7 +258,8 @@ void branch_locate(struct branch *branch)
 		stw_flows_find(stack->flows, branch->target.hop.transport,
 			&branch->target.hop.remote, &branch->target.hop.flow);
 	hop = branch->target.hop;
-	if (stw_flows_hop(stack->flows, branch->target.hop.flow, &hop)) {
+	if (stw_flows_hop(stack->flows, branch->target.hop.flow, &hop) &&
+		!stw_flows_is_leaving(stack->flows, branch->target.hop.flow)) {
 		branch->hop = hop;
 		branch_send(branch);
 		return;

@@ -18,7 +18,7 @@ struct remains {
 	struct stw_block *response; /* NULL: there is none to repeat (Accepted, Confirmed) */
 	unsigned transactions;      /* that refer to it */
 	struct stw_hop reply;
-	struct stw_hop reply_anew; /* a stream: when that connection is gone (§18.2.2) */
+	uint16_t reply_port; /* reply_send() */
 	union {
 		struct stw_str response_text;
 		struct {
@@ -220,7 +220,7 @@ bool box_settle(struct box *box)
 	*remains = (struct remains){ .stack = box->request.stack,
 		.server = box->request.tx,
 		.reply = box->reply,
-		.reply_anew = reply_anew(box) };
+		.reply_port = reply_port(box) };
 	if (box->context && box->request.msg->method == STW_METHOD_INVITE) {
 		remains->in_dialog = box->request.msg->to.tag.ptr;
 		remains->session_s = box->session_s;
@@ -245,17 +245,16 @@ bool box_settle(struct box *box)
 
 static void remains_send(struct remains *remains, struct stw_slices slices)
 {
-	struct stw_hop hop = remains->reply;
+	struct stw_stack *stack = remains->stack;
+	struct stw_flow_id opening;
 
 	if (!slices.n)
 		return;
-	if (stw_transport_reliable(hop.transport) &&
-		!stw_flows_hop(remains->stack->flows, hop.flow, &hop))
-		hop = remains->reply_anew;
-	remains->stack->stats.responses_out++;
-	if (stack_send(remains->stack, &hop, slices) < 0 && remains->server) {
-		stw_tx_transport_error(remains->server, remains->stack->now);
-		stack_drop(remains->stack, &hop, NULL, &stw_cause_transport_error);
+	stack->stats.responses_out++;
+	if (reply_send(stack, &remains->reply, remains->reply_port, slices, &opening) < 0 &&
+		remains->server) {
+		stw_tx_transport_error(remains->server, stack->now);
+		stack_drop(stack, &remains->reply, NULL, &stw_cause_transport_error);
 	}
 }
 

@@ -30,35 +30,53 @@ struct stw_str reply_tag(
 	return stw_writer_text(&writer);
 }
 
-/* A new connection to sent-by, for a response whose own is gone (§18.2.2). */
-struct stw_hop reply_anew(const struct box *box)
+/* Where it goes when there is no flow for it: sent-by, unless that was looked up. */
+uint16_t reply_port(const struct box *box)
 {
 	const struct stw_via *via = &box->request.msg->via;
-	struct stw_hop hop = box->reply;
 
+	if (box->reply_moved)
+		return box->reply.remote.port;
+	return via->port ? via->port : stw_transport_default_port(box->reply.transport);
+}
+
+static struct stw_hop reply_hop(struct stw_stack *stack, const struct stw_hop *reply, uint16_t port)
+{
+	struct stw_hop hop = *reply;
+
+	if (!stw_transport_reliable(hop.transport) || stw_flows_hop(stack->flows, hop.flow, &hop))
+		return hop;
+	hop = *reply;
 	hop.flow = (struct stw_flow_id){ 0 };
-	if (!box->reply_moved)
-		hop.remote.port = via->port ? via->port : stw_transport_default_port(hop.transport);
+	hop.remote.port = port;
 	return hop;
 }
 
-/* The flow of the request, or when that is gone a new one. */
-static struct stw_hop reply_hop(struct box *box)
+int reply_send(struct stw_stack *stack, const struct stw_hop *reply, uint16_t port,
+	struct stw_slices slices, struct stw_flow_id *ret_opening)
 {
-	struct stw_hop hop = box->reply;
+	int err = -ENOTCONN;
+	bool elsewhere;
 
-	if (!stw_transport_reliable(hop.transport) ||
-		stw_flows_hop(box->request.stack->flows, hop.flow, &hop))
-		return hop;
-	return reply_anew(box);
+	*ret_opening = (struct stw_flow_id){ 0 };
+	/* A flow that has just ended is known to have by then. */
+	for (unsigned i = 0; i < 2 && err == -ENOTCONN; i++) {
+		struct stw_hop hop = reply_hop(stack, reply, port);
+
+		elsewhere = stw_transport_reliable(hop.transport) && !stw_flow_id_set(hop.flow);
+		err = stack_send_response(stack, &hop, port, slices);
+		if (err == 0 && elsewhere && stw_flows_is_opening(stack->flows, hop.flow))
+			*ret_opening = hop.flow;
+	}
+	return err;
 }
 
 void reply_transmit(struct box *box, struct stw_slices slices)
 {
 	struct stw_stack *stack = box->request.stack;
-	struct stw_hop hop = reply_hop(box);
+	struct stw_flow_id opening;
 	unsigned actions;
-	bool elsewhere;
+	int err;
 
 	if (!slices.n)
 		return; /* reply_lost() */
@@ -67,13 +85,10 @@ void reply_transmit(struct box *box, struct stw_slices slices)
 		return;
 	}
 	stack->stats.responses_out++;
-	elsewhere = stw_transport_reliable(hop.transport) && !stw_flow_id_set(hop.flow);
-	if (stack_send(stack, &hop, slices) == 0) {
-		if (elsewhere && stw_flows_is_opening(stack->flows, hop.flow))
-			reply_opens(box, hop.flow);
-		return;
-	}
-	if (reply_try_elsewhere(box))
+	err = reply_send(stack, &box->reply, reply_port(box), slices, &opening);
+	if (stw_flow_id_set(opening))
+		reply_opens(box, opening);
+	if (err == 0 || reply_try_elsewhere(box))
 		return;
 	if (box->request.tx) {
 		actions = stw_tx_transport_error(box->request.tx, stack->now);
@@ -142,6 +157,7 @@ int reply_settle(struct stw_stack *stack, struct stw_slices *slices)
 static void reply_answered(struct box *box)
 {
 	box->request.answered = true;
+	asked_end(box);
 	if (box->uas)
 		uas_answered(box->uas);
 }
@@ -402,6 +418,7 @@ void box_make_alive(struct box *box)
 		stack->live->live_link = &box->live_next;
 	stack->live = box;
 	stack->live_count++;
+	asked_begin(box);
 }
 
 int stw_request_wait(struct stw_request *request)

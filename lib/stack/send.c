@@ -82,18 +82,41 @@ static int send_find_flow(struct stw_stack *stack, struct stw_hop *hop)
 	return err;
 }
 
-/* Send to a hop; hop->flow is filled for streams. @return 0, -errno: the peer cannot be reached */
-int stack_send(struct stw_stack *stack, struct stw_hop *hop, struct stw_slices slices)
+static int send_on_flow(
+	struct stw_stack *stack, struct stw_hop *hop, uint16_t port, struct stw_slices slices)
 {
+	int err = send_find_flow(stack, hop);
+
+	if (err < 0)
+		return err;
+	if (hop->flow.worker != stack->options.worker)
+		return stack_hand_bytes(stack, hop, port, slices);
+	stw_flows_sent(stack->flows, hop->flow, stack->now);
+	err = stack->options.io->send(stack->options.io_user, hop, slices);
+	if (err == -ENOTCONN)
+		stw_flows_lost(stack->flows, hop->flow);
+	return err;
+}
+
+/* Send to a hop; hop->flow is filled for streams. One that was found here and has just ended is as
+ * good as none. @return 0; -ENOTCONN: the flow that was given is gone; -errno: the peer cannot be
+ * reached */
+int stack_send_response(
+	struct stw_stack *stack, struct stw_hop *hop, uint16_t port, struct stw_slices slices)
+{
+	bool given = stw_flow_id_set(hop->flow);
 	int err;
 
 	if (!stw_transport_reliable(hop->transport))
 		return stack->options.io->send(stack->options.io_user, hop, slices);
-	err = send_find_flow(stack, hop);
-	if (err < 0)
+	err = send_on_flow(stack, hop, port, slices);
+	if (err != -ENOTCONN || given)
 		return err;
-	if (hop->flow.worker != stack->options.worker)
-		return stack_hand_bytes(stack, hop, slices);
-	stw_flows_sent(stack->flows, hop->flow, stack->now);
-	return stack->options.io->send(stack->options.io_user, hop, slices);
+	hop->flow = (struct stw_flow_id){ 0 };
+	return send_on_flow(stack, hop, port, slices);
+}
+
+int stack_send(struct stw_stack *stack, struct stw_hop *hop, struct stw_slices slices)
+{
+	return stack_send_response(stack, hop, 0, slices);
 }

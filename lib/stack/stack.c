@@ -170,12 +170,25 @@ void stack_close_flow(struct stw_stack *stack, struct stw_flow_id flow)
 	reply_flow_closed(stack, flow);
 }
 
-/* What other workers answer to requests of this flow still leaves on it. */
+/* §18.2.2: what is answered to requests of this flow, here or by other workers, still leaves on it.
+ * Answers to ours do not come any more. */
 static void stack_leave_flow(struct stw_stack *stack, struct stw_flow_id flow)
 {
+	struct stw_io_event event = { .kind = STW_IO_CLOSED, .hop = { .flow = flow } };
 	uint64_t ask;
 
+	if (leave_begin(stack, flow, NULL))
+		stw_flows_handed(stack->flows, flow, stack->options.worker);
 	if (stw_flows_leave(stack->flows, flow, &ask) || stack_tell_leaves(stack, flow, ask))
+		stack_close_flow(stack, flow);
+	else if (ask)
+		branch_flow_closed(stack, &event);
+}
+
+/* One who had requests of it has answered them. */
+void stack_left_flow(struct stw_stack *stack, struct stw_flow_id flow)
+{
+	if (stw_flows_left(stack->flows, flow))
 		stack_close_flow(stack, flow);
 }
 
@@ -195,6 +208,7 @@ static void stack_opened(struct stw_stack *stack, const struct stw_io_event *eve
 	}
 	if (event->incoming)
 		return;
+	stack_tell_opened(stack, event->hop.flow);
 	reply_flow_opened(stack, event->hop.flow);
 }
 
@@ -254,8 +268,9 @@ static void stack_closed(struct stw_stack *stack, const struct stw_io_event *eve
 	reply_flow_closed(stack, event->hop.flow);
 }
 
-/* An error of ICMP makes us look at all requests and at the branches on datagrams, and anybody can
- * forge one: so many are looked at and no more. Without it a timer finds out. */
+/* An error of ICMP makes us look at all requests and at the branches on datagrams, and tell all
+ * workers; and anybody can forge one: so many are looked at or told and no more. Without it a timer
+ * finds out. */
 #define FAILURE_STEPS_PER_MS 1000
 #define FAILURE_STEPS_MAX    100000
 
@@ -270,11 +285,13 @@ static bool failure_is_afforded(struct stw_stack *stack)
 	return stack->failure_steps > 0;
 }
 
-/* A datagram was refused. */
-void stack_send_failed(struct stw_stack *stack, const struct stw_io_event *event)
+/* A datagram was refused. `tell`: the kernel says so, and the others do not know it. */
+void stack_send_failed(struct stw_stack *stack, const struct stw_io_event *event, bool tell)
 {
 	if (!failure_is_afforded(stack))
 		return;
+	if (tell)
+		stack->failure_steps -= stack_tell_failed(stack, event);
 	stack->failure_steps -= 1 + (int64_t)branch_send_failed(stack, event);
 	stack->failure_steps -= reply_send_failed(stack, event);
 }
@@ -302,8 +319,7 @@ void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event)
 		stack_closed(stack, event);
 		break;
 	case STW_IO_SEND_FAILED:
-		stack_tell_failed(stack, event);
-		stack_send_failed(stack, event);
+		stack_send_failed(stack, event, true);
 		break;
 	case STW_IO_RESOLVED:
 		stack_resolved(stack, event);
@@ -359,6 +375,9 @@ static void stack_timer(struct stw_stack *stack, struct stw_timer *timer)
 		break;
 	case TIMER_REPEAT:
 		uas_timer(timer);
+		break;
+	case TIMER_LEFT:
+		leave_timer(timer->owner);
 		break;
 	case TIMER_ALARM:
 		((struct stw_alarm *)timer->owner)->fired(timer->owner);
@@ -490,6 +509,7 @@ static void box_free(struct box *box)
 	stw_timer_stop(&stack->wheel, &box->no_answer);
 	stw_timer_stop(&stack->wheel, &box->expires);
 	reply_place_end(box);
+	asked_end(box);
 	stw_response_context_free(box->context);
 	while (box->branches) {
 		struct branch *next = box->branches->next;
@@ -577,6 +597,7 @@ void stw_stack_stats(struct stw_stack *stack, struct stw_stack_stats *ret)
 	ret->requests = stack->live_count;
 	ret->flows = stw_flows_count(stack->flows);
 	ret->timers = stack->wheel.count;
+	ret->handing = stack->outbox_count;
 }
 
 uint64_t stw_stack_lost(const struct stw_stack *stack)
@@ -597,6 +618,7 @@ struct stw_stack *stw_stack_free(struct stw_stack *stack)
 	while (stack->live)
 		box_free(stack->live);
 	retired_free(stack);
+	leaves_free(stack);
 	assert(stack->large_bytes == 0);
 	stack_hand_free(stack);
 	stw_outages_free(stack->outages);

@@ -194,6 +194,15 @@ void stw_workers_rise(struct stw_workers *workers, unsigned worker)
 	atomic_store_explicit(&workers->seats[worker].sleeping, false, memory_order_relaxed);
 }
 
+bool stw_workers_quiet(const struct stw_workers *workers)
+{
+	for (unsigned i = 0; i < workers->n * workers->n; i++) {
+		if (workers->rings[i] && !stw_ring_empty(workers->rings[i]))
+			return false;
+	}
+	return true;
+}
+
 void workers_call(struct stw_workers *workers, uint64_t pushed_to)
 {
 	atomic_thread_fence(memory_order_seq_cst);

@@ -19,7 +19,7 @@ struct flow {
 	struct stw_hop hop;       /* hop.flow is its name */
 	_Atomic uint64_t *source; /* where its address is counted; NULL: we opened it */
 	uint64_t users;           /* other workers that have sent on it */
-	uint64_t handed;          /* other workers that got requests of it */
+	uint64_t handed;          /* workers that have requests of it, ours only when it leaves */
 	struct flow_input input;  /* the begun message */
 	struct stw_str fresh;     /* borrowed: what the last read has brought behind it */
 	uint32_t pulled; /* the last so many bytes of `input` stand in front of `fresh`, too */
@@ -28,6 +28,7 @@ struct flow {
 	uint64_t active_ms; /* when something was received or sent last */
 	uint64_t begun_ms;  /* when the waiting half of a message was seen first */
 	bool open, begun, broken;
+	bool lost;    /* it was told before its CLOSED */
 	bool leaving; /* it is closed when `left_count` workers have answered */
 	unsigned left_count;
 	size_t discarded_bytes; /* what came although it is broken or leaving */
@@ -118,7 +119,7 @@ static int flow_new(struct stw_flows *flows, const struct stw_hop *hop, struct f
 		stw_table_remove(&flows->by_id, &flow->by_id);
 		goto fail;
 	}
-	registry_set_living(flows->registry, hop->flow, true);
+	registry_set(flows->registry, hop->flow, REGISTRY_OPENING);
 	registry_put(flows->registry, flow->by_remote.hash, hop->flow);
 	*ret = flow;
 	return 0;
@@ -133,7 +134,7 @@ static void flow_free(struct stw_flows *flows, struct flow *flow)
 	registry_remove(flows->registry, flow->by_remote.hash, flow->hop.flow);
 	stw_table_remove(&flows->by_id, &flow->by_id);
 	stw_table_remove(&flows->by_remote, &flow->by_remote);
-	registry_set_living(flows->registry, flow->hop.flow, false);
+	registry_unset(flows->registry, flow->hop.flow);
 	registry_release(flow->source);
 	registry_give(flows->registry);
 	flow_input_done(&flow->input);
@@ -188,6 +189,7 @@ int stw_flows_opened(
 	flow->hop.local = hop->local;
 	flow->hop.listener = hop->listener;
 	flow->open = true;
+	registry_set(flows->registry, hop->flow, REGISTRY_OPEN);
 	flow->active_ms = now.mono_ms;
 	flow_timer_update(flows, flow);
 	return 0;
@@ -217,7 +219,8 @@ int stw_flows_find(const struct stw_flows *flows, enum stw_transport transport,
 	for (; node; node = stw_table_next_same(node)) {
 		struct flow *flow = STW_CONTAINER_OF(node, struct flow, by_remote);
 
-		if (flow->broken || flow->leaving || flow->hop.transport != transport ||
+		if (flow->broken || flow->lost || flow->leaving ||
+			flow->hop.transport != transport ||
 			!stw_addr_equal(&flow->hop.remote, remote))
 			continue;
 		if (!found || (flow->open && !found->open))
@@ -229,15 +232,21 @@ int stw_flows_find(const struct stw_flows *flows, enum stw_transport transport,
 	return 0;
 }
 
+static enum registry_state flow_elsewhere(const struct stw_flows *flows, struct stw_flow_id id)
+{
+	return id.worker == flows->limits.worker ? REGISTRY_GONE
+						 : registry_state(flows->registry, id);
+}
+
 bool stw_flows_hop(const struct stw_flows *flows, struct stw_flow_id id, struct stw_hop *ret)
 {
 	const struct flow *flow = flow_find(flows, id);
 
 	if (flow) {
 		*ret = flow->hop;
-		return true;
+		return !flow->lost;
 	}
-	if (id.worker == flows->limits.worker || !registry_lives(flows->registry, id))
+	if (flow_elsewhere(flows, id) == REGISTRY_GONE)
 		return false;
 	ret->flow = id;
 	return true;
@@ -247,7 +256,7 @@ bool stw_flows_is_opening(const struct stw_flows *flows, struct stw_flow_id id)
 {
 	const struct flow *flow = flow_find(flows, id);
 
-	return flow && !flow->open;
+	return flow ? !flow->open : flow_elsewhere(flows, id) == REGISTRY_OPENING;
 }
 
 void stw_flows_sent(struct stw_flows *flows, struct stw_flow_id id, struct stw_now now)
@@ -256,6 +265,17 @@ void stw_flows_sent(struct stw_flows *flows, struct stw_flow_id id, struct stw_n
 
 	if (flow)
 		flow->active_ms = now.mono_ms;
+}
+
+void stw_flows_lost(struct stw_flows *flows, struct stw_flow_id id)
+{
+	struct flow *flow = flow_find(flows, id);
+
+	if (!flow)
+		return;
+	flow->lost = true;
+	registry_remove(flows->registry, flow->by_remote.hash, id);
+	registry_unset(flows->registry, id);
 }
 
 void stw_flows_handed(struct stw_flows *flows, struct stw_flow_id id, unsigned worker)
@@ -276,12 +296,20 @@ bool stw_flows_leave(struct stw_flows *flows, struct stw_flow_id id, uint64_t *r
 	if (flow->leaving)
 		return false;
 	registry_remove(flows->registry, flow->by_remote.hash, flow->hop.flow);
+	registry_set(flows->registry, id, REGISTRY_LEAVING);
 	flow->leaving = true;
 	flow->fresh = STW_STR_NONE;
 	flow->pulled = 0;
-	flow->left_count = (unsigned)__builtin_popcountll(flow->handed);
-	*ret_ask = flow->handed;
+	*ret_ask = flow->handed | flow->users;
+	flow->left_count = (unsigned)__builtin_popcountll(*ret_ask);
 	return false;
+}
+
+bool stw_flows_is_leaving(const struct stw_flows *flows, struct stw_flow_id id)
+{
+	const struct flow *flow = flow_find(flows, id);
+
+	return flow ? flow->leaving : flow_elsewhere(flows, id) == REGISTRY_LEAVING;
 }
 
 bool stw_flows_left(struct stw_flows *flows, struct stw_flow_id id)
@@ -297,6 +325,13 @@ void stw_flows_used_by(struct stw_flows *flows, struct stw_flow_id id, unsigned 
 
 	if (flow)
 		flow->users |= UINT64_C(1) << worker;
+}
+
+uint64_t stw_flows_users(const struct stw_flows *flows, struct stw_flow_id id)
+{
+	const struct flow *flow = flow_find(flows, id);
+
+	return flow ? flow->users : 0;
 }
 
 uint64_t stw_flows_closed(struct stw_flows *flows, struct stw_flow_id id)

@@ -66,13 +66,13 @@ void flow_input_drop(struct flow_input *input, size_t len)
 		(void)input_resize(input, input->capacity / 4);
 }
 
+/* What framing leaves unread is either the begin of a keep-alive or that of a message: a CR or LF
+ * alone may not stand before one, RFC 3261 §7.5. */
 bool flow_input_begun(const struct flow_input *input)
 {
-	for (uint32_t i = input->start; i < input->end; i++) {
-		if (input->bytes[i] != '\r' && input->bytes[i] != '\n')
-			return true;
-	}
-	return false;
+	size_t len = flow_input_len(input);
+
+	return len > 3 || (len > 0 && memcmp(input->bytes + input->start, "\r\n\r", len) != 0);
 }
 
 void flow_input_done(struct flow_input *input)

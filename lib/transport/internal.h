@@ -37,8 +37,18 @@ _Atomic uint64_t *registry_hold(
 	struct stw_flow_registry *registry, const struct stw_addr *addr, unsigned max);
 /** Accepts NULL. */
 void registry_release(_Atomic uint64_t *way);
-void registry_set_living(struct stw_flow_registry *registry, struct stw_flow_id id, bool lives);
-bool registry_lives(const struct stw_flow_registry *registry, struct stw_flow_id id);
+enum registry_state {
+	REGISTRY_GONE,
+	REGISTRY_OPENING,
+	REGISTRY_OPEN,
+	REGISTRY_LEAVING, /* only what is answered still leaves on it */
+};
+/** By the worker that has the flow. */
+void registry_set(
+	struct stw_flow_registry *registry, struct stw_flow_id id, enum registry_state state);
+void registry_unset(struct stw_flow_registry *registry, struct stw_flow_id id);
+/** By any; of flows that are shared. */
+enum registry_state registry_state(const struct stw_flow_registry *registry, struct stw_flow_id id);
 /** By the hash of transport and remote address. */
 void registry_put(struct stw_flow_registry *registry, uint64_t hash, struct stw_flow_id id);
 void registry_remove(struct stw_flow_registry *registry, uint64_t hash, struct stw_flow_id id);

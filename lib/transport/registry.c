@@ -28,9 +28,9 @@ struct stw_flow_registry {
 	unsigned workers, slots; /* of each */
 	atomic_uint total;
 	size_t mask;
-	_Atomic uint64_t *ways; /* (mask + 1) sets */
-	struct place *places;   /* likewise; NULL: nobody shares them */
-	atomic_uint *living;    /* generation by worker and slot; 0: none */
+	_Atomic uint64_t *ways;   /* (mask + 1) sets */
+	struct place *places;     /* likewise; NULL: nobody shares them */
+	_Atomic uint64_t *living; /* by worker and slot: generation and state; 0: none */
 };
 
 int stw_flow_registry_new(unsigned workers, unsigned slots, unsigned max_flows,
@@ -181,33 +181,46 @@ void registry_release(_Atomic uint64_t *way)
 		atomic_fetch_sub_explicit(way, 1, memory_order_relaxed);
 }
 
-/* ---- which live ------------------------------------------------------------------------ */
+/* ---- which live, and how --------------------------------------------------------------- */
 
-static atomic_uint *living_place(const struct stw_flow_registry *registry, struct stw_flow_id id)
+#define STATE_SHIFT 32
+
+static _Atomic uint64_t *living_place(
+	const struct stw_flow_registry *registry, struct stw_flow_id id)
 {
 	if (id.worker >= registry->workers || id.slot >= registry->slots)
 		return NULL;
 	return &registry->living[(size_t)id.worker * registry->slots + id.slot];
 }
 
-void registry_set_living(struct stw_flow_registry *registry, struct stw_flow_id id, bool lives)
+/* Only the worker that has the flow writes: nothing changes between its two steps. */
+void registry_set(
+	struct stw_flow_registry *registry, struct stw_flow_id id, enum registry_state state)
 {
-	atomic_uint *place = living_place(registry, id);
-	unsigned generation = id.generation;
+	_Atomic uint64_t *place = living_place(registry, id);
 
-	if (place && lives)
-		atomic_store_explicit(place, generation, memory_order_release);
-	else if (place) /* unless the next flow has the slot already */
-		atomic_compare_exchange_strong_explicit(
-			place, &generation, 0, memory_order_release, memory_order_relaxed);
+	if (place)
+		atomic_store_explicit(place, (uint64_t)state << STATE_SHIFT | id.generation,
+			memory_order_release);
 }
 
-bool registry_lives(const struct stw_flow_registry *registry, struct stw_flow_id id)
+void registry_unset(struct stw_flow_registry *registry, struct stw_flow_id id)
 {
-	const atomic_uint *place = living_place(registry, id);
+	_Atomic uint64_t *place = living_place(registry, id);
 
-	return place && stw_flow_id_set(id) &&
-	       atomic_load_explicit(place, memory_order_acquire) == id.generation;
+	/* unless the next flow has the slot already */
+	if (place && registry_state(registry, id) != REGISTRY_GONE)
+		atomic_store_explicit(place, 0, memory_order_release);
+}
+
+enum registry_state registry_state(const struct stw_flow_registry *registry, struct stw_flow_id id)
+{
+	const _Atomic uint64_t *place = living_place(registry, id);
+	uint64_t word = place ? atomic_load_explicit(place, memory_order_acquire) : 0;
+
+	if (!stw_flow_id_set(id) || (uint32_t)word != id.generation)
+		return REGISTRY_GONE;
+	return (enum registry_state)(word >> STATE_SHIFT);
 }
 
 /* ---- which reach an address ------------------------------------------------------------ */
@@ -271,7 +284,7 @@ int registry_find(const struct stw_flow_registry *registry, uint64_t hash, struc
 			continue;
 		atomic_thread_fence(memory_order_acquire);
 		if (atomic_load_explicit(&set[i].name, memory_order_relaxed) != name ||
-			!registry_lives(registry, id_of(name)))
+			registry_state(registry, id_of(name)) == REGISTRY_GONE)
 			continue;
 		*ret = id_of(name);
 		return 0;

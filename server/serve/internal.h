@@ -105,6 +105,8 @@ unsigned serve_worker_count(const struct stw_config *config);
 int serve_workers_start(struct serve *serve);
 /* They leave their loops. */
 void serve_workers_end(struct serve *serve);
+/* Main thread, after that: what is still between them goes out. */
+void serve_workers_settle(struct serve *serve);
 bool serve_workers_idle(const struct serve *serve);
 /* One batch: what came in, what is due, what goes out; `also` is called within. @return 0, -errno
  */

@@ -134,6 +134,7 @@ static void serve_end(struct serve *serve)
 	}
 	serve_asks(serve); /* who came before the door was closed */
 	serve_workers_end(serve);
+	serve_workers_settle(serve);
 }
 
 /* ---- words for people

@@ -18,6 +18,7 @@
 
 #define QUESTIONS_MAX  256 /* more than the administration has under way */
 #define FAILED_WAIT_MS 20  /* between turns of a loop that cannot go on */
+#define LAST_TURNS     64  /* more than empty a full ring */
 
 unsigned serve_worker_count(const struct stw_config *config)
 {
@@ -87,10 +88,12 @@ int serve_turn(struct serve_worker *worker, uint64_t deadline_ms, void (*also)(s
 
 /* ---- the other workers --------------------------------------------------------------- */
 
+/* A turn without a look at the network. */
 static void worker_answer(struct serve_worker *worker)
 {
 	stw_core_begin(worker->core, stw_io_now());
 	worker_questions(worker);
+	stw_core_work(worker->core);
 	stw_io_flush(worker->io);
 	stw_core_end(worker->core);
 }
@@ -169,13 +172,24 @@ void serve_workers_end(struct serve *serve)
 	}
 }
 
+/* What one of them said last may still lie before another that had left its loop already. */
+void serve_workers_settle(struct serve *serve)
+{
+	for (unsigned turn = 0; turn < LAST_TURNS; turn++) {
+		for (unsigned i = 0; i < serve->worker_count; i++)
+			worker_answer(&serve->workers[i]);
+		if (!serve->shared || stw_workers_quiet(serve->shared))
+			return;
+	}
+}
+
 bool serve_workers_idle(const struct serve *serve)
 {
 	bool idle = stw_core_idle(serve->workers[0].core);
 
 	for (unsigned i = 1; i < serve->worker_count; i++)
 		idle = idle && atomic_load(&serve->workers[i].idle);
-	return idle;
+	return idle && (!serve->shared || stw_workers_quiet(serve->shared));
 }
 
 /* ---- what the main thread tells them ---------------------------------------------------- */

@@ -57,6 +57,16 @@ def half_a_message(server):
         expect(client.ask(whole[:-1]), 400, "all but the last byte")
 
 
+@attack("line ends that are no keep-alive, and silence")
+def bare_line_ends(server):
+    """A CR or LF alone is the begin of a message (RFC 3261 §7.5 lets only CRLF stand before one)."""
+    for ends in ("\n", "\r\r", "\n" * 60000):
+        with Stream(server.port) as client:
+            begin = time.monotonic()
+            closes(client, ends, f"{len(ends)} line ends", 2.5)
+            require(time.monotonic() - begin > 0.8, "closed before limits.message_timeout")
+
+
 @attack("byte by byte")
 def byte_by_byte(server):
     with Stream(server.port) as client:

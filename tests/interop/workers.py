@@ -18,8 +18,8 @@ OPEN = "auth: {required: false}\n"
 SECONDS = 5
 
 
-def server_of(bench, options=""):
-    return bench.server(options=f"workers: {WORKERS}\n{options}")
+def server_of(bench, options="", workers=WORKERS):
+    return bench.server(options=f"workers: {workers}\n{options}")
 
 
 def status_of(server):
@@ -94,6 +94,38 @@ def half_closed(bench):
     wait_until(lambda: status_of(server)["connections"] == 0, "both forget the connections")
 
 
+def half_closed_late(bench, workers):
+    """The same for what is answered later: after a commit, or by a phone that rings a second."""
+    server = server_of(bench, OPEN, workers)
+    with Datagrams(server.port) as bob:
+        contact = f"Contact: <sip:bob@{bob.address}:{bob.port}>\r\n"
+        for call_id in call_ids("late")[:8]:
+            with Stream(server.port) as client:
+                client.send(request("REGISTER", call_id, client, transport="TCP", more=contact))
+                client.tcp.shutdown(socket.SHUT_WR)
+                reply = client.final(SECONDS)
+                require(reply and reply.code == 200, f"REGISTER: {reply and reply.line}")
+                require(client.wait_closed(SECONDS), "the connection stays")
+        reply = bob.ask(request("REGISTER", call_ids("bob")[0], bob, more=contact), SECONDS)
+        require(reply and reply.code == 200, f"REGISTER: {reply and reply.line}")
+        for call_id in call_ids("ring")[:4]:
+            with Stream(server.port) as client:
+                client.send(request("INVITE", call_id, client, f"sip:bob@{DOMAIN}", "TCP", contact))
+                client.tcp.shutdown(socket.SHUT_WR)
+                came = bob.receive(SECONDS)
+                while came and call_id.encode() not in came:  # of the call before
+                    came = bob.receive(SECONDS)
+                require(came, "no INVITE arrives")
+                head = [line + ";tag=b" * line.startswith("To:") for line in came.decode().split("\r\n")
+                        if line.startswith(("Via:", "From:", "To:", "Call-ID:", "CSeq:"))]
+                time.sleep(1)
+                bob.send("\r\n".join(["SIP/2.0 486 Busy Here", *head]) + "\r\nContent-Length: 0\r\n\r\n")
+                reply = client.final(SECONDS)
+                require(reply and reply.code == 486, f"INVITE: {reply and reply.line}")
+                require(client.wait_closed(SECONDS), "the connection stays")
+    wait_until(lambda: status_of(server)["connections"] == 0, "all forget the connections")
+
+
 def limit_per_source(bench):
     """Counted over all workers, whichever of them the kernel gives a connection to."""
     server = server_of(bench, OPEN + "limits: {max_connections_per_source: 5}\n")
@@ -166,6 +198,8 @@ if __name__ == "__main__":
         ("two workers: registrations", registrations),
         ("two workers: connections", connections),
         ("two workers: requests and the end of what is sent", half_closed),
+        ("one worker: the end of what is sent, and answers later", lambda bench: half_closed_late(bench, 1)),
+        ("three workers: the end of what is sent, and answers later", lambda bench: half_closed_late(bench, 3)),
         ("two workers: connections of one source", limit_per_source),
         ("two workers: why and status", questions),
         ("two workers: reload", reload),

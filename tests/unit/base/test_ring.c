@@ -31,8 +31,11 @@ static void test_full_and_empty(void **state)
 		assert_int_equal(stw_ring_new(capacity, &ring), 0);
 		for (unsigned round = 0; round < 20; round++) {
 			assert_null(stw_ring_pop(ring));
-			for (size_t i = 0; i < capacity; i++)
+			for (size_t i = 0; i < capacity; i++) {
+				assert_int_equal(stw_ring_half_full(ring), 2 * i >= capacity);
 				assert_int_equal(stw_ring_push(ring, &items[i]), 0);
+			}
+			assert_true(stw_ring_half_full(ring));
 			assert_int_equal(stw_ring_push(ring, &items[8]), -ENOBUFS);
 			assert_ptr_equal(stw_ring_pop(ring), &items[0]);
 			assert_int_equal(stw_ring_push(ring, &items[8]), 0);

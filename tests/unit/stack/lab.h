@@ -36,6 +36,7 @@ struct lab {
 	unsigned opened, closed, asked;
 	uint64_t query;
 	int open_error;
+	struct stw_flow_id dead; /* the network knows that it is gone, the stack does not yet */
 	bool answers_options;
 	unsigned dropped, overload_refused;                          /* noted */
 	bool (*takes)(struct lab *lab, struct stw_request *request); /* NULL: none */
@@ -57,8 +58,11 @@ static inline void sent_settle(struct sent *sent)
 static inline int lab_send(void *io, const struct stw_hop *hop, struct stw_slices slices)
 {
 	struct lab *lab = io;
-	struct sent *sent = &lab->sent[lab->sent_count++];
+	struct sent *sent = &lab->sent[lab->sent_count];
 
+	if (stw_flow_id_set(hop->flow) && stw_flow_id_equal(hop->flow, lab->dead))
+		return -ENOTCONN;
+	lab->sent_count++;
 	assert_true(lab->sent_count < SENT_MAX && slices.n <= STW_EDIT_SLICES_MAX);
 	*sent = (struct sent){ .hop = *hop, .n = slices.n };
 	memcpy(sent->slices, slices.v, slices.n * sizeof(*slices.v));
@@ -417,6 +421,51 @@ static inline const char *response_text(const struct sent *request, const char *
 	assert_false(writer.overflow);
 	text[writer.len] = '\0';
 	return text;
+}
+
+/* ---- calls and flows ------------------------------------------------------------------------- */
+
+static inline const struct sent *invite_arrives(struct lab *lab)
+{
+	lab_receive(lab, caller(), request_text("INVITE", "i1", 1, ""));
+	sent_to(lab_expect(lab, "SIP/2.0 100 "), caller());
+	return lab_expect(lab, "INVITE ");
+}
+
+static inline struct stw_hop flow_of(struct lab *lab, const struct sent *sent, bool opened)
+{
+	struct stw_io_event event = { .kind = STW_IO_OPENED, .hop = sent->hop };
+
+	event.hop.local = lab->listeners.v[1].bind;
+	if (opened)
+		lab_event(lab, &event);
+	return event.hop;
+}
+
+static inline void flow_closes(struct lab *lab, struct stw_hop hop, int error)
+{
+	struct stw_io_event event = { .kind = STW_IO_CLOSED, .hop = hop, .error = error };
+
+	lab_event(lab, &event);
+}
+
+/* A flow that was accepted from the caller, or from a phone that has registered. */
+static inline struct stw_hop flow_arrives(struct lab *lab, struct stw_hop from)
+{
+	struct stw_io_event event = { .kind = STW_IO_OPENED, .incoming = true };
+
+	from.flow = (struct stw_flow_id){ .slot = 1, .generation = 1 };
+	from.listener = 1;
+	event.hop = from;
+	lab_event(lab, &event);
+	return from;
+}
+
+static inline void flow_ends(struct lab *lab, struct stw_hop hop)
+{
+	struct stw_io_event event = { .kind = STW_IO_ENDED, .hop = hop };
+
+	lab_event(lab, &event);
 }
 
 #endif

@@ -221,6 +221,126 @@ static void test_flow_ends_on_the_way(void **state)
 	pair_done(&pair);
 }
 
+/* Worker 0 opens a connection to where a caller is named; worker 1, whose request of his came by
+ * one that is gone, finds that for its response (§18.2.2). */
+static void answer_on_an_opening_flow(struct pair *pair)
+{
+	struct stw_io_event closed = { .kind = STW_IO_CLOSED, .hop = stream_hop(1, 3) };
+	const char *text, *host;
+	char named[1000];
+
+	pair_init(pair, 0);
+	pair->labs[0]->targets[0].uri = STW_STR("sip:alice@192.0.2.1;transport=tcp");
+	lab_receive(pair->labs[0], caller(), request_of("MESSAGE", "UDP", call_of(pair, 0)));
+	assert_int_equal(pair->labs[0]->opened, 1);
+	flow_opens(pair->labs[1], stream_hop(1, 3));
+	text = request_of("MESSAGE", "TCP", call_of(pair, 1));
+	host = strstr(text, "192.0.2.1:5060");
+	snprintf(named, sizeof(named), "%.*sphone.example.com:5060%s", (int)(host - text), text,
+		host + strlen("192.0.2.1:5060"));
+	lab_receive(pair->labs[1], stream_hop(1, 3), named);
+	lab_event(pair->labs[1], &closed);
+	lab_receive(pair->labs[1], callee(), response_text(&pair->labs[1]->sent[0], "200 OK"));
+	lab_wait(pair->labs[1], 6000); /* Timer K */
+	assert_int_equal(pair->labs[1]->opened, 0);
+	assert_int_equal(stats_of(pair, 1).requests, 1);
+}
+
+/* RFC 3263 §5: it is refused, and worker 1 looks for another place. */
+static void test_opening_flow_of_another_worker_fails(void **state)
+{
+	struct stw_io_event closed = { .kind = STW_IO_CLOSED, .error = ECONNREFUSED };
+	struct pair pair;
+
+	answer_on_an_opening_flow(&pair);
+	pair_take(&pair, 0);
+	closed.hop = pair.labs[0]->sent[0].hop;
+	lab_event(pair.labs[0], &closed);
+	pair_take(&pair, 1);
+	assert_int_equal(pair.labs[1]->asked, 1);
+	pair_done(&pair);
+}
+
+/* It opens, before or after the response has come there: the request is over. */
+static void test_opening_flow_of_another_worker_opens(void **state)
+{
+	for (unsigned before = 0; before < 2; before++) {
+		struct stw_io_event opened = { .kind = STW_IO_OPENED };
+		struct pair pair;
+
+		answer_on_an_opening_flow(&pair);
+		opened.hop = pair.labs[0]->sent[0].hop;
+		if (before)
+			lab_event(pair.labs[0], &opened);
+		pair_take(&pair, 0);
+		if (!before)
+			lab_event(pair.labs[0], &opened);
+		sent_begins(pair.labs[0], 1, "SIP/2.0 200");
+		pair_take(&pair, 1);
+		assert_int_equal(stats_of(&pair, 1).requests, 0);
+		assert_int_equal(pair.labs[1]->asked, 0);
+		pair_done(&pair);
+	}
+}
+
+/* §18.2.2: the flow of a request ends while the response is on the way to it: sent-by is next. */
+static void test_flow_ends_before_a_response(void **state)
+{
+	struct stw_io_event closed = { .kind = STW_IO_CLOSED, .hop = stream_hop(0, 3) };
+	struct pair pair;
+
+	pair_init(&pair, 0);
+	pair.labs[1]->answers_options = true;
+	flow_opens(pair.labs[0], stream_hop(0, 3));
+	lab_receive(
+		pair.labs[0], stream_hop(0, 3), request_of("OPTIONS", "TCP", call_of(&pair, 1)));
+	pair_take(&pair, 1);
+	lab_event(pair.labs[0], &closed);
+	pair_take(&pair, 0);
+	assert_int_equal(pair.labs[0]->opened, 1);
+	assert_int_equal(pair.labs[0]->sent_count, 1);
+	sent_begins(pair.labs[0], 0, "SIP/2.0 200");
+	assert_int_equal(pair.labs[0]->sent[0].hop.remote.port, 5060);
+	pair_done(&pair);
+}
+
+/* §18.1.1: a large request waits a second for a connection of another worker, too; and a phone that
+ * has ended its side at another worker gets no call. */
+static void test_flow_of_another_worker_is_opening(void **state)
+{
+	struct pair pair;
+
+	pair_init(&pair, 0);
+	pair.labs[0]->targets[0].uri = STW_STR("sip:bob@192.0.2.2;transport=tcp");
+	lab_receive(pair.labs[0], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 0)));
+	lab_receive_large(
+		pair.labs[1], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)), 1500);
+	assert_int_equal(pair.labs[1]->sent_count, 0);
+	lab_wait(pair.labs[1], 1100);
+	assert_int_equal(pair.labs[1]->sent_count, 1);
+	assert_int_equal(pair.labs[1]->sent[0].hop.transport, STW_TRANSPORT_UDP);
+	pair_done(&pair);
+}
+
+static void test_flow_of_another_worker_is_leaving(void **state)
+{
+	struct stw_io_event ended = { .kind = STW_IO_ENDED, .hop = stream_hop(0, 3) };
+	struct pair pair;
+
+	pair_init(&pair, 0);
+	flow_opens(pair.labs[0], stream_hop(0, 3));
+	lab_receive(
+		pair.labs[0], stream_hop(0, 3), request_of("MESSAGE", "TCP", call_of(&pair, 0)));
+	lab_event(pair.labs[0], &ended);
+	pair.labs[1]->targets[0].has_hop = true;
+	pair.labs[1]->targets[0].hop_only = true;
+	pair.labs[1]->targets[0].hop = stream_hop(0, 3);
+	lab_receive(pair.labs[1], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+	assert_int_equal(pair.labs[1]->sent_count, 1);
+	sent_begins(pair.labs[1], 0, "SIP/2.0 480");
+	pair_done(&pair);
+}
+
 /* A datagram finds room or is dropped with a word. */
 static void test_full_ring_drops_datagrams(void **state)
 {
@@ -235,6 +355,49 @@ static void test_full_ring_drops_datagrams(void **state)
 	assert_int_equal(pair.labs[0]->dropped, 2);
 	pair_take(&pair, 1);
 	assert_int_equal(stats_of(&pair, 1).handed_in, 4);
+	pair_done(&pair);
+}
+
+/* Anybody can forge errors of ICMP: they leave room in the rings for messages, and cost no more
+ * than is afforded. */
+static void test_errors_of_icmp_leave_room(void **state)
+{
+	struct stw_io_event forged = { .kind = STW_IO_SEND_FAILED,
+		.hop = hop_at(STW_TRANSPORT_UDP, "192.0.2.77", 5060),
+		.error = ECONNREFUSED };
+	struct pair pair;
+
+	pair_init(&pair, 64);
+	for (unsigned i = 0; i < 10000; i++)
+		lab_event(pair.labs[0], &forged);
+	assert_int_equal(stats_of(&pair, 0).handing, 0);
+	for (unsigned i = 0; i < 32; i++)
+		lab_receive(
+			pair.labs[0], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+	assert_int_equal(stats_of(&pair, 0).handed_out, 32);
+	assert_int_equal(pair.labs[0]->dropped, 0);
+	pair_take(&pair, 1);
+	pair_done(&pair);
+}
+
+/* Beyond what is afforded none is told, however much room there is. */
+static void test_errors_of_icmp_are_afforded(void **state)
+{
+	struct stw_io_event forged = { .kind = STW_IO_SEND_FAILED,
+		.hop = hop_at(STW_TRANSPORT_UDP, "192.0.2.77", 5060),
+		.error = ECONNREFUSED };
+	struct pair pair;
+
+	pair_init(&pair, 0);
+	for (unsigned i = 0; i < 200000; i++) {
+		lab_event(pair.labs[0], &forged);
+		if (i % 1000 == 0)
+			pair_take(&pair, 1);
+	}
+	while (!stw_workers_quiet(pair.workers))
+		pair_take(&pair, 1);
+	lab_event(pair.labs[0], &forged);
+	assert_true(stw_workers_quiet(pair.workers));
 	pair_done(&pair);
 }
 
@@ -264,12 +427,14 @@ static void test_full_ring_closes_streams(void **state)
 		pair.labs[0], stream_hop(0, 3), request_of("MESSAGE", "TCP", call_of(&pair, 1)));
 	assert_int_equal(pair.labs[0]->dropped, 1);
 	assert_int_equal(stats_of(&pair, 0).handed_lost, 1);
-	for (i = 0; i < 4 + 1024 && !pair.labs[0]->closed; i++) {
+	for (i = 0; i < 4 + 1024; i++) {
 		pair_take(&pair, 1);
 		pair_take(&pair, 0);
 	}
-	assert_int_equal(pair.labs[0]->closed, 1);
 	assert_int_equal(stats_of(&pair, 1).handed_in, 10 + 4 + 1024);
+	lab_wait(pair.labs[1], 40000); /* nobody answers */
+	pair_take(&pair, 0);
+	assert_int_equal(pair.labs[0]->closed, 1);
 	pair_done(&pair);
 }
 
@@ -301,6 +466,37 @@ static void test_end_waits_for_answers(void **state)
 	sent_begins(pair.labs[0], 1, "SIP/2.0 200");
 	assert_int_equal(pair.labs[0]->closed, 1);
 	assert_int_equal(stats_of(&pair, 0).flows, 0);
+	pair_done(&pair);
+}
+
+/* … also those that come later: each worker says when it has answered all. */
+static void test_end_waits_for_late_answers(void **state)
+{
+	struct stw_io_event ended = { .kind = STW_IO_ENDED, .hop = stream_hop(0, 3) };
+	struct pair pair;
+
+	pair_init(&pair, 0);
+	flow_opens(pair.labs[0], stream_hop(0, 3));
+	for (unsigned owner = 0; owner < 2; owner++)
+		lab_receive(pair.labs[0], stream_hop(0, 3),
+			request_of("MESSAGE", "TCP", call_of(&pair, owner)));
+	lab_event(pair.labs[0], &ended);
+	for (unsigned owner = 0; owner < 2; owner++) {
+		struct lab *lab = pair.labs[owner];
+
+		pair_take(&pair, 1);
+		pair_take(&pair, 0);
+		lab_wait(pair.labs[0], 100);
+		lab_wait(pair.labs[1], 100);
+		assert_int_equal(pair.labs[0]->closed, 0);
+		lab_receive(lab, callee(), response_text(&lab->sent[0], "200 OK"));
+		lab_wait(lab, 10);
+	}
+	pair_take(&pair, 0);
+	assert_int_equal(pair.labs[0]->closed, 1);
+	assert_int_equal(pair.labs[0]->opened + pair.labs[1]->opened, 0);
+	assert_memory_equal(
+		pair.labs[0]->sent[pair.labs[0]->sent_count - 1].text, "SIP/2.0 200", 11);
 	pair_done(&pair);
 }
 
@@ -339,6 +535,28 @@ static void test_closed_while_it_waits(void **state)
 	assert_int_equal(pair.labs[0]->sent_count, 1);
 	assert_int_equal(pair.labs[0]->closed, 0);
 	assert_int_equal(stats_of(&pair, 0).flows, 0);
+	pair_done(&pair);
+}
+
+/* Whoever looks whether all is said sees what is still between the workers. */
+static void test_quiet(void **state)
+{
+	struct pair pair;
+
+	pair_init(&pair, 4);
+	ask_both(&pair);
+	assert_false(stw_workers_quiet(pair.workers));
+	pair_take(&pair, 1);
+	assert_false(stw_workers_quiet(pair.workers));
+	pair_take(&pair, 0);
+	assert_true(stw_workers_quiet(pair.workers));
+	for (unsigned i = 0; i < 5; i++)
+		lab_receive(pair.labs[0], stream_hop(0, 3),
+			request_of("OPTIONS", "TCP", call_of(&pair, 1)));
+	assert_int_equal(stats_of(&pair, 0).handing, 1);
+	pair_take(&pair, 1);
+	pair_take(&pair, 0);
+	assert_int_equal(stats_of(&pair, 0).handing, 0);
 	pair_done(&pair);
 }
 
@@ -438,11 +656,20 @@ int main(void)
 		cmocka_unit_test(test_response_on_a_flow_of_another_worker),
 		cmocka_unit_test(test_end_of_a_flow_is_told),
 		cmocka_unit_test(test_flow_ends_on_the_way),
+		cmocka_unit_test(test_opening_flow_of_another_worker_fails),
+		cmocka_unit_test(test_opening_flow_of_another_worker_opens),
+		cmocka_unit_test(test_flow_ends_before_a_response),
+		cmocka_unit_test(test_flow_of_another_worker_is_opening),
+		cmocka_unit_test(test_flow_of_another_worker_is_leaving),
 		cmocka_unit_test(test_full_ring_drops_datagrams),
+		cmocka_unit_test(test_errors_of_icmp_leave_room),
+		cmocka_unit_test(test_errors_of_icmp_are_afforded),
 		cmocka_unit_test(test_full_ring_closes_streams),
 		cmocka_unit_test(test_end_waits_for_answers),
+		cmocka_unit_test(test_end_waits_for_late_answers),
 		cmocka_unit_test(test_broken_stream_waits_for_answers),
 		cmocka_unit_test(test_closed_while_it_waits),
+		cmocka_unit_test(test_quiet),
 		cmocka_unit_test(test_end_behind_a_full_ring),
 		cmocka_unit_test(test_wakes_who_sleeps),
 		cmocka_unit_test(test_transactions_of_all),

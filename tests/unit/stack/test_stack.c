@@ -6,13 +6,6 @@
 
 /* ---- one call ----------------------------------------------------------------------- */
 
-static const struct sent *invite_arrives(struct lab *lab)
-{
-	lab_receive(lab, caller(), request_text("INVITE", "i1", 1, ""));
-	sent_to(lab_expect(lab, "SIP/2.0 100 "), caller());
-	return lab_expect(lab, "INVITE ");
-}
-
 static void call_is_relayed(void **state)
 {
 	struct lab *lab = lab_new();
@@ -185,23 +178,6 @@ static void silent_callee_gives_408_to_an_invite_only(void **state)
 }
 
 /* ---- streams ----------------------------------------------------------------------------- */
-
-static struct stw_hop flow_of(struct lab *lab, const struct sent *sent, bool opened)
-{
-	struct stw_io_event event = { .kind = STW_IO_OPENED, .hop = sent->hop };
-
-	event.hop.local = lab->listeners.v[1].bind;
-	if (opened)
-		lab_event(lab, &event);
-	return event.hop;
-}
-
-static void flow_closes(struct lab *lab, struct stw_hop hop, int error)
-{
-	struct stw_io_event event = { .kind = STW_IO_CLOSED, .hop = hop, .error = error };
-
-	lab_event(lab, &event);
-}
 
 /* The bytes of a stream go with the next frame, a datagram made of them is sent later. */
 static void answer_of_a_stream_survives_the_batch(void **state)

@@ -106,7 +106,8 @@ static void test_begun(void **state)
 		const char *in;
 		bool begun;
 	} cases[] = { { "", false }, { "\r", false }, { "\r\n", false }, { "\r\n\r", false },
-		{ "I", true }, { "\r\nI", true } };
+		{ "I", true }, { "\r\nI", true }, { "\n", true }, { "\r\r", true },
+		{ "\n\n\n\n", true }, { "\r\n\r\r", true } };
 
 	for (size_t i = 0; i < STW_ARRAY_SIZE(cases); i++) {
 		struct flow_input input = { 0 };
