@@ -316,6 +316,8 @@ int stw_flows_bytes(struct stw_flows *flows, struct stw_flow_id id, const char *
  * caller answers, closes, and calls stw_flows_closed(). */
 struct stw_frame stw_flows_next(
 	struct stw_flows *flows, struct stw_flow_id id, const char **ret_data, struct stw_now now);
+/** Is it there to be read from? Also when nothing leaves on it any more. Fills *ret. */
+bool stw_flows_reads(const struct stw_flows *flows, struct stw_flow_id id, struct stw_hop *ret);
 /** send() has answered -ENOTCONN: nothing more leaves on it, and its CLOSED is on the way. */
 void stw_flows_lost(struct stw_flows *flows, struct stw_flow_id id);
 /** This worker has requests of the flow: one they were handed to, or ours when it has some that
@@ -324,11 +326,13 @@ void stw_flows_handed(struct stw_flows *flows, struct stw_flow_id id, unsigned w
 /**
  * The flow is to be closed as soon as the workers that have requests of it have answered them:
  * nothing is read from it any more, and no new request leaves on it.
+ * @param until_ms  then it is closed in any case (stw_flows_timer()); UINT64_MAX: when it is idle
  * @param ret_ask  false: the workers to ask, a bit each, and those that have sent on it;
  * stw_flows_left() for each of them follows
  * @return true: close it now
  */
-bool stw_flows_leave(struct stw_flows *flows, struct stw_flow_id id, uint64_t *ret_ask);
+bool stw_flows_leave(
+	struct stw_flows *flows, struct stw_flow_id id, uint64_t until_ms, uint64_t *ret_ask);
 /** No new request leaves on it, of whichever worker it is. */
 bool stw_flows_is_leaving(const struct stw_flows *flows, struct stw_flow_id id);
 /** One of them has said all that it had to say. @return true: that was the last one */

@@ -166,6 +166,9 @@ static void flow_watch(struct stw_io *io, struct flow *flow)
 	/* When we close, what the peer sends is read only to see its end. */
 	if (flow->state == FLOW_OPEN && !flow->ended && (!flow->closing || flow->shut))
 		events |= EPOLLIN;
+	/* Its peer reads still: a reset is told once. */
+	if (!events && flow->ended && !flow->closing)
+		events = EPOLLET;
 	if (events == flow->watched)
 		return;
 	if (watch_set(io, flow->fd, events,
@@ -374,6 +377,8 @@ void flow_ready(struct stw_io *io, struct flow *flow, uint32_t ready)
 		readable = false;
 	}
 	err = output_flush(flow);
+	if (err == 0 && flow->ended && !flow->closing && (ready & (EPOLLHUP | EPOLLERR)))
+		err = -ECONNRESET;
 	if (err < 0) {
 		flow_drop(io, flow, -err);
 		return;

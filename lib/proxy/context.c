@@ -864,10 +864,13 @@ void stw_response_context_expired(struct stw_response_context *context)
 	queue_begin(context, NULL);
 	if (context->decided || context->cancelled || !context->invite)
 		return;
-	if (context->asked && !context->refusal)
-		context->refusal = &stw_cause_invite_expired;
-	else
+	/* As when it is cancelled: what was said before does not count any more. */
+	if (context->asks && !context_active(context)) {
+		if (!context->refusal)
+			context->refusal = &stw_cause_invite_expired;
+	} else {
 		context_end_pending(context, &stw_cause_invite_expired);
+	}
 	context_close(context);
 	context_advance(context);
 }

@@ -336,6 +336,12 @@ static void taken_bytes(struct stw_stack *stack, struct parcel *parcel)
 	struct stw_hop hop = parcel->hop;
 	int err = -ENOTCONN;
 
+	if (!parcel->port && stw_flows_is_leaving(stack->flows, hop.flow) &&
+		!stw_str_starts(parcel->bytes, STW_STR("ACK "))) {
+		/* Nothing would be heard of it. */
+		hand_word(stack, parcel->from, PARCEL_CLOSED, &hop);
+		return;
+	}
 	if (stw_flows_hop(stack->flows, hop.flow, &hop)) {
 		stw_flows_used_by(stack->flows, hop.flow, parcel->from);
 		stw_flows_sent(stack->flows, hop.flow, stack->now);

@@ -11,6 +11,7 @@
 
 #define RESTRAINT_HOPS 64
 #define ROOMS_MS       100
+#define LEAVE_MS       500 /* T1 */
 /* A stall may make the timers of thousands of calls due in one batch, each with a response. */
 #define SCRATCH_BYTES_MAX (256u * 1024u * 1024u)
 
@@ -171,15 +172,18 @@ void stack_close_flow(struct stw_stack *stack, struct stw_flow_id flow)
 }
 
 /* §18.2.2: what is answered to requests of this flow, here or by other workers, still leaves on it.
- * Answers to ours do not come any more. */
-static void stack_leave_flow(struct stw_stack *stack, struct stw_flow_id flow)
+ * Answers to ours do not come any more. A peer that goes on sending, which nobody reads, shall hear
+ * of it soon. */
+static void stack_leave_flow(struct stw_stack *stack, struct stw_flow_id flow, bool ended)
 {
+	uint64_t until_ms = ended ? UINT64_MAX : stack->now.mono_ms + LEAVE_MS;
 	struct stw_io_event event = { .kind = STW_IO_CLOSED, .hop = { .flow = flow } };
 	uint64_t ask;
 
 	if (leave_begin(stack, flow, NULL))
 		stw_flows_handed(stack->flows, flow, stack->options.worker);
-	if (stw_flows_leave(stack->flows, flow, &ask) || stack_tell_leaves(stack, flow, ask))
+	if (stw_flows_leave(stack->flows, flow, until_ms, &ask) ||
+		stack_tell_leaves(stack, flow, ask))
 		stack_close_flow(stack, flow);
 	else if (ask)
 		branch_flow_closed(stack, &event);
@@ -229,7 +233,7 @@ static void stack_bytes(struct stw_stack *stack, const struct stw_io_event *even
 		stack_close_flow(stack, hop.flow);
 		return;
 	}
-	while (stw_flows_hop(stack->flows, event->hop.flow, &hop)) {
+	while (stw_flows_reads(stack->flows, event->hop.flow, &hop)) {
 		struct stw_frame frame = stw_flows_next(stack->flows, hop.flow, &data, stack->now);
 
 		switch (frame.kind) {
@@ -244,7 +248,7 @@ static void stack_bytes(struct stw_stack *stack, const struct stw_io_event *even
 			if (stack_receive(stack, &hop, data, frame.bytes))
 				break;
 			stack_shed_flush(stack);
-			stack_leave_flow(stack, hop.flow);
+			stack_leave_flow(stack, hop.flow, false);
 			return;
 		case STW_FRAME_BROKEN:
 			stack_shed_flush(stack);
@@ -253,7 +257,7 @@ static void stack_bytes(struct stw_stack *stack, const struct stw_io_event *even
 				return;
 			}
 			stack_receive_broken(stack, &hop, data, frame.bytes, frame.cause);
-			stack_leave_flow(stack, hop.flow);
+			stack_leave_flow(stack, hop.flow, false);
 			return;
 		}
 	}
@@ -313,7 +317,7 @@ void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event)
 		stack_shed_flush(stack);
 		break;
 	case STW_IO_ENDED:
-		stack_leave_flow(stack, event->hop.flow);
+		stack_leave_flow(stack, event->hop.flow, true);
 		break;
 	case STW_IO_CLOSED:
 		stack_closed(stack, event);
@@ -340,7 +344,9 @@ static void stack_flow_timer(struct stw_stack *stack, struct stw_timer *timer)
 	if (!stw_flows_timer(stack->flows, timer, stack->now, &flow, &half))
 		return;
 	stw_flows_hop(stack->flows, flow, &hop);
-	stack_drop(stack, &hop, NULL, half ? &stw_cause_message_slow : &stw_cause_flow_idle);
+	if (!stw_flows_is_leaving(stack->flows, flow))
+		stack_drop(
+			stack, &hop, NULL, half ? &stw_cause_message_slow : &stw_cause_flow_idle);
 	stack_close_flow(stack, flow);
 }
 

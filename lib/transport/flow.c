@@ -29,7 +29,8 @@ struct flow {
 	uint64_t begun_ms;  /* when the waiting half of a message was seen first */
 	bool open, begun, broken;
 	bool lost;    /* it was told before its CLOSED */
-	bool leaving; /* it is closed when `left_count` workers have answered */
+	bool leaving; /* it is closed when `left_count` workers have answered, or then: */
+	uint64_t leave_until_ms;
 	unsigned left_count;
 	size_t discarded_bytes; /* what came although it is broken or leaving */
 };
@@ -87,9 +88,12 @@ static uint64_t flow_due(const struct stw_flows *flows, const struct flow *flow)
 {
 	const struct stw_flow_limits *limits = &flows->limits;
 	uint64_t idle = limits->idle_ms ? flow->active_ms + limits->idle_ms : UINT64_MAX;
-	uint64_t late = flow->begun && limits->message_ms ? flow->begun_ms + limits->message_ms
-							  : UINT64_MAX;
+	uint64_t late = UINT64_MAX;
 
+	if (flow->leaving)
+		late = flow->leave_until_ms;
+	else if (flow->begun && limits->message_ms)
+		late = flow->begun_ms + limits->message_ms;
 	return late < idle ? late : idle;
 }
 
@@ -252,6 +256,15 @@ bool stw_flows_hop(const struct stw_flows *flows, struct stw_flow_id id, struct 
 	return true;
 }
 
+bool stw_flows_reads(const struct stw_flows *flows, struct stw_flow_id id, struct stw_hop *ret)
+{
+	const struct flow *flow = flow_find(flows, id);
+
+	if (flow)
+		*ret = flow->hop;
+	return flow;
+}
+
 bool stw_flows_is_opening(const struct stw_flows *flows, struct stw_flow_id id)
 {
 	const struct flow *flow = flow_find(flows, id);
@@ -286,18 +299,24 @@ void stw_flows_handed(struct stw_flows *flows, struct stw_flow_id id, unsigned w
 		flow->handed |= UINT64_C(1) << worker;
 }
 
-bool stw_flows_leave(struct stw_flows *flows, struct stw_flow_id id, uint64_t *ret_ask)
+bool stw_flows_leave(
+	struct stw_flows *flows, struct stw_flow_id id, uint64_t until_ms, uint64_t *ret_ask)
 {
 	struct flow *flow = flow_find(flows, id);
 
 	*ret_ask = 0;
 	if (!flow || !flow->handed)
 		return true;
-	if (flow->leaving)
+	if (flow->leaving) {
+		if (until_ms > flow->leave_until_ms)
+			flow->leave_until_ms = until_ms;
 		return false;
+	}
 	registry_remove(flows->registry, flow->by_remote.hash, flow->hop.flow);
 	registry_set(flows->registry, id, REGISTRY_LEAVING);
 	flow->leaving = true;
+	flow->leave_until_ms = until_ms;
+	flow_timer_update(flows, flow);
 	flow->fresh = STW_STR_NONE;
 	flow->pulled = 0;
 	*ret_ask = flow->handed | flow->users;
@@ -482,7 +501,7 @@ bool stw_flows_timer(struct stw_flows *flows, struct stw_timer *timer, struct st
 		return false;
 	}
 	*ret = flow->hop.flow;
-	*ret_half = flow->begun;
+	*ret_half = flow->begun && !flow->leaving;
 	return true;
 }
 

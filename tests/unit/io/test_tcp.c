@@ -424,6 +424,25 @@ static void test_half_close_then_reset(void **state)
 	stw_io_free(io);
 }
 
+/* A peer that has closed answers what we write with a reset: that is heard of, and once. */
+static void test_closed_by_peer(void **state)
+{
+	struct stw_io *io = test_io(&(struct stw_io_options){ 0 });
+	struct stw_listener ours = test_listen(io, STW_TRANSPORT_TCP, "127.0.0.1");
+	const struct stw_io_event *event;
+	struct stw_hop hop;
+	int fd = test_incoming(io, &ours, &hop);
+
+	close(fd);
+	test_next(io, STW_IO_ENDED);
+	test_nothing(io, 10);
+	assert_int_equal(test_send_now(io, &hop, "180"), 0);
+	event = test_next(io, STW_IO_CLOSED);
+	assert_true(stw_flow_id_equal(event->hop.flow, hop.flow));
+	assert_int_equal(test_send_now(io, &hop, "486"), -ENOTCONN);
+	stw_io_free(io);
+}
+
 static void test_reset(void **state)
 {
 	struct stw_io *io = test_io(&(struct stw_io_options){ 0 });
@@ -711,6 +730,7 @@ int main(void)
 		cmocka_unit_test(test_slow_reader),
 		cmocka_unit_test(test_half_close),
 		cmocka_unit_test(test_half_close_then_reset),
+		cmocka_unit_test(test_closed_by_peer),
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_close_while_peer_sends),
 		cmocka_unit_test(test_many_accepts),

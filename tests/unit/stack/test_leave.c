@@ -86,6 +86,28 @@ static void half_closed_flow_ends(void **state)
 	lab_free(lab);
 }
 
+/* A peer that goes on sending behind what cannot be read shall hear of it soon: what it sends is
+ * lost. */
+static void unreadable_flow_ends_soon(void **state)
+{
+	struct lab *lab = lab_new();
+	struct stw_hop from = flow_arrives(lab, hop_at(STW_TRANSPORT_TCP, "192.0.2.1", 40000));
+	struct sent invite;
+
+	(void)state;
+	lab_receive(lab, from, request_text("INVITE", "i1", 1, ""));
+	lab_expect(lab, "SIP/2.0 100 ");
+	invite = *lab_expect(lab, "INVITE ");
+	lab_receive(lab, from, "garbage\r\n\r\n");
+	lab_wait(lab, 499);
+	assert_int_equal(lab->closed, 0);
+	lab_wait(lab, 1);
+	assert_int_equal(lab->closed, 1);
+	lab_receive(lab, callee(), response_text(&invite, "486 Busy Here"));
+	lab_wait(lab, TIMEOUT_MS);
+	lab_free(lab);
+}
+
 /* No call goes to a phone that answers no more on its flow; what went there has failed. */
 static void half_closed_flow_takes_no_requests(void **state)
 {
@@ -164,6 +186,7 @@ int main(void)
 		cmocka_unit_test(answer_on_a_flow_that_has_just_ended),
 		cmocka_unit_test(half_closed_flow_waits_for_answers),
 		cmocka_unit_test(half_closed_flow_ends),
+		cmocka_unit_test(unreadable_flow_ends_soon),
 		cmocka_unit_test(half_closed_flow_takes_no_requests),
 		cmocka_unit_test(request_on_a_flow_that_has_just_ended),
 		cmocka_unit_test(found_flow_has_just_ended),

@@ -164,7 +164,7 @@ static void test_leaves(void **state)
 	stw_flows_handed(f.flows, id, 0);
 	feed(&f, id, text + 10, sizeof(text) - 10, 0);
 	assert_message(&f, id, 0);
-	assert_false(stw_flows_leave(f.flows, id, &ask));
+	assert_false(stw_flows_leave(f.flows, id, UINT64_MAX, &ask));
 	assert_int_equal(ask, 1);
 	assert_int_equal(next(&f, id, 0), STW_FRAME_MORE);
 	while (stw_flows_bytes(f.flows, id, bytes, sizeof(bytes), at(0)) == 0) {
@@ -174,6 +174,31 @@ static void test_leaves(void **state)
 	assert_int_equal(reads, 256);
 	assert_true(stw_flows_left(f.flows, id));
 	stw_flows_closed(f.flows, id);
+	fixture_done(&f);
+}
+
+/* Half a message that nobody reads any more is not late; the end is that of the leaving. */
+static void test_leaves_in_time(void **state)
+{
+	struct fixture f;
+	struct stw_flow_id id, closed;
+	uint64_t ask;
+	bool half;
+
+	fixture_init(&f, 10, 10);
+	id = open_flow(&f, 1);
+	stw_flows_handed(f.flows, id, 0);
+	assert_false(stw_flows_leave(f.flows, id, 500, &ask));
+	assert_int_equal(expire(&f, 499, &closed, &half), 0);
+	assert_int_equal(expire(&f, 500, &closed, &half), 1);
+	id = open_flow(&f, 2);
+	stw_flows_handed(f.flows, id, 0);
+	feed(&f, id, message, 10, 500);
+	assert_int_equal(next(&f, id, 500), STW_FRAME_MORE);
+	assert_false(stw_flows_leave(f.flows, id, UINT64_MAX, &ask));
+	assert_int_equal(expire(&f, 500 + IDLE_MS - 1, &closed, &half), 0);
+	assert_int_equal(expire(&f, 500 + IDLE_MS, &closed, &half), 1);
+	assert_false(half);
 	fixture_done(&f);
 }
 
@@ -742,6 +767,7 @@ int main(void)
 		cmocka_unit_test(test_generation),
 		cmocka_unit_test(test_broken),
 		cmocka_unit_test(test_leaves),
+		cmocka_unit_test(test_leaves_in_time),
 		cmocka_unit_test(test_copies_little),
 		cmocka_unit_test(test_bounded),
 		cmocka_unit_test(test_no_memory),
