@@ -139,7 +139,7 @@ void forward_run(struct box *box)
 /* RFC 3326 §2: one reason for each protocol. Without memory the first. */
 static struct stw_str forward_reasons(struct stw_stack *stack, const struct stw_msg *cancel)
 {
-	const struct stw_field *field = stw_msg_find(cancel, STW_HDR_REASON);
+	const struct stw_field *field = cancel ? stw_msg_find(cancel, STW_HDR_REASON) : NULL;
 	struct stw_str lines[REASONS_MAX];
 	struct stw_slices slices = { lines, 0 };
 	size_t bytes;
@@ -166,7 +166,8 @@ void request_end_held(struct box *box, const struct stw_cause *cause)
 		reply_own(box, &refusal, cause->code);
 }
 
-/* §16.10: the caller gives up. Its Reason goes along. */
+/* §16.10: the caller gives up. Its Reason goes along. `cancel` NULL: nothing has just been
+ * received. */
 void forward_cancel(struct box *box, const struct stw_msg *cancel)
 {
 	if (!box->context) {

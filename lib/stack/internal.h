@@ -101,6 +101,7 @@ struct service {
 	struct box *box;
 	struct stw_node early; /* in stack->early while our 181 or 182 has made a dialog */
 	bool early_listed;
+	bool hung_up;           /* a BYE has ended it: the INVITE ends with what is under way */
 	struct stw_refusal end; /* in the place of the best response; cause NULL: none */
 };
 

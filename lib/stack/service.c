@@ -41,6 +41,10 @@ void service_next(struct box *box, const struct stw_proxy_action *action)
 		.rang = action->rang };
 
 	forward_stop_no_answer(box);
+	if (box->service->hung_up) {
+		forward_cancel(box, NULL);
+		return;
+	}
 	stack->options.core->next(stack->options.core_user, &box->request, &outcome);
 }
 
@@ -113,6 +117,7 @@ void stw_request_hang_up(struct stw_request *invite, const struct stw_msg *bye)
 	struct box *box = box_of(invite);
 
 	early_end(box);
+	box->service->hung_up = true;
 	if (box->context && !stw_response_context_has_early(box->context))
 		forward_cancel(box, bye);
 }
@@ -230,7 +235,8 @@ bool stw_request_progress(struct stw_request *request, const struct stw_refusal 
 	char buffer[300];
 	struct stw_str sent_by;
 
-	if (request->answered || request->msg->method != STW_METHOD_INVITE)
+	if (request->answered || request->msg->method != STW_METHOD_INVITE ||
+		(box->service && box->service->hung_up))
 		return false;
 	if (requires_100rel(request)) {
 		if (!progress_reliably(request, refusal))

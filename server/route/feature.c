@@ -294,14 +294,14 @@ static enum stw_verdict call_fail(
 	return stw_route_refuse(check, cause);
 }
 
-static void call_submit(struct stw_feature_call *call)
+static void call_submit(struct stw_feature_call *call, uint64_t removed_users)
 {
 	struct stw_core *core = call->core;
 
 	call->job = (struct stw_job){ .kind = STW_JOB_SETTINGS,
 		.queue = core->options.worker,
 		.now = core->now,
-		.removed_users = core->removed_users,
+		.removed_users = removed_users,
 		.by_user = true,
 		.aor = call->aor,
 		.settings = call->of_queue ? call->queue_change.settings : &call->change,
@@ -360,7 +360,7 @@ static enum stw_verdict call_begin(
 	if (stw_dialog_new_uas(request->msg, stw_request_tag(request), &call->dialog) < 0)
 		call_refuse(call, &stw_cause_feature_contact);
 	else
-		call_submit(call);
+		call_submit(call, check->removed_users);
 	return STW_DONE;
 }
 

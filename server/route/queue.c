@@ -11,7 +11,8 @@
 
 #define BRANCHES_MAX       64   /* for which one request has memory */
 #define BRANCHES_SPARE     4    /* of limits.max_branches: for where the queue overflows */
-#define BRANCH_BYTES       8192 /* of that memory, with a long Contact and Path */
+#define BRANCH_BYTES       3072 /* of that memory, as a rule */
+#define BRANCH_BYTES_SPARE 8192 /* with a long Contact and Path */
 #define MEDIA_FAILURES_MAX 3    /* in a row: then he waits without it */
 #define ROUNDS_MAX         1000 /* of work in a batch: what is left comes in the next one */
 
@@ -99,7 +100,8 @@ static bool has_branches(const struct stw_waiting *waiting, unsigned more)
 	unsigned max = waiting->check.core->config->limits.max_branches;
 	const struct stw_arena *arena = &waiting->check.request->arena;
 
-	if (arena->limit_bytes - arena->used_bytes < (more + BRANCHES_SPARE) * BRANCH_BYTES)
+	if (arena->limit_bytes - arena->used_bytes <
+		more * BRANCH_BYTES + BRANCHES_SPARE * BRANCH_BYTES_SPARE)
 		return false;
 	return waiting->branches + more + BRANCHES_SPARE <=
 	       (max < BRANCHES_MAX ? max : BRANCHES_MAX);
@@ -192,8 +194,12 @@ static void waiting_out(
 
 	media_end(waiting);
 	waiting_leave(waiting);
-	if (queue_out(&check, queue, waiting->aor, waiting->domain, cause, when) == STW_REFUSE)
-		stw_request_settle(check.request, &check.refusal);
+	if (queue_out(&check, queue, waiting->aor, waiting->domain, cause, when) != STW_REFUSE)
+		return;
+	/* His calls have taken the memory: that is no fault of the overflow. */
+	if (check.refusal.cause == &stw_cause_out_of_memory)
+		check.refusal.cause = cause;
+	stw_request_settle(check.request, &check.refusal);
 }
 
 /* ---- an agent is rung --------------------------------------------------------------------------

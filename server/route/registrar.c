@@ -103,7 +103,7 @@ static enum stw_verdict submit(struct stw_check *check)
 	registration->job.now = core->now;
 	registration->job.registration = &registration->want;
 	registration->job.registrar = registrar_options(check->config);
-	registration->job.removed_users = core->removed_users;
+	registration->job.removed_users = check->removed_users;
 	if (stw_store_submit(core->options.store, &registration->job) < 0) {
 		check->refusal.headers = STW_STR("Retry-After: 5\r\n");
 		return stw_route_refuse(check, &stw_cause_store_unavailable);

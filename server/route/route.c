@@ -104,7 +104,12 @@ int stw_route_check_keep(const struct stw_check *check, struct stw_check *ret)
 
 void stw_route_request(struct stw_core *core, struct stw_request *request)
 {
-	struct stw_check check = { .core = core, .request = request, .config = core->config };
+	struct stw_check check = {
+		.core = core,
+		.request = request,
+		.config = core->config,
+		.removed_users = core->removed_users,
+	};
 	enum stw_method method = request->msg->method;
 	const struct stw_cause *cause;
 	struct stw_str caller_domain;

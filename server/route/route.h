@@ -95,6 +95,7 @@ struct stw_check {
 	bool authenticated;
 	bool nonce_ages;         /* the next one is due */
 	struct stw_str user_aor; /* whose credentials were right */
+	uint64_t removed_users;  /* stw_store_removed_users() before he was looked up */
 	struct stw_credentials credentials;
 	struct stw_register *registration;
 	unsigned priority; /* that the caller is entitled to, 0 (usual) to STW_PRIORITY_RANK_MAX */

@@ -86,7 +86,8 @@ static const struct sandbox_call calls[] = {
 	{ "sendfile", ADMIN, SANDBOX_ANY },
 	/* Files to read: the configuration, resolv.conf, hosts, time zones, certificates. */
 	{ "openat", CALLS, SANDBOX_READ_ONLY },
-	/* malloc(3) of a thread that gives back a heap reads /proc/sys/vm/overcommit_memory. */
+	/* malloc(3) of glibc, when a thread gives back a heap, reads
+	 * /proc/sys/vm/overcommit_memory: in builds without jemalloc. */
 	{ "openat", ADMIN, SANDBOX_READ_ONLY },
 	{ "stat", FILES, SANDBOX_ANY },
 	{ "lstat", FILES, SANDBOX_ANY },
