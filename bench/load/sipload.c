@@ -86,7 +86,7 @@ static const EVP_MD *md5, *sha256;
 static uint64_t now, begun;
 static struct counts {
 	long started, completed, failed, rejected, retrans, dup_req, stray, challenged, cancels,
-		acks_487, noslot, rx, tx, txerr, refused_within;
+		acks_487, noslot, rx, tx, txerr, refused_within, refused_within_code;
 	uint64_t maxlag, last_start, last_refused; /* the last two: ns since the first start */
 } st, before;                                      /* before: what the warm-up has brought */
 
@@ -592,7 +592,10 @@ static void on_response(const struct msg *m)
 	if (m->status >= 300) {
 		st.rejected++;
 		st.last_refused = now - begun;
-		st.refused_within += *meth == 'B';
+		if (*meth == 'B') {
+			st.refused_within++;
+			st.refused_within_code = m->status;
+		}
 		done(s, 0);
 		return;
 	}
@@ -972,15 +975,16 @@ static void report(double wall)
 	       "\"dup_requests\":%ld,\"stray\":%ld,\"challenged\":%ld,\"cancels\":%ld,\"acks_487\":"
 	       "%ld,\"no_slot\":%ld,\"rx\":%ld,\"tx\":%ld,\"tx_err\":%ld,"
 	       "\"wall\":%.3f,\"lag_ms\":%.1f,\"p50_us\":%.0f,\"p99_us\":%.0f,\"p999_us\":%.0f,"
-	       "\"refused_within\":%ld,\"sent_s\":%.3f,\"last_refused_s\":%.3f,\"load_cpu\":%.2f}"
-	       "\n",
+	       "\"refused_within\":%ld,\"refused_within_code\":%ld,\"sent_s\":%.3f,"
+	       "\"last_refused_s\":%.3f,\"load_cpu\":%.2f}\n",
 		names[scen], rate, st.started - before.started, st.completed - before.completed,
 		st.failed - before.failed, st.rejected - before.rejected,
 		st.retrans - before.retrans, st.dup_req, st.stray, st.challenged, st.cancels,
 		st.acks_487, st.noslot - before.noslot, st.rx, st.tx, st.txerr, wall,
 		(double)st.maxlag / 1e6, quantile(.5), quantile(.99), quantile(.999),
-		st.refused_within, (double)(st.last_start - before.last_start) / 1e9,
-		(double)st.last_refused / 1e9, cpu);
+		st.refused_within, st.refused_within_code,
+		(double)(st.last_start - before.last_start) / 1e9, (double)st.last_refused / 1e9,
+		cpu);
 }
 
 int main(int argc, char **argv)

@@ -77,7 +77,7 @@ struct stw_overload {
 	uint64_t interval_end_ms; /* counts since the last one */
 	int64_t wall_ms;          /* of that end: the number of the feedback (oc-seq) */
 	uint32_t requests, offered, refused;
-	uint32_t answers;       /* refusals that may still be answered */
+	uint32_t answers[2];    /* refusals that may still be answered: of datagrams, of streams */
 	uint64_t clients[2];    /* a bit for each client under rate control: now, and before */
 	uint32_t loss_permille; /* asked of upstream servers */
 	uint32_t rate;          /* requests a second for all upstream servers; 0: no limit */
@@ -90,7 +90,8 @@ void stw_overload_init(struct stw_overload *overload, const struct stw_overload_
 /**
  * A request of class `class` has come. Refused is only from a queue that stands above the target
  * for a tenth of a second, so that neither a burst nor a pause of the process counts; once it did,
- * at once for the next second. Those that are never refused are counted.
+ * at once for the next second. Those that are never refused are counted. What a stream has brought
+ * is never dropped: beyond the refusals that may be answered it is served, however late.
  */
 enum stw_overload_verdict stw_overload_admit(struct stw_overload *overload,
 	enum stw_overload_class class, const struct stw_overload_arrival *arrival,

@@ -298,6 +298,7 @@ static void bytes_tell(struct stw_io *io, const struct flow *flow, size_t len, u
 	event->len = len;
 	event->waited_us = waited_us;
 	event->queue_stands = io->crowded || len == FLOW_READ_BYTES;
+	io->gather.stands |= len == FLOW_READ_BYTES;
 	io->bytes_used += len;
 }
 

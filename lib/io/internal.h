@@ -19,6 +19,9 @@
 #define UDP_CONTROL_BYTES 128
 /* SO_RCVBUF, SO_SNDBUF: what waits too long is to be refused, not lost. */
 #define UDP_SOCKET_BYTES (16 << 20)
+/* SO_RCVBUF of a connection: what waits is to wait here, where its time is seen, and not at the
+ * peer; but only little more than is refused at once. */
+#define TCP_WINDOW_BYTES (1 << 20)
 #define ACCEPTS_MAX      16    /* connections accepted per listener in one poll */
 #define FLOW_READ_BYTES  16384 /* read per flow in one poll */
 #define FAILURES_MAX     64    /* SEND_FAILED kept until the next poll */
@@ -225,6 +228,7 @@ struct stw_io_event *event_add(struct stw_io *io, enum stw_io_event_kind kind);
 
 /* A socket with the address of the listener, which others of ours may share.
  * @return descriptor, -errno */
+void buffer_raise(int fd, int force, int plain, int bytes);
 int listener_socket(const struct stw_listener *listener, bool share);
 
 /* The poll has read what there was. */

@@ -200,6 +200,13 @@ static int listener_bind(int fd, const struct stw_addr *addr)
 	return bind(fd, &name.sa, len) < 0 ? -errno : 0;
 }
 
+/* With the privilege also above what the system allows (net.core.rmem_max, wmem_max). */
+void buffer_raise(int fd, int force, int plain, int bytes)
+{
+	if (setsockopt(fd, SOL_SOCKET, force, &bytes, sizeof(bytes)) < 0)
+		setsockopt(fd, SOL_SOCKET, plain, &bytes, sizeof(bytes));
+}
+
 int listener_socket(const struct stw_listener *listener, bool share)
 {
 	int family = listener->bind.family == 4 ? AF_INET : AF_INET6, on = 1, fd, err;

@@ -8,8 +8,15 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+/* Before the handshake; what a listener accepts has that of the listener. */
+static void tcp_window(int fd)
+{
+	buffer_raise(fd, SO_RCVBUFFORCE, SO_RCVBUF, TCP_WINDOW_BYTES);
+}
+
 int tcp_listen(struct stw_io *io, struct io_listener *listener)
 {
+	tcp_window(listener->fd);
 	return listen(listener->fd, SOMAXCONN) < 0 ? -errno : 0;
 }
 
@@ -193,6 +200,7 @@ static int stream_socket(const struct stw_addr *remote)
 	fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
+	tcp_window(fd);
 	stream_configure(fd);
 	return fd;
 }

@@ -22,12 +22,6 @@
 
 /* ---- socket ------------------------------------------------------------------- */
 
-static void buffer_raise(int fd, int force, int plain, int bytes)
-{
-	if (setsockopt(fd, SOL_SOCKET, force, &bytes, sizeof(bytes)) < 0)
-		setsockopt(fd, SOL_SOCKET, plain, &bytes, sizeof(bytes));
-}
-
 static int udp_configure(int fd, const struct io_listener *listener)
 {
 	bool ipv4 = listener->bound.bind.family == 4;

@@ -25,7 +25,8 @@
 #define ROOM_PERCENT 125
 #define ROOM_MIN     64
 #define ROOM_MS      1500
-/* Answered are as many refusals as requests are served, and so many in each interval. */
+/* Answered are as many refusals as requests are served, and so many in each interval: of datagrams,
+ * and of what connections bring. */
 #define ANSWERS_MIN 64
 #define ANSWERS_MAX 4096
 /* Refusals in an interval from which on it is a flood. */
@@ -81,7 +82,11 @@ static uint8_t level_next(const struct stw_overload *overload, struct stw_overlo
 	return keep < queue->level ? keep : queue->level;
 }
 
-/* Connections without a backlog say nothing about those with one, and are not refused for them. */
+/*
+ * Connections without a backlog say nothing about those with one, and are not refused for them.
+ * Nothing is dropped, as nobody would repeat it: when no refusal may be answered any more, what has
+ * waited is served, and TCP keeps back what the peer has still to say.
+ */
 static uint8_t level_of_stream(const struct stw_overload *overload,
 	struct stw_overload_queue *queue, const struct stw_overload_arrival *arrival,
 	uint64_t now_ms)
@@ -92,7 +97,9 @@ static uint8_t level_of_stream(const struct stw_overload *overload,
 		return LEVEL_NONE;
 	if (now_ms - queue->seen_ms >= STANDING_MS)
 		queue->above_ms = 0;
-	return queue_stands(queue, now_ms) ? up : LEVEL_NONE;
+	if (!queue_stands(queue, now_ms) || !overload->answers[true])
+		return LEVEL_NONE;
+	return up < LEVEL_DROP ? up : LEVEL_REGISTER;
 }
 
 /* ---- what upstream servers are asked ------------------------------------------------ */
@@ -142,8 +149,10 @@ static void interval_end(struct stw_overload *overload, struct stw_now now)
 	loss_update(overload);
 	rate_update(overload);
 	overload->requests = overload->offered = overload->refused = 0;
-	if (overload->answers < ANSWERS_MIN)
-		overload->answers = ANSWERS_MIN;
+	for (unsigned i = 0; i < STW_ARRAY_SIZE(overload->answers); i++) {
+		if (overload->answers[i] < ANSWERS_MIN)
+			overload->answers[i] = ANSWERS_MIN;
+	}
 	overload->clients[1] = overload->clients[0];
 	overload->clients[0] = 0;
 	if (now.wall_ms > overload->wall_ms)
@@ -173,6 +182,7 @@ enum stw_overload_verdict stw_overload_admit(struct stw_overload *overload,
 {
 	unsigned index = arrival->queue < STW_OVERLOAD_QUEUES ? arrival->queue : 0;
 	struct stw_overload_queue *queue = &overload->queues[index];
+	uint32_t *answers = &overload->answers[arrival->stream];
 	uint8_t level;
 
 	if (!overload->options.target_ms)
@@ -188,16 +198,16 @@ enum stw_overload_verdict stw_overload_admit(struct stw_overload *overload,
 	overload->offered++;
 	if (level == LEVEL_NONE || (class == STW_OVERLOAD_REGISTER && level == LEVEL_NEW)) {
 		queue->taken++;
-		overload->answers += overload->answers < ANSWERS_MAX;
+		*answers += *answers < ANSWERS_MAX;
 		return STW_OVERLOAD_ADMIT;
 	}
 	overload->refused++;
 	queue->refused_ms = now.mono_ms;
-	if (level == LEVEL_DROP || !overload->answers) {
+	if (level == LEVEL_DROP || !*answers) {
 		overload->dropped_total++;
 		return STW_OVERLOAD_DROP;
 	}
-	overload->answers--;
+	--*answers;
 	overload->refused_total++;
 	return STW_OVERLOAD_REFUSE;
 }

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/resource.h>
 
 static const char *const hosts[] = { "127.0.0.1", "::1" };
@@ -543,6 +544,31 @@ static void test_waited(void **state)
 	stw_io_free(io);
 }
 
+/* A busy peer's backlog waits with us, where its time is seen: more than the 64 KiB that the kernel
+ * would begin with. */
+static void test_window(void **state)
+{
+	static const char data[1 << 14];
+	struct stw_io *io = test_io(&(struct stw_io_options){ 0 });
+	struct stw_listener ours = test_listen(io, STW_TRANSPORT_TCP, "127.0.0.1");
+	struct pollfd ready = { .events = POLLOUT };
+	int little = 1; /* the kernel's least */
+	size_t sent = 0;
+	ssize_t n;
+	struct stw_hop hop;
+
+	ready.fd = test_incoming(io, &ours, &hop);
+	setsockopt(ready.fd, SOL_SOCKET, SO_SNDBUF, &little, sizeof(little));
+	while (poll(&ready, 1, 50) > 0) {
+		n = send(ready.fd, data, sizeof(data), MSG_DONTWAIT);
+		assert_true(n > 0);
+		sent += (size_t)n;
+	}
+	assert_true(sent >= 150000);
+	close(ready.fd);
+	stw_io_free(io);
+}
+
 /* One flow that never stops does not keep the others waiting. */
 static void test_fair(void **state)
 {
@@ -735,6 +761,7 @@ int main(void)
 		cmocka_unit_test(test_close_while_peer_sends),
 		cmocka_unit_test(test_many_accepts),
 		cmocka_unit_test(test_waited),
+		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_fair),
 		cmocka_unit_test(test_descriptors_run_out),
 		cmocka_unit_test(test_descriptor_of_closed),

@@ -77,6 +77,33 @@ static void test_gather(void **state)
 	stw_io_free(io);
 }
 
+/* What waits on a connection is not waited for. */
+static void test_gather_stands(void **state)
+{
+	static const char data[1 << 16];
+	const uint32_t gather_ms = 400;
+	struct stw_io *io = test_io(&(struct stw_io_options){ .gather_us = gather_ms * 1000 });
+	struct stw_listener ours = test_listen(io, STW_TRANSPORT_TCP, "127.0.0.1");
+	struct stw_addr peer;
+	int fd = test_connect(&ours.bind, &peer);
+	uint64_t polled_ms;
+
+	test_next(io, STW_IO_OPENED);
+	stw_io_gather(io);
+	for (int i = 0; i < 8; i++) {
+		assert_int_equal(send(fd, "hello", 5, 0), 5);
+		test_next(io, STW_IO_BYTES);
+	}
+	assert_int_equal(send(fd, data, sizeof(data), 0), sizeof(data));
+	test_next(io, STW_IO_BYTES);
+	polled_ms = stw_io_now().mono_ms;
+	usleep(20000); /* the load is counted over 10 ms */
+	stw_io_gather(io);
+	assert_true(stw_io_now().mono_ms - polled_ms < gather_ms / 2);
+	close(fd);
+	stw_io_free(io);
+}
+
 static void test_clock_and_seed(void **state)
 {
 	struct stw_now now = stw_io_now();
@@ -142,6 +169,7 @@ int main(void)
 		cmocka_unit_test(test_once),
 		cmocka_unit_test(test_deadline),
 		cmocka_unit_test(test_gather),
+		cmocka_unit_test(test_gather_stands),
 		cmocka_unit_test(test_clock_and_seed),
 		cmocka_unit_test(test_local_addrs),
 		cmocka_unit_test(test_source_addr),

@@ -129,6 +129,29 @@ static void test_connections_are_queues_of_their_own(void **state)
 	assert_int_equal(stw_overload_admit(&overload, NEW, &busy, at_ms(9400)), REFUSE);
 }
 
+/* Nobody repeats what a stream has brought: it is answered, or served late. Those of datagrams have
+ * refusals of their own. */
+static void test_streams_lose_nothing(void **state)
+{
+	const struct stw_overload_arrival late = {
+		.waited_us = 9000000, .standing = true, .stream = true
+	};
+	struct stw_overload overload = busy_of(STW_OVERLOAD_FEEDBACK_LOSS);
+	unsigned refused = 0, admitted = 0;
+
+	while (admit(&overload, 0, NEW, 21000, at_ms(1)) != DROP)
+		;
+	for (unsigned i = 0; i < 1000; i++) {
+		enum stw_overload_verdict verdict =
+			stw_overload_admit(&overload, i % 2 ? NEW : REGISTER, &late, at_ms(1));
+
+		refused += verdict == REFUSE;
+		admitted += verdict == ADMIT;
+	}
+	assert_int_equal(refused + admitted, 1000);
+	assert_int_equal(refused - admitted, 64);
+}
+
 static void test_without_a_target_nothing_is_refused(void **state)
 {
 	struct stw_overload overload = overload_of(0, STW_OVERLOAD_FEEDBACK_LOSS);
@@ -341,6 +364,7 @@ int main(void)
 		cmocka_unit_test(test_each_queue_has_its_own_state),
 		cmocka_unit_test(test_only_a_standing_queue),
 		cmocka_unit_test(test_connections_are_queues_of_their_own),
+		cmocka_unit_test(test_streams_lose_nothing),
 		cmocka_unit_test(test_without_a_target_nothing_is_refused),
 		cmocka_unit_test(test_calm_server_says_so),
 		cmocka_unit_test(test_loss_rises_holds_and_ends),
