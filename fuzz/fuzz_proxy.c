@@ -89,8 +89,9 @@ static void forward(const struct stw_msg *msg, unsigned which, struct stw_arena 
 	stw_via_stamp(&msg->via, &source, &stamp);
 	stw_proxy_flow(&routing, &hop);
 	hop = (struct stw_hop){ .transport = STW_TRANSPORT_TCP, .remote = source };
-	must(stw_record_route_write(
-		     &options, msg, &side, &side, &hop, arena, &forward_options.record_route) == 0);
+	must(stw_record_route_write(&options,
+		     &(struct stw_record_route){ msg, side, side, &hop, STW_STR("z9hG4bKp1") },
+		     arena, &forward_options.record_route) == 0);
 	must(stw_path_write(&options, &hop, &side, false, arena, &forward_options.path) == 0);
 	stw_forward_next_hop(&forward_options, arena, &uri);
 	if (stw_forward_build(&forward_options, arena, &slices) < 0 ||

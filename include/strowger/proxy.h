@@ -53,9 +53,14 @@ struct stw_proxy_routing {
 	bool has_route;       /* Route values remain: the next hop is theirs */
 	bool in_dialog;       /* our mark verified: belongs to a dialog that passed through us */
 	bool hop_known;       /* … and goes to where that dialog goes */
-	bool forged;          /* a mark of ours is there but does not verify */
-	struct stw_str flow;  /* a URI of ours was used that leads to a phone: stw_proxy_flow() says
-				 where; empty: none */
+	bool by_callee;       /* … sent by who did not begin it */
+	uint64_t hop;         /* where it goes, hashed for that dialog; 0: unknown */
+	/* The dialog, hashed: the same for both sides, and each has proved which one it is. Of
+	 * INVITE, UPDATE and BYE, and of what goes elsewhere; 0: unknown. */
+	uint64_t dialog;
+	bool forged;         /* a mark of ours is there but does not verify */
+	struct stw_str flow; /* a URI of ours was used that leads to a phone: stw_proxy_flow() says
+				where; empty: none */
 	struct stw_str next_route; /* first remaining Route value (its URI decides the next hop) */
 	char uri_buffer[STW_PROXY_URI_BYTES]; /* holds uri_text when a maddr of ours was taken out:
 						 do not copy */
@@ -67,6 +72,19 @@ int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct s
 /** The request was copied (stw_msg_keep()): borrow from the copy instead. */
 void stw_proxy_routing_move(
 	struct stw_proxy_routing *routing, const struct stw_msg *from, const struct stw_msg *to);
+
+/** A target refresh (RFC 3261 §12.2.1.2, §12.2.2): where both sides of the dialog are from now on.
+ */
+struct stw_proxy_refresh {
+	const struct stw_proxy_routing *routing; /* of the request */
+	uint32_t cseq;
+	/* Contact of the request and of the response, hashed as `hop` is; 0: it has none. */
+	uint64_t requester, answerer;
+};
+/** False: the response to this request is none, or it is not known of which dialog. */
+bool stw_proxy_refresh_find(const struct stw_proxy_options *options, const struct stw_msg *request,
+	const struct stw_proxy_routing *routing, const struct stw_msg *response,
+	struct stw_proxy_refresh *ret);
 
 /** Where the flow token leads (RFC 5626 §5.3) that our Path or Record-Route had. False: there is
  * none. */
@@ -174,6 +192,13 @@ struct stw_record_route_side {
 	enum stw_transport transport;
 	struct stw_str sent_by;
 };
+/** Borrowed. */
+struct stw_record_route {
+	const struct stw_msg *request;
+	struct stw_record_route_side in, out;
+	const struct stw_hop *flow; /* of a phone that is reached by it alone; NULL: none */
+	struct stw_str branch;      /* our own, of the request as it goes on */
+};
 /** Path for a REGISTER (RFC 3327 §5.2): ourselves as `out` names us, with a flow token of `source`;
  * `require`: and Require: path. The lines lie in `arena`. @return 0; -ENOMEM; -ENOBUFS */
 int stw_path_write(const struct stw_proxy_options *options, const struct stw_hop *source,
@@ -181,14 +206,13 @@ int stw_path_write(const struct stw_proxy_options *options, const struct stw_hop
 	struct stw_str *ret_lines);
 /**
  * Record-Route for a request that goes from one side to the other: one line, or two when transport
- * or host and port differ (RFC 5658). Carries the mark (lr;stw=…) of the dialog and of where the
- * caller is; with `flow` also a flow token of it (RFC 5626 §5.2), for a phone that is reached by it
- * alone. The lines lie in `arena`.
+ * or host and port differ (RFC 5658). Carries the mark (lr;stw=…) of the dialog, of where the
+ * caller is, and what proves the callee to be him; with `flow` also a flow token of it (RFC 5626
+ * §5.2). The lines lie in `arena`.
  * @return 0; -ENOMEM; -ENOBUFS
  */
-int stw_record_route_write(const struct stw_proxy_options *options, const struct stw_msg *request,
-	const struct stw_record_route_side *in, const struct stw_record_route_side *out,
-	const struct stw_hop *flow, struct stw_arena *arena, struct stw_str *ret_lines);
+int stw_record_route_write(const struct stw_proxy_options *options,
+	const struct stw_record_route *record, struct stw_arena *arena, struct stw_str *ret_lines);
 
 /** The incoming Max-Breadth, RFC 5393 §5.3.3: of the request, at most ours; ours when it has none.
  */

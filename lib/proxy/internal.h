@@ -16,6 +16,9 @@ enum proxy_mix_use {
 	PROXY_MIX_LOOP,
 	PROXY_MIX_STATELESS,
 	PROXY_MIX_FLOW,
+	PROXY_MIX_SECRET,
+	PROXY_MIX_PROOF,
+	PROXY_MIX_DIALOG,
 };
 
 struct stw_hasher proxy_mix_begin(struct stw_hash_key key, enum proxy_mix_use use);
@@ -31,9 +34,17 @@ uint64_t proxy_hop(
 /* Where the other side of the dialog is reached, as a message from there says: by the Record-Route
  * value that stands next to ours (`route`), or by its Contact. False: it does not say. */
 bool proxy_hop_find(const struct stw_msg *msg, struct stw_str route, struct stw_uri *ret);
-/* The two parts of our mark in a Record-Route or Route URI. */
-bool proxy_mark_find(
-	const struct stw_uri *uri, struct stw_str *ret_dialog, struct stw_str *ret_hop);
+/* The parts of our mark in a Record-Route or Route URI. */
+struct proxy_mark_parts {
+	struct stw_str dialog, hop;
+	struct stw_str side; /* of the callee a secret, of the caller its proof */
+};
+bool proxy_mark_find(const struct stw_uri *uri, struct proxy_mark_parts *ret);
+/* What only the callee learns: of one INVITE on one branch, so that no other INVITE has it. */
+uint64_t proxy_secret(
+	const struct stw_proxy_options *options, uint64_t mark, struct stw_str branch);
+/* What only the caller learns. It belongs to the secret, but we alone can tell that. */
+uint64_t proxy_proof(const struct stw_proxy_options *options, uint64_t mark, struct stw_str secret);
 /* Does the URI name one of our listeners? */
 bool proxy_owns_uri(const struct stw_proxy_options *options, const struct stw_uri *uri);
 

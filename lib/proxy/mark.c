@@ -68,7 +68,25 @@ bool proxy_hop_find(const struct stw_msg *msg, struct stw_str route, struct stw_
 	return true;
 }
 
-bool proxy_mark_find(const struct stw_uri *uri, struct stw_str *ret_dialog, struct stw_str *ret_hop)
+uint64_t proxy_secret(const struct stw_proxy_options *options, uint64_t mark, struct stw_str branch)
+{
+	struct stw_hasher mix = proxy_mix_begin(options->key, PROXY_MIX_SECRET);
+
+	stw_hasher_number(&mix, mark);
+	stw_hasher_text(&mix, branch);
+	return stw_hasher_value(&mix);
+}
+
+uint64_t proxy_proof(const struct stw_proxy_options *options, uint64_t mark, struct stw_str secret)
+{
+	struct stw_hasher mix = proxy_mix_begin(options->key, PROXY_MIX_PROOF);
+
+	stw_hasher_number(&mix, mark);
+	stw_hasher_text_nocase(&mix, secret);
+	return stw_hasher_value(&mix);
+}
+
+bool proxy_mark_find(const struct stw_uri *uri, struct proxy_mark_parts *ret)
 {
 	const struct stw_str ours = STW_STR(";lr;stw=");
 	struct stw_str mark;
@@ -77,8 +95,9 @@ bool proxy_mark_find(const struct stw_uri *uri, struct stw_str *ret_dialog, stru
 		mark = stw_str_cut(uri->params, ours.len, stw_str_find(uri->params, ';', ours.len));
 	else if (!stw_uri_param(uri, STW_STR("stw"), &mark))
 		return false;
-	*ret_dialog = stw_str_cut(mark, 0, PROXY_HASH_TEXT);
-	*ret_hop = stw_str_cut(mark, PROXY_HASH_TEXT, mark.len);
+	ret->dialog = stw_str_cut(mark, 0, PROXY_HASH_TEXT);
+	ret->hop = stw_str_cut(mark, PROXY_HASH_TEXT, 2 * PROXY_HASH_TEXT);
+	ret->side = stw_str_cut(mark, 2 * PROXY_HASH_TEXT, mark.len);
 	return true;
 }
 

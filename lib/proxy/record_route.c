@@ -10,7 +10,7 @@
 /* What both lines of a request have. */
 struct line_parts {
 	bool sips;
-	uint64_t mark[2];           /* of the dialog, and of where the caller is */
+	uint64_t mark[3]; /* of the dialog, of where the caller is, and the callee's secret */
 	const struct stw_hop *flow; /* of the phone that is reached by it alone; NULL: none */
 };
 
@@ -36,6 +36,7 @@ static void line_write(struct stw_writer *writer, const struct stw_proxy_options
 	stw_write_text(writer, ";lr;stw=");
 	proxy_write_hash(writer, parts->mark[0]);
 	proxy_write_hash(writer, parts->mark[1]);
+	proxy_write_hash(writer, parts->mark[2]);
 	if (parts->flow)
 		proxy_flow_write(writer, options, parts->flow);
 	stw_write_text(writer, ">\r\n");
@@ -54,16 +55,19 @@ static uint64_t hop_of_caller(
 	return proxy_hop(options, mark, &uri);
 }
 
-int stw_record_route_write(const struct stw_proxy_options *options, const struct stw_msg *request,
-	const struct stw_record_route_side *in, const struct stw_record_route_side *out,
-	const struct stw_hop *flow, struct stw_arena *arena, struct stw_str *ret_lines)
+int stw_record_route_write(const struct stw_proxy_options *options,
+	const struct stw_record_route *record, struct stw_arena *arena, struct stw_str *ret_lines)
 {
-	struct line_parts parts = { .sips = request->uri.scheme == STW_SCHEME_SIPS, .flow = flow };
+	const struct stw_record_route_side *in = &record->in, *out = &record->out;
+	const struct stw_msg *request = record->request;
+	struct line_parts parts = { .sips = request->uri.scheme == STW_SCHEME_SIPS,
+		.flow = record->flow };
 	char buffer[2 * LINE_MAX];
 	struct stw_writer writer;
 
 	parts.mark[0] = proxy_mark(options, request, request->from.tag);
 	parts.mark[1] = hop_of_caller(options, request, parts.mark[0]);
+	parts.mark[2] = proxy_secret(options, parts.mark[0], record->branch);
 	stw_writer_init(&writer, buffer, sizeof(buffer));
 	/* The callee meets the side that sent to it first, the caller the other one (RFC 5658 §6.2:
 	 * "any multi-homed situation"). */
@@ -92,20 +96,21 @@ unsigned stw_record_route_count(const struct stw_msg *msg)
 /* Ours are those that stand directly above what the request brought. @return how many, with the
  * one above them */
 static unsigned own_values(const struct stw_proxy_options *options, unsigned below,
-	const struct stw_msg *response, uint64_t mark, struct stw_str ret_hops[OWN_VALUES_MAX],
-	struct stw_str *ret_above)
+	const struct stw_msg *response, uint64_t mark,
+	struct proxy_mark_parts ret_parts[OWN_VALUES_MAX], struct stw_str *ret_above)
 {
 	struct stw_values values = stw_msg_values(response, STW_HDR_RECORD_ROUTE);
 	unsigned all = stw_record_route_count(response), n = 0;
-	struct stw_str value, dialog;
 	struct stw_address address;
+	struct stw_str value;
 
 	*ret_above = STW_STR_NONE;
 	for (unsigned i = 0; i + below < all && stw_values_next(&values, &value); i++) {
 		if (i + below + OWN_VALUES_MAX >= all && stw_address_parse(value, &address) == 0 &&
 			proxy_owns_uri(options, &address.uri) &&
-			proxy_mark_find(&address.uri, &dialog, &ret_hops[n]) &&
-			ret_hops[n].len == PROXY_HASH_TEXT && proxy_hash_equals(dialog, mark)) {
+			proxy_mark_find(&address.uri, &ret_parts[n]) &&
+			ret_parts[n].side.len == PROXY_HASH_TEXT &&
+			proxy_hash_equals(ret_parts[n].dialog, mark)) {
 			n++;
 			continue;
 		}
@@ -115,31 +120,47 @@ static unsigned own_values(const struct stw_proxy_options *options, unsigned bel
 	return n;
 }
 
+/* What the callee has in its mark is not for the caller, also where no dialog came of it: such a
+ * response leads nowhere. */
+static int part_replace(const struct stw_proxy_options *options, uint64_t mark, uint64_t hop,
+	const struct proxy_mark_parts *parts, struct stw_edit *edit, struct stw_arena *arena)
+{
+	char buffer[2 * PROXY_HASH_TEXT];
+	struct stw_writer writer;
+	struct stw_str text;
+	int err;
+
+	stw_writer_init(&writer, buffer, sizeof(buffer));
+	proxy_write_hash(&writer, hop);
+	proxy_write_hash(&writer, proxy_proof(options, mark, parts->side));
+	err = stw_arena_copy(arena, stw_writer_text(&writer), &text);
+	if (err == 0)
+		stw_edit_splice(edit, (uint32_t)(parts->hop.ptr - edit->msg->data),
+			2 * PROXY_HASH_TEXT, text);
+	return err;
+}
+
 int proxy_record_route_return(const struct stw_proxy_options *options, unsigned below,
 	struct stw_edit *edit, struct stw_arena *arena)
 {
 	const struct stw_msg *response = edit->msg;
-	struct stw_str hops[OWN_VALUES_MAX], above, text;
-	char buffer[PROXY_HASH_TEXT];
+	struct proxy_mark_parts parts[OWN_VALUES_MAX];
 	struct stw_uri uri = { 0 };
-	struct stw_writer writer;
-	uint64_t mark;
+	struct stw_str above;
+	uint64_t mark, hop;
 	unsigned n;
-	int err;
+	int err = 0;
 
-	if (response->code <= 100 || response->code >= 300 ||
-		!stw_msg_find(response, STW_HDR_RECORD_ROUTE))
+	if (response->code <= 100 || !stw_msg_find(response, STW_HDR_RECORD_ROUTE))
 		return 0;
 	mark = proxy_mark(options, response, response->from.tag);
-	n = own_values(options, below, response, mark, hops, &above);
+	n = own_values(options, below, response, mark, parts, &above);
 	if (!n)
 		return 0;
-	proxy_hop_find(response, above, &uri);
-	stw_writer_init(&writer, buffer, sizeof(buffer));
-	proxy_write_hash(&writer, proxy_hop(options, mark, &uri));
-	err = stw_arena_copy(arena, stw_writer_text(&writer), &text);
+	if (response->code < 300)
+		proxy_hop_find(response, above, &uri);
+	hop = proxy_hop(options, mark, &uri);
 	while (err == 0 && n--)
-		stw_edit_splice(
-			edit, (uint32_t)(hops[n].ptr - response->data), PROXY_HASH_TEXT, text);
+		err = part_replace(options, mark, hop, &parts[n], edit, arena);
 	return err;
 }

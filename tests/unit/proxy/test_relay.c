@@ -148,8 +148,8 @@ static void hop_in_return(size_t i)
 	snprintf(text, sizeof(text), REQUEST "Contact: <sip:a@192.0.2.3>\r\n%s\r\n",
 		returns[i].upper);
 	message_parse(&request, text);
-	assert_int_equal(stw_record_route_write(&proxy.options, &request.msg, &in,
-				 returns[i].two ? &out : &in, NULL, &arena, &lines),
+	assert_int_equal(
+		record_route(&proxy, &request, &in, returns[i].two ? &out : &in, &arena, &lines),
 		0);
 	snprintf(text, sizeof(text),
 		"SIP/2.0 %s\r\nVia: " OURS "\r\nVia: " UDP "\r\n%s%.*s%s" TAIL "%s\r\n",
@@ -187,6 +187,110 @@ static void hops_in_returns(void **state)
 		hop_in_return(i);
 }
 
+/* ---- which side has sent it --------------------------------------------------------------------
+ */
+
+/* The value of the mark that our first Record-Route has. */
+static const char *mark_of(struct stw_str lines, char ret[49])
+{
+	const char *at = memmem(lines.ptr, lines.len, "stw=", 4);
+
+	assert_non_null(at);
+	memcpy(ret, at + 4, 48);
+	ret[48] = '\0';
+	return ret;
+}
+
+/* What the caller gets of the callee's mark in this response. */
+static void mark_return(const char *status, const char *mark, char ret[49])
+{
+	struct message response;
+	struct stw_slices slices;
+	struct stw_arena arena;
+	char text[2048], *out;
+
+	stw_arena_init(&arena, 4096);
+	snprintf(text, sizeof(text),
+		"SIP/2.0 %s\r\nVia: " OURS "\r\nVia: " UDP
+		"\r\nRecord-Route: <sip:p1.example.com;lr;stw=%s>\r\n" TAIL CONTACT "\r\n",
+		status, mark);
+	message_parse(&response, text);
+	assert_int_equal(stw_relay_build(&proxy.options, 0, &response.msg, STW_STR_NONE,
+				 STW_STR_NONE, &arena, &slices),
+		0);
+	out = joined(slices);
+	mark_of(stw_str_from(out), ret);
+	free(out);
+	message_done(&response);
+	stw_arena_done(&arena);
+}
+
+static struct stw_proxy_routing routing_of(
+	const char *mark, const char *from, const char *to, const char *method)
+{
+	struct stw_proxy_routing routing;
+	struct message request;
+	char text[2048];
+
+	snprintf(text, sizeof(text),
+		"%s sip:b@192.0.2.4:5070 SIP/2.0\r\nVia: SIP/2.0/UDP u1;branch=z9hG4bKu2\r\n"
+		"Route: <sip:p1.example.com;lr;stw=%s>\r\nFrom: <sip:a@x.com>;tag=%s\r\n"
+		"To: <sip:b@y.com>;tag=%s\r\nCall-ID: c1\r\nCSeq: 2 %s\r\n\r\n",
+		method, mark, from, to, method);
+	message_parse(&request, text);
+	assert_int_equal(stw_proxy_preprocess(&proxy.options, &request.msg, &routing), 0);
+	message_done(&request);
+	return routing;
+}
+
+static void sides_prove(void **state)
+{
+	struct stw_record_route_side side = { STW_TRANSPORT_UDP, STW_STR("p1.example.com") };
+	struct stw_record_route record = { .in = side, .out = side };
+	char callee[49], caller[49], other[49], refused[49];
+	struct stw_proxy_routing routing;
+	struct message request;
+	struct stw_arena arena;
+	struct stw_str lines;
+	uint64_t dialog;
+
+	stw_arena_init(&arena, 8192);
+	message_parse(&request, REQUEST "Contact: <sip:a@192.0.2.3>\r\n\r\n");
+	record.request = &request.msg;
+	record.branch = STW_STR("z9hG4bK1");
+	assert_int_equal(stw_record_route_write(&proxy.options, &record, &arena, &lines), 0);
+	mark_return("200 OK", mark_of(lines, callee), caller);
+	mark_return("486 Busy Here", callee, refused);
+
+	routing = routing_of(caller, "a", "b", "BYE");
+	dialog = routing.dialog;
+	assert_true(routing.in_dialog && routing.hop_known && !routing.by_callee && dialog);
+	routing = routing_of(callee, "b", "a", "BYE");
+	assert_true(routing.in_dialog && routing.by_callee);
+	assert_true(routing.dialog == dialog);
+	/* The tags of the other side, and another phone of the fork. */
+	assert_true(routing_of(caller, "b", "a", "BYE").dialog != dialog);
+	assert_true(routing_of(callee, "a", "b", "BYE").dialog != dialog);
+	assert_true(routing_of(caller, "a", "c", "BYE").dialog != dialog);
+	/* What refused the call has the proof, but leads nowhere. */
+	assert_memory_equal(refused + 32, caller + 32, 16);
+	assert_false(routing_of(refused, "a", "b", "BYE").hop_known);
+	/* The same INVITE, sent again. */
+	record.branch = STW_STR("z9hG4bK2");
+	assert_int_equal(stw_record_route_write(&proxy.options, &record, &arena, &lines), 0);
+	mark_of(lines, other);
+	assert_memory_equal(other, callee, 32);
+	assert_true(routing_of(other, "b", "a", "BYE").dialog != dialog);
+	/* Not worth a hash; and the mark of a version that had two parts. */
+	assert_true(routing_of(caller, "a", "b", "INFO").dialog == 0);
+	assert_true(routing_of(callee, "b", "a", "INFO").dialog == dialog);
+	caller[32] = '\0';
+	routing = routing_of(caller, "a", "b", "BYE");
+	assert_true(routing.in_dialog && routing.hop_known && !routing.dialog);
+	message_done(&request);
+	stw_arena_done(&arena);
+}
+
 static int setup(void **state)
 {
 	proxy_init(&proxy, "p1.example.com", "192.0.2.1");
@@ -197,6 +301,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hops_in_returns),
+		cmocka_unit_test(sides_prove),
 		cmocka_unit_test(exact_bytes),
 		cmocka_unit_test(allocation_failure),
 	};
