@@ -122,8 +122,19 @@ static const struct stw_cause *response_misfit(
 	return &stw_cause_response_no_way_up;
 }
 
+static void note_refresh(
+	struct stw_note *note, const struct branch *branch, struct stw_proxy_refresh *refresh)
+{
+	const struct stw_request *request = &branch->box->request;
+
+	if (!note->misfit && stw_proxy_refresh_find(&request->stack->options.proxy, request->msg,
+				     &request->routing, note->msg, refresh))
+		note->refresh = refresh;
+}
+
 /* What the response belongs to. */
-static void note_branch(struct stw_note *note, const struct stw_tx *tx)
+static void note_branch(
+	struct stw_note *note, const struct stw_tx *tx, struct stw_proxy_refresh *refresh)
 {
 	const struct branch *branch;
 	uint32_t session_s = 0;
@@ -133,6 +144,7 @@ static void note_branch(struct stw_note *note, const struct stw_tx *tx)
 		note->target = &branch->target;
 		note->request = branch->box->request.msg;
 		note->misfit = !stw_response_fits(note->request, note->msg);
+		note_refresh(note, branch, refresh);
 		session_s = branch->box->session_s;
 	} else if (tx->user_kind == USER_REMAINS) {
 		note->misfit = !remains_fits(tx->user, note->msg);
@@ -151,6 +163,7 @@ static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 		.phrase = stw_msg_phrase(stack->msg),
 		.method = stack->msg->cseq.method,
 		.method_name = stack->msg->cseq.name };
+	struct stw_proxy_refresh refresh;
 	const struct stw_cause *cause;
 	struct stw_tx *tx;
 	unsigned actions;
@@ -173,7 +186,7 @@ static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 	}
 	branch_heard(tx, &stack->msg->via);
 	if (tx->user)
-		note_branch(&note, tx);
+		note_branch(&note, tx, &refresh);
 	actions = stw_tx_receive_response(tx, stack->msg, stack->now);
 	if (actions & STW_TX_PASS_UP)
 		stack_note(stack, &note);

@@ -229,6 +229,7 @@ static void reply_note(struct box *box, struct stw_note *note)
 	note->method = box->request.msg->method;
 	note->method_name = stw_msg_method_name(box->request.msg);
 	note->in_dialog = box->request.routing.in_dialog;
+	note->dialog = box->request.routing.dialog;
 	stack_note(box->request.stack, note);
 }
 
