@@ -341,6 +341,40 @@ static void test_flow_of_another_worker_is_leaving(void **state)
 	pair_done(&pair);
 }
 
+/* It begins to leave while a request is on the way to it: nothing would be heard of that, so it has
+ * failed at once and nothing is said. An ACK is not answered. */
+static void test_flow_begins_to_leave_on_the_way(void **state)
+{
+	static const struct {
+		const char *method;
+		unsigned said, failed;
+	} cases[] = { { "MESSAGE", 0, 1 }, { "ACK", 1, 0 } };
+
+	for (size_t i = 0; i < STW_ARRAY_SIZE(cases); i++) {
+		struct stw_io_event ended = { .kind = STW_IO_ENDED, .hop = stream_hop(0, 3) };
+		struct pair pair;
+
+		pair_init(&pair, 0);
+		flow_opens(pair.labs[0], stream_hop(0, 3));
+		lab_receive(pair.labs[0], stream_hop(0, 3),
+			request_of("MESSAGE", "TCP", call_of(&pair, 0)));
+		pair.labs[1]->targets[0].has_hop = true;
+		pair.labs[1]->targets[0].hop_only = true;
+		pair.labs[1]->targets[0].hop = stream_hop(0, 3);
+		lab_receive(pair.labs[1], caller(),
+			request_of(cases[i].method, "UDP", call_of(&pair, 1)));
+		lab_event(pair.labs[0], &ended);
+		pair_take(&pair, 0);
+		assert_int_equal(pair.labs[0]->sent_count, 1 + cases[i].said);
+		assert_int_equal(pair.labs[0]->closed, 0);
+		pair_take(&pair, 1);
+		assert_int_equal(pair.labs[1]->sent_count, cases[i].failed);
+		if (cases[i].failed)
+			sent_begins(pair.labs[1], 0, "SIP/2.0 500");
+		pair_done(&pair);
+	}
+}
+
 /* A datagram finds room or is dropped with a word. */
 static void test_full_ring_drops_datagrams(void **state)
 {
@@ -661,6 +695,7 @@ int main(void)
 		cmocka_unit_test(test_flow_ends_before_a_response),
 		cmocka_unit_test(test_flow_of_another_worker_is_opening),
 		cmocka_unit_test(test_flow_of_another_worker_is_leaving),
+		cmocka_unit_test(test_flow_begins_to_leave_on_the_way),
 		cmocka_unit_test(test_full_ring_drops_datagrams),
 		cmocka_unit_test(test_errors_of_icmp_leave_room),
 		cmocka_unit_test(test_errors_of_icmp_are_afforded),

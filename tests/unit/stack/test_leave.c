@@ -28,6 +28,26 @@ static void answer_on_a_flow_that_has_just_ended(void **state)
 	lab_free(lab);
 }
 
+/* What was read with a request whose answer finds the flow dead is no less asked. */
+static void requests_behind_an_answer_that_is_lost(void **state)
+{
+	struct lab *lab = lab_new();
+	struct stw_hop from = flow_arrives(lab, hop_at(STW_TRANSPORT_TCP, "192.0.2.1", 40000));
+	char both[2000];
+	size_t at;
+
+	(void)state;
+	lab->answers_options = true;
+	lab->dead = from.flow;
+	at = (size_t)snprintf(both, sizeof(both), "%s", request_text("OPTIONS", "o1", 1, ""));
+	snprintf(both + at, sizeof(both) - at, "%s", request_text("MESSAGE", "m1", 2, ""));
+	lab_receive(lab, from, both);
+	lab_expect(lab, "SIP/2.0 200 ");
+	lab_expect(lab, "MESSAGE ");
+	flow_closes(lab, from, ECONNRESET);
+	lab_free(lab);
+}
+
 /* §18.2.2: who has shut down his side only still gets his responses on it, however late; then we
  * close ours. Calls to him do not use it any more. */
 static void half_closed_flow_waits_for_answers(void **state)
@@ -184,6 +204,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answer_on_a_flow_that_has_just_ended),
+		cmocka_unit_test(requests_behind_an_answer_that_is_lost),
 		cmocka_unit_test(half_closed_flow_waits_for_answers),
 		cmocka_unit_test(half_closed_flow_ends),
 		cmocka_unit_test(unreadable_flow_ends_soon),
