@@ -581,7 +581,8 @@ void stw_edit_remove_first_value(struct stw_edit *edit, enum stw_header header);
 /** Another Request-URI. */
 void stw_edit_set_uri(struct stw_edit *edit, struct stw_str uri);
 /**
- * The message as slices; `v` has room for STW_EDIT_SLICES_MAX.
+ * The message as slices; `v` has room for one more than twice the changes (at most
+ * STW_EDIT_SLICES_MAX).
  * @return number of slices; -ENOBUFS when `overflow`
  */
 int stw_edit_slices(const struct stw_edit *edit, struct stw_str *v);

@@ -174,6 +174,12 @@ struct stw_record_route_side {
 	enum stw_transport transport;
 	struct stw_str sent_by;
 };
+/** What was written into a request: the response brings it back. */
+struct stw_record_route {
+	struct stw_str lines; /* empty: nothing */
+	uint64_t mark;        /* of the dialog, the same in all branches of the request */
+	uint32_t hop_at;      /* where the caller is, in the first of the lines */
+};
 /** Path for a REGISTER (RFC 3327 §5.2): ourselves as `out` names us, with a flow token of `source`;
  * `require`: and Require: path. The lines lie in `arena`. @return 0; -ENOMEM; -ENOBUFS */
 int stw_path_write(const struct stw_proxy_options *options, const struct stw_hop *source,
@@ -188,7 +194,7 @@ int stw_path_write(const struct stw_proxy_options *options, const struct stw_hop
  */
 int stw_record_route_write(const struct stw_proxy_options *options, const struct stw_msg *request,
 	const struct stw_record_route_side *in, const struct stw_record_route_side *out,
-	const struct stw_hop *flow, struct stw_arena *arena, struct stw_str *ret_lines);
+	const struct stw_hop *flow, struct stw_arena *arena, struct stw_record_route *ret);
 
 /** The incoming Max-Breadth, RFC 5393 §5.3.3: of the request, at most ours; ours when it has none.
  */
@@ -225,13 +231,18 @@ bool stw_relay_wants_session(const struct stw_msg *response);
  * before `lines`, when the response wants it. New text lies in `arena`. @return 0, -ENOMEM */
 int stw_relay_session(const struct stw_msg *response, uint32_t interval_s, struct stw_arena *arena,
 	struct stw_str *lines);
-/** The response to a request that brought `record_routes`, as it goes upstream: top Via removed;
- * our Record-Route values marked with where the callee is; `lines` (may be empty) put behind the
- * last header field, `via_params` (";oc=…", may be empty) behind the Via that is then the top one.
- * New text lies in `arena`. @return 0; -ENOMEM; -ENOBUFS */
-int stw_relay_build(const struct stw_proxy_options *options, unsigned record_routes,
-	const struct stw_msg *response, struct stw_str lines, struct stw_str via_params,
-	struct stw_arena *arena, struct stw_slices *ret);
+struct stw_relay_options {
+	const struct stw_proxy_options *proxy;
+	const struct stw_msg *response;
+	unsigned record_routes;              /* values that the request brought */
+	const struct stw_record_route *ours; /* what we have put above them; NULL: not known */
+	struct stw_str lines;                /* go behind the last header field; may be empty */
+	struct stw_str via_params; /* ";oc=…", behind the Via below ours; may be empty */
+};
+/** The response as it goes upstream: top Via removed, our Record-Route values marked with where
+ * the callee is. New text lies in `arena`. @return 0; -ENOMEM; -ENOBUFS */
+int stw_relay_build(
+	const struct stw_relay_options *options, struct stw_arena *arena, struct stw_slices *ret);
 
 /* ---- response context, §16.7–16.10 --------------------------------------------------------- */
 

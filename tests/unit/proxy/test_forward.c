@@ -372,15 +372,15 @@ static void invite_through(const struct proxy *via, char **text, const char *tar
 	struct stw_proxy_target target = { .uri = stw_str_from(target_uri) };
 	struct message request;
 	struct stw_arena arena;
-	struct stw_str lines;
+	struct stw_record_route ours;
 	char *out;
 
 	stw_arena_init(&arena, 4096);
 	message_parse(&request, *text);
 	assert_int_equal(stw_record_route_write(
-				 &via->options, &request.msg, &side, &side, NULL, &arena, &lines),
+				 &via->options, &request.msg, &side, &side, NULL, &arena, &ours),
 		0);
-	out = forwarded(via, &request, &target, lines);
+	out = forwarded(via, &request, &target, ours.lines);
 	free(*text);
 	*text = out;
 	message_done(&request);

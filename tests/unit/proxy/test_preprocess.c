@@ -122,14 +122,14 @@ static void put_mark(const char *text, char *ret)
 	if (!mark[0]) {
 		struct message invite;
 		struct stw_arena arena;
-		struct stw_str line;
+		struct stw_record_route ours;
 
 		stw_arena_init(&arena, 4096);
 		message_parse(&invite, request_text("sip:b@y.com", "", INITIAL));
 		assert_int_equal(stw_record_route_write(&proxy.options, &invite.msg, &side, &side,
-					 NULL, &arena, &line),
+					 NULL, &arena, &ours),
 			0);
-		memcpy(mark, strstr(line.ptr, "stw=") + 4, 32);
+		memcpy(mark, strstr(ours.lines.ptr, "stw=") + 4, 32);
 		message_done(&invite);
 		stw_arena_done(&arena);
 	}
