@@ -247,9 +247,11 @@ struct stw_via {
 	struct stw_str received; /* ptr NULL: none; brackets stripped (RFC 5118 §4.5) */
 	struct stw_str maddr;    /* ptr NULL: none */
 	bool has_rport;
-	uint16_t rport;         /* 0: no value */
-	bool has_oc;            /* overload control, RFC 7339 §4 */
-	struct stw_str oc;      /* ptr NULL: without a value, as in requests */
+	bool is_stamped;   /* what §18.2.1 and RFC 3581 §4 write is there, or rport repeated */
+	bool has_oc;       /* overload control, RFC 7339 §4 */
+	uint16_t rport;    /* 0: no value */
+	uint32_t rport_at; /* in `text`: behind the name rport, where the value goes */
+	struct stw_str oc; /* ptr NULL: without a value, as in requests */
 	struct stw_str oc_algo; /* without its quotes; ptr NULL: none */
 };
 

@@ -88,7 +88,7 @@ static bool source_is_noted(struct stw_stack *stack, const struct stw_addr *addr
 static bool answer_read(struct stw_msg *msg, const struct stw_msg_peek *peek)
 {
 	if (stw_via_parse(peek->via, &msg->via) < 0 || !stw_tx_has_cookie(msg->via.branch) ||
-		msg->via.has_oc || msg->via.received.ptr || msg->via.maddr.ptr || msg->via.rport ||
+		msg->via.has_oc || msg->via.is_stamped || msg->via.maddr.ptr ||
 		stw_cseq_parse(peek->cseq, &msg->cseq) < 0 || msg->cseq.method != peek->method ||
 		stw_msg_peek_tag(peek->from, &msg->from.tag) < 0)
 		return false;
@@ -100,32 +100,13 @@ static bool answer_read(struct stw_msg *msg, const struct stw_msg_peek *peek)
 	return true;
 }
 
-/* Behind "rport" of the topmost Via; its end when there is none; 0: it is written in another way.
- */
-static size_t stamp_place(const struct stw_via *via, struct stw_str value)
-{
-	const struct stw_str name = STW_STR(";rport");
-	size_t at = (size_t)(via->params.ptr - value.ptr);
-
-	if (!via->has_rport)
-		return value.len;
-	for (; at + name.len <= value.len; at++) {
-		if (memcmp(value.ptr + at, name.ptr, name.len) == 0 &&
-			(at + name.len == value.len || value.ptr[at + name.len] == ';'))
-			return at + name.len;
-	}
-	return 0;
-}
-
 /* §18.2.1, RFC 3581 §4. */
-static bool via_write(struct stw_writer *writer, const struct stw_via *via, struct stw_str value,
+static void via_write(struct stw_writer *writer, const struct stw_via *via, struct stw_str value,
 	const struct stw_addr *source)
 {
-	size_t at = stamp_place(via, value);
+	size_t at = via->has_rport ? via->rport_at : value.len;
 	struct stw_via_stamp stamp;
 
-	if (!at)
-		return false;
 	stw_via_stamp(via, source, &stamp);
 	stw_write_text(writer, "Via: ");
 	stw_write_str(writer, stw_str_cut(value, 0, at));
@@ -138,7 +119,6 @@ static bool via_write(struct stw_writer *writer, const struct stw_via *via, stru
 		stw_write_str(writer, stamp.received);
 	}
 	stw_write_str(writer, stw_str_cut(value, at, value.len));
-	return true;
 }
 
 static void line_write(struct stw_writer *writer, const char *name, struct stw_str value)
@@ -157,8 +137,7 @@ static bool answer_write(struct stw_stack *stack, const struct stw_hop *hop,
 	stw_write_char(writer, ' ');
 	stw_write_text(writer, cause->phrase);
 	stw_write_text(writer, "\r\n");
-	if (!via_write(writer, &stack->shed_msg.via, peek->via, &hop->remote))
-		return false;
+	via_write(writer, &stack->shed_msg.via, peek->via, &hop->remote);
 	for (unsigned i = 1; i < peek->via_count; i++)
 		line_write(writer, "\r\n", peek->vias[i]);
 	line_write(writer, "\r\nFrom: ", peek->from);
