@@ -85,8 +85,10 @@ static bool source_is_noted(struct stw_stack *stack, const struct stw_addr *addr
 
 /* What a transaction would be found by, and the To tag follows from. Those of RFC 2543 are found by
  * more, and what comes by one is read. */
-static bool answer_read(struct stw_msg *msg, const struct stw_msg_peek *peek)
+static bool answer_read(struct stw_stack *stack, const struct stw_msg_peek *peek)
 {
+	struct stw_msg *msg = &stack->shed_msg;
+
 	if (stw_via_parse(peek->via, &msg->via) < 0 || !stw_tx_has_cookie(msg->via.branch) ||
 		msg->via.has_oc || msg->via.is_stamped || msg->via.maddr.ptr ||
 		stw_cseq_parse(peek->cseq, &msg->cseq) < 0 || msg->cseq.method != peek->method ||
@@ -97,6 +99,8 @@ static bool answer_read(struct stw_msg *msg, const struct stw_msg_peek *peek)
 	msg->data = peek->method_name.ptr;
 	msg->method_len = (uint32_t)peek->method_name.len;
 	msg->call_id = peek->call_id;
+	msg->tx_hash = 0;
+	msg->tx_hash = stw_tx_request_hash(stack->transactions, msg);
 	return true;
 }
 
@@ -198,7 +202,7 @@ static bool answer(struct stw_stack *stack, const struct stw_hop *hop,
 	struct stw_str text;
 	char *buffer;
 
-	if (!answer_read(&stack->shed_msg, peek) ||
+	if (!answer_read(stack, peek) ||
 		stw_tx_match_request(stack->transactions, &stack->shed_msg) ||
 		stw_response_target(&stack->shed_msg.via, hop, &reply) < 0)
 		return false;
@@ -263,7 +267,7 @@ static bool shed_ack(struct stw_stack *stack, const char *data, size_t len)
 
 	if (!memmem(data, len, ours.ptr, ours.len) || !stw_msg_peek(data, len, &peek) ||
 		peek.method != STW_METHOD_ACK || is_elsewhere(stack, peek.call_id) ||
-		stw_msg_peek_tag(peek.to, &tag) < 0 || !answer_read(&stack->shed_msg, &peek) ||
+		stw_msg_peek_tag(peek.to, &tag) < 0 || !answer_read(stack, &peek) ||
 		!stw_str_equal(tag, reply_tag(stack, &stack->shed_msg, buffer)) ||
 		stw_tx_match_request(stack->transactions, &stack->shed_msg))
 		return false;
