@@ -82,7 +82,7 @@ static void forward(const struct stw_msg *msg, unsigned which, struct stw_arena 
 	struct stw_hop hop;
 	struct stw_uri uri;
 
-	if (stw_proxy_preprocess(&options, msg, &routing) < 0)
+	if (stw_proxy_preprocess(&options, msg, arena, &routing) < 0)
 		return;
 	stw_random_seed(&random, 1);
 	must(stw_proxy_branch(&options, msg, &routing, &random, branch).len == 40);

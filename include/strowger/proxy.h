@@ -41,9 +41,8 @@ const struct stw_cause *stw_proxy_validate(const struct stw_proxy_options *optio
 
 /* ---- route preprocessing, §16.4 ------------------------------------------------------ */
 
-#define STW_PROXY_URI_BYTES 512
-
-/** What §16.4 makes of Request-URI and Route. Borrows from the request. */
+/** What §16.4 makes of Request-URI and Route. Borrows from the request; a Request-URI that a maddr
+ * of ours was taken out of lies in the arena. */
 struct stw_proxy_routing {
 	struct stw_str uri_text; /* Request-URI after preprocessing */
 	struct stw_uri uri;
@@ -57,13 +56,11 @@ struct stw_proxy_routing {
 	struct stw_str flow;  /* a URI of ours was used that leads to a phone: stw_proxy_flow() says
 				 where; empty: none */
 	struct stw_str next_route; /* first remaining Route value (its URI decides the next hop) */
-	char uri_buffer[STW_PROXY_URI_BYTES]; /* holds uri_text when a maddr of ours was taken out:
-						 do not copy */
 };
 
 /** @return 0; -EBADMSG when a Route value or the restored URI is broken (400) */
 int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct stw_msg *request,
-	struct stw_proxy_routing *ret);
+	struct stw_arena *arena, struct stw_proxy_routing *ret);
 /** The request was copied (stw_msg_keep()): borrow from the copy instead. */
 void stw_proxy_routing_move(
 	struct stw_proxy_routing *routing, const struct stw_msg *from, const struct stw_msg *to);

@@ -496,8 +496,8 @@ const struct stw_cause *stw_request_preprocess(struct stw_request *request)
 	struct box *box = box_of(request);
 
 	if (!box->routed)
-		box->routing_error = stw_proxy_preprocess(
-			&request->stack->options.proxy, request->msg, &request->routing);
+		box->routing_error = stw_proxy_preprocess(&request->stack->options.proxy,
+			request->msg, &request->arena, &request->routing);
 	box->routed = true;
 	return box->routing_error < 0 ? &stw_cause_bad_route : NULL;
 }

@@ -171,7 +171,7 @@ static void hop_in_return(size_t i, bool remembered)
 		"BYE\r\n\r\n",
 		returns[i].uri, route);
 	message_parse(&next, text);
-	assert_int_equal(stw_proxy_preprocess(&proxy.options, &next.msg, &routing), 0);
+	assert_int_equal(stw_proxy_preprocess(&proxy.options, &next.msg, NULL, &routing), 0);
 	if (!routing.in_dialog || routing.hop_known != returns[i].known)
 		fail_msg("case %zu: in_dialog %d hop_known %d\n%s", i, routing.in_dialog,
 			routing.hop_known, text);
