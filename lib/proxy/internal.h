@@ -97,10 +97,9 @@ bool proxy_flow_find(
 void proxy_write_own_uri(
 	struct stw_writer *writer, const struct stw_record_route_side *side, bool sips);
 /* In a response that makes a dialog: our Record-Route values say to the caller where the callee is,
- * as they said to the callee where the caller is. `below`: values that the request brought.
- * @return 0, -ENOMEM */
-int proxy_record_route_return(const struct stw_proxy_options *options, unsigned below,
-	struct stw_edit *edit, struct stw_arena *arena);
+ * as they said to the callee where the caller is. @return 0, -ENOMEM */
+int proxy_record_route_return(
+	const struct stw_relay_options *options, struct stw_edit *edit, struct stw_arena *arena);
 
 /* ---- relay.c ----------------------------------------------------------------------------------
  */

@@ -94,20 +94,25 @@ static int uri_restore(struct stw_msg const *request, struct stw_proxy_routing *
 }
 
 /* maddr of ours: the request has arrived where it should, the rest says who is meant. */
-static void uri_strip_maddr(const struct preprocess *pre, struct stw_proxy_routing *ret)
+static void uri_strip_maddr(
+	const struct preprocess *pre, struct stw_arena *arena, struct stw_proxy_routing *ret)
 {
 	const unsigned set = PROXY_STRIP_MADDR | PROXY_STRIP_PORT | PROXY_STRIP_TRANSPORT;
 	struct stw_writer writer;
 	struct stw_str maddr;
 	struct stw_uri uri;
+	char *buffer;
 
 	if ((ret->uri.scheme != STW_SCHEME_SIP && ret->uri.scheme != STW_SCHEME_SIPS) ||
 		!stw_uri_param(&ret->uri, STW_STR("maddr"), &maddr) ||
 		!stw_listeners_own(pre->options->listeners, maddr, ret->uri.port))
 		return;
-	stw_writer_init(&writer, ret->uri_buffer, sizeof(ret->uri_buffer));
+	buffer = stw_arena_bytes(arena, ret->uri.text.len);
+	/* Without memory it stays as it is: forwarded by its maddr it meets the loop check. */
+	if (!buffer)
+		return;
+	stw_writer_init(&writer, buffer, ret->uri.text.len);
 	proxy_write_stripped(&writer, &ret->uri, set);
-	/* What does not fit stays as it is: forwarded by its maddr it meets the loop check. */
 	if (writer.overflow || stw_uri_parse(stw_writer_text(&writer), &uri) < 0)
 		return;
 	ret->uri = uri;
@@ -161,7 +166,7 @@ static bool hop_verifies(const struct preprocess *pre, const struct stw_proxy_ro
 }
 
 int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct stw_msg *request,
-	struct stw_proxy_routing *ret)
+	struct stw_arena *arena, struct stw_proxy_routing *ret)
 {
 	struct preprocess pre = { .options = options, .request = request };
 	unsigned count = UINT_MAX;
@@ -182,7 +187,7 @@ int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct s
 		*ret = (struct stw_proxy_routing){ 0 };
 		return err;
 	}
-	uri_strip_maddr(&pre, ret);
+	uri_strip_maddr(&pre, arena, ret);
 	ret->forged = pre.forged;
 	if (!pre.forged)
 		ret->flow = pre.flow;

@@ -127,6 +127,7 @@ struct box {
 	struct stw_str to_tag;     /* of our responses; empty: derived from the request */
 	struct service *service;   /* NULL: a plain call */
 	struct branch *branches;
+	struct stw_record_route record_route; /* of the branch that was built last */
 	struct stw_timer no_answer, expires;
 	uint32_t ring_timeout_ms;
 	uint32_t session_s;                 /* stw_request_session() */

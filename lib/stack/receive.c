@@ -123,7 +123,7 @@ static const struct stw_cause *response_misfit(
 }
 
 /* What the response belongs to. */
-static void note_branch(struct stw_note *note, const struct stw_tx *tx)
+static void note_branch(struct stw_note *note, const struct stw_tx *tx, struct stw_msg *response)
 {
 	const struct branch *branch;
 	uint32_t session_s = 0;
@@ -132,13 +132,15 @@ static void note_branch(struct stw_note *note, const struct stw_tx *tx)
 		branch = tx->user;
 		note->target = &branch->target;
 		note->request = branch->box->request.msg;
-		note->misfit = !stw_response_fits(note->request, note->msg);
+		note->misfit = !stw_response_fits(note->request, response);
+		if (!note->misfit) /* the same Call-ID */
+			response->call_hash = note->request->call_hash;
 		session_s = branch->box->session_s;
 	} else if (tx->user_kind == USER_REMAINS) {
-		note->misfit = !remains_fits(tx->user, note->msg);
+		note->misfit = !remains_fits(tx->user, response);
 		session_s = remains_session(tx);
 	}
-	if (session_s && stw_relay_wants_session(note->msg))
+	if (session_s && stw_relay_wants_session(response))
 		note->session_s = session_s;
 }
 
@@ -173,7 +175,7 @@ static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 	}
 	branch_heard(tx, &stack->msg->via);
 	if (tx->user)
-		note_branch(&note, tx);
+		note_branch(&note, tx, stack->msg);
 	actions = stw_tx_receive_response(tx, stack->msg, stack->now);
 	if (actions & STW_TX_PASS_UP)
 		stack_note(stack, &note);

@@ -276,14 +276,16 @@ static void remains_relay(struct remains *remains, const struct stw_msg *respons
 		.code = response->code,
 		.phrase = stw_msg_phrase(response),
 		.relayed = true };
-	struct stw_str lines = STW_STR_NONE;
+	struct stw_relay_options relay = { .proxy = &stack->options.proxy,
+		.response = response,
+		.record_routes = remains->record_routes };
 	struct stw_slices slices;
 	unsigned actions = STW_TX_SEND;
 
 	if (!remains_fits(remains, response) ||
-		stw_relay_session(response, remains->session_s, &stack->scratch, &lines) < 0 ||
-		stw_relay_build(&stack->options.proxy, remains->record_routes, response, lines,
-			STW_STR_NONE, &stack->scratch, &slices) < 0 ||
+		stw_relay_session(response, remains->session_s, &stack->scratch, &relay.lines) <
+			0 ||
+		stw_relay_build(&relay, &stack->scratch, &slices) < 0 ||
 		reply_settle(stack, &slices) < 0)
 		return;
 	stack_note(stack, &note);

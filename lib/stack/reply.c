@@ -358,15 +358,19 @@ void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str
 		.cause = cause,
 		.relayed = true };
 	struct stw_stack *stack = box->request.stack;
+	struct stw_relay_options relay = { .proxy = &stack->options.proxy,
+		.response = response,
+		.record_routes = stw_record_route_count(box->request.msg),
+		.ours = &box->record_route,
+		.lines = lines };
 	char buffer[STW_OVERLOAD_PARAMS_MAX];
 	struct stw_slices slices;
-	struct stw_str oc;
 
-	oc = stw_overload_params(&stack->overload, &box->request.msg->via, stack->now, buffer);
-	if (stw_arena_copy(&stack->scratch, oc, &oc) < 0 ||
-		stw_relay_session(response, box->session_s, &stack->scratch, &lines) < 0 ||
-		stw_relay_build(&stack->options.proxy, stw_record_route_count(box->request.msg),
-			response, lines, oc, &stack->scratch, &slices) < 0) {
+	relay.via_params =
+		stw_overload_params(&stack->overload, &box->request.msg->via, stack->now, buffer);
+	if (stw_arena_copy(&stack->scratch, relay.via_params, &relay.via_params) < 0 ||
+		stw_relay_session(response, box->session_s, &stack->scratch, &relay.lines) < 0 ||
+		stw_relay_build(&relay, &stack->scratch, &slices) < 0) {
 		reply_lost(box, response->code);
 		return;
 	}
@@ -492,8 +496,8 @@ const struct stw_cause *stw_request_preprocess(struct stw_request *request)
 	struct box *box = box_of(request);
 
 	if (!box->routed)
-		box->routing_error = stw_proxy_preprocess(
-			&request->stack->options.proxy, request->msg, &request->routing);
+		box->routing_error = stw_proxy_preprocess(&request->stack->options.proxy,
+			request->msg, &request->arena, &request->routing);
 	box->routed = true;
 	return box->routing_error < 0 ? &stw_cause_bad_route : NULL;
 }

@@ -83,31 +83,15 @@ static bool source_is_noted(struct stw_stack *stack, const struct stw_addr *addr
 
 /* ---- the answer ------------------------------------------------------------------------ */
 
-/* Behind "rport" of the topmost Via; its end when there is none; 0: it is written in another way.
- */
-static size_t stamp_place(const struct stw_via *via, struct stw_str value)
-{
-	const struct stw_str name = STW_STR(";rport");
-	size_t at = (size_t)(via->params.ptr - value.ptr);
-
-	if (!via->has_rport)
-		return value.len;
-	for (; at + name.len <= value.len; at++) {
-		if (memcmp(value.ptr + at, name.ptr, name.len) == 0 &&
-			(at + name.len == value.len || value.ptr[at + name.len] == ';'))
-			return at + name.len;
-	}
-	return 0;
-}
-
 /* What a transaction would be found by, and the To tag follows from. Those of RFC 2543 are found by
  * more, and what comes by one is read. */
-static bool answer_read(struct stw_msg *msg, const struct stw_msg_peek *peek)
+static bool answer_read(struct stw_stack *stack, const struct stw_msg_peek *peek)
 {
+	struct stw_msg *msg = &stack->shed_msg;
+
 	if (stw_via_parse(peek->via, &msg->via) < 0 || !stw_tx_has_cookie(msg->via.branch) ||
-		msg->via.has_oc || msg->via.received.ptr || msg->via.maddr.ptr || msg->via.rport ||
-		!stamp_place(&msg->via, peek->via) || stw_cseq_parse(peek->cseq, &msg->cseq) < 0 ||
-		msg->cseq.method != peek->method ||
+		msg->via.has_oc || msg->via.is_stamped || msg->via.maddr.ptr ||
+		stw_cseq_parse(peek->cseq, &msg->cseq) < 0 || msg->cseq.method != peek->method ||
 		stw_msg_peek_tag(peek->from, &msg->from.tag) < 0)
 		return false;
 	msg->is_request = msg->has_via = true;
@@ -115,6 +99,8 @@ static bool answer_read(struct stw_msg *msg, const struct stw_msg_peek *peek)
 	msg->data = peek->method_name.ptr;
 	msg->method_len = (uint32_t)peek->method_name.len;
 	msg->call_id = peek->call_id;
+	msg->tx_hash = 0;
+	msg->tx_hash = stw_tx_request_hash(stack->transactions, msg);
 	return true;
 }
 
@@ -122,7 +108,7 @@ static bool answer_read(struct stw_msg *msg, const struct stw_msg_peek *peek)
 static void via_write(struct stw_writer *writer, const struct stw_via *via, struct stw_str value,
 	const struct stw_addr *source)
 {
-	size_t at = stamp_place(via, value);
+	size_t at = via->has_rport ? via->rport_at : value.len;
 	struct stw_via_stamp stamp;
 
 	stw_via_stamp(via, source, &stamp);
@@ -279,7 +265,7 @@ static bool shed_ack(struct stw_stack *stack, const char *data, size_t len)
 
 	if (!memmem(data, len, ours.ptr, ours.len) || !stw_msg_peek(data, len, &peek) ||
 		peek.method != STW_METHOD_ACK || is_elsewhere(stack, peek.call_id) ||
-		stw_msg_peek_tag(peek.to, &tag) < 0 || !answer_read(&stack->shed_msg, &peek) ||
+		stw_msg_peek_tag(peek.to, &tag) < 0 || !answer_read(stack, &peek) ||
 		!stw_str_equal(tag, reply_tag(stack, &stack->shed_msg, buffer)) ||
 		stw_tx_match_request(stack->transactions, &stack->shed_msg))
 		return false;
@@ -300,7 +286,7 @@ bool stack_shed(struct stw_stack *stack, const struct stw_hop *hop, const char *
 		is_elsewhere(stack, peek.call_id))
 		return false;
 	if (!method_may_be_shed(peek.method) || uri_may_be_urgent(stack, peek.uri) ||
-		source_is_noted(stack, &hop->remote) || !answer_read(&stack->shed_msg, &peek) ||
+		source_is_noted(stack, &hop->remote) || !answer_read(stack, &peek) ||
 		stw_tx_match_request(stack->transactions, &stack->shed_msg))
 		return false;
 	cause = shed_source(stack, &hop->remote);

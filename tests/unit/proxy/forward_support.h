@@ -93,7 +93,7 @@ static inline char *forwarded(const struct proxy *proxy, const struct message *r
 	char *text;
 
 	stw_arena_init(&arena, 65536);
-	assert_int_equal(stw_proxy_preprocess(&proxy->options, &request->msg, &routing), 0);
+	assert_int_equal(stw_proxy_preprocess(&proxy->options, &request->msg, NULL, &routing), 0);
 	assert_int_equal(stw_forward_build(&options, &arena, &slices), 0);
 	text = joined(slices);
 	stw_arena_done(&arena);

@@ -39,17 +39,17 @@ static void exact_bytes(void **state)
 	for (size_t i = 0; i < STW_ARRAY_SIZE(cases); i++) {
 		struct message request, response;
 		struct stw_arena arena;
+		struct stw_relay_options options = { .proxy = &proxy.options,
+			.response = &response.msg,
+			.lines = stw_str_from(cases[i].lines) };
 		struct stw_slices slices;
 		char *text;
 
 		stw_arena_init(&arena, 4096);
 		message_parse(&request, REQUEST "\r\n");
 		message_parse(&response, cases[i].in);
-		assert_int_equal(
-			stw_relay_build(&proxy.options, stw_record_route_count(&request.msg),
-				&response.msg, stw_str_from(cases[i].lines), STW_STR_NONE, &arena,
-				&slices),
-			0);
+		options.record_routes = stw_record_route_count(&request.msg);
+		assert_int_equal(stw_relay_build(&options, &arena, &slices), 0);
 		text = joined(slices);
 		assert_string_equal(text, cases[i].out);
 		free(text);
@@ -64,16 +64,16 @@ static void allocation_failure(void **state)
 	for (size_t i = 0; i < STW_ARRAY_SIZE(cases); i++) {
 		struct message request, response;
 		struct stw_arena arena;
+		struct stw_relay_options options = { .proxy = &proxy.options,
+			.response = &response.msg };
 		struct stw_slices slices;
 
 		stw_arena_init(&arena, 4096);
 		message_parse(&request, REQUEST "\r\n");
 		message_parse(&response, cases[i].in);
+		options.record_routes = stw_record_route_count(&request.msg);
 		support_fail_allocation(1);
-		assert_int_equal(
-			stw_relay_build(&proxy.options, stw_record_route_count(&request.msg),
-				&response.msg, STW_STR_NONE, STW_STR_NONE, &arena, &slices),
-			-ENOMEM);
+		assert_int_equal(stw_relay_build(&options, &arena, &slices), -ENOMEM);
 		support_fail_allocation(0);
 		message_done(&request);
 		message_done(&response);
@@ -133,7 +133,7 @@ static void route_of(const struct stw_msg *response, const char *more, unsigned 
 	sprintf(ret - 1, "%s\r\n", more);
 }
 
-static void hop_in_return(size_t i)
+static void hop_in_return(size_t i, bool remembered)
 {
 	struct stw_record_route_side in = { STW_TRANSPORT_UDP, STW_STR("p1.example.com") },
 				     out = { STW_TRANSPORT_UDP, STW_STR("192.0.2.1:5060") };
@@ -142,23 +142,25 @@ static void hop_in_return(size_t i)
 	struct stw_proxy_routing routing;
 	struct stw_slices slices;
 	struct stw_arena arena;
-	struct stw_str lines;
+	struct stw_record_route ours;
+	struct stw_relay_options options = { .proxy = &proxy.options,
+		.response = &response.msg,
+		.ours = remembered ? &ours : NULL };
 
 	stw_arena_init(&arena, 8192);
 	snprintf(text, sizeof(text), REQUEST "Contact: <sip:a@192.0.2.3>\r\n%s\r\n",
 		returns[i].upper);
 	message_parse(&request, text);
 	assert_int_equal(stw_record_route_write(&proxy.options, &request.msg, &in,
-				 returns[i].two ? &out : &in, NULL, &arena, &lines),
+				 returns[i].two ? &out : &in, NULL, &arena, &ours),
 		0);
 	snprintf(text, sizeof(text),
 		"SIP/2.0 %s\r\nVia: " OURS "\r\nVia: " UDP "\r\n%s%.*s%s" TAIL "%s\r\n",
-		returns[i].status, returns[i].lower, STW_STR_ARG(lines), returns[i].upper,
+		returns[i].status, returns[i].lower, STW_STR_ARG(ours.lines), returns[i].upper,
 		returns[i].contact);
 	message_parse(&response, text);
-	assert_int_equal(stw_relay_build(&proxy.options, stw_record_route_count(&request.msg),
-				 &response.msg, STW_STR_NONE, STW_STR_NONE, &arena, &slices),
-		0);
+	options.record_routes = stw_record_route_count(&request.msg);
+	assert_int_equal(stw_relay_build(&options, &arena, &slices), 0);
 	out_text = joined(slices);
 	message_parse(&relayed, out_text);
 	assert_int_equal(relayed.len + strlen("Via: " OURS "\r\n"), response.len);
@@ -169,7 +171,7 @@ static void hop_in_return(size_t i)
 		"BYE\r\n\r\n",
 		returns[i].uri, route);
 	message_parse(&next, text);
-	assert_int_equal(stw_proxy_preprocess(&proxy.options, &next.msg, &routing), 0);
+	assert_int_equal(stw_proxy_preprocess(&proxy.options, &next.msg, NULL, &routing), 0);
 	if (!routing.in_dialog || routing.hop_known != returns[i].known)
 		fail_msg("case %zu: in_dialog %d hop_known %d\n%s", i, routing.in_dialog,
 			routing.hop_known, text);
@@ -183,8 +185,42 @@ static void hop_in_return(size_t i)
 
 static void hops_in_returns(void **state)
 {
-	for (size_t i = 0; i < STW_ARRAY_SIZE(returns); i++)
-		hop_in_return(i);
+	for (size_t i = 0; i < STW_ARRAY_SIZE(returns); i++) {
+		hop_in_return(i, false);
+		hop_in_return(i, true);
+	}
+}
+
+/* A value of another proxy, as long as what was written and with our mark, stays what it is. */
+static void other_value(void **state)
+{
+	struct stw_record_route_side side = { STW_TRANSPORT_UDP, STW_STR("p1.example.com") };
+	struct message request, response;
+	struct stw_record_route ours;
+	struct stw_relay_options options = {
+		.proxy = &proxy.options, .response = &response.msg, .ours = &ours
+	};
+	struct stw_slices slices;
+	struct stw_arena arena;
+	char text[1024], *line, *out;
+
+	stw_arena_init(&arena, 8192);
+	message_parse(&request, REQUEST "Contact: <sip:a@192.0.2.3>\r\n\r\n");
+	assert_int_equal(stw_record_route_write(
+				 &proxy.options, &request.msg, &side, &side, NULL, &arena, &ours),
+		0);
+	snprintf(text, sizeof(text), "SIP/2.0 200 OK\r\nVia: " OURS "\r\n%.*s" TAIL CONTACT "\r\n",
+		STW_STR_ARG(ours.lines));
+	line = strstr(text, "Record-Route");
+	memcpy(strstr(line, "p1"), "p9", 2);
+	message_parse(&response, text);
+	assert_int_equal(stw_relay_build(&options, &arena, &slices), 0);
+	out = joined(slices);
+	assert_string_equal(strstr(out, "Record-Route"), line);
+	free(out);
+	message_done(&response);
+	message_done(&request);
+	stw_arena_done(&arena);
 }
 
 static int setup(void **state)
@@ -197,6 +233,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hops_in_returns),
+		cmocka_unit_test(other_value),
 		cmocka_unit_test(exact_bytes),
 		cmocka_unit_test(allocation_failure),
 	};
