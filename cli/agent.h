@@ -68,8 +68,10 @@ struct agent_line {
 	struct stw_sound sound;
 	struct stw_addr peer; /* of RTP; port of RTCP besides */
 	uint16_t peer_rtcp_port;
+	struct stw_addr heard; /* whose sound is taken; family 0: nobody's yet */
 	FILE *record;
-	uint64_t recorded; /* samples */
+	uint64_t recorded;  /* samples */
+	uint64_t record_ms; /* since when */
 	char address[STW_ADDR_TEXT_MAX];
 	uint64_t hangup_ms; /* UINT64_MAX: not by us */
 	bool hung_up;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #define RECORD_SAMPLES_MAX (STW_SOUND_HZ * 3600ull * 4)
+#define RECORD_EARLY_MS    2000 /* so much sound may come before its time */
 #define PLAY_BYTES_MAX     (64 << 20)
 
 struct agent_line *agent_line_find(struct agent *agent, const struct stw_session *session)
@@ -37,8 +38,18 @@ static void record_open(struct agent_line *line)
 		agent->status = stw_cli_fail(agent->cli, "%s: %s", path, strerror(errno));
 		return;
 	}
+	line->record_ms = agent->now.mono_ms;
 	stw_wav_header(0, header);
 	fwrite(header, 1, sizeof(header), line->record);
+}
+
+/* A peer may send more sound than there is time. */
+static bool record_takes(const struct agent_line *line, uint64_t end)
+{
+	uint64_t passed_ms = line->agent->now.mono_ms - line->record_ms;
+
+	return line->record && end <= RECORD_SAMPLES_MAX &&
+	       end <= (passed_ms + RECORD_EARLY_MS) * (STW_SOUND_HZ / 1000);
 }
 
 static void record_close(struct agent_line *line)
@@ -62,7 +73,7 @@ static void line_heard(void *user, uint64_t at, const int16_t *samples, unsigned
 	uint8_t bytes[2 * STW_RTP_BYTES_MAX];
 
 	stw_mix_put(&line->said, samples, count);
-	if (!line->record || at + count > RECORD_SAMPLES_MAX)
+	if (!record_takes(line, at + count))
 		return;
 	for (unsigned i = 0; i < count; i++) {
 		bytes[2 * i] = (uint8_t)samples[i];
@@ -198,6 +209,7 @@ void agent_line_stream(struct agent_line *line, const struct stw_sdp_stream *str
 		.ptime_ms = stream->ptime_ms,
 		.send = stream->active && stream->may_send,
 	};
+	const struct stw_addr before = line->peer;
 
 	if (stream->events.codec.name.len) {
 		sound.send_event_type = stream->events.send_type;
@@ -206,6 +218,8 @@ void agent_line_stream(struct agent_line *line, const struct stw_sdp_stream *str
 	if (stream->active && stw_addr_from_host(stw_str_from(stream->address), stream->rtp_port,
 				      &line->peer) < 0)
 		sound.send = false;
+	if (!stw_addr_equal(&before, &line->peer))
+		line->heard = (struct stw_addr){ 0 };
 	line->peer_rtcp_port = stream->rtcp_port;
 	if (!line->sounding && stream->active)
 		record_open(line);
@@ -225,6 +239,26 @@ static void report_send(struct agent_line *line, bool bye)
 		stw_io_rtp_send(line->rtp, true, &to, buffer, len);
 }
 
+/*
+ * Whose datagrams are taken (RFC 3550 §8.2: a known source that comes from elsewhere may be an
+ * attack). First who the description names; until he is heard, who sends sound first: a peer behind
+ * an address translator.
+ */
+static bool line_hears(struct agent_line *line, const struct stw_addr *from, bool rtcp)
+{
+	struct stw_addr at = line->heard.family ? line->heard : line->peer;
+
+	if (rtcp) {
+		at.port = from->port;
+		return stw_addr_equal(from, &at) &&
+		       (from->port == line->peer_rtcp_port || from->port == line->heard.port ||
+			       from->port == line->heard.port + 1);
+	}
+	if (!line->heard.family || stw_addr_equal(from, &line->peer))
+		line->heard = *from;
+	return stw_addr_equal(from, &line->heard);
+}
+
 static void line_turn(struct agent_line *line)
 {
 	uint8_t buffer[STW_RTP_BYTES_MAX];
@@ -237,7 +271,8 @@ static void line_turn(struct agent_line *line)
 		got = stw_io_rtp_receive(line->rtp, buffer, sizeof(buffer), &from, &arrived_us);
 		if (got < 0)
 			break;
-		stw_sound_receive(&line->sound, buffer, (size_t)got, arrived_us);
+		if (line_hears(line, &from, stw_rtp_is_rtcp(buffer, (size_t)got)))
+			stw_sound_receive(&line->sound, buffer, (size_t)got, arrived_us);
 	}
 	while ((len = stw_sound_next(&line->sound, line->agent->now, buffer, sizeof(buffer))))
 		stw_io_rtp_send(line->rtp, false, &line->peer, buffer, len);

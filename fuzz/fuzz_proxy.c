@@ -67,6 +67,10 @@ static void forward(const struct stw_msg *msg, unsigned which, struct stw_arena 
 	struct stw_record_route_side side = { STW_TRANSPORT_UDP, STW_STR("p1.example.com") };
 	struct stw_proxy_routing routing;
 	struct stw_via_stamp stamp;
+	struct stw_record_route_options record_options = {
+		.request = msg, .in = side, .out = side, .branch = STW_STR("z9hG4bKp1")
+	};
+	struct stw_record_route ours;
 	struct stw_forward_options forward_options = { .proxy = &options,
 		.request = msg,
 		.routing = &routing,
@@ -81,7 +85,7 @@ static void forward(const struct stw_msg *msg, unsigned which, struct stw_arena 
 	struct stw_hop hop;
 	struct stw_uri uri;
 
-	if (stw_proxy_preprocess(&options, msg, &routing) < 0)
+	if (stw_proxy_preprocess(&options, msg, arena, &routing) < 0)
 		return;
 	stw_random_seed(&random, 1);
 	must(stw_proxy_branch(&options, msg, &routing, &random, branch).len == 40);
@@ -89,9 +93,9 @@ static void forward(const struct stw_msg *msg, unsigned which, struct stw_arena 
 	stw_via_stamp(&msg->via, &source, &stamp);
 	stw_proxy_flow(&routing, &hop);
 	hop = (struct stw_hop){ .transport = STW_TRANSPORT_TCP, .remote = source };
-	must(stw_record_route_write(&options,
-		     &(struct stw_record_route){ msg, side, side, &hop, STW_STR("z9hG4bKp1") },
-		     arena, &forward_options.record_route) == 0);
+	record_options.flow = &hop;
+	must(stw_record_route_write(&options, &record_options, arena, &ours) == 0);
+	forward_options.record_route = ours.lines;
 	must(stw_path_write(&options, &hop, &side, false, arena, &forward_options.path) == 0);
 	stw_forward_next_hop(&forward_options, arena, &uri);
 	if (stw_forward_build(&forward_options, arena, &slices) < 0 ||
@@ -106,11 +110,14 @@ static void forward(const struct stw_msg *msg, unsigned which, struct stw_arena 
 
 static void relay(const struct stw_msg *msg, struct stw_arena *arena)
 {
+	struct stw_relay_options relay = { .proxy = &options,
+		.response = msg,
+		.lines = STW_STR("X: 1\r\n"),
+		.via_params = STW_STR(";oc=1") };
 	struct stw_slices slices;
 	struct stw_msg out;
 
-	if (stw_relay_build(
-		    &options, 0, msg, STW_STR("X: 1\r\n"), STW_STR(";oc=1"), arena, &slices) < 0 ||
+	if (stw_relay_build(&relay, arena, &slices) < 0 ||
 		msg->field_count > STW_MSG_FIELDS_MAX - 8)
 		return;
 	reparse(slices, &out);

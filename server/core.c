@@ -54,7 +54,8 @@ static void core_note(void *user, const struct stw_note *note)
 	stw_decisions_note(core->decisions, note, place);
 	if (stw_calls_count(core->calls))
 		stw_calls_note(core->calls, note);
-	stw_refreshes_note(core->refreshes, note);
+	if (note->dialog || note->refresh)
+		stw_refreshes_note(core->refreshes, note);
 	if (core->options.log)
 		core->options.log(core->options.log_context, note, place);
 }

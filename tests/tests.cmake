@@ -7,8 +7,9 @@ set(STW_SOURCE_ROOT ${CMAKE_CURRENT_SOURCE_DIR})
 add_library(stw_support STATIC tests/support/support.c)
 target_include_directories(stw_support PUBLIC tests/support)
 target_link_libraries(stw_support PUBLIC stw_base PkgConfig::CMOCKA)
-# The nth allocation can be made to fail: malloc and friends go through the support library.
-target_link_options(stw_support INTERFACE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--undefined=__wrap_malloc)
+# The nth allocation can be made to fail, and a pause to take no time: they go through the support library.
+target_link_options(stw_support INTERFACE
+  -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=nanosleep,--undefined=__wrap_malloc)
 
 # Functions of the same name from several files in one executable: FUNCTION of test_NAME.c or fuzz_NAME.c is called PREFIX_NAME
 # there, and a header that all sources of the target include declares them and lists their names as TESTS, each as TEST(NAME).

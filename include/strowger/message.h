@@ -247,9 +247,11 @@ struct stw_via {
 	struct stw_str received; /* ptr NULL: none; brackets stripped (RFC 5118 §4.5) */
 	struct stw_str maddr;    /* ptr NULL: none */
 	bool has_rport;
-	uint16_t rport;         /* 0: no value */
-	bool has_oc;            /* overload control, RFC 7339 §4 */
-	struct stw_str oc;      /* ptr NULL: without a value, as in requests */
+	bool is_stamped;   /* what §18.2.1 and RFC 3581 §4 write is there, or rport repeated */
+	bool has_oc;       /* overload control, RFC 7339 §4 */
+	uint16_t rport;    /* 0: no value */
+	uint32_t rport_at; /* in `text`: behind the name rport, where the value goes */
+	struct stw_str oc; /* ptr NULL: without a value, as in requests */
 	struct stw_str oc_algo; /* without its quotes; ptr NULL: none */
 };
 
@@ -581,7 +583,8 @@ void stw_edit_remove_first_value(struct stw_edit *edit, enum stw_header header);
 /** Another Request-URI. */
 void stw_edit_set_uri(struct stw_edit *edit, struct stw_str uri);
 /**
- * The message as slices; `v` has room for STW_EDIT_SLICES_MAX.
+ * The message as slices; `v` has room for one more than twice the changes (at most
+ * STW_EDIT_SLICES_MAX).
  * @return number of slices; -ENOBUFS when `overflow`
  */
 int stw_edit_slices(const struct stw_edit *edit, struct stw_str *v);

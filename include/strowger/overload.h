@@ -91,7 +91,8 @@ void stw_overload_init(struct stw_overload *overload, const struct stw_overload_
  * A request of class `class` has come. Refused is only from a queue that stands above the target
  * for a tenth of a second, so that neither a burst nor a pause of the process counts; once it did,
  * at once for the next second. Those that are never refused are counted. What a stream has brought
- * is never dropped: beyond the refusals that may be answered it is served, however late.
+ * is never dropped: beyond the refusals that are afforded it is served late, or refused when it has
+ * waited for 64 times the target.
  */
 enum stw_overload_verdict stw_overload_admit(struct stw_overload *overload,
 	enum stw_overload_class class, const struct stw_overload_arrival *arrival,

@@ -41,9 +41,8 @@ const struct stw_cause *stw_proxy_validate(const struct stw_proxy_options *optio
 
 /* ---- route preprocessing, §16.4 ------------------------------------------------------ */
 
-#define STW_PROXY_URI_BYTES 512
-
-/** What §16.4 makes of Request-URI and Route. Borrows from the request. */
+/** What §16.4 makes of Request-URI and Route. Borrows from the request; a Request-URI that a maddr
+ * of ours was taken out of lies in the arena. */
 struct stw_proxy_routing {
 	struct stw_str uri_text; /* Request-URI after preprocessing */
 	struct stw_uri uri;
@@ -62,13 +61,11 @@ struct stw_proxy_routing {
 	struct stw_str flow; /* a URI of ours was used that leads to a phone: stw_proxy_flow() says
 				where; empty: none */
 	struct stw_str next_route; /* first remaining Route value (its URI decides the next hop) */
-	char uri_buffer[STW_PROXY_URI_BYTES]; /* holds uri_text when a maddr of ours was taken out:
-						 do not copy */
 };
 
 /** @return 0; -EBADMSG when a Route value or the restored URI is broken (400) */
 int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct stw_msg *request,
-	struct stw_proxy_routing *ret);
+	struct stw_arena *arena, struct stw_proxy_routing *ret);
 /** The request was copied (stw_msg_keep()): borrow from the copy instead. */
 void stw_proxy_routing_move(
 	struct stw_proxy_routing *routing, const struct stw_msg *from, const struct stw_msg *to);
@@ -192,12 +189,20 @@ struct stw_record_route_side {
 	enum stw_transport transport;
 	struct stw_str sent_by;
 };
-/** Borrowed. */
-struct stw_record_route {
+/** What goes into our lines. Borrowed. */
+struct stw_record_route_options {
 	const struct stw_msg *request;
 	struct stw_record_route_side in, out;
 	const struct stw_hop *flow; /* of a phone that is reached by it alone; NULL: none */
 	struct stw_str branch;      /* our own, of the request as it goes on */
+};
+/** What was written into a request on one branch: the response brings it back. */
+struct stw_record_route {
+	struct stw_str lines;
+	uint64_t mark;   /* of the dialog, the same in all branches of the request */
+	size_t side_at;  /* where in the value of the first line … */
+	char secret[16]; /* … this stands, the callee's of this branch, */
+	char proof[16];  /* and what the caller gets in its place */
 };
 /** Path for a REGISTER (RFC 3327 §5.2): ourselves as `out` names us, with a flow token of `source`;
  * `require`: and Require: path. The lines lie in `arena`. @return 0; -ENOMEM; -ENOBUFS */
@@ -211,8 +216,9 @@ int stw_path_write(const struct stw_proxy_options *options, const struct stw_hop
  * §5.2). The lines lie in `arena`.
  * @return 0; -ENOMEM; -ENOBUFS
  */
-int stw_record_route_write(const struct stw_proxy_options *options,
-	const struct stw_record_route *record, struct stw_arena *arena, struct stw_str *ret_lines);
+int stw_record_route_write(const struct stw_proxy_options *proxy,
+	const struct stw_record_route_options *options, struct stw_arena *arena,
+	struct stw_record_route *ret);
 
 /** The incoming Max-Breadth, RFC 5393 §5.3.3: of the request, at most ours; ours when it has none.
  */
@@ -240,8 +246,6 @@ struct stw_str stw_proxy_stateless_branch(const struct stw_proxy_options *option
 /** Via branch and the method of CSeq have matched (§17.1.3): are Call-ID, From tag, CSeq number
  * and, in a dialog, To tag those of the request, too (§8.2.6.2)? */
 bool stw_response_fits(const struct stw_msg *request, const struct stw_msg *response);
-/** Record-Route values of a request as it was received: they stand below ours in the response. */
-unsigned stw_record_route_count(const struct stw_msg *request);
 /** A 2xx to INVITE or UPDATE without Session-Expires: who has sent it does not know session timers
  * (RFC 4028 §8.2). */
 bool stw_relay_wants_session(const struct stw_msg *response);
@@ -249,13 +253,18 @@ bool stw_relay_wants_session(const struct stw_msg *response);
  * before `lines`, when the response wants it. New text lies in `arena`. @return 0, -ENOMEM */
 int stw_relay_session(const struct stw_msg *response, uint32_t interval_s, struct stw_arena *arena,
 	struct stw_str *lines);
-/** The response to a request that brought `record_routes`, as it goes upstream: top Via removed;
- * our Record-Route values marked with where the callee is; `lines` (may be empty) put behind the
- * last header field, `via_params` (";oc=…", may be empty) behind the Via that is then the top one.
- * New text lies in `arena`. @return 0; -ENOMEM; -ENOBUFS */
-int stw_relay_build(const struct stw_proxy_options *options, unsigned record_routes,
-	const struct stw_msg *response, struct stw_str lines, struct stw_str via_params,
-	struct stw_arena *arena, struct stw_slices *ret);
+struct stw_relay_options {
+	const struct stw_proxy_options *proxy;
+	const struct stw_msg *response;
+	const struct stw_record_route *ours; /* on its branch; NULL: not kept, found anew */
+	struct stw_str lines;                /* go behind the last header field; may be empty */
+	struct stw_str via_params; /* ";oc=…", behind the Via below ours; may be empty */
+};
+/** The response as it goes upstream: top Via removed, our Record-Route values marked with where
+ * the callee is, and with the proof where the secret was. New text lies in `arena`. @return 0;
+ * -ENOMEM; -ENOBUFS */
+int stw_relay_build(
+	const struct stw_relay_options *options, struct stw_arena *arena, struct stw_slices *ret);
 
 /* ---- response context, §16.7–16.10 --------------------------------------------------------- */
 

@@ -46,7 +46,7 @@ static inline struct stw_hasher sip_begin(struct stw_hash_key key)
 }
 
 /* Whole words, then the rest with the length above it. */
-static inline void sip_add(
+static inline __attribute__((always_inline)) void sip_add(
 	struct stw_hasher *s, const void *bytes, size_t len, bool fold, unsigned rounds)
 {
 	const unsigned char *at = bytes;
@@ -110,21 +110,32 @@ void stw_hasher_init(struct stw_hasher *hasher, struct stw_hash_key key)
 }
 
 /* The whole length goes first: the one above the rest holds only eight bits of it. */
+static inline __attribute__((always_inline)) void hasher_add(
+	struct stw_hasher *hasher, struct stw_str text, bool fold)
+{
+	struct stw_hasher s = *hasher; /* in registers */
+
+	sip_compress(&s, text.len, 2);
+	sip_add(&s, text.ptr, text.len, fold, 2);
+	*hasher = s;
+}
+
 void stw_hasher_text(struct stw_hasher *hasher, struct stw_str text)
 {
-	sip_compress(hasher, text.len, 2);
-	sip_add(hasher, text.ptr, text.len, false, 2);
+	hasher_add(hasher, text, false);
 }
 
 void stw_hasher_text_nocase(struct stw_hasher *hasher, struct stw_str text)
 {
-	sip_compress(hasher, text.len, 2);
-	sip_add(hasher, text.ptr, text.len, true, 2);
+	hasher_add(hasher, text, true);
 }
 
 void stw_hasher_number(struct stw_hasher *hasher, uint64_t number)
 {
-	sip_compress(hasher, number, 2);
+	struct stw_hasher s = *hasher;
+
+	sip_compress(&s, number, 2);
+	*hasher = s;
 }
 
 uint64_t stw_hasher_value(const struct stw_hasher *hasher)

@@ -21,19 +21,26 @@ static inline char *writer_extend(struct stw_writer *writer, size_t len)
 	return at;
 }
 
+static size_t digits_of(uint64_t number)
+{
+	size_t n = 1;
+
+	for (; number >= 1000; number /= 1000)
+		n += 3;
+	return n + (number >= 10) + (number >= 100);
+}
+
 void stw_write_uint(struct stw_writer *writer, uint64_t number)
 {
-	char digits[20], *first = digits + sizeof(digits), *at;
-	size_t len;
+	size_t len = digits_of(number);
+	char *at = writer_extend(writer, len);
 
-	do {
-		*--first = (char)('0' + number % 10);
+	if (!at)
+		return;
+	while (len > 0) {
+		at[--len] = (char)('0' + number % 10);
 		number /= 10;
-	} while (number);
-	len = (size_t)(digits + sizeof(digits) - first);
-	at = writer_extend(writer, len);
-	if (at)
-		memcpy(at, first, len);
+	}
 }
 
 /* Four bytes, the first of them the lowest, as eight digits in the same order. */

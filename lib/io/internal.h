@@ -20,7 +20,7 @@
 /* SO_RCVBUF, SO_SNDBUF: what waits too long is to be refused, not lost. */
 #define UDP_SOCKET_BYTES (16 << 20)
 /* SO_RCVBUF of a connection: what waits is to wait here, where its time is seen, and not at the
- * peer; but only little more than is refused at once. */
+ * peer; but of a few busy connections not much more than is refused at once. */
 #define TCP_WINDOW_BYTES (1 << 20)
 #define ACCEPTS_MAX      16    /* connections accepted per listener in one poll */
 #define FLOW_READ_BYTES  16384 /* read per flow in one poll */
@@ -226,9 +226,9 @@ int watch_set(struct stw_io *io, int fd, uint32_t events, uint64_t key);
 /* A zeroed event at the end of the list; there is always room. */
 struct stw_io_event *event_add(struct stw_io *io, enum stw_io_event_kind kind);
 
+void buffer_raise(int fd, int force, int plain, int bytes);
 /* A socket with the address of the listener, which others of ours may share.
  * @return descriptor, -errno */
-void buffer_raise(int fd, int force, int plain, int bytes);
 int listener_socket(const struct stw_listener *listener, bool share);
 
 /* The poll has read what there was. */

@@ -83,12 +83,14 @@ void stw_edit_set_value(struct stw_edit *edit, const struct stw_field *field, st
 /* RFC 3261 §7.3.1: values may share a line or have lines of their own; the order is the same. */
 void stw_edit_remove_first_value(struct stw_edit *edit, enum stw_header header)
 {
-	struct stw_values values = stw_msg_values(edit->msg, header);
+	bool is_decoded = header == STW_HDR_VIA && edit->msg->has_via;
+	struct stw_values values =
+		is_decoded ? stw_msg_vias_below(edit->msg) : stw_msg_values(edit->msg, header);
 	const struct stw_field *field;
 	struct stw_str value;
 	uint32_t second_at;
 
-	if (!stw_values_next(&values, &value))
+	if (!is_decoded && !stw_values_next(&values, &value))
 		return;
 	field = values.field;
 	if (!stw_values_next(&values, &value) || values.field != field) {

@@ -51,13 +51,17 @@ static int via_host_parse(struct stw_str value, struct stw_str *ret)
 }
 
 /* response-port = "rport" [EQUAL 1*DIGIT], RFC 3581 §5 */
-static int rport_parse(struct stw_str value, struct stw_via *via)
+static int rport_parse(struct stw_str name, struct stw_str value, struct stw_via *via)
 {
 	uint64_t port = 0;
 
+	via->is_stamped |= via->has_rport || value.ptr;
+	if (via->has_rport)
+		return 0;
 	if (value.ptr && stw_str_to_uint(value, UINT16_MAX, &port) < 0)
 		return -EBADMSG;
 	via->has_rport = true;
+	via->rport_at = (uint32_t)(name.ptr + name.len - via->text.ptr);
 	via->rport = (uint16_t)port;
 	return 0;
 }
@@ -88,6 +92,7 @@ static void oc_take(struct stw_str value, struct stw_via *via)
 /* Whoever receives a request writes this anew (§18.2.1): no address counts as none. */
 static void received_take(struct stw_str value, struct stw_via *via)
 {
+	via->is_stamped = true;
 	if (!via->received.ptr)
 		via_host_parse(value, &via->received);
 }
@@ -103,7 +108,7 @@ static __attribute__((noinline)) int via_param_parse(
 		return 0;
 	case 5:
 		if (name_is_word(name, "rport", 5))
-			return via->has_rport ? 0 : rport_parse(value, via);
+			return rport_parse(name, value, via);
 		if (name_is_word(name, "maddr", 5))
 			return via->maddr.ptr ? 0 : via_host_parse(value, &via->maddr);
 		return 0;
@@ -139,7 +144,7 @@ static INLINE bool usual_via_param(struct stw_param param, const char *end, stru
 {
 	const char *name_end = param.name.ptr + param.name.len;
 	uint64_t name = word_read(name_end - 8, 8) | UINT64_C(0x2020202020202020);
-	uint32_t port = 0;
+	uint32_t port;
 
 	if (ends_with(name, " ;branch", 7) && param.value.ptr && param.value.ptr[0] != '"' &&
 		!via->branch.ptr) {
@@ -147,15 +152,19 @@ static INLINE bool usual_via_param(struct stw_param param, const char *end, stru
 		return true;
 	}
 	if (ends_with(name, "  ;rport", 6) && !via->has_rport) {
-		if (param.value.ptr)
-			port = usual_number(param.value.ptr, param.value.ptr + param.value.len);
 		via->has_rport = true;
+		via->rport_at = (uint32_t)(name_end - via->text.ptr);
+		if (!param.value.ptr)
+			return true;
+		port = usual_number(param.value.ptr, param.value.ptr + param.value.len);
 		via->rport = (uint16_t)port;
+		via->is_stamped = true;
 		return port <= UINT16_MAX;
 	}
 	if (ends_with(name, "received", 8) && param.name.len == 8 && param.value.ptr &&
 		!via->received.ptr && usual_ipv4(param.value.ptr, param.value.len, end)) {
 		via->received = param.value;
+		via->is_stamped = true;
 		return true;
 	}
 	return via_param_parse(param.name, param.value, via) == 0;

@@ -13,10 +13,12 @@
  * when the peer has repeated its request already. */
 #define REGISTER_FACTOR 2
 #define DROP_FACTOR     16
-#define INTERVAL_MS     100
-#define STANDING_MS     100
-#define MEMORY_MS       1000
-#define VALIDITY_MS     500 /* RFC 7339 §4.3 */
+/* What a stream has brought may be served late (below), but not when its sender has given up. */
+#define STREAM_FACTOR 64
+#define INTERVAL_MS   100
+#define STANDING_MS   100
+#define MEMORY_MS     1000
+#define VALIDITY_MS   500 /* RFC 7339 §4.3 */
 /* From full restraint to none in 1.5 seconds. */
 #define LOSS_STEP_PERMILLE 67
 #define CALM_INTERVALS     15
@@ -84,20 +86,23 @@ static uint8_t level_next(const struct stw_overload *overload, struct stw_overlo
 
 /*
  * Connections without a backlog say nothing about those with one, and are not refused for them.
- * Nothing is dropped, as nobody would repeat it: when no refusal may be answered any more, what has
- * waited is served, and TCP keeps back what the peer has still to say.
+ * Nothing is dropped, as nobody would repeat it: when no more refusals are afforded, what has
+ * waited is served, and TCP keeps back what the peer has still to say; but what is very late is
+ * refused whatever it costs, or only the dead would be served.
  */
 static uint8_t level_of_stream(const struct stw_overload *overload,
 	struct stw_overload_queue *queue, const struct stw_overload_arrival *arrival,
 	uint64_t now_ms)
 {
+	uint64_t late_us = UINT64_C(1000) * STREAM_FACTOR * overload->options.target_ms;
 	uint8_t up = level_at(overload, arrival->waited_us);
 
 	if (!arrival->standing || up == LEVEL_NONE)
 		return LEVEL_NONE;
 	if (now_ms - queue->seen_ms >= STANDING_MS)
 		queue->above_ms = 0;
-	if (!queue_stands(queue, now_ms) || !overload->answers[true])
+	if (!queue_stands(queue, now_ms) ||
+		(!overload->answers[true] && arrival->waited_us <= late_us))
 		return LEVEL_NONE;
 	return up < LEVEL_DROP ? up : LEVEL_REGISTER;
 }
@@ -203,11 +208,11 @@ enum stw_overload_verdict stw_overload_admit(struct stw_overload *overload,
 	}
 	overload->refused++;
 	queue->refused_ms = now.mono_ms;
-	if (level == LEVEL_DROP || !*answers) {
+	if (level == LEVEL_DROP || (!*answers && !arrival->stream)) {
 		overload->dropped_total++;
 		return STW_OVERLOAD_DROP;
 	}
-	--*answers;
+	*answers -= *answers > 0;
 	overload->refused_total++;
 	return STW_OVERLOAD_REFUSE;
 }

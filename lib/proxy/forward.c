@@ -340,7 +340,9 @@ static int forward_begin(
 	char *buffer;
 	int err;
 
-	*forward = (struct forward){ .options = options, .request = options->request };
+	/* One by one: to clear the room for all changes costs more than to make the usual few. */
+	forward->options = options;
+	forward->request = options->request;
 	forward->top_via = stw_msg_find(options->request, STW_HDR_VIA);
 	if (!forward->top_via)
 		return -EBADMSG;

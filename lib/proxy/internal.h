@@ -23,7 +23,11 @@ enum proxy_mix_use {
 
 struct stw_hasher proxy_mix_begin(struct stw_hash_key key, enum proxy_mix_use use);
 void proxy_write_hash(struct stw_writer *writer, uint64_t hash);
+struct stw_str proxy_hash_text(uint64_t hash, char buffer[PROXY_HASH_TEXT]);
 bool proxy_hash_equals(struct stw_str text, uint64_t hash);
+bool proxy_hash_text_equals(struct stw_str text, struct stw_str hash);
+/* Of a text of that length. One that is no hash has some number. */
+uint64_t proxy_hash_read(struct stw_str text);
 
 /* Mark of the dialog that a request with this Call-ID and From tag establishes. */
 uint64_t proxy_mark(
@@ -31,9 +35,10 @@ uint64_t proxy_mark(
 /* Where the requests go that are sent to this URI in the dialog of the mark. */
 uint64_t proxy_hop(
 	const struct stw_proxy_options *options, uint64_t mark, const struct stw_uri *uri);
-/* Where the other side of the dialog is reached, as a message from there says: by the Record-Route
- * value that stands next to ours (`route`), or by its Contact. False: it does not say. */
-bool proxy_hop_find(const struct stw_msg *msg, struct stw_str route, struct stw_uri *ret);
+/* The same of the other side of the dialog, as a message from there says: of the Record-Route value
+ * that stands next to ours (`route`), or of its Contact. 0: it does not say. */
+uint64_t proxy_hop_of_sender(const struct stw_proxy_options *options, uint64_t mark,
+	const struct stw_msg *msg, struct stw_str route);
 /* The parts of our mark in a Record-Route or Route URI. */
 struct proxy_mark_parts {
 	struct stw_str dialog, hop;
@@ -44,13 +49,16 @@ bool proxy_mark_find(const struct stw_uri *uri, struct proxy_mark_parts *ret);
 uint64_t proxy_secret(
 	const struct stw_proxy_options *options, uint64_t mark, struct stw_str branch);
 /* What only the caller learns. It belongs to the secret, but we alone can tell that. */
-uint64_t proxy_proof(const struct stw_proxy_options *options, uint64_t mark, struct stw_str secret);
+uint64_t proxy_proof(const struct stw_proxy_options *options, uint64_t mark, uint64_t secret);
 /* Does the URI name one of our listeners? */
 bool proxy_owns_uri(const struct stw_proxy_options *options, const struct stw_uri *uri);
 
 /* ---- branch.c ---------------------------------------------------------------------------------
  */
 
+#define PROXY_UNIQUE_LEN 16
+/* The first part of a branch value of ours: no other one has it. Longer it is never. */
+struct stw_str proxy_branch_unique_part(struct stw_str branch);
 /* The second part of a branch value of ours; false when it has another form. */
 bool proxy_branch_loop_part(struct stw_str branch, struct stw_str *ret);
 
@@ -107,11 +115,10 @@ bool proxy_flow_find(
 /* "sip:HOST:PORT;transport=tcp": ourselves as this side names us. */
 void proxy_write_own_uri(
 	struct stw_writer *writer, const struct stw_record_route_side *side, bool sips);
-/* In a response that makes a dialog: our Record-Route values say to the caller where the callee is,
- * as they said to the callee where the caller is. `below`: values that the request brought.
- * @return 0, -ENOMEM */
-int proxy_record_route_return(const struct stw_proxy_options *options, unsigned below,
-	struct stw_edit *edit, struct stw_arena *arena);
+/* In a response: our Record-Route values say to the caller where the callee is, as they said to the
+ * callee where the caller is, and prove the caller to be him. @return 0, -ENOMEM */
+int proxy_record_route_return(
+	const struct stw_relay_options *options, struct stw_edit *edit, struct stw_arena *arena);
 
 /* ---- relay.c ----------------------------------------------------------------------------------
  */

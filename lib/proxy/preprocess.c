@@ -108,20 +108,25 @@ static int uri_restore(struct stw_msg const *request, struct stw_proxy_routing *
 }
 
 /* maddr of ours: the request has arrived where it should, the rest says who is meant. */
-static void uri_strip_maddr(const struct preprocess *pre, struct stw_proxy_routing *ret)
+static void uri_strip_maddr(
+	const struct preprocess *pre, struct stw_arena *arena, struct stw_proxy_routing *ret)
 {
 	const unsigned set = PROXY_STRIP_MADDR | PROXY_STRIP_PORT | PROXY_STRIP_TRANSPORT;
 	struct stw_writer writer;
 	struct stw_str maddr;
 	struct stw_uri uri;
+	char *buffer;
 
 	if ((ret->uri.scheme != STW_SCHEME_SIP && ret->uri.scheme != STW_SCHEME_SIPS) ||
 		!stw_uri_param(&ret->uri, STW_STR("maddr"), &maddr) ||
 		!stw_listeners_own(pre->options->listeners, maddr, ret->uri.port))
 		return;
-	stw_writer_init(&writer, ret->uri_buffer, sizeof(ret->uri_buffer));
+	buffer = stw_arena_bytes(arena, ret->uri.text.len);
+	/* Without memory it stays as it is: forwarded by its maddr it meets the loop check. */
+	if (!buffer)
+		return;
+	stw_writer_init(&writer, buffer, ret->uri.text.len);
 	proxy_write_stripped(&writer, &ret->uri, set);
-	/* What does not fit stays as it is: forwarded by its maddr it meets the loop check. */
 	if (writer.overflow || stw_uri_parse(stw_writer_text(&writer), &uri) < 0)
 		return;
 	ret->uri = uri;
@@ -181,18 +186,13 @@ static uint64_t dialog_of(const struct preprocess *pre)
 {
 	struct stw_hasher mix = proxy_mix_begin(pre->options->key, PROXY_MIX_DIALOG);
 	const struct stw_msg *request = pre->request;
-	char buffer[PROXY_HASH_TEXT];
-	struct stw_str proof = pre->side;
-	struct stw_writer writer;
+	uint64_t proof = proxy_hash_read(pre->side);
 
-	if (pre->by_callee) {
-		stw_writer_init(&writer, buffer, sizeof(buffer));
-		proxy_write_hash(&writer, proxy_proof(pre->options, pre->mark, pre->side));
-		proof = stw_writer_text(&writer);
-	}
+	if (pre->by_callee)
+		proof = proxy_proof(pre->options, pre->mark, proof);
 	stw_hasher_number(&mix, pre->mark);
 	stw_hasher_text(&mix, pre->by_callee ? request->from.tag : request->to.tag);
-	stw_hasher_text_nocase(&mix, proof);
+	stw_hasher_number(&mix, proof);
 	return stw_hasher_value(&mix);
 }
 
@@ -210,7 +210,7 @@ static void dialog_note(const struct preprocess *pre, struct stw_proxy_routing *
 }
 
 int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct stw_msg *request,
-	struct stw_proxy_routing *ret)
+	struct stw_arena *arena, struct stw_proxy_routing *ret)
 {
 	struct preprocess pre = { .options = options, .request = request };
 	unsigned count = UINT_MAX;
@@ -231,7 +231,7 @@ int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct s
 		*ret = (struct stw_proxy_routing){ 0 };
 		return err;
 	}
-	uri_strip_maddr(&pre, ret);
+	uri_strip_maddr(&pre, arena, ret);
 	ret->forged = pre.forged;
 	if (!pre.forged)
 		ret->flow = pre.flow;
@@ -241,29 +241,21 @@ int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct s
 	return 0;
 }
 
-static uint64_t contact_hop(
-	const struct stw_proxy_options *options, uint64_t mark, const struct stw_msg *msg)
-{
-	struct stw_uri uri;
-
-	return proxy_hop_find(msg, STW_STR_NONE, &uri) ? proxy_hop(options, mark, &uri) : 0;
-}
-
 bool stw_proxy_refresh_find(const struct stw_proxy_options *options, const struct stw_msg *request,
 	const struct stw_proxy_routing *routing, const struct stw_msg *response,
 	struct stw_proxy_refresh *ret)
 {
 	uint64_t mark;
 
-	if (response->code / 100 != 2 || !routing->dialog ||
+	if (!routing->dialog || response->code / 100 != 2 ||
 		(request->method != STW_METHOD_INVITE && request->method != STW_METHOD_UPDATE))
 		return false;
 	mark = proxy_mark(
 		options, request, routing->by_callee ? request->to.tag : request->from.tag);
 	*ret = (struct stw_proxy_refresh){ .routing = routing,
 		.cseq = request->cseq.number,
-		.requester = contact_hop(options, mark, request),
-		.answerer = contact_hop(options, mark, response) };
+		.requester = proxy_hop_of_sender(options, mark, request, STW_STR_NONE),
+		.answerer = proxy_hop_of_sender(options, mark, response, STW_STR_NONE) };
 	return true;
 }
 

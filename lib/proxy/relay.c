@@ -3,20 +3,18 @@
 #include "internal.h"
 
 #include <errno.h>
-#include <string.h>
 
 int proxy_slices(const struct stw_edit *edit, struct stw_arena *arena, struct stw_slices *ret)
 {
-	struct stw_str v[STW_EDIT_SLICES_MAX], *kept;
-	int n = stw_edit_slices(edit, v);
+	struct stw_str *v = stw_arena_alloc(arena, (2 * edit->count + 1) * sizeof(*v));
+	int n;
 
+	if (!v)
+		return -ENOMEM;
+	n = stw_edit_slices(edit, v);
 	if (n < 0)
 		return n;
-	kept = stw_arena_alloc(arena, (size_t)n * sizeof(*v));
-	if (!kept)
-		return -ENOMEM;
-	memcpy(kept, v, (size_t)n * sizeof(*v));
-	*ret = (struct stw_slices){ kept, (unsigned)n };
+	*ret = (struct stw_slices){ v, (unsigned)n };
 	return 0;
 }
 
@@ -80,21 +78,21 @@ int stw_relay_session(const struct stw_msg *response, uint32_t interval_s, struc
 		interval_s, required ? "" : "Require: timer\r\n", STW_STR_ARG(*lines));
 }
 
-int stw_relay_build(const struct stw_proxy_options *options, unsigned record_routes,
-	const struct stw_msg *response, struct stw_str lines, struct stw_str via_params,
-	struct stw_arena *arena, struct stw_slices *ret)
+int stw_relay_build(
+	const struct stw_relay_options *options, struct stw_arena *arena, struct stw_slices *ret)
 {
+	const struct stw_msg *response = options->response;
 	struct stw_edit edit;
 	struct stw_str length;
 
 	stw_edit_init(&edit, response);
 	stw_edit_remove_first_value(&edit, STW_HDR_VIA);
-	second_via_append(&edit, via_params);
+	second_via_append(&edit, options->via_params);
 	proxy_assertions_remove(&edit);
-	if (proxy_record_route_return(options, record_routes, &edit, arena) < 0)
+	if (proxy_record_route_return(options, &edit, arena) < 0)
 		return -ENOMEM;
-	if (lines.len)
-		stw_edit_append_field(&edit, lines);
+	if (options->lines.len)
+		stw_edit_append_field(&edit, options->lines);
 	/* §18.3: a datagram may have come without Content-Length, a stream may not. */
 	if (!stw_msg_find(response, STW_HDR_CONTENT_LENGTH) && goes_by_stream(response)) {
 		if (stw_arena_printf(arena, &length, "Content-Length: %u\r\n", response->body_len) <

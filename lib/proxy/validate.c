@@ -46,8 +46,8 @@ bool proxy_spirals(const struct stw_proxy_options *options, const struct stw_msg
 }
 
 /* P4. The hash is made only once there is something to compare it with. */
-static const struct stw_cause *loop_check(
-	const struct stw_proxy_options *options, const struct stw_msg *request)
+static const struct stw_cause *loop_check(const struct stw_proxy_options *options,
+	const struct stw_msg *request, struct stw_arena *arena)
 {
 	struct stw_values values = stw_msg_values(request, STW_HDR_VIA);
 	struct stw_proxy_routing routing;
@@ -61,7 +61,7 @@ static const struct stw_cause *loop_check(
 	for (unsigned i = 0; stw_values_next(&values, &value); i++) {
 		if ((i > 0 && stw_via_parse(value, &via) < 0) || !via_is_ours(options, &via, &part))
 			continue;
-		if (!has_hash && stw_proxy_preprocess(options, request, &routing) < 0)
+		if (!has_hash && stw_proxy_preprocess(options, request, arena, &routing) < 0)
 			return NULL;
 		if (!has_hash)
 			hash = stw_proxy_loop_hash(options, request, &routing);
@@ -126,7 +126,7 @@ const struct stw_cause *stw_proxy_validate(const struct stw_proxy_options *optio
 	if (!cause)
 		cause = max_forwards_check(request);
 	if (!cause)
-		cause = loop_check(options, request);
+		cause = loop_check(options, request, arena);
 	if (!cause)
 		cause = proxy_require_check(request, arena, ret_headers);
 	return cause;

@@ -131,9 +131,9 @@ static const struct stw_cause *admit_new(
 	return cause ? cause : admit_waited(box, class, ret, writer);
 }
 
-/* RFC 7339 §5.10.1: what belongs to running calls has room left when new work has none, what ends
- * a call that we know more, and an emergency most. A To tag proves nothing, and a BYE without our
- * mark no more than that. */
+/* RFC 7339 §5.10.1: what belongs to running calls has room left when new work has none; what ends
+ * a call that we know as much again, since each INVITE that was let in is followed by a BYE; and an
+ * emergency most. A To tag proves nothing, and a BYE without our mark no more than that. */
 static uint32_t admit_room(struct box *box, bool emergency)
 {
 	const struct stw_stack *stack = box->request.stack;
@@ -143,9 +143,9 @@ static uint32_t admit_room(struct box *box, bool emergency)
 	unsigned eighths = 0;
 
 	if (emergency)
-		eighths = 3;
-	else if (ends && in_dialog(box))
-		eighths = 2;
+		eighths = 9;
+	else if (in_dialog(box))
+		eighths = ends ? 8 : 2;
 	else if (ends || stack->msg->to.tag.ptr)
 		eighths = 1;
 	return max + eighths * (max / 8);

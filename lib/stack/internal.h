@@ -71,10 +71,11 @@ struct branch {
 	struct lookup lookup;
 	struct stw_place *places, number; /* where it may go, in order; the second is of a number */
 	unsigned place_count, place_next;
-	struct stw_random random; /* stateless: the order of its places */
-	struct stw_hop hop;       /* where it was sent */
-	bool tcp_tried;           /* sent by TCP only because it is large */
-	struct stw_slices sent;   /* the request as sent */
+	struct stw_random random;             /* stateless: the order of its places */
+	struct stw_hop hop;                   /* where it was sent */
+	bool tcp_tried;                       /* sent by TCP only because it is large */
+	struct stw_slices sent;               /* the request as sent */
+	struct stw_record_route record_route; /* in it */
 	struct stw_tx *tx, *cancel_tx;
 	struct stw_timer timer_c, fallback, cancel_wait, place_timer;
 	struct stw_block *cancel; /* bytes of the CANCEL, kept for its transaction */

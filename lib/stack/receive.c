@@ -127,14 +127,15 @@ static void note_refresh(
 {
 	const struct stw_request *request = &branch->box->request;
 
-	if (!note->misfit && stw_proxy_refresh_find(&request->stack->options.proxy, request->msg,
-				     &request->routing, note->msg, refresh))
+	if (!note->misfit && request->routing.dialog &&
+		stw_proxy_refresh_find(&request->stack->options.proxy, request->msg,
+			&request->routing, note->msg, refresh))
 		note->refresh = refresh;
 }
 
 /* What the response belongs to. */
-static void note_branch(
-	struct stw_note *note, const struct stw_tx *tx, struct stw_proxy_refresh *refresh)
+static void note_branch(struct stw_note *note, const struct stw_tx *tx, struct stw_msg *response,
+	struct stw_proxy_refresh *refresh)
 {
 	const struct branch *branch;
 	uint32_t session_s = 0;
@@ -143,14 +144,16 @@ static void note_branch(
 		branch = tx->user;
 		note->target = &branch->target;
 		note->request = branch->box->request.msg;
-		note->misfit = !stw_response_fits(note->request, note->msg);
+		note->misfit = !stw_response_fits(note->request, response);
+		if (!note->misfit) /* the same Call-ID */
+			response->call_hash = note->request->call_hash;
 		note_refresh(note, branch, refresh);
 		session_s = branch->box->session_s;
 	} else if (tx->user_kind == USER_REMAINS) {
-		note->misfit = !remains_fits(tx->user, note->msg);
+		note->misfit = !remains_fits(tx->user, response);
 		session_s = remains_session(tx);
 	}
-	if (session_s && stw_relay_wants_session(note->msg))
+	if (session_s && stw_relay_wants_session(response))
 		note->session_s = session_s;
 }
 
@@ -186,7 +189,7 @@ static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 	}
 	branch_heard(tx, &stack->msg->via);
 	if (tx->user)
-		note_branch(&note, tx, &refresh);
+		note_branch(&note, tx, stack->msg, &refresh);
 	actions = stw_tx_receive_response(tx, stack->msg, stack->now);
 	if (actions & STW_TX_PASS_UP)
 		stack_note(stack, &note);

@@ -350,6 +350,18 @@ void reply_trying(struct box *box)
 	reply_own(box, &trying, 100);
 }
 
+/* What was written on the branch by which it came, or came when it was kept. NULL: it is not known
+ * any more */
+static const struct stw_record_route *reply_record_route(
+	const struct box *box, const struct stw_msg *response)
+{
+	const struct branch *branch = box->branches;
+
+	while (branch && !(branch->tx && stw_str_equal(branch->tx->branch, response->via.branch)))
+		branch = branch->next;
+	return branch ? &branch->record_route : NULL;
+}
+
 /* §16.7 step 9: a response from below goes up, its top Via removed. */
 void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str lines,
 	const struct stw_cause *cause)
@@ -359,15 +371,18 @@ void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str
 		.cause = cause,
 		.relayed = true };
 	struct stw_stack *stack = box->request.stack;
+	struct stw_relay_options relay = { .proxy = &stack->options.proxy,
+		.response = response,
+		.ours = reply_record_route(box, response),
+		.lines = lines };
 	char buffer[STW_OVERLOAD_PARAMS_MAX];
 	struct stw_slices slices;
-	struct stw_str oc;
 
-	oc = stw_overload_params(&stack->overload, &box->request.msg->via, stack->now, buffer);
-	if (stw_arena_copy(&stack->scratch, oc, &oc) < 0 ||
-		stw_relay_session(response, box->session_s, &stack->scratch, &lines) < 0 ||
-		stw_relay_build(&stack->options.proxy, stw_record_route_count(box->request.msg),
-			response, lines, oc, &stack->scratch, &slices) < 0) {
+	relay.via_params =
+		stw_overload_params(&stack->overload, &box->request.msg->via, stack->now, buffer);
+	if (stw_arena_copy(&stack->scratch, relay.via_params, &relay.via_params) < 0 ||
+		stw_relay_session(response, box->session_s, &stack->scratch, &relay.lines) < 0 ||
+		stw_relay_build(&relay, &stack->scratch, &slices) < 0) {
 		reply_lost(box, response->code);
 		return;
 	}
@@ -493,8 +508,8 @@ const struct stw_cause *stw_request_preprocess(struct stw_request *request)
 	struct box *box = box_of(request);
 
 	if (!box->routed)
-		box->routing_error = stw_proxy_preprocess(
-			&request->stack->options.proxy, request->msg, &request->routing);
+		box->routing_error = stw_proxy_preprocess(&request->stack->options.proxy,
+			request->msg, &request->arena, &request->routing);
 	box->routed = true;
 	return box->routing_error < 0 ? &stw_cause_bad_route : NULL;
 }

@@ -85,10 +85,12 @@ static bool source_is_noted(struct stw_stack *stack, const struct stw_addr *addr
 
 /* What a transaction would be found by, and the To tag follows from. Those of RFC 2543 are found by
  * more, and what comes by one is read. */
-static bool answer_read(struct stw_msg *msg, const struct stw_msg_peek *peek)
+static bool answer_read(struct stw_stack *stack, const struct stw_msg_peek *peek)
 {
+	struct stw_msg *msg = &stack->shed_msg;
+
 	if (stw_via_parse(peek->via, &msg->via) < 0 || !stw_tx_has_cookie(msg->via.branch) ||
-		msg->via.has_oc || msg->via.received.ptr || msg->via.maddr.ptr || msg->via.rport ||
+		msg->via.has_oc || msg->via.is_stamped || msg->via.maddr.ptr ||
 		stw_cseq_parse(peek->cseq, &msg->cseq) < 0 || msg->cseq.method != peek->method ||
 		stw_msg_peek_tag(peek->from, &msg->from.tag) < 0)
 		return false;
@@ -97,35 +99,18 @@ static bool answer_read(struct stw_msg *msg, const struct stw_msg_peek *peek)
 	msg->data = peek->method_name.ptr;
 	msg->method_len = (uint32_t)peek->method_name.len;
 	msg->call_id = peek->call_id;
+	msg->tx_hash = 0;
+	msg->tx_hash = stw_tx_request_hash(stack->transactions, msg);
 	return true;
 }
 
-/* Behind "rport" of the topmost Via; its end when there is none; 0: it is written in another way.
- */
-static size_t stamp_place(const struct stw_via *via, struct stw_str value)
-{
-	const struct stw_str name = STW_STR(";rport");
-	size_t at = (size_t)(via->params.ptr - value.ptr);
-
-	if (!via->has_rport)
-		return value.len;
-	for (; at + name.len <= value.len; at++) {
-		if (memcmp(value.ptr + at, name.ptr, name.len) == 0 &&
-			(at + name.len == value.len || value.ptr[at + name.len] == ';'))
-			return at + name.len;
-	}
-	return 0;
-}
-
 /* §18.2.1, RFC 3581 §4. */
-static bool via_write(struct stw_writer *writer, const struct stw_via *via, struct stw_str value,
+static void via_write(struct stw_writer *writer, const struct stw_via *via, struct stw_str value,
 	const struct stw_addr *source)
 {
-	size_t at = stamp_place(via, value);
+	size_t at = via->has_rport ? via->rport_at : value.len;
 	struct stw_via_stamp stamp;
 
-	if (!at)
-		return false;
 	stw_via_stamp(via, source, &stamp);
 	stw_write_text(writer, "Via: ");
 	stw_write_str(writer, stw_str_cut(value, 0, at));
@@ -138,7 +123,6 @@ static bool via_write(struct stw_writer *writer, const struct stw_via *via, stru
 		stw_write_str(writer, stamp.received);
 	}
 	stw_write_str(writer, stw_str_cut(value, at, value.len));
-	return true;
 }
 
 static void line_write(struct stw_writer *writer, const char *name, struct stw_str value)
@@ -157,8 +141,7 @@ static bool answer_write(struct stw_stack *stack, const struct stw_hop *hop,
 	stw_write_char(writer, ' ');
 	stw_write_text(writer, cause->phrase);
 	stw_write_text(writer, "\r\n");
-	if (!via_write(writer, &stack->shed_msg.via, peek->via, &hop->remote))
-		return false;
+	via_write(writer, &stack->shed_msg.via, peek->via, &hop->remote);
 	for (unsigned i = 1; i < peek->via_count; i++)
 		line_write(writer, "\r\n", peek->vias[i]);
 	line_write(writer, "\r\nFrom: ", peek->from);
@@ -219,9 +202,7 @@ static bool answer(struct stw_stack *stack, const struct stw_hop *hop,
 	struct stw_str text;
 	char *buffer;
 
-	if (!answer_read(&stack->shed_msg, peek) ||
-		stw_tx_match_request(stack->transactions, &stack->shed_msg) ||
-		stw_response_target(&stack->shed_msg.via, hop, &reply) < 0)
+	if (stw_response_target(&stack->shed_msg.via, hop, &reply) < 0)
 		return false;
 	buffer = stw_arena_bytes(&stack->scratch, capacity);
 	if (!buffer)
@@ -284,7 +265,7 @@ static bool shed_ack(struct stw_stack *stack, const char *data, size_t len)
 
 	if (!memmem(data, len, ours.ptr, ours.len) || !stw_msg_peek(data, len, &peek) ||
 		peek.method != STW_METHOD_ACK || is_elsewhere(stack, peek.call_id) ||
-		stw_msg_peek_tag(peek.to, &tag) < 0 || !answer_read(&stack->shed_msg, &peek) ||
+		stw_msg_peek_tag(peek.to, &tag) < 0 || !answer_read(stack, &peek) ||
 		!stw_str_equal(tag, reply_tag(stack, &stack->shed_msg, buffer)) ||
 		stw_tx_match_request(stack->transactions, &stack->shed_msg))
 		return false;
@@ -305,7 +286,8 @@ bool stack_shed(struct stw_stack *stack, const struct stw_hop *hop, const char *
 		is_elsewhere(stack, peek.call_id))
 		return false;
 	if (!method_may_be_shed(peek.method) || uri_may_be_urgent(stack, peek.uri) ||
-		source_is_noted(stack, &hop->remote))
+		source_is_noted(stack, &hop->remote) || !answer_read(stack, &peek) ||
+		stw_tx_match_request(stack->transactions, &stack->shed_msg))
 		return false;
 	cause = shed_source(stack, &hop->remote);
 	if (!cause)

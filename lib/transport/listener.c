@@ -121,7 +121,8 @@ static bool listener_advertises(
 bool stw_listeners_own(const struct stw_listeners *listeners, struct stw_str host, uint16_t port)
 {
 	struct stw_addr value;
-	const struct stw_addr *addr = stw_addr_from_host(host, 0, &value) == 0 ? &value : NULL;
+	const struct stw_addr *addr = NULL;
+	bool is_read = false;
 
 	for (unsigned i = 0; i < listeners->n; i++) {
 		const struct stw_listener *listener = &listeners->v[i];
@@ -129,6 +130,12 @@ bool stw_listeners_own(const struct stw_listeners *listeners, struct stw_str hos
 		uint16_t advertised = listener->advertise_port ? listener->advertise_port : bound;
 		uint16_t asked = port ? port : stw_transport_default_port(listener->transport);
 
+		/* Most that are not ours have another port. */
+		if (asked != bound && asked != advertised)
+			continue;
+		if (!is_read)
+			addr = stw_addr_from_host(host, 0, &value) == 0 ? &value : NULL;
+		is_read = true;
 		if (addr && asked == bound && listener_owns_addr(listener, addr))
 			return true;
 		if (asked == advertised && listener_advertises(listener, host, addr))

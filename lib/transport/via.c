@@ -7,19 +7,23 @@
 
 #include <errno.h>
 
+/* sent-by is the address that the packet came from. */
+static bool is_source(const struct stw_via *via, const struct stw_addr *source)
+{
+	struct stw_addr sent_by;
+
+	return via->host_kind != STW_HOST_NAME && stw_addr_from_host(via->host, 0, &sent_by) == 0 &&
+	       stw_addr_same_ip(&sent_by, source);
+}
+
 void stw_via_stamp(
 	const struct stw_via *via, const struct stw_addr *source, struct stw_via_stamp *ret)
 {
-	struct stw_addr sent_by;
-	bool is_source = via->host_kind != STW_HOST_NAME &&
-			 stw_addr_from_host(via->host, 0, &sent_by) == 0 &&
-			 stw_addr_same_ip(&sent_by, source);
-
 	*ret = (struct stw_via_stamp){ 0 };
 	if (via->has_rport)
 		ret->rport = source->port;
 	/* A `received` that the sender itself wrote would let it aim our response at anybody. */
-	if (!is_source || via->has_rport || via->received.ptr)
+	if (via->has_rport || via->received.ptr || !is_source(via, source))
 		ret->received = stw_addr_ip_text(source, ret->received_text);
 }
 
@@ -41,11 +45,18 @@ static void param_set(
 static bool params_set(struct stw_edit *edit, struct stw_str rport, struct stw_str received)
 {
 	const struct stw_str rport_name = STW_STR("rport"), received_name = STW_STR("received");
+	const struct stw_via *via = &edit->msg->via;
 	struct stw_param param;
 	size_t at = 0;
 	bool found = false;
 
-	while (stw_param_next(edit->msg->via.params, &at, &param) > 0) {
+	if (!via->is_stamped) {
+		at = (size_t)(via->text.ptr - edit->msg->data) + via->rport_at;
+		if (rport.len && via->has_rport)
+			stw_edit_splice(edit, (uint32_t)at, 0, rport);
+		return false;
+	}
+	while (stw_param_next(via->params, &at, &param) > 0) {
 		if (rport.len && stw_str_equal_nocase(param.name, rport_name))
 			param_set(edit, &param, rport);
 		if (received.len && stw_str_equal_nocase(param.name, received_name)) {

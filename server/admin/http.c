@@ -14,7 +14,7 @@ struct exchange {
 };
 
 static enum MHD_Result exchange_reply(
-	struct MHD_Connection *connection, const struct stw_api_reply *reply)
+	struct MHD_Connection *connection, const struct stw_api_reply *reply, bool last)
 {
 	char *text = reply->type ? strdup(json_string_value(reply->json))
 				 : json_dumps(reply->json, JSON_INDENT(1));
@@ -30,6 +30,8 @@ static enum MHD_Result exchange_reply(
 	MHD_add_response_header(
 		response, "Content-Type", reply->type ? reply->type : "application/json");
 	MHD_add_response_header(response, "Cache-Control", "no-store");
+	if (last)
+		MHD_add_response_header(response, "Connection", "close");
 	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
 	result = MHD_queue_response(connection, reply->status, response);
 	MHD_destroy_response(response);
@@ -92,6 +94,30 @@ static bool host_is_ours(const struct stw_admin *admin, struct MHD_Connection *c
 	return host && port && host_is(host, admin->address, (size_t)(port - admin->address));
 }
 
+struct repeats {
+	unsigned hosts, lengths, encodings;
+};
+
+static enum MHD_Result repeats_count(
+	void *user, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+	struct repeats *repeats = user;
+
+	repeats->hosts += strcasecmp(key, "Host") == 0;
+	repeats->lengths += strcasecmp(key, "Content-Length") == 0;
+	repeats->encodings += strcasecmp(key, "Transfer-Encoding") == 0;
+	return MHD_YES;
+}
+
+/* RFC 9112 §3.2, §6.3: where a request ends, and whom it is for, is said once. */
+static bool is_ambiguous(struct MHD_Connection *connection)
+{
+	struct repeats repeats = { 0 };
+
+	MHD_get_connection_values(connection, MHD_HEADER_KIND, repeats_count, &repeats);
+	return repeats.hosts > 1 || repeats.lengths + repeats.encodings > 1;
+}
+
 /* The strings are ours alone; jansson gives them as constant so that their length stays. */
 static void passwords_wipe(const json_t *body)
 {
@@ -148,7 +174,19 @@ static enum MHD_Result exchange_step(struct stw_admin *admin, struct MHD_Connect
 		stw_api_error(&reply, 403, "the Host of the request is no name of this address");
 	else
 		exchange_run(admin, request, exchange, &reply);
-	result = exchange_reply(connection, &reply);
+	result = exchange_reply(connection, &reply, false);
+	json_decref(reply.json);
+	return result;
+}
+
+/* What would be read as the next request is not: the connection is closed. */
+static enum MHD_Result exchange_refuse(struct MHD_Connection *connection)
+{
+	struct stw_api_reply reply = { 0 };
+	enum MHD_Result result;
+
+	stw_api_error(&reply, 400, "Host, or the length of the body, is said twice");
+	result = exchange_reply(connection, &reply, true);
 	json_decref(reply.json);
 	return result;
 }
@@ -158,6 +196,8 @@ static enum MHD_Result on_request(struct stw_admin *admin, struct MHD_Connection
 {
 	if (*exchange)
 		return exchange_step(admin, connection, request, *exchange);
+	if (is_ambiguous(connection))
+		return exchange_refuse(connection);
 	*exchange = calloc(1, sizeof(**exchange));
 	if (!*exchange)
 		return MHD_NO;
@@ -165,10 +205,22 @@ static enum MHD_Result on_request(struct stw_admin *admin, struct MHD_Connection
 	return MHD_YES;
 }
 
+/* RFC 9110 §9.3.2: of the answer to a HEAD the library leaves out the body. */
+static const char *method_asked(const char *method)
+{
+	return strcmp(method, "HEAD") == 0 ? "GET" : method;
+}
+
+/* A zero would end the name before its end: what has one stays as it is, and names nothing. */
+static size_t on_unescape(void *context, struct MHD_Connection *connection, char *text)
+{
+	return strstr(text, "%00") ? strlen(text) : MHD_http_unescape(text);
+}
+
 static enum MHD_Result on_access(void *context, struct MHD_Connection *connection, const char *url,
 	const char *method, const char *version, const char *data, size_t *data_len, void **state)
 {
-	struct stw_api_request request = { .method = method, .path = url };
+	struct stw_api_request request = { .method = method_asked(method), .path = url };
 
 	if (*state && *data_len > 0) {
 		exchange_append(*state, data, *data_len);
@@ -185,7 +237,9 @@ static enum MHD_Result on_access_loopback(void *context, struct MHD_Connection *
 	const char *url, const char *method, const char *version, const char *data,
 	size_t *data_len, void **state)
 {
-	struct stw_api_request request = { .method = method, .path = url, .read_only = true };
+	struct stw_api_request request = {
+		.method = method_asked(method), .path = url, .read_only = true
+	};
 
 	/* A body is not read, but it is the library that says when it has ended. */
 	if (*state && *data_len > 0) {
@@ -232,5 +286,6 @@ struct MHD_Daemon *admin_serve(struct stw_admin *admin, int fd, bool loopback)
 		loopback ? on_access_loopback : on_access, admin, MHD_OPTION_LISTEN_SOCKET, fd,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)ADMIN_CONNECTIONS,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)ADMIN_IDLE_S, MHD_OPTION_NOTIFY_COMPLETED,
-		on_completed, admin, MHD_OPTION_END);
+		on_completed, admin, MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, admin,
+		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
 }

@@ -25,7 +25,7 @@ int stw_refreshes_new(
 void stw_refreshes_max_age(struct stw_refreshes *refreshes, uint32_t max_age_s);
 /** The time of all that happens until the next. */
 void stw_refreshes_now(struct stw_refreshes *refreshes, struct stw_now now);
-/** Every note of the stack. */
+/** Every note of the stack that has `dialog` or `refresh`. */
 void stw_refreshes_note(struct stw_refreshes *refreshes, const struct stw_note *note);
 /** Does the request go where the other side of its dialog has moved to? */
 bool stw_refreshes_lead(

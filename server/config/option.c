@@ -283,12 +283,12 @@
 	OPTION("limits.max_transactions", UINT, limits.max_transactions, "", 100, 10000000, "",    \
 		"one for each 4 KiB of memory", RESTART, FORM(max_transactions),                   \
 		"Transactions at a time; new calls beyond it are answered with 503; what belongs " \
-		"to a call has an eighth more room, its end (BYE, PRACK with our mark) a "         \
-		"quarter, an emergency call three eighths. A call has "                            \
-		"four, of about 0.7 KB, and over UDP three of them stay for 32 s: a million is "   \
-		"enough for 9,900 calls a second. A message of more than about 1.5 KB that has "   \
-		"to be kept counts as one more for each KiB. Memory is what the machine has, or "  \
-		"what its control group may use.",                                                 \
+		"to a call has an eighth more room, with our mark a quarter, its end (BYE and "    \
+		"PRACK with our mark) as much again, an emergency call an eighth more than that. " \
+		"A call has four, of about 0.7 KB, and over UDP three of them stay for 32 s: a "   \
+		"million is enough for 9,900 calls a second. A message of more than about 1.5 KB " \
+		"that has to be kept counts as one more for each KiB. Memory is what the machine " \
+		"has, or what its control group may use.",                                         \
 		"RFC 3261 §21.5.4")                                                                \
 	OPTION("limits.max_connections", UINT, limits.max_connections, "", 1, 1000000, "",         \
 		"10000", RESTART, NO_FORM, "Open connections in all; more are closed at once.",    \

@@ -89,6 +89,22 @@ const struct stw_user *stw_directory_resolve(
 	return name ? stw_map_find(&directory->map, name->aor) : user;
 }
 
+bool stw_directory_leads_to(
+	const struct stw_directory *directory, struct stw_str name, const struct stw_user *user)
+{
+	const struct stw_user *found = stw_directory_resolve(directory, name);
+
+	return found && stw_str_equal(found->aor, user->aor);
+}
+
+bool stw_directory_is_gone(
+	const struct stw_directory *directory, struct stw_str aor, uint64_t removed_users)
+{
+	const struct stw_user *user = stw_directory_find(directory, aor);
+
+	return !user || user->birth > removed_users;
+}
+
 /* ---- a user ------------------------------------------------------------------------------ */
 
 static struct stw_str text_put(char **at, struct stw_str text)

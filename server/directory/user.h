@@ -69,6 +69,12 @@ void stw_directory_walk(const struct stw_directory *directory,
 	bool (*visit)(void *context, const struct stw_user *user), void *context);
 /** For stw_keys_collect(). */
 const struct stw_map *stw_directory_map(const struct stw_directory *directory);
+/** Does the name lead to him? By now there may be another snapshot of him. */
+bool stw_directory_leads_to(
+	const struct stw_directory *directory, struct stw_str name, const struct stw_user *user);
+/** Has the user been removed since so many had been? Another one may have his name by now. */
+bool stw_directory_is_gone(
+	const struct stw_directory *directory, struct stw_str aor, uint64_t removed_users);
 /** Is the number of calls of any user limited (max_calls)? Any thread. */
 bool stw_directory_limited(const struct stw_directory *directory);
 /** Those who are logged in to any queue (setting `queues`), without a look at the others. */

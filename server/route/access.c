@@ -149,3 +149,11 @@ enum stw_verdict stw_route_authenticate(
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	return STW_PASS;
 }
+
+enum stw_verdict stw_route_caller_gone(struct stw_check *check)
+{
+	stw_refusal_fact(&check->refusal, "user", check->user_aor);
+	return access_challenge(check, STW_HDR_PROXY_AUTHORIZATION,
+		stw_route_domain(check->core, &check->request->msg->from.uri),
+		&stw_cause_credentials_wrong_proxy, false);
+}

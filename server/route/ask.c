@@ -242,6 +242,19 @@ static void inquiry_answer(
 			core->now.mono_ms + (uint64_t)ttl_s * 1000);
 }
 
+/* In the place of the rows that are left. */
+static const struct stw_check_row gone_rows[] = {
+	{ "P7", stw_route_caller_gone },
+	{ NULL, NULL },
+};
+
+/* Who has proven who he is and is no user any more; his name may be another's by now. */
+static bool caller_is_gone(const struct stw_check *check)
+{
+	return check->user_aor.len && stw_directory_is_gone(check->core->options.directory,
+					      check->user_aor, check->removed_users);
+}
+
 void stw_route_answered(struct stw_core *core, struct stw_hook_question *question)
 {
 	struct pause *pause = question->context;
@@ -252,5 +265,5 @@ void stw_route_answered(struct stw_core *core, struct stw_hook_question *questio
 	stw_hook_question_free(question);
 	stw_request_leave(check.request);
 	if (!check.request->answered)
-		stw_route_run(&check, check.row);
+		stw_route_run(&check, caller_is_gone(&check) ? gone_rows : check.row);
 }

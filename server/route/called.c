@@ -109,19 +109,14 @@ static bool aor_is(const struct caller *caller, struct stw_str entry)
 static bool number_leads_to(const struct caller *caller, struct stw_str number)
 {
 	char buffer[sizeof("sip:@[]") + 3 * STW_NUMBER_MAX + HOST_BYTES_MAX];
-	const struct stw_user *user;
 	struct stw_writer writer;
 
 	if (!caller->user)
 		return false;
 	stw_writer_init(&writer, buffer, sizeof(buffer));
 	stw_aor_write(&writer, number, caller->callee->domain);
-	if (writer.overflow)
-		return false;
-	user = stw_directory_resolve(
-		caller->check->core->options.directory, stw_writer_text(&writer));
-	/* His settings may have changed since: that is another snapshot of him. */
-	return user && stw_str_equal(user->aor, caller->user->aor);
+	return !writer.overflow && stw_directory_leads_to(caller->check->core->options.directory,
+					   stw_writer_text(&writer), caller->user);
 }
 
 /* The number that he shows, or one of those that lead to him here. */

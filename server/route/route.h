@@ -146,6 +146,8 @@ int stw_route_aor(struct stw_check *check, const struct stw_uri *uri, struct stw
 /* access.c */
 enum stw_verdict stw_route_authenticate(
 	struct stw_check *check, enum stw_header header, struct stw_str realm);
+/** The caller who had proven who he is has been removed since: he is asked again (§22.3). */
+enum stw_verdict stw_route_caller_gone(struct stw_check *check);
 enum stw_verdict stw_route_refuse(struct stw_check *check, const struct stw_cause *cause);
 
 /** The source of the request has proven an identity, or has a binding: its limit is the larger. */

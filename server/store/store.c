@@ -212,12 +212,8 @@ static struct stw_bindings *result_copy(
 static bool user_is_gone(
 	const struct stw_store *store, const struct stw_job *job, struct stw_str aor)
 {
-	const struct stw_user *user;
-
-	if (job->removed_users == stw_store_removed_users(store))
-		return false;
-	user = stw_directory_find(store->options.directory, aor);
-	return !user || user->birth > job->removed_users;
+	return job->removed_users != stw_store_removed_users(store) &&
+	       stw_directory_is_gone(store->options.directory, aor, job->removed_users);
 }
 
 static void run_register(struct group *group, struct stw_job *job, uint64_t hash)

@@ -252,6 +252,40 @@ def administration_address(server):
         require(code == wanted, f"Host {host!r}: {code} instead of {wanted}")
 
 
+def raw_http(place, text):
+    """What comes back until the server closes, or for half a second."""
+    family = socket.AF_UNIX if isinstance(place, str) else socket.AF_INET
+    with socket.socket(family) as tcp:
+        tcp.settimeout(0.5)
+        tcp.connect(place)
+        tcp.sendall(text.encode())
+        answer = b""
+        try:
+            while data := tcp.recv(65536):
+                answer += data
+        except TimeoutError:
+            pass
+    return [int(code) for code in re.findall(rb"HTTP/1\.1 (\d+)", answer)], answer
+
+
+def ambiguous(server):
+    """RFC 9112 §3.2, §6.3: what says twice where it ends or whom it is for is refused, and nothing behind it read; a
+    name with a zero in it is not the name before the zero."""
+    get, host = "GET /v1/status HTTP/1.1\r\n", f"Host: 127.0.0.1:{PORT}\r\n"
+    for place in (("127.0.0.1", PORT), str(server.folder / "admin.sock")):
+        require(raw_http(place, (get + host + "\r\n") * 2)[0] == [200, 200], "two requests on one connection")
+        codes, answer = raw_http(place, f"HEAD /v1/status HTTP/1.1\r\n{host}\r\n")
+        require(codes == [200] and answer.endswith(b"\r\n\r\n"), f"HEAD: {answer}")
+        for twice in (host + "Host: evil.invalid\r\n", host + "Content-Length: 0\r\nContent-Length: 40\r\n",
+                      host + "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n"):
+            codes, _ = raw_http(place, get + twice + "\r\n" + get + host + "\r\n")
+            require(codes == [400], f"{twice}: {codes}")
+        codes, _ = raw_http(place, f"GET /v1/users/alice%00x HTTP/1.1\r\n{host}\r\n")
+        require(codes[0] in (400, 404), f"alice%00x: {codes}")
+    codes, _ = raw_http(place, f"DELETE /v1/users/alice%00x HTTP/1.1\r\n{host}\r\n")
+    require(codes[0] in (400, 404) and "alice" in server.command("user", "list"), f"alice was removed: {codes}")
+
+
 @attack("the administration over HTTP: names of others, changes, slow requests", memory=False,
         late=1.0)
 def administration_http(server):
@@ -282,6 +316,7 @@ def administration_http(server):
         code = ask(method, path, Host=f"127.0.0.1:{PORT}", Origin="http://evil.invalid")[0]
         require(code in (400, 403, 404, 405, 501), f"{method} {path}: {code}")
     require(not status(server)["draining"], "the server was drained over HTTP")
+    ambiguous(server)
     slow = []
     try:
         for _ in range(200):

@@ -4,6 +4,7 @@
 other people's programs; sound is heard where it should be."""
 import math
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from agent import Agent, answer, call, hears, listening, sipp, sipp_called, sipp
 from dns import Knot  # noqa: E402
 from interop import (DOMAIN, PASSWORD, STROWGER, free_port, new_folder, require, require_program,  # noqa: E402
                      run_tests, stop, tail)
+from wire import SERVER, Datagrams, mark, request  # noqa: E402
 
 
 def sound(bench):
@@ -30,6 +32,46 @@ def sound(bench):
     ended = alice.wait("ended")
     require(ended["by_us"] and ended["sound"]["lost_packets"] == 0 and
             ended["sound"]["received_packets"] > 50 and ended["sound"]["jitter_ms"] < 20, str(ended))
+
+
+def strangers(bench):
+    """Who is not in the call is not heard, and nobody records more sound than there was time (RFC 3550 §8.2)."""
+    bob = answer(bench, "--ring", 0, "--count", 1, "--record", "heard.wav")
+    caller, stranger = socket.socket(type=socket.SOCK_DGRAM), socket.socket(type=socket.SOCK_DGRAM)
+    with caller, stranger, Datagrams(bob.port) as phone:
+        caller.bind((phone.address, 0))
+        stranger.bind((SERVER, 0))
+        sdp = (f"v=0\r\no=- 1 1 IN IP4 {phone.address}\r\ns=-\r\nc=IN IP4 {phone.address}\r\nt=0 0\r\n"
+               f"m=audio {caller.getsockname()[1]} RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n")
+        uri, me = f"sip:bob@{SERVER}:{bob.port}", f"{phone.address}:{phone.port}"
+        fields = {"via": f"SIP/2.0/UDP {me};branch=z9hG4bK{mark()}", "from_": f"<sip:a@{me}>;tag=a", "call_id": mark()}
+        reply = phone.ask(request("INVITE", uri, body=sdp, extra=f"Contact: <sip:a@{me}>\r\nContent-Type: application/sdp\r\n",
+                                  **fields))
+        require(reply.code == 200, reply.line)
+        fields.update(to=reply.get("to"), via=f"SIP/2.0/UDP {me};branch=z9hG4bK{mark()}")
+        phone.send(request("ACK", uri, cseq="1 ACK", **fields))
+        bob.wait("established")
+        place = SERVER, int(reply.body.decode().split("m=audio ")[1].split()[0])
+        for number in range(20):
+            packet = struct.pack("!BBHII", 0x80, 0, number, number * 160, 1) + b"\x20" * 160
+            caller.sendto(packet, place)
+            for _ in range(20):
+                stranger.sendto(packet, place)
+            stranger.sendto(struct.pack("!BBHIIBBH", 0x80, 101, number, number * 160, 1, 5, 10, 800), place)
+            time.sleep(0.02)
+        stranger.sendto(struct.pack("!BBHI", 0x81, 203, 1, 1), place)
+        for number in range(20, 2000):
+            caller.sendto(struct.pack("!BBHII", 0x80, 0, number, number * 160, 1) + b"\x20" * 160, place)
+            time.sleep(0.0002)
+        time.sleep(0.1)
+        fields.update(via=f"SIP/2.0/UDP {me};branch=z9hG4bK{mark()}", cseq="2 BYE")
+        require(phone.ask(request("BYE", uri, **fields)).code == 200, "BYE")
+    bob.ends()
+    ended = bob.wait("ended")["sound"]
+    require(1000 < ended["received_packets"] <= 2000 and ended["reordered_packets"] == 0, str(ended))
+    require(not [event for event in bob.events() if event["event"] == "digit"], "a stranger's digit")
+    with wave.open(str(bob.folder / "heard.wav")) as heard:
+        require(0.3 < heard.getnframes() / 8000 < 10, f"{heard.getnframes() / 8000} s")
 
 
 def preconditions(bench):
@@ -428,6 +470,7 @@ def sofia(bench):
 
 run_tests([
     ("two of ours hear each other, and digits", sound),
+    ("who is not in the call is not heard", strangers),
     ("a file is played and echoed", files),
     ("two of ours through the server", through_server),
     ("each refusal has its code and explanation", codes),

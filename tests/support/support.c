@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 void *__real_malloc(size_t bytes);
@@ -13,8 +14,11 @@ void *__real_realloc(void *old, size_t bytes);
 void *__wrap_malloc(size_t bytes);
 void *__wrap_calloc(size_t count, size_t bytes);
 void *__wrap_realloc(void *old, size_t bytes);
+int __real_nanosleep(const struct timespec *time, struct timespec *left);
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
 
 static _Thread_local unsigned fail_in, counted;
+static _Thread_local bool sleepless;
 
 /* Each allocation of a unit shall be one that can fail. */
 __attribute__((constructor)) static void keep_no_memory(void)
@@ -55,6 +59,16 @@ unsigned support_allocations(void)
 
 	counted = 0;
 	return count;
+}
+
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
+{
+	return sleepless ? 0 : __real_nanosleep(time, left);
+}
+
+void support_sleepless(bool on)
+{
+	sleepless = on;
 }
 
 /* The mapping that was given back last, with its guard page: a test that feeds a stream byte by

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What unit tests share: cmocka, guard pages, failing allocations, files. */
+/* What unit tests share: cmocka, guard pages, failing allocations, pauses, files. */
 #ifndef STW_TESTS_SUPPORT_H
 #define STW_TESTS_SUPPORT_H
 
@@ -15,6 +15,9 @@
 void support_fail_allocation(unsigned nth);
 /** Allocations counted since the last call of support_fail_allocation or of this function. */
 unsigned support_allocations(void);
+
+/** Pauses of this thread (nanosleep()) take no time. */
+void support_sleepless(bool on);
 
 /** A copy of the bytes that ends right before an inaccessible page: reading past it traps. */
 char *support_guarded(const char *bytes, size_t len);

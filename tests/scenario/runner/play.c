@@ -543,6 +543,8 @@ static int play_party_event(struct scenario *s, struct party *party, struct stw_
 		party->silent = true;
 	else if (is_word(what, "uses tcp"))
 		party->uses_tcp = true;
+	else if (is_word(what, "is removed") || is_word(what, "is added"))
+		return server_user(s, party, is_word(what, "is removed"));
 	else if (stw_str_starts(what, STW_STR("shares ")))
 		return call_share(s, party, stw_str_cut(what, 7, what.len));
 	else if (stw_str_starts(what, STW_STR("has ")))

@@ -241,6 +241,8 @@ int server_setting(struct scenario *s, struct stw_str item);
 int server_try(struct scenario *s, struct stw_str text);
 /** Settings of a user, "KEY=VALUE KEY=VALUE". */
 int server_user_settings(struct scenario *s, const struct party *party, struct stw_str text);
+/** He is removed, or is a user (again, with nothing that was set before). */
+int server_user(struct scenario *s, const struct party *party, bool removed);
 int server_start(struct scenario *s);
 int server_reload(struct scenario *s, struct stw_str item);
 int server_restart(struct scenario *s);

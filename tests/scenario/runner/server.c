@@ -192,6 +192,16 @@ void server_log(void *context, const struct stw_note *what, struct stw_str place
 /* ---- life
  * ---------------------------------------------------------------------------------------- */
 
+static void user_row(struct scenario *s, const struct party *party, struct stw_user_row *ret)
+{
+	struct stw_str full =
+		print(s, "%.*s@%.*s", STW_STR_ARG(party->name), STW_STR_ARG(s->domain));
+
+	*ret = (struct stw_user_row){ .user = party->name, .domain = s->domain };
+	stw_ha1_make(party->name, s->domain, party->password, &ret->ha1_user);
+	stw_ha1_make(full, s->domain, party->password, &ret->ha1_user_domain);
+}
+
 static int users_add(struct scenario *s)
 {
 	struct stw_user_row rows[16] = { 0 };
@@ -199,17 +209,8 @@ static int users_add(struct scenario *s)
 	struct party *party;
 
 	for (party = s->parties; party; party = party->next) {
-		struct stw_user_row *row = &rows[job.user_count];
-		struct stw_str full =
-			print(s, "%.*s@%.*s", STW_STR_ARG(party->name), STW_STR_ARG(s->domain));
-
-		if (!party->user || job.user_count == STW_ARRAY_SIZE(rows))
-			continue;
-		row->user = party->name;
-		row->domain = s->domain;
-		stw_ha1_make(party->name, s->domain, party->password, &row->ha1_user);
-		stw_ha1_make(full, s->domain, party->password, &row->ha1_user_domain);
-		job.user_count++;
+		if (party->user && job.user_count < STW_ARRAY_SIZE(rows))
+			user_row(s, party, &rows[job.user_count++]);
 	}
 	if (!job.user_count)
 		return 0;
@@ -221,29 +222,48 @@ static int users_add(struct scenario *s)
 	return 0;
 }
 
-static void settings_answered(struct stw_question *question)
+static void change_answered(struct stw_question *question)
 {
 	*(bool *)question->context = true;
 }
 
-/* As the administration has them changed while the server runs. @return as the question's error */
-static int settings_ask(struct scenario *s, struct stw_str aor, const struct stw_job *job)
+/* As the administration asks while the server runs. @return as the question's error */
+static int change_ask(struct scenario *s, struct stw_question *question)
 {
-	bool answered = false;
-	struct stw_question question = { .kind = STW_QUESTION_SETTINGS,
-		.text = aor,
-		.job = *job,
-		.answered = settings_answered,
-		.context = &answered };
 	struct stw_core *core = s->workers[0].core;
+	bool answered = false;
 
+	question->answered = change_answered;
+	question->context = &answered;
 	stw_core_begin(core, s->now);
-	stw_core_question(core, &question);
+	stw_core_question(core, question);
 	stw_core_work(core);
 	stw_core_end(core);
 	if (!answered)
 		return -EBUSY;
-	return world_wake(s) < 0 ? -EIO : question.error;
+	return world_wake(s) < 0 ? -EIO : question->error;
+}
+
+int server_user(struct scenario *s, const struct party *party, bool removed)
+{
+	struct stw_user_row row;
+	struct stw_question question = { .kind = removed ? STW_QUESTION_USER_REMOVE
+							 : STW_QUESTION_USER_SET,
+		.users = &row,
+		.user_count = 1 };
+
+	user_row(s, party, &row);
+	return change_ask(s, &question) == 0
+		       ? 0
+		       : fail(s, "%.*s could not be %s", STW_STR_ARG(party->name),
+				 removed ? "removed" : "added");
+}
+
+static int settings_ask(struct scenario *s, struct stw_str aor, const struct stw_job *job)
+{
+	struct stw_question question = { .kind = STW_QUESTION_SETTINGS, .text = aor, .job = *job };
+
+	return change_ask(s, &question);
 }
 
 int server_user_settings(struct scenario *s, const struct party *party, struct stw_str text)

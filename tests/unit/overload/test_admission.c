@@ -133,8 +133,8 @@ static void test_connections_are_queues_of_their_own(void **state)
  * refusals of their own. */
 static void test_streams_lose_nothing(void **state)
 {
-	const struct stw_overload_arrival late = {
-		.waited_us = 9000000, .standing = true, .stream = true
+	struct stw_overload_arrival late = {
+		.waited_us = 1280000, .standing = true, .stream = true
 	};
 	struct stw_overload overload = busy_of(STW_OVERLOAD_FEEDBACK_LOSS);
 	unsigned refused = 0, admitted = 0;
@@ -150,6 +150,9 @@ static void test_streams_lose_nothing(void **state)
 	}
 	assert_int_equal(refused + admitted, 1000);
 	assert_int_equal(refused - admitted, 64);
+	late.waited_us++; /* its sender has given up, or soon will */
+	for (unsigned i = 0; i < 1000; i++)
+		assert_int_equal(stw_overload_admit(&overload, NEW, &late, at_ms(1)), REFUSE);
 }
 
 static void test_without_a_target_nothing_is_refused(void **state)

@@ -66,13 +66,13 @@ static inline void proxy_init(struct proxy *proxy, const char *name, const char 
 /* Our lines for this request, on a branch of the same name each time. */
 static inline int record_route(const struct proxy *proxy, const struct message *request,
 	const struct stw_record_route_side *in, const struct stw_record_route_side *out,
-	struct stw_arena *arena, struct stw_str *ret_lines)
+	struct stw_arena *arena, struct stw_record_route *ret)
 {
-	struct stw_record_route record = {
+	struct stw_record_route_options options = {
 		.request = &request->msg, .in = *in, .out = *out, .branch = STW_STR("z9hG4bKp1")
 	};
 
-	return stw_record_route_write(&proxy->options, &record, arena, ret_lines);
+	return stw_record_route_write(&proxy->options, &options, arena, ret);
 }
 
 /* Slices in one piece with a NUL behind; free() it. */
@@ -105,7 +105,7 @@ static inline char *forwarded(const struct proxy *proxy, const struct message *r
 	char *text;
 
 	stw_arena_init(&arena, 65536);
-	assert_int_equal(stw_proxy_preprocess(&proxy->options, &request->msg, &routing), 0);
+	assert_int_equal(stw_proxy_preprocess(&proxy->options, &request->msg, NULL, &routing), 0);
 	assert_int_equal(stw_forward_build(&options, &arena, &slices), 0);
 	text = joined(slices);
 	stw_arena_done(&arena);

@@ -23,7 +23,7 @@ static struct made make(const char *start, const char *via, const char *lines, u
 
 	snprintf(text, sizeof(text), "%s SIP/2.0\r\nVia: %s\r\n%s\r\n", start, via, lines);
 	message_parse(&request, text);
-	assert_int_equal(stw_proxy_preprocess(&proxy.options, &request.msg, &routing), 0);
+	assert_int_equal(stw_proxy_preprocess(&proxy.options, &request.msg, NULL, &routing), 0);
 	stw_random_seed(&random, seed);
 	branch = stw_proxy_branch(&proxy.options, &request.msg, &routing, &random, buffer);
 	assert_in_range(branch.len, 1, STW_BRANCH_MAX);
@@ -84,7 +84,7 @@ static void loop_hash_read(void **state)
 
 	message_parse(
 		&request, "INVITE sip:b@y.com SIP/2.0\r\nVia: " VIA "\r\n" IDS("1 INVITE") "\r\n");
-	assert_int_equal(stw_proxy_preprocess(&proxy.options, &request.msg, &routing), 0);
+	assert_int_equal(stw_proxy_preprocess(&proxy.options, &request.msg, NULL, &routing), 0);
 	assert_true(stw_proxy_branch_loop_hash(stw_str_from(made.branch), &hash));
 	assert_int_equal(hash, stw_proxy_loop_hash(&proxy.options, &request.msg, &routing));
 	message_done(&request);

@@ -120,7 +120,8 @@ static void exact_bytes(void **state)
 
 		stw_arena_init(&arena, 4096);
 		options.request = &request.msg;
-		assert_int_equal(stw_proxy_preprocess(&proxy.options, &request.msg, &routing), 0);
+		assert_int_equal(
+			stw_proxy_preprocess(&proxy.options, &request.msg, NULL, &routing), 0);
 		assert_int_equal(stw_forward_next_hop(&options, &arena, &uri), 0);
 		assert_int_equal(stw_uri_parse(stw_str_from(cases[i].next_hop), &expected), 0);
 		assert_true(stw_str_equal(uri.host, expected.host));
@@ -165,7 +166,7 @@ static int build(const char *in, const char *via, const char *source, uint32_t m
 	options.request = &request.msg;
 	assert_int_equal(stw_addr_from_host(stw_str_from(source), 4321, &addr), 0);
 	stw_via_stamp(&request.msg.via, &addr, &stamp);
-	assert_int_equal(stw_proxy_preprocess(&proxy.options, &request.msg, &routing), 0);
+	assert_int_equal(stw_proxy_preprocess(&proxy.options, &request.msg, NULL, &routing), 0);
 	err = stw_forward_build(&options, arena, &slices);
 	if (err == 0)
 		*ret = joined(slices);
@@ -316,7 +317,7 @@ static void refused(void **state)
 		stw_arena_init(&arena, 4096);
 		message_parse(&request, B U1 MF IDS END);
 		options.request = &request.msg;
-		stw_proxy_preprocess(&proxy.options, &request.msg, &routing);
+		stw_proxy_preprocess(&proxy.options, &request.msg, NULL, &routing);
 		assert_int_equal(stw_forward_build(&options, &arena, &slices), -EBADMSG);
 		assert_int_equal(stw_forward_next_hop(&options, &arena, &uri), -EBADMSG);
 		message_done(&request);
@@ -345,7 +346,7 @@ static void sips_next_hop(void **state)
 	message_parse(&request,
 		"INVITE sips:b@y.com SIP/2.0\r\n" U1 "Route: <sip:p2.com;lr>\r\n" MF IDS END);
 	options.request = &request.msg;
-	stw_proxy_preprocess(&proxy.options, &request.msg, &routing);
+	stw_proxy_preprocess(&proxy.options, &request.msg, NULL, &routing);
 	assert_int_equal(stw_forward_next_hop(&options, &arena, &uri), 0);
 	assert_str(uri.host, "p2.com");
 	assert_int_equal(uri.scheme, STW_SCHEME_SIPS);
@@ -372,13 +373,13 @@ static void invite_through(const struct proxy *via, char **text, const char *tar
 	struct stw_proxy_target target = { .uri = stw_str_from(target_uri) };
 	struct message request;
 	struct stw_arena arena;
-	struct stw_str lines;
+	struct stw_record_route ours;
 	char *out;
 
 	stw_arena_init(&arena, 4096);
 	message_parse(&request, *text);
-	assert_int_equal(record_route(via, &request, &side, &side, &arena, &lines), 0);
-	out = forwarded(via, &request, &target, lines);
+	assert_int_equal(record_route(via, &request, &side, &side, &arena, &ours), 0);
+	out = forwarded(via, &request, &target, ours.lines);
 	free(*text);
 	*text = out;
 	message_done(&request);
@@ -393,7 +394,7 @@ static void bye_through(const struct proxy *via, char **text)
 	char *out;
 
 	message_parse(&request, *text);
-	assert_int_equal(stw_proxy_preprocess(&via->options, &request.msg, &routing), 0);
+	assert_int_equal(stw_proxy_preprocess(&via->options, &request.msg, NULL, &routing), 0);
 	assert_true(routing.in_dialog);
 	assert_false(routing.forged);
 	out = forwarded(via, &request, NULL, STW_STR_NONE);
@@ -560,7 +561,8 @@ static void torture_forwarded(void **state)
 		message_take(&before, data, len);
 		stw_arena_init(&arena, 65536);
 		options.request = &before.msg;
-		assert_int_equal(stw_proxy_preprocess(&proxy.options, &before.msg, &routing), 0);
+		assert_int_equal(
+			stw_proxy_preprocess(&proxy.options, &before.msg, NULL, &routing), 0);
 		assert_int_equal(stw_forward_build(&options, &arena, &slices), 0);
 		text = joined(slices);
 		message_take(&after, text, stw_slices_bytes(slices));

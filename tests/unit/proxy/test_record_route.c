@@ -79,14 +79,14 @@ static void exact_lines(void **state)
 	for (size_t i = 0; i < STW_ARRAY_SIZE(cases); i++) {
 		struct message request;
 		struct stw_arena arena;
-		struct stw_str lines;
+		struct stw_record_route ours;
 
 		stw_arena_init(&arena, 4096);
 		request_parse(&request, cases[i].uri, ";tag=a");
 		assert_int_equal(
-			record_route(&proxy, &request, &cases[i].in, &cases[i].out, &arena, &lines),
+			record_route(&proxy, &request, &cases[i].in, &cases[i].out, &arena, &ours),
 			0);
-		assert_lines(lines, cases[i].expected);
+		assert_lines(ours.lines, cases[i].expected);
 		message_done(&request);
 		stw_arena_done(&arena);
 	}
@@ -101,14 +101,14 @@ static void marks_differ(void **state)
 	for (size_t i = 0; i < STW_ARRAY_SIZE(tags); i++) {
 		struct message request;
 		struct stw_arena arena;
-		struct stw_str lines, again;
+		struct stw_record_route ours, again;
 
 		stw_arena_init(&arena, 4096);
 		request_parse(&request, "sip:b@y.com", tags[i]);
-		record_route(&proxy, &request, &cases[0].in, &cases[0].out, &arena, &lines);
+		record_route(&proxy, &request, &cases[0].in, &cases[0].out, &arena, &ours);
 		record_route(&proxy, &request, &cases[0].in, &cases[0].out, &arena, &again);
-		assert_true(stw_str_equal(lines, again));
-		snprintf(text[i], sizeof(text[i]), "%.*s", STW_STR_ARG(lines));
+		assert_true(stw_str_equal(ours.lines, again.lines));
+		snprintf(text[i], sizeof(text[i]), "%.*s", STW_STR_ARG(ours.lines));
 		for (size_t j = 0; j < i; j++)
 			assert_string_not_equal(text[i], text[j]);
 		message_done(&request);
@@ -119,7 +119,9 @@ static void marks_differ(void **state)
 static void limits(void **state)
 {
 	struct stw_record_route_side side = cases[0].in;
-	struct stw_str lines = STW_STR("unset");
+	struct stw_record_route ours = {
+		.lines = STW_STR("unset"), .mark = 1, .secret = "2", .proof = "3"
+	};
 	struct message request;
 	struct stw_arena arena;
 	char host[2000];
@@ -128,11 +130,12 @@ static void limits(void **state)
 	stw_arena_init(&arena, 4096);
 	request_parse(&request, "sip:b@y.com", ";tag=a");
 	support_fail_allocation(1);
-	assert_int_equal(record_route(&proxy, &request, &side, &side, &arena, &lines), -ENOMEM);
+	assert_int_equal(record_route(&proxy, &request, &side, &side, &arena, &ours), -ENOMEM);
 	support_fail_allocation(0);
 	side.sent_by = (struct stw_str){ host, sizeof(host) };
-	assert_int_equal(record_route(&proxy, &request, &side, &side, &arena, &lines), -ENOBUFS);
-	assert_str(lines, "unset");
+	assert_int_equal(record_route(&proxy, &request, &side, &side, &arena, &ours), -ENOBUFS);
+	assert_str(ours.lines, "unset");
+	assert_true(ours.mark == 1 && ours.secret[0] == '2' && ours.proof[0] == '3');
 	message_done(&request);
 	stw_arena_done(&arena);
 }

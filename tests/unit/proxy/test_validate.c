@@ -118,7 +118,7 @@ static void our_via(const char *text, uint64_t seed, char *ret, size_t size)
 
 	message_parse(&request, text);
 	stw_random_seed(&random, seed);
-	assert_int_equal(stw_proxy_preprocess(&proxy.options, &request.msg, &routing), 0);
+	assert_int_equal(stw_proxy_preprocess(&proxy.options, &request.msg, NULL, &routing), 0);
 	branch = stw_proxy_branch(&proxy.options, &request.msg, &routing, &random, buffer);
 	snprintf(ret, size, "SIP/2.0/UDP p1.example.com;branch=%.*s", STW_STR_ARG(branch));
 	message_done(&request);

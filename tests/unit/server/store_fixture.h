@@ -38,6 +38,7 @@ struct fixture {
 	char folder[64], path[96];
 	struct stw_store_options options;
 	unsigned queues; /* 0: one */
+	bool held;       /* the disk hangs */
 	struct stw_location *location;
 	struct stw_directory *directory;
 	struct stw_store *store;
@@ -62,6 +63,7 @@ static inline int fixture_open(struct fixture *fixture, bool threaded, struct st
 		.path = stw_str_from(fixture->path),
 		.threaded = threaded,
 		.queues = fixture->queues,
+		.held = &fixture->held,
 		.wake = wake,
 		.wake_context = fixture,
 		.location = fixture->location,

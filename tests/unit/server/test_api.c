@@ -351,6 +351,64 @@ static void bindings_are_listed(void **state)
 	server_stop(server);
 }
 
+/* A change of settings that the store has not done yet. */
+static void submit_change(struct server *server, struct stw_question *question, bool *ret_done)
+{
+	static const struct stw_str change = { "dnd=on", 6 };
+	static struct stw_setting_error error;
+
+	*ret_done = false;
+	*question = (struct stw_question){ .kind = STW_QUESTION_SETTINGS,
+		.text = STW_STR("sip:bob@example.com"),
+		.job = { .settings = &change, .setting_count = 1, .setting_error = &error },
+		.answered = answered,
+		.context = ret_done };
+	stw_core_begin(server->core, start);
+	stw_core_question(server->core, question);
+	stw_core_end(server->core);
+	assert_false(*ret_done);
+}
+
+/* What the store has in hand when a core ends is done, and who waits for it is told. */
+static void jobs_are_done_at_the_end(void **state)
+{
+	struct server *server = server_start(state);
+	const struct stw_user *bob;
+	struct stw_question question;
+	bool done;
+
+	submit_change(server, &question, &done);
+	server->core = stw_core_free(server->core);
+	assert_true(done);
+	assert_int_equal(question.error, 0);
+	bob = stw_directory_find(server->fixture->directory, STW_STR("sip:bob@example.com"));
+	assert_true(bob->settings && bob->settings->dnd);
+	server_stop(server);
+}
+
+/* While the disk hangs a core does not wait for ever, but what the store will still look at stays:
+ * here the sweep, which lies in the core. */
+static void jobs_outlive_the_core(void **state)
+{
+	struct server *server = server_start(state);
+	struct stw_now later = { start.mono_ms + 60000, start.wall_ms + 60000 };
+
+	server->fixture->held = true;
+	stw_core_begin(server->core, later);
+	stw_core_work(server->core);
+	stw_core_end(server->core);
+	assert_false(stw_core_idle(server->core));
+	assert_int_equal(server->config->refs, 2);
+	support_sleepless(true);
+	assert_null(stw_core_free(server->core));
+	support_sleepless(false);
+	assert_int_equal(server->config->refs, 2);
+	server->fixture->held = false;
+	server->core = stw_core_free(server->core);
+	assert_int_equal(server->config->refs, 1);
+	server_stop(server);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -360,6 +418,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(rules_hold_back_no_commit, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(rules_are_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(bindings_are_listed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(jobs_are_done_at_the_end, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(jobs_outlive_the_core, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,7 +88,7 @@ static void refusals(void **state)
 
 /* ---- agents --------------------------------------------------------------------------------- */
 
-static void publish(struct stw_directory *directory, const char *name, const char *setting)
+static void change(struct stw_directory *directory, const char *name, const char *setting)
 {
 	struct stw_settings *settings;
 	struct stw_setting_error error = { "" };
@@ -101,6 +101,11 @@ static void publish(struct stw_directory *directory, const char *name, const cha
 	assert_int_equal(stw_settings_change(NULL, &change, 1, &settings, &error), 0);
 	assert_int_equal(stw_user_settle(user, settings), 0);
 	assert_int_equal(stw_directory_publish(directory, user), 0);
+}
+
+static void publish(struct stw_directory *directory, const char *name, const char *setting)
+{
+	change(directory, name, setting);
 	stw_directory_reclaim(directory);
 }
 
@@ -164,12 +169,40 @@ static void agents(void **state)
 	stw_directory_free(directory);
 }
 
+/* ---- names ---------------------------------------------------------------------------------- */
+
+/* A number leads to him also when his settings have changed since he was looked up. */
+static void number_leads_to_whom_it_did(void **state)
+{
+	static const struct stw_str number = { "sip:4711@example.com", 20 };
+	struct stw_directory *directory;
+	const struct stw_user *seen, *other;
+
+	assert_int_equal(stw_directory_new(key, &directory), 0);
+	publish(directory, "alice", "number=4711");
+	publish(directory, "bob", "number=4712");
+	seen = stw_directory_find(directory, STW_STR("sip:alice@example.com"));
+	other = stw_directory_find(directory, STW_STR("sip:bob@example.com"));
+	assert_true(stw_directory_leads_to(directory, number, seen));
+	assert_true(stw_directory_leads_to(directory, seen->aor, seen));
+	assert_false(stw_directory_leads_to(directory, number, other));
+	assert_false(stw_directory_leads_to(directory, STW_STR("sip:1@example.com"), seen));
+	change(directory, "alice", "number=4711");
+	assert_ptr_not_equal(stw_directory_resolve(directory, number), seen);
+	assert_true(stw_directory_leads_to(directory, number, seen));
+	change(directory, "alice", "number=4713");
+	assert_false(stw_directory_leads_to(directory, number, seen));
+	stw_directory_reclaim(directory);
+	stw_directory_free(directory);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(put_find_remove),
 		cmocka_unit_test(refusals),
 		cmocka_unit_test(agents),
+		cmocka_unit_test(number_leads_to_whom_it_did),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,11 +79,49 @@ static const char *request_of(const char *method, const char *transport, const c
 	return text;
 }
 
+static struct stw_hop stream_hop(unsigned worker, uint32_t slot)
+{
+	struct stw_hop hop = hop_at(STW_TRANSPORT_TCP, "192.0.2.1", 40000);
+
+	hop.flow =
+		(struct stw_flow_id){ .worker = (uint16_t)worker, .slot = slot, .generation = 1 };
+	return hop;
+}
+
 static void flow_opens(struct lab *lab, struct stw_hop hop)
 {
 	struct stw_io_event event = { .kind = STW_IO_OPENED, .incoming = true, .hop = hop };
 
 	lab_event(lab, &event);
+}
+
+/* Worker 0 has a connection of the caller. */
+static void pair_init_flow(struct pair *pair, size_t ring_places)
+{
+	pair_init(pair, ring_places);
+	flow_opens(pair->labs[0], stream_hop(0, 3));
+}
+
+/* By that connection: a request of a call that belongs to this worker. */
+static void flow_brings(struct pair *pair, const char *method, unsigned owner)
+{
+	lab_receive(
+		pair->labs[0], stream_hop(0, 3), request_of(method, "TCP", call_of(pair, owner)));
+}
+
+/* A datagram of a call of `owner` is read by this worker. */
+static void datagram_brings(struct pair *pair, unsigned worker, const char *method, unsigned owner)
+{
+	lab_receive(pair->labs[worker], caller(), request_of(method, "UDP", call_of(pair, owner)));
+}
+
+/* What worker 1 forwards is for a phone behind that connection. */
+static void flow_is_the_target(struct pair *pair)
+{
+	struct stw_proxy_target *target = &pair->labs[1]->targets[0];
+
+	target->has_hop = target->hop_only = true;
+	target->hop = stream_hop(0, 3);
 }
 
 static struct stw_stack_stats stats_of(const struct pair *pair, unsigned worker)
@@ -105,7 +143,7 @@ static void test_call_of_another_worker(void **state)
 	struct pair pair;
 
 	pair_init(&pair, 0);
-	lab_receive(pair.labs[0], caller(), request_of("INVITE", "UDP", call_of(&pair, 1)));
+	datagram_brings(&pair, 0, "INVITE", 1);
 	assert_int_equal(pair.labs[0]->sent_count, 0);
 	assert_int_equal(stats_of(&pair, 0).handed_out, 1);
 	assert_int_equal(stats_of(&pair, 0).requests_in, 0);
@@ -127,7 +165,7 @@ static void test_response_goes_where_its_branch_says(void **state)
 	const char *start, *end;
 
 	pair_init(&pair, 0);
-	lab_receive(pair.labs[0], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+	datagram_brings(&pair, 0, "MESSAGE", 1);
 	pair_take(&pair, 1);
 	assert_int_equal(pair.labs[1]->sent_count, 1);
 	start = strstr(pair.labs[1]->sent[0].text, "Via: ");
@@ -145,25 +183,14 @@ static void test_response_goes_where_its_branch_says(void **state)
 	pair_done(&pair);
 }
 
-static struct stw_hop stream_hop(unsigned worker, uint32_t slot)
-{
-	struct stw_hop hop = hop_at(STW_TRANSPORT_TCP, "192.0.2.1", 40000);
-
-	hop.flow =
-		(struct stw_flow_id){ .worker = (uint16_t)worker, .slot = slot, .generation = 1 };
-	return hop;
-}
-
 /* What has to leave on a connection goes back to the worker that has it. */
 static void test_response_on_a_flow_of_another_worker(void **state)
 {
 	struct pair pair;
 
-	pair_init(&pair, 0);
+	pair_init_flow(&pair, 0);
 	pair.labs[1]->answers_options = true;
-	flow_opens(pair.labs[0], stream_hop(0, 3));
-	lab_receive(
-		pair.labs[0], stream_hop(0, 3), request_of("OPTIONS", "TCP", call_of(&pair, 1)));
+	flow_brings(&pair, "OPTIONS", 1);
 	pair_take(&pair, 1);
 	assert_int_equal(pair.labs[1]->sent_count, 0);
 	assert_int_equal(pair.labs[1]->opened, 0);
@@ -176,25 +203,20 @@ static void test_response_on_a_flow_of_another_worker(void **state)
 /* A worker that sent on a flow hears of its end, and its branch fails at once. */
 static void test_end_of_a_flow_is_told(void **state)
 {
-	struct stw_io_event closed = { .kind = STW_IO_CLOSED };
 	struct pair pair;
 
-	pair_init(&pair, 0);
-	flow_opens(pair.labs[0], stream_hop(0, 3));
-	pair.labs[1]->targets[0].has_hop = true;
-	pair.labs[1]->targets[0].hop_only = true;
-	pair.labs[1]->targets[0].hop = stream_hop(0, 3);
-	lab_receive(pair.labs[1], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+	pair_init_flow(&pair, 0);
+	flow_is_the_target(&pair);
+	datagram_brings(&pair, 1, "MESSAGE", 1);
 	pair_take(&pair, 0);
 	assert_int_equal(pair.labs[0]->sent_count, 1);
 	assert_int_equal(pair.labs[1]->sent_count, 0);
-	closed.hop = stream_hop(0, 3);
-	lab_event(pair.labs[0], &closed);
+	flow_closes(pair.labs[0], stream_hop(0, 3), 0);
 	pair_take(&pair, 1);
 	assert_int_equal(pair.labs[1]->sent_count, 1);
 	sent_begins(pair.labs[1], 0, "SIP/2.0");
 	/* And from now on it knows without asking. */
-	lab_receive(pair.labs[1], caller(), request_of("OPTIONS", "UDP", call_of(&pair, 1)));
+	datagram_brings(&pair, 1, "OPTIONS", 1);
 	assert_int_equal(pair.labs[1]->sent_count, 2);
 	pair_done(&pair);
 }
@@ -202,17 +224,12 @@ static void test_end_of_a_flow_is_told(void **state)
 /* The flow ends between the question whether it lives and the arrival of the bytes. */
 static void test_flow_ends_on_the_way(void **state)
 {
-	struct stw_io_event closed = { .kind = STW_IO_CLOSED };
 	struct pair pair;
 
-	pair_init(&pair, 0);
-	flow_opens(pair.labs[0], stream_hop(0, 3));
-	pair.labs[1]->targets[0].has_hop = true;
-	pair.labs[1]->targets[0].hop_only = true;
-	pair.labs[1]->targets[0].hop = stream_hop(0, 3);
-	lab_receive(pair.labs[1], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
-	closed.hop = stream_hop(0, 3);
-	lab_event(pair.labs[0], &closed);
+	pair_init_flow(&pair, 0);
+	flow_is_the_target(&pair);
+	datagram_brings(&pair, 1, "MESSAGE", 1);
+	flow_closes(pair.labs[0], stream_hop(0, 3), 0);
 	pair_take(&pair, 0);
 	assert_int_equal(pair.labs[0]->sent_count, 0);
 	assert_int_equal(pair.labs[0]->dropped, 1);
@@ -225,13 +242,12 @@ static void test_flow_ends_on_the_way(void **state)
  * one that is gone, finds that for its response (§18.2.2). */
 static void answer_on_an_opening_flow(struct pair *pair)
 {
-	struct stw_io_event closed = { .kind = STW_IO_CLOSED, .hop = stream_hop(1, 3) };
 	const char *text, *host;
 	char named[1000];
 
 	pair_init(pair, 0);
 	pair->labs[0]->targets[0].uri = STW_STR("sip:alice@192.0.2.1;transport=tcp");
-	lab_receive(pair->labs[0], caller(), request_of("MESSAGE", "UDP", call_of(pair, 0)));
+	datagram_brings(pair, 0, "MESSAGE", 0);
 	assert_int_equal(pair->labs[0]->opened, 1);
 	flow_opens(pair->labs[1], stream_hop(1, 3));
 	text = request_of("MESSAGE", "TCP", call_of(pair, 1));
@@ -239,7 +255,7 @@ static void answer_on_an_opening_flow(struct pair *pair)
 	snprintf(named, sizeof(named), "%.*sphone.example.com:5060%s", (int)(host - text), text,
 		host + strlen("192.0.2.1:5060"));
 	lab_receive(pair->labs[1], stream_hop(1, 3), named);
-	lab_event(pair->labs[1], &closed);
+	flow_closes(pair->labs[1], stream_hop(1, 3), 0);
 	lab_receive(pair->labs[1], callee(), response_text(&pair->labs[1]->sent[0], "200 OK"));
 	lab_wait(pair->labs[1], 6000); /* Timer K */
 	assert_int_equal(pair->labs[1]->opened, 0);
@@ -249,13 +265,11 @@ static void answer_on_an_opening_flow(struct pair *pair)
 /* RFC 3263 §5: it is refused, and worker 1 looks for another place. */
 static void test_opening_flow_of_another_worker_fails(void **state)
 {
-	struct stw_io_event closed = { .kind = STW_IO_CLOSED, .error = ECONNREFUSED };
 	struct pair pair;
 
 	answer_on_an_opening_flow(&pair);
 	pair_take(&pair, 0);
-	closed.hop = pair.labs[0]->sent[0].hop;
-	lab_event(pair.labs[0], &closed);
+	flow_closes(pair.labs[0], pair.labs[0]->sent[0].hop, ECONNREFUSED);
 	pair_take(&pair, 1);
 	assert_int_equal(pair.labs[1]->asked, 1);
 	pair_done(&pair);
@@ -286,16 +300,13 @@ static void test_opening_flow_of_another_worker_opens(void **state)
 /* §18.2.2: the flow of a request ends while the response is on the way to it: sent-by is next. */
 static void test_flow_ends_before_a_response(void **state)
 {
-	struct stw_io_event closed = { .kind = STW_IO_CLOSED, .hop = stream_hop(0, 3) };
 	struct pair pair;
 
-	pair_init(&pair, 0);
+	pair_init_flow(&pair, 0);
 	pair.labs[1]->answers_options = true;
-	flow_opens(pair.labs[0], stream_hop(0, 3));
-	lab_receive(
-		pair.labs[0], stream_hop(0, 3), request_of("OPTIONS", "TCP", call_of(&pair, 1)));
+	flow_brings(&pair, "OPTIONS", 1);
 	pair_take(&pair, 1);
-	lab_event(pair.labs[0], &closed);
+	flow_closes(pair.labs[0], stream_hop(0, 3), 0);
 	pair_take(&pair, 0);
 	assert_int_equal(pair.labs[0]->opened, 1);
 	assert_int_equal(pair.labs[0]->sent_count, 1);
@@ -312,7 +323,7 @@ static void test_flow_of_another_worker_is_opening(void **state)
 
 	pair_init(&pair, 0);
 	pair.labs[0]->targets[0].uri = STW_STR("sip:bob@192.0.2.2;transport=tcp");
-	lab_receive(pair.labs[0], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 0)));
+	datagram_brings(&pair, 0, "MESSAGE", 0);
 	lab_receive_large(
 		pair.labs[1], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)), 1500);
 	assert_int_equal(pair.labs[1]->sent_count, 0);
@@ -324,21 +335,44 @@ static void test_flow_of_another_worker_is_opening(void **state)
 
 static void test_flow_of_another_worker_is_leaving(void **state)
 {
-	struct stw_io_event ended = { .kind = STW_IO_ENDED, .hop = stream_hop(0, 3) };
 	struct pair pair;
 
-	pair_init(&pair, 0);
-	flow_opens(pair.labs[0], stream_hop(0, 3));
-	lab_receive(
-		pair.labs[0], stream_hop(0, 3), request_of("MESSAGE", "TCP", call_of(&pair, 0)));
-	lab_event(pair.labs[0], &ended);
-	pair.labs[1]->targets[0].has_hop = true;
-	pair.labs[1]->targets[0].hop_only = true;
-	pair.labs[1]->targets[0].hop = stream_hop(0, 3);
-	lab_receive(pair.labs[1], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+	pair_init_flow(&pair, 0);
+	flow_brings(&pair, "MESSAGE", 0);
+	flow_ends(pair.labs[0], stream_hop(0, 3));
+	flow_is_the_target(&pair);
+	datagram_brings(&pair, 1, "MESSAGE", 1);
 	assert_int_equal(pair.labs[1]->sent_count, 1);
 	sent_begins(pair.labs[1], 0, "SIP/2.0 480");
 	pair_done(&pair);
+}
+
+/* It begins to leave while a request is on the way to it: nothing would be heard of that, so it has
+ * failed at once and nothing is said. An ACK is not answered. */
+static void test_flow_begins_to_leave_on_the_way(void **state)
+{
+	static const struct {
+		const char *method;
+		unsigned said, failed;
+	} cases[] = { { "MESSAGE", 0, 1 }, { "ACK", 1, 0 } };
+
+	for (size_t i = 0; i < STW_ARRAY_SIZE(cases); i++) {
+		struct pair pair;
+
+		pair_init_flow(&pair, 0);
+		flow_brings(&pair, "MESSAGE", 0);
+		flow_is_the_target(&pair);
+		datagram_brings(&pair, 1, cases[i].method, 1);
+		flow_ends(pair.labs[0], stream_hop(0, 3));
+		pair_take(&pair, 0);
+		assert_int_equal(pair.labs[0]->sent_count, 1 + cases[i].said);
+		assert_int_equal(pair.labs[0]->closed, 0);
+		pair_take(&pair, 1);
+		assert_int_equal(pair.labs[1]->sent_count, cases[i].failed);
+		if (cases[i].failed)
+			sent_begins(pair.labs[1], 0, "SIP/2.0 500");
+		pair_done(&pair);
+	}
 }
 
 /* A datagram finds room or is dropped with a word. */
@@ -348,8 +382,7 @@ static void test_full_ring_drops_datagrams(void **state)
 
 	pair_init(&pair, 4);
 	for (unsigned i = 0; i < 6; i++)
-		lab_receive(
-			pair.labs[0], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+		datagram_brings(&pair, 0, "MESSAGE", 1);
 	assert_int_equal(stats_of(&pair, 0).handed_out, 4);
 	assert_int_equal(stats_of(&pair, 0).handed_lost, 2);
 	assert_int_equal(pair.labs[0]->dropped, 2);
@@ -372,8 +405,7 @@ static void test_errors_of_icmp_leave_room(void **state)
 		lab_event(pair.labs[0], &forged);
 	assert_int_equal(stats_of(&pair, 0).handing, 0);
 	for (unsigned i = 0; i < 32; i++)
-		lab_receive(
-			pair.labs[0], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+		datagram_brings(&pair, 0, "MESSAGE", 1);
 	assert_int_equal(stats_of(&pair, 0).handed_out, 32);
 	assert_int_equal(pair.labs[0]->dropped, 0);
 	pair_take(&pair, 1);
@@ -407,11 +439,9 @@ static void test_full_ring_closes_streams(void **state)
 	struct pair pair;
 	unsigned i;
 
-	pair_init(&pair, 4);
-	flow_opens(pair.labs[0], stream_hop(0, 3));
+	pair_init_flow(&pair, 4);
 	for (i = 0; i < 10; i++)
-		lab_receive(pair.labs[0], stream_hop(0, 3),
-			request_of("MESSAGE", "TCP", call_of(&pair, 1)));
+		flow_brings(&pair, "MESSAGE", 1);
 	assert_int_equal(stats_of(&pair, 0).handed_out, 10);
 	assert_int_equal(stw_stack_next(pair.labs[0]->stack), pair.labs[0]->now.mono_ms + 1);
 	for (i = 0; i < 3; i++) {
@@ -420,11 +450,9 @@ static void test_full_ring_closes_streams(void **state)
 	}
 	assert_int_equal(stats_of(&pair, 1).handed_in, 10);
 	for (i = 0; i < 4 + 1024; i++)
-		lab_receive(pair.labs[0], stream_hop(0, 3),
-			request_of("MESSAGE", "TCP", call_of(&pair, 1)));
+		flow_brings(&pair, "MESSAGE", 1);
 	assert_int_equal(pair.labs[0]->closed, 0);
-	lab_receive(
-		pair.labs[0], stream_hop(0, 3), request_of("MESSAGE", "TCP", call_of(&pair, 1)));
+	flow_brings(&pair, "MESSAGE", 1);
 	assert_int_equal(pair.labs[0]->dropped, 1);
 	assert_int_equal(stats_of(&pair, 0).handed_lost, 1);
 	for (i = 0; i < 4 + 1024; i++) {
@@ -443,8 +471,7 @@ static void ask_both(struct pair *pair)
 	flow_opens(pair->labs[0], stream_hop(0, 3));
 	for (unsigned owner = 0; owner < 2; owner++) {
 		pair->labs[owner]->answers_options = true;
-		lab_receive(pair->labs[0], stream_hop(0, 3),
-			request_of("OPTIONS", "TCP", call_of(pair, owner)));
+		flow_brings(pair, "OPTIONS", owner);
 	}
 	assert_int_equal(pair->labs[0]->sent_count, 1);
 }
@@ -452,13 +479,12 @@ static void ask_both(struct pair *pair)
 /* Who ends his side behind his requests gets the answers of all workers before we close ours. */
 static void test_end_waits_for_answers(void **state)
 {
-	struct stw_io_event ended = { .kind = STW_IO_ENDED, .hop = stream_hop(0, 3) };
 	struct pair pair;
 
 	pair_init(&pair, 0);
 	ask_both(&pair);
-	lab_event(pair.labs[0], &ended);
-	lab_event(pair.labs[0], &ended);
+	flow_ends(pair.labs[0], stream_hop(0, 3));
+	flow_ends(pair.labs[0], stream_hop(0, 3));
 	assert_int_equal(pair.labs[0]->closed, 0);
 	pair_take(&pair, 1);
 	pair_take(&pair, 0);
@@ -472,15 +498,12 @@ static void test_end_waits_for_answers(void **state)
 /* … also those that come later: each worker says when it has answered all. */
 static void test_end_waits_for_late_answers(void **state)
 {
-	struct stw_io_event ended = { .kind = STW_IO_ENDED, .hop = stream_hop(0, 3) };
 	struct pair pair;
 
-	pair_init(&pair, 0);
-	flow_opens(pair.labs[0], stream_hop(0, 3));
+	pair_init_flow(&pair, 0);
 	for (unsigned owner = 0; owner < 2; owner++)
-		lab_receive(pair.labs[0], stream_hop(0, 3),
-			request_of("MESSAGE", "TCP", call_of(&pair, owner)));
-	lab_event(pair.labs[0], &ended);
+		flow_brings(&pair, "MESSAGE", owner);
+	flow_ends(pair.labs[0], stream_hop(0, 3));
 	for (unsigned owner = 0; owner < 2; owner++) {
 		struct lab *lab = pair.labs[owner];
 
@@ -509,8 +532,7 @@ static void test_broken_stream_waits_for_answers(void **state)
 	ask_both(&pair);
 	lab_receive(pair.labs[0], stream_hop(0, 3), "garbage\r\n\r\n");
 	assert_int_equal(pair.labs[0]->closed, 0);
-	lab_receive(
-		pair.labs[0], stream_hop(0, 3), request_of("OPTIONS", "TCP", call_of(&pair, 0)));
+	flow_brings(&pair, "OPTIONS", 0);
 	pair_take(&pair, 1);
 	pair_take(&pair, 0);
 	assert_int_equal(pair.labs[0]->sent_count, 2);
@@ -521,15 +543,12 @@ static void test_broken_stream_waits_for_answers(void **state)
 /* The connection breaks while it is waited for answers. */
 static void test_closed_while_it_waits(void **state)
 {
-	struct stw_io_event event = { .kind = STW_IO_ENDED, .hop = stream_hop(0, 3) };
 	struct pair pair;
 
 	pair_init(&pair, 0);
 	ask_both(&pair);
-	lab_event(pair.labs[0], &event);
-	event.kind = STW_IO_CLOSED;
-	event.error = ECONNRESET;
-	lab_event(pair.labs[0], &event);
+	flow_ends(pair.labs[0], stream_hop(0, 3));
+	flow_closes(pair.labs[0], stream_hop(0, 3), ECONNRESET);
 	pair_take(&pair, 1);
 	pair_take(&pair, 0);
 	assert_int_equal(pair.labs[0]->sent_count, 1);
@@ -551,8 +570,7 @@ static void test_quiet(void **state)
 	pair_take(&pair, 0);
 	assert_true(stw_workers_quiet(pair.workers));
 	for (unsigned i = 0; i < 5; i++)
-		lab_receive(pair.labs[0], stream_hop(0, 3),
-			request_of("OPTIONS", "TCP", call_of(&pair, 1)));
+		flow_brings(&pair, "OPTIONS", 1);
 	assert_int_equal(stats_of(&pair, 0).handing, 1);
 	pair_take(&pair, 1);
 	pair_take(&pair, 0);
@@ -563,15 +581,13 @@ static void test_quiet(void **state)
 /* The word that is waited for finds room also where messages do not. */
 static void test_end_behind_a_full_ring(void **state)
 {
-	struct stw_io_event ended = { .kind = STW_IO_ENDED, .hop = stream_hop(0, 3) };
 	struct pair pair;
 
 	pair_init(&pair, 4);
 	ask_both(&pair);
 	for (unsigned i = 0; i < 9; i++)
-		lab_receive(pair.labs[0], stream_hop(0, 3),
-			request_of("OPTIONS", "TCP", call_of(&pair, 1)));
-	lab_event(pair.labs[0], &ended);
+		flow_brings(&pair, "OPTIONS", 1);
+	flow_ends(pair.labs[0], stream_hop(0, 3));
 	for (unsigned i = 0; i < 10 && !pair.labs[0]->closed; i++) {
 		pair_take(&pair, 1);
 		pair_take(&pair, 0);
@@ -587,13 +603,13 @@ static void test_wakes_who_sleeps(void **state)
 	struct pair pair;
 
 	pair_init(&pair, 0);
-	lab_receive(pair.labs[0], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+	datagram_brings(&pair, 0, "MESSAGE", 1);
 	assert_int_equal(pair.woken[1], 0);
 	assert_false(stw_workers_rest(pair.workers, 1));
 	pair_take(&pair, 1);
 	assert_true(stw_workers_rest(pair.workers, 1));
-	lab_receive(pair.labs[0], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
-	lab_receive(pair.labs[0], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+	datagram_brings(&pair, 0, "MESSAGE", 1);
+	datagram_brings(&pair, 0, "MESSAGE", 1);
 	assert_int_equal(pair.woken[1], 1);
 	assert_int_equal(pair.woken[0], 0);
 	stw_workers_rise(pair.workers, 1);
@@ -607,9 +623,9 @@ static void test_transactions_of_all(void **state)
 	struct pair pair;
 
 	pair_init_with(&pair, 0, 2);
-	lab_receive(pair.labs[0], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 0)));
+	datagram_brings(&pair, 0, "MESSAGE", 0);
 	assert_int_equal(stats_of(&pair, 0).transactions, 2);
-	lab_receive(pair.labs[1], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+	datagram_brings(&pair, 1, "MESSAGE", 1);
 	assert_int_equal(stats_of(&pair, 1).transactions, 0);
 	assert_non_null(strstr(pair.labs[1]->sent[0].text, "SIP/2.0 503 "));
 	pair_done(&pair);
@@ -625,7 +641,7 @@ static void test_large_requests_of_all(void **state)
 		pair.labs[1], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 0)), 20000);
 	pair_take(&pair, 0);
 	assert_in_range(stats_of(&pair, 0).large_bytes, 20000, 23000);
-	lab_receive(pair.labs[1], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+	datagram_brings(&pair, 1, "MESSAGE", 1);
 	assert_int_equal(stats_of(&pair, 1).transactions, 0);
 	sent_begins(pair.labs[1], 0, "SIP/2.0 503 ");
 	lab_wait(pair.labs[0], 40000);
@@ -661,6 +677,7 @@ int main(void)
 		cmocka_unit_test(test_flow_ends_before_a_response),
 		cmocka_unit_test(test_flow_of_another_worker_is_opening),
 		cmocka_unit_test(test_flow_of_another_worker_is_leaving),
+		cmocka_unit_test(test_flow_begins_to_leave_on_the_way),
 		cmocka_unit_test(test_full_ring_drops_datagrams),
 		cmocka_unit_test(test_errors_of_icmp_leave_room),
 		cmocka_unit_test(test_errors_of_icmp_are_afforded),

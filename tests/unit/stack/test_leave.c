@@ -4,27 +4,88 @@
 
 #define TIMEOUT_MS 40000u /* more than 64*T1 and T4 */
 
+/* A connection of the caller, or of the phone of the one who is called. */
+static struct stw_hop stream_arrives(struct lab *lab, const char *ip, uint16_t port)
+{
+	return flow_arrives(lab, hop_at(STW_TRANSPORT_TCP, ip, port));
+}
+
+static struct stw_hop caller_connects(struct lab *lab)
+{
+	return stream_arrives(lab, "192.0.2.1", 40000);
+}
+
+static struct stw_hop phone_connects(struct lab *lab)
+{
+	return stream_arrives(lab, "192.0.2.2", 40000);
+}
+
+/* @return the INVITE as it is forwarded */
+static struct sent invite_by(struct lab *lab, struct stw_hop from)
+{
+	lab_receive(lab, from, request_text("INVITE", "i1", 1, ""));
+	lab_expect(lab, "SIP/2.0 100 ");
+	return *lab_expect(lab, "INVITE ");
+}
+
+/* The binding of the one who is called, made by this connection. */
+static void target_by(struct lab *lab, struct stw_hop phone, bool only)
+{
+	lab->targets[0].has_hop = true;
+	lab->targets[0].hop_only = only;
+	lab->targets[0].hop = phone;
+}
+
+static void lab_expect_on(struct lab *lab, struct stw_hop stream, const char *start)
+{
+	assert_true(stw_flow_id_equal(lab_expect(lab, start)->hop.flow, stream.flow));
+}
+
+/* All timers have run out, and nothing is left. */
+static void lab_runs_out(struct lab *lab)
+{
+	lab_wait(lab, TIMEOUT_MS);
+	lab_is_idle(lab);
+}
+
 /* §18.2.2 again: the final response is read in the same batch as the end of the flow, before it. */
 static void answer_on_a_flow_that_has_just_ended(void **state)
 {
 	struct lab *lab = lab_new();
-	struct stw_hop from = flow_arrives(lab, hop_at(STW_TRANSPORT_TCP, "192.0.2.1", 40000));
-	const struct sent *invite, *answer;
+	struct stw_hop from = caller_connects(lab);
+	struct sent invite = invite_by(lab, from);
+	const struct sent *answer;
 
 	(void)state;
-	lab_receive(lab, from, request_text("INVITE", "i1", 1, ""));
-	lab_expect(lab, "SIP/2.0 100 ");
-	invite = lab_expect(lab, "INVITE ");
 	lab->dead = from.flow;
-	lab_receive(lab, callee(), response_text(invite, "486 Busy Here"));
+	lab_receive(lab, callee(), response_text(&invite, "486 Busy Here"));
 	flow_closes(lab, from, ECONNRESET);
 	lab_expect(lab, "ACK ");
 	answer = lab_expect(lab, "SIP/2.0 486 ");
 	sent_to(answer, hop_at(STW_TRANSPORT_TCP, "192.0.2.1", 5060));
 	assert_int_equal(lab->opened, 1);
 	flow_closes(lab, answer->hop, ECONNREFUSED);
-	lab_wait(lab, TIMEOUT_MS);
-	lab_is_idle(lab);
+	lab_runs_out(lab);
+	lab_free(lab);
+}
+
+/* What was read with a request whose answer finds the flow dead is no less asked. */
+static void requests_behind_an_answer_that_is_lost(void **state)
+{
+	struct lab *lab = lab_new();
+	struct stw_hop from = caller_connects(lab);
+	char both[2000];
+	size_t at;
+
+	(void)state;
+	lab->answers_options = true;
+	lab->dead = from.flow;
+	at = (size_t)snprintf(both, sizeof(both), "%s", request_text("OPTIONS", "o1", 1, ""));
+	snprintf(both + at, sizeof(both) - at, "%s", request_text("MESSAGE", "m1", 2, ""));
+	lab_receive(lab, from, both);
+	lab_expect(lab, "SIP/2.0 200 ");
+	lab_expect(lab, "MESSAGE ");
+	flow_closes(lab, from, ECONNRESET);
 	lab_free(lab);
 }
 
@@ -33,14 +94,12 @@ static void answer_on_a_flow_that_has_just_ended(void **state)
 static void half_closed_flow_waits_for_answers(void **state)
 {
 	struct lab *lab = lab_new();
-	struct stw_hop from = flow_arrives(lab, hop_at(STW_TRANSPORT_TCP, "192.0.2.1", 40000));
+	struct stw_hop from = caller_connects(lab);
 	struct sent invite;
 
 	(void)state;
 	lab_target(lab, "sip:bob@192.0.2.2");
-	lab_receive(lab, from, request_text("INVITE", "i1", 1, ""));
-	lab_expect(lab, "SIP/2.0 100 ");
-	invite = *lab_expect(lab, "INVITE ");
+	invite = invite_by(lab, from);
 	lab_receive(lab, from, request_text("MESSAGE", "m1", 2, ""));
 	lab_expect(lab, "MESSAGE ");
 	flow_ends(lab, from);
@@ -48,19 +107,18 @@ static void half_closed_flow_waits_for_answers(void **state)
 	lab_wait(lab, 10);
 	assert_int_equal(lab->closed, 0);
 	lab_receive(lab, callee(), response_text(&invite, "180 Ringing"));
-	assert_true(stw_flow_id_equal(lab_expect(lab, "SIP/2.0 180 ")->hop.flow, from.flow));
+	lab_expect_on(lab, from, "SIP/2.0 180 ");
 	lab_wait(lab, 5000);
 	lab_receive(lab, callee(), response_text(&invite, "486 Busy Here"));
 	while (strncmp(lab->sent[lab->sent_seen].text, "ACK ", 4) != 0)
 		lab->sent_seen++; /* the MESSAGE, repeated */
 	lab_expect(lab, "ACK ");
-	assert_true(stw_flow_id_equal(lab_expect(lab, "SIP/2.0 486 ")->hop.flow, from.flow));
+	lab_expect_on(lab, from, "SIP/2.0 486 ");
 	lab_wait(lab, 10);
 	assert_int_equal(lab->closed, 0);
-	lab_wait(lab, TIMEOUT_MS);
+	lab_runs_out(lab);
 	assert_int_equal(lab->closed, 1);
 	assert_int_equal(lab->opened, 0);
-	lab_is_idle(lab);
 	lab_free(lab);
 }
 
@@ -68,7 +126,7 @@ static void half_closed_flow_waits_for_answers(void **state)
 static void half_closed_flow_ends(void **state)
 {
 	struct lab *lab = lab_new();
-	struct stw_hop from = flow_arrives(lab, hop_at(STW_TRANSPORT_TCP, "192.0.2.1", 40000));
+	struct stw_hop from = caller_connects(lab);
 
 	(void)state;
 	lab_receive(lab, from, request_text("MESSAGE", "m1", 1, ""));
@@ -77,9 +135,8 @@ static void half_closed_flow_ends(void **state)
 	lab_receive(lab, callee(), response_text(lab_expect(lab, "MESSAGE "), "200 OK"));
 	assert_int_equal(lab->opened, 1);
 	flow_closes(lab, lab_expect(lab, "SIP/2.0 200 ")->hop, ECONNREFUSED);
-	lab_wait(lab, TIMEOUT_MS);
+	lab_runs_out(lab);
 	assert_int_equal(lab->closed, 0);
-	lab_is_idle(lab);
 	from = flow_arrives(lab, from);
 	lab_receive(lab, from, request_text("MESSAGE", "m2", 2, ""));
 	flow_ends(lab, from);
@@ -91,13 +148,11 @@ static void half_closed_flow_ends(void **state)
 static void unreadable_flow_ends_soon(void **state)
 {
 	struct lab *lab = lab_new();
-	struct stw_hop from = flow_arrives(lab, hop_at(STW_TRANSPORT_TCP, "192.0.2.1", 40000));
+	struct stw_hop from = caller_connects(lab);
 	struct sent invite;
 
 	(void)state;
-	lab_receive(lab, from, request_text("INVITE", "i1", 1, ""));
-	lab_expect(lab, "SIP/2.0 100 ");
-	invite = *lab_expect(lab, "INVITE ");
+	invite = invite_by(lab, from);
 	lab_receive(lab, from, "garbage\r\n\r\n");
 	lab_wait(lab, 499);
 	assert_int_equal(lab->closed, 0);
@@ -112,14 +167,13 @@ static void unreadable_flow_ends_soon(void **state)
 static void half_closed_flow_takes_no_requests(void **state)
 {
 	struct lab *lab = lab_new();
-	struct stw_hop phone = flow_arrives(lab, hop_at(STW_TRANSPORT_TCP, "192.0.2.2", 40000));
+	struct stw_hop phone = phone_connects(lab);
 
 	(void)state;
 	lab_target(lab, "sip:bob@192.0.2.7");
 	lab_receive(lab, phone, request_text("MESSAGE", "m1", 1, ""));
 	lab_expect(lab, "MESSAGE ");
-	lab->targets[0].has_hop = lab->targets[0].hop_only = true;
-	lab->targets[0].hop = phone;
+	target_by(lab, phone, true);
 	lab_receive(lab, caller(), request_text("MESSAGE", "m2", 2, ""));
 	lab_expect(lab, "MESSAGE ");
 	flow_ends(lab, phone);
@@ -127,9 +181,8 @@ static void half_closed_flow_takes_no_requests(void **state)
 	lab_receive(lab, caller(), request_text("MESSAGE", "m3", 3, ""));
 	lab_expect(lab, "SIP/2.0 480 ");
 	lab_expect_nothing(lab);
-	lab_wait(lab, TIMEOUT_MS);
+	lab_runs_out(lab);
 	assert_int_equal(lab->closed, 1);
-	lab_is_idle(lab);
 	lab_free(lab);
 }
 
@@ -137,13 +190,12 @@ static void half_closed_flow_takes_no_requests(void **state)
 static void request_on_a_flow_that_has_just_ended(void **state)
 {
 	struct lab *lab = lab_new();
-	struct stw_hop phone = flow_arrives(lab, hop_at(STW_TRANSPORT_TCP, "192.0.2.2", 40000));
+	struct stw_hop phone = phone_connects(lab);
 	const struct sent *invite;
 
 	(void)state;
 	lab_target(lab, "sip:bob@192.0.2.2:5062;transport=tcp");
-	lab->targets[0].has_hop = true;
-	lab->targets[0].hop = phone;
+	target_by(lab, phone, false);
 	lab->dead = phone.flow;
 	invite = invite_arrives(lab);
 	sent_to(invite, hop_at(STW_TRANSPORT_TCP, "192.0.2.2", 5062));
@@ -159,8 +211,7 @@ static void request_on_a_flow_that_has_just_ended(void **state)
 	flow_closes(lab, phone, ECONNRESET);
 	lab_expect_nothing(lab);
 	lab_receive(lab, caller(), request_text("ACK", "i1", 1, ""));
-	lab_wait(lab, TIMEOUT_MS);
-	lab_is_idle(lab);
+	lab_runs_out(lab);
 	lab_free(lab);
 }
 
@@ -168,7 +219,7 @@ static void request_on_a_flow_that_has_just_ended(void **state)
 static void found_flow_has_just_ended(void **state)
 {
 	struct lab *lab = lab_new();
-	struct stw_hop phone = flow_arrives(lab, hop_at(STW_TRANSPORT_TCP, "192.0.2.2", 5060));
+	struct stw_hop phone = stream_arrives(lab, "192.0.2.2", 5060);
 
 	(void)state;
 	lab_target(lab, "sip:bob@192.0.2.2:5060;transport=tcp");
@@ -184,6 +235,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answer_on_a_flow_that_has_just_ended),
+		cmocka_unit_test(requests_behind_an_answer_that_is_lost),
 		cmocka_unit_test(half_closed_flow_waits_for_answers),
 		cmocka_unit_test(half_closed_flow_ends),
 		cmocka_unit_test(unreadable_flow_ends_soon),

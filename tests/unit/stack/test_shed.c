@@ -235,6 +235,28 @@ static void test_not_shed(void **state)
 	lab_free(lab);
 }
 
+/* What has to be read after all is judged, and counted, once. */
+static void test_judged_once(void **state)
+{
+	struct lab *lab = lab_flooded();
+	struct stw_stack_stats stats;
+	char text[1024];
+
+	for (unsigned i = 0; i < 10; i++) {
+		snprintf(text, sizeof(text),
+			"INVITE sip:bob@192.0.2.2 SIP/2.0\r\n"
+			"Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK%u;oc;oc-algo=\"loss\"\r\n"
+			"From: <sip:alice@example.test>;tag=a\r\nTo: <sip:bob@example.test>\r\n"
+			"Call-ID: c%u\r\nCSeq: 7 INVITE\r\nMax-Forwards: 70\r\n\r\n",
+			i, i);
+		receive_late(lab, caller(), text);
+		lab_expect(lab, "SIP/2.0 503 ");
+	}
+	stw_stack_stats(lab->stack, &stats);
+	assert_int_equal(stats.overload_refused, FLOOD + 1 + 10);
+	lab_free(lab);
+}
+
 /* Beyond what is answered all are dropped, until the next tenth of a second. */
 static void test_dropped(void **state)
 {
@@ -300,6 +322,7 @@ int main(void)
 		cmocka_unit_test(test_ack_of_answer),
 		cmocka_unit_test(test_old_client),
 		cmocka_unit_test(test_not_shed),
+		cmocka_unit_test(test_judged_once),
 		cmocka_unit_test(test_dropped),
 		cmocka_unit_test(test_connection),
 	};

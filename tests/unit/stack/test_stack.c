@@ -628,8 +628,8 @@ static void let_in(struct lab *lab, const char *method, const char *uri, const c
 	}
 }
 
-/* Each has two transactions. What claims to be of a call, what ends one that we know, and an
- * emergency have an eighth more, one beside the other. */
+/* Each has two transactions. What claims to be of a call has an eighth more, what proves it a
+ * quarter, what ends one that we know as much again, and an emergency an eighth beyond that. */
 static void full_stack_serves_running_calls(void **state)
 {
 	struct lab *lab = lab_new();
@@ -639,8 +639,8 @@ static void full_stack_serves_running_calls(void **state)
 	let_in(lab, "MESSAGE", "sip:bob@192.0.2.2", "", "", 32);
 	let_in(lab, "INFO", "sip:bob@192.0.2.2", ";tag=b", "", 4);
 	let_in(lab, "BYE", "sip:bob@192.0.2.2", "", "", 0);
-	let_in(lab, "INFO", "sip:bob@192.0.2.2", ";tag=b", route, 0);
-	let_in(lab, "BYE", "sip:bob@192.0.2.2", ";tag=b", route, 4);
+	let_in(lab, "INFO", "sip:bob@192.0.2.2", ";tag=b", route, 4);
+	let_in(lab, "BYE", "sip:bob@192.0.2.2", ";tag=b", route, 24);
 	let_in(lab, "PRACK", "sip:bob@192.0.2.2", ";tag=b", route, 0);
 	/* It is let in, if to no avail. */
 	lab_receive(lab, caller(),
