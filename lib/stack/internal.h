@@ -193,6 +193,9 @@ struct outbox {
 /* Sources of a flood that are told apart, by a hash, to give each a record now and then. */
 #define SHED_SOURCES 64
 #define SHED_ANSWERS 32
+/* INVITEs of dialogs that were refused without state. They are of use for a round trip: a newer one
+ * may take the place of an older one, whose ACK is forwarded then. */
+#define REFUSED_MAX 2048
 
 /* What stack_sent_by() has written last: most requests leave as the one before. */
 struct sent_by {
@@ -242,6 +245,7 @@ struct stw_stack {
 	struct stw_hop shed_hop;
 	struct stw_msg shed_msg;             /* what it has found out of one */
 	uint32_t shed_noted[SHED_SOURCES];   /* by source: the second of its last note */
+	uint64_t refused[REFUSED_MAX];       /* reply_refused(), by a hash of the request */
 	uint64_t rooms_due_ms;               /* when the queues are looked at again */
 	uint32_t rooms[STW_OVERLOAD_QUEUES]; /* what the kernel was told last */
 	struct stw_stack_stats stats;
@@ -376,6 +380,8 @@ static inline bool reply_is_refused(const struct stw_tx *tx)
 }
 #define REPLY_TAG "stw" /* what it begins with */
 struct stw_str reply_tag(struct stw_stack *stack, const struct stw_msg *request, char buffer[24]);
+/** Is this the ACK of a refusal that was sent without state in a dialog, not long ago? */
+bool reply_refused(struct stw_stack *stack, const struct stw_msg *ack);
 int box_keep(struct box *box);
 void box_make_alive(struct box *box);
 
