@@ -326,9 +326,17 @@ void stw_response_context_no_answer(struct stw_response_context *context);
 void stw_response_context_stop(struct stw_response_context *context, const struct stw_cause *cause);
 /** The time in Expires of the INVITE ran out: as no_answer, and nothing new is tried. */
 void stw_response_context_expired(struct stw_response_context *context);
+/** How often it will begin with further targets when those that it has now are all silent: levels
+ * of q, further flows of a phone (RFC 5626 §7), what breadth lets start later. */
+unsigned stw_response_context_levels_left(const struct stw_response_context *context);
+/** Non-INVITE: what is being tried has had its share of the time and stays silent: what comes next
+ * begins beside it. What it still says counts. */
+void stw_response_context_level_over(struct stw_response_context *context);
 /** Non-INVITE shortly before 64*T1 of its arrival: answer from what is stored, if anything (RFC
- * 4321 §1.5). */
+ * 4321 §1.5). Nothing new is tried. */
 void stw_response_context_give_up_silent(struct stw_response_context *context);
+/** Non-INVITE after 64*T1: its client has gone, and nothing goes up any more (RFC 4320 §4.2). */
+void stw_response_context_abandon(struct stw_response_context *context);
 /** CANCEL from upstream; `reason_lines` of the CANCEL are copied to those that go down. */
 void stw_response_context_cancel(struct stw_response_context *context, struct stw_str reason_lines);
 /** Take the actions one by one, in order; NOTHING at the end. Valid until the next input. */

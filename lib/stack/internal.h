@@ -18,6 +18,8 @@
 #define TIMER_REPEAT       308 /* struct uas: a 2xx without ACK, a reliable 1xx without PRACK */
 #define TIMER_ALARM        309 /* struct stw_alarm, of the user of the stack */
 #define TIMER_LEFT         310 /* struct leave: all that came by a flow is answered */
+#define TIMER_LEVEL        311 /* request, non-INVITE: targets of lower q get their turn */
+#define TIMER_CLIENT_GONE  312 /* request, non-INVITE: its client has given up */
 
 #define TCP_FALLBACK_MS      1000
 #define NON_INVITE_MARGIN_MS 2000
@@ -127,7 +129,7 @@ struct box {
 	struct stw_str to_tag;     /* of our responses; empty: derived from the request */
 	struct service *service;   /* NULL: a plain call */
 	struct branch *branches;
-	struct stw_timer no_answer, expires;
+	struct stw_timer no_answer, expires; /* and for a non-INVITE: of all, of a level */
 	uint32_t ring_timeout_ms;
 	uint32_t session_s;                 /* stw_request_session() */
 	const struct stw_cause *lost_cause; /* why the last branch found no place */
