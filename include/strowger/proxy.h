@@ -26,12 +26,20 @@ struct stw_proxy_options {
 	bool recurse;         /* follow 3xx for URIs we are responsible for … */
 	bool recurse_asked;   /* … when the caller wants that (RFC 3841 §9.1) */
 	bool all_busy_600;
+	bool priority; /* Resource-Priority is acted upon (RFC 4412) */
 	uint32_t max_branches;
 	uint32_t timer_c_ms; /* more than 3 minutes, §16.6 step 11 */
 	bool marks_worker;   /* branches name the worker, so that their responses find it */
 	uint16_t worker;     /* below 64 */
 	size_t *large_bytes; /* where response contexts count what they keep; NULL: nowhere */
 };
+
+/** Is this the option tag of an extension that proxy, registrar and server understand (RFC 3261
+ * §19.2)? `priority`: Resource-Priority is acted upon. */
+bool stw_proxy_supports(struct stw_str tag, bool priority);
+/** All of them as a line, §20.37; STW_SUPPORTED_BYTES are enough. */
+void stw_proxy_write_supported(struct stw_writer *writer, bool priority);
+#define STW_SUPPORTED_BYTES 64
 
 /** Rows P2 scheme (416), P3 Max-Forwards (483), P4 loop (482), P5 Proxy-Require (420). NULL: pass.
  *  OPTIONS with Max-Forwards 0 gives stw_cause_options_final: answer 200 as its final recipient.
