@@ -15,8 +15,8 @@
 /** Policy of the proxy. Borrowed text and lists must outlive their use. */
 struct stw_proxy_options {
 	const struct stw_listeners *listeners;
-	const struct stw_str
-		*domains; /* names that a Route may give us by, without or with the default port */
+	const struct stw_str *domains; /* names that a Route or maddr may give us by, without or
+					  with the default port */
 	unsigned domain_count;
 	struct stw_hash_key
 		key;          /* of loop detection and Record-Route marks; equal in all workers */

@@ -103,7 +103,7 @@ static void uri_strip_maddr(const struct preprocess *pre, struct stw_proxy_routi
 
 	if ((ret->uri.scheme != STW_SCHEME_SIP && ret->uri.scheme != STW_SCHEME_SIPS) ||
 		!stw_uri_param(&ret->uri, STW_STR("maddr"), &maddr) ||
-		!stw_listeners_own(pre->options->listeners, maddr, ret->uri.port))
+		!proxy_owns_host(pre->options, maddr, ret->uri.port))
 		return;
 	stw_writer_init(&writer, ret->uri_buffer, sizeof(ret->uri_buffer));
 	proxy_write_stripped(&writer, &ret->uri, set);
