@@ -151,6 +151,7 @@ static void core_stack_options(const struct stw_core *core, struct stw_stack_opt
 			.recurse = config->proxy.recurse == STW_RECURSE_TRUE,
 			.recurse_asked = config->proxy.recurse == STW_RECURSE_ASKED,
 			.all_busy_600 = config->proxy.all_busy_600,
+			.priority = config->priority.namespaces.n > 0,
 			.max_branches = config->limits.max_branches,
 			.timer_c_ms = config->proxy.timer_c_ms },
 	};

@@ -316,14 +316,17 @@ static bool branch_goes_large(struct branch *branch)
 }
 
 /* RFC 4320 §4.1: the client waits 64*T1, however many addresses the name has. So each of them has
- * only its share of that time to say something. */
+ * only its share of that time, or of its level's, to say something. */
 static void branch_share_time(struct branch *branch)
 {
 	struct stw_stack *stack = branch_stack(branch);
-	uint64_t end_ms = branch->box->no_answer.due_ms, share_ms;
+	const struct box *box = branch->box;
+	uint64_t end_ms = box->no_answer.due_ms, share_ms;
 
+	if (stw_timer_running(&box->expires) && box->expires.due_ms < end_ms)
+		end_ms = box->expires.due_ms;
 	if (branch->tx->method == STW_METHOD_INVITE || branch->place_next >= branch->place_count ||
-		!stw_timer_running(&branch->box->no_answer) || end_ms <= stack->now.mono_ms)
+		!stw_timer_running(&box->no_answer) || end_ms <= stack->now.mono_ms)
 		return;
 	share_ms = (end_ms - stack->now.mono_ms) / (branch->place_count - branch->place_next + 1);
 	if (share_ms < NEXT_PLACE_MIN_MS)

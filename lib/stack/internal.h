@@ -18,6 +18,8 @@
 #define TIMER_REPEAT       308 /* struct uas: a 2xx without ACK, a reliable 1xx without PRACK */
 #define TIMER_ALARM        309 /* struct stw_alarm, of the user of the stack */
 #define TIMER_LEFT         310 /* struct leave: all that came by a flow is answered */
+#define TIMER_LEVEL        311 /* request, non-INVITE: targets of lower q get their turn */
+#define TIMER_CLIENT_GONE  312 /* request, non-INVITE: its client has given up */
 
 #define TCP_FALLBACK_MS      1000
 #define NON_INVITE_MARGIN_MS 2000
@@ -128,7 +130,7 @@ struct box {
 	struct service *service;   /* NULL: a plain call */
 	struct branch *branches;
 	struct stw_record_route record_route; /* of the branch that was built last */
-	struct stw_timer no_answer, expires;
+	struct stw_timer no_answer, expires;  /* and for a non-INVITE: of all, of a level */
 	uint32_t ring_timeout_ms;
 	uint32_t session_s;                 /* stw_request_session() */
 	const struct stw_cause *lost_cause; /* why the last branch found no place */
@@ -194,6 +196,9 @@ struct outbox {
 /* Sources of a flood that are told apart, by a hash, to give each a record now and then. */
 #define SHED_SOURCES 64
 #define SHED_ANSWERS 32
+/* INVITEs of dialogs that were refused without state. They are of use for a round trip: a newer one
+ * may take the place of an older one, whose ACK is forwarded then. */
+#define REFUSED_MAX 2048
 
 /* What stack_sent_by() has written last: most requests leave as the one before. */
 struct sent_by {
@@ -243,6 +248,7 @@ struct stw_stack {
 	struct stw_hop shed_hop;
 	struct stw_msg shed_msg;             /* what it has found out of one */
 	uint32_t shed_noted[SHED_SOURCES];   /* by source: the second of its last note */
+	uint64_t refused[REFUSED_MAX];       /* reply_refused(), by a hash of the request */
 	uint64_t rooms_due_ms;               /* when the queues are looked at again */
 	uint32_t rooms[STW_OVERLOAD_QUEUES]; /* what the kernel was told last */
 	struct stw_stack_stats stats;
@@ -377,6 +383,8 @@ static inline bool reply_is_refused(const struct stw_tx *tx)
 }
 #define REPLY_TAG "stw" /* what it begins with */
 struct stw_str reply_tag(struct stw_stack *stack, const struct stw_msg *request, char buffer[24]);
+/** Is this the ACK of a refusal that was sent without state in a dialog, not long ago? */
+bool reply_refused(struct stw_stack *stack, const struct stw_msg *ack);
 int box_keep(struct box *box);
 void box_make_alive(struct box *box);
 

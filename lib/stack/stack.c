@@ -374,6 +374,8 @@ static void stack_timer(struct stw_stack *stack, struct stw_timer *timer)
 		break;
 	case TIMER_NO_ANSWER:
 	case TIMER_EXPIRES:
+	case TIMER_LEVEL:
+	case TIMER_CLIENT_GONE:
 		forward_timer(timer->owner, timer);
 		break;
 	case TIMER_LOCATE:

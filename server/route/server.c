@@ -57,9 +57,10 @@ static char *tags_room(struct stw_check *check, size_t *ret_bytes)
 	return stw_arena_bytes(&check->request->arena, *ret_bytes);
 }
 
-/* U9: the tags of Require that we do not support; `supported` may be empty. */
-enum stw_verdict stw_route_require(
-	struct stw_check *check, struct stw_str supported, const struct stw_cause *cause)
+/* U9: the tags of Require that we do not support. */
+enum stw_verdict stw_route_require(struct stw_check *check,
+	bool (*supported)(const struct stw_check *check, struct stw_str tag),
+	const struct stw_cause *cause)
 {
 	struct stw_values values = stw_msg_values(check->request->msg, STW_HDR_REQUIRE);
 	struct stw_writer writer;
@@ -74,7 +75,7 @@ enum stw_verdict stw_route_require(
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	stw_writer_init(&writer, room, bytes);
 	while (stw_values_next(&values, &tag)) {
-		if (supported.len && stw_str_equal_nocase(tag, supported))
+		if (supported && supported(check, tag))
 			continue;
 		stw_write_text(&writer, writer.len ? ", " : "Unsupported: ");
 		stw_write_str(&writer, tag);
@@ -86,15 +87,45 @@ enum stw_verdict stw_route_require(
 	return stw_route_refuse(check, cause);
 }
 
+static bool acts_on_priority(const struct stw_check *check)
+{
+	return check->config->priority.namespaces.n > 0;
+}
+
+static bool is_supported(const struct stw_check *check, struct stw_str tag)
+{
+	return stw_proxy_supports(tag, acts_on_priority(check));
+}
+
 static enum stw_verdict check_require(struct stw_check *check)
 {
-	return stw_route_require(check, STW_STR("path"), &stw_cause_extension_required_here);
+	enum stw_verdict verdict =
+		stw_route_require(check, is_supported, &stw_cause_extension_required_here);
+
+	return verdict == STW_PASS ? stw_route_priority_known(check) : verdict;
+}
+
+/* RFC 3261 §11.2; RFC 4412 §4.4. */
+int stw_route_capability_lines(struct stw_check *check, const char *lines, struct stw_str *ret)
+{
+	struct stw_str priority = stw_route_priority_line(check);
+	char buffer[STW_SUPPORTED_BYTES];
+	struct stw_writer supported;
+
+	stw_writer_init(&supported, buffer, sizeof(buffer));
+	stw_proxy_write_supported(&supported, acts_on_priority(check));
+	return stw_arena_printf(&check->request->arena, ret, "%s%s%.*s%.*s", lines,
+		ROUTE_ACCEPT ROUTE_ACCEPT_ENCODING ROUTE_ACCEPT_LANGUAGE,
+		STW_STR_ARG(stw_writer_text(&supported)), STW_STR_ARG(priority));
 }
 
 static enum stw_verdict answer_options(struct stw_check *check)
 {
-	stw_request_respond(check->request, 200, STW_STR(ALLOW_LINE ROUTE_CAPABILITIES),
-		&stw_cause_options_answered);
+	struct stw_str lines;
+
+	if (stw_route_capability_lines(check, ALLOW_LINE, &lines) < 0)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	stw_request_respond(check->request, 200, lines, &stw_cause_options_answered);
 	return STW_DONE;
 }
 
