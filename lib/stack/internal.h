@@ -255,6 +255,7 @@ struct stw_stack {
 	struct parcel *taken;  /* of this batch: what they carry may still wait to be sent */
 	uint64_t handed_to;    /* in this batch, a bit for each worker */
 	unsigned outbox_count;
+	bool holds; /* no stream is read while something waits in an outbox */
 	struct outbox outboxes[STW_WORKERS_MAX];
 };
 

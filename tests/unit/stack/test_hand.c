@@ -341,20 +341,27 @@ static void test_flow_of_another_worker_is_leaving(void **state)
 	pair_done(&pair);
 }
 
-/* A datagram finds room or is dropped with a word. */
+/* A datagram finds room or is dropped with a word. New requests leave some to what ends or answers
+ * others. */
 static void test_full_ring_drops_datagrams(void **state)
 {
 	struct pair pair;
 
-	pair_init(&pair, 4);
-	for (unsigned i = 0; i < 6; i++)
+	pair_init(&pair, 8);
+	for (unsigned i = 0; i < 8; i++)
 		lab_receive(
 			pair.labs[0], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
-	assert_int_equal(stats_of(&pair, 0).handed_out, 4);
+	assert_int_equal(stats_of(&pair, 0).handed_out, 6);
 	assert_int_equal(stats_of(&pair, 0).handed_lost, 2);
 	assert_int_equal(pair.labs[0]->dropped, 2);
+	lab_receive(pair.labs[0], caller(), request_of("ACK", "UDP", call_of(&pair, 1)));
+	lab_receive(pair.labs[0], caller(), request_of("BYE", "UDP", call_of(&pair, 1)));
+	assert_int_equal(pair.labs[0]->dropped, 2);
+	lab_receive(pair.labs[0], caller(), request_of("BYE", "UDP", call_of(&pair, 1)));
+	assert_int_equal(pair.labs[0]->dropped, 3);
+	assert_false(pair.labs[0]->holds);
 	pair_take(&pair, 1);
-	assert_int_equal(stats_of(&pair, 1).handed_in, 4);
+	assert_int_equal(stats_of(&pair, 1).handed_in, 8);
 	pair_done(&pair);
 }
 
@@ -372,8 +379,8 @@ static void test_errors_of_icmp_leave_room(void **state)
 		lab_event(pair.labs[0], &forged);
 	assert_int_equal(stats_of(&pair, 0).handing, 0);
 	for (unsigned i = 0; i < 32; i++)
-		lab_receive(
-			pair.labs[0], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+		lab_receive(pair.labs[0], caller(),
+			request_of(i < 16 ? "MESSAGE" : "BYE", "UDP", call_of(&pair, 1)));
 	assert_int_equal(stats_of(&pair, 0).handed_out, 32);
 	assert_int_equal(pair.labs[0]->dropped, 0);
 	pair_take(&pair, 1);
@@ -401,40 +408,103 @@ static void test_errors_of_icmp_are_afforded(void **state)
 	pair_done(&pair);
 }
 
-/* Messages of a stream wait; when too many do, the connection is closed. */
-static void test_full_ring_closes_streams(void **state)
+/* Messages of streams wait in half of the ring and then here, all that a poll can bring: streams
+ * are not read until the last has been handed over. Datagrams go past them. */
+static void test_full_ring_holds_streams(void **state)
 {
+	enum { MANY = 6000 };
 	struct pair pair;
-	unsigned i;
+	unsigned turns = 0;
+
+	pair_init(&pair, 64);
+	flow_opens(pair.labs[0], stream_hop(0, 3));
+	for (unsigned i = 0; i < MANY; i++) {
+		assert_int_equal(pair.labs[0]->holds, i > 32);
+		lab_receive(pair.labs[0], stream_hop(0, 3),
+			request_of("MESSAGE", "TCP", call_of(&pair, 1)));
+	}
+	assert_int_equal(stats_of(&pair, 0).handed_out, MANY);
+	assert_int_equal(stats_of(&pair, 0).handing, MANY - 32);
+	assert_int_equal(stw_stack_next(pair.labs[0]->stack), pair.labs[0]->now.mono_ms + 1);
+	for (unsigned i = 0; i < 32; i++)
+		lab_receive(pair.labs[0], caller(),
+			request_of(i < 16 ? "OPTIONS" : "BYE", "UDP", call_of(&pair, 1)));
+	for (; stats_of(&pair, 1).handed_in < MANY + 32; turns++) {
+		assert_true(pair.labs[0]->holds || stats_of(&pair, 0).handing == 0);
+		pair_take(&pair, 1);
+		pair_take(&pair, 0);
+	}
+	assert_in_range(turns, MANY / 64, MANY / 32 + 1);
+	assert_false(pair.labs[0]->holds);
+	assert_int_equal(stats_of(&pair, 0).handed_lost, 0);
+	assert_int_equal(pair.labs[0]->dropped + pair.labs[0]->closed, 0);
+	pair_done(&pair);
+}
+
+/* What others hand over is taken as fast as they can read it. */
+static void test_turn_takes_what_a_poll_brings(void **state)
+{
+	enum { MANY = 2000 };
+	struct pair pair;
+
+	pair_init(&pair, 0);
+	flow_opens(pair.labs[0], stream_hop(0, 3));
+	for (unsigned i = 0; i < MANY; i++)
+		lab_receive(pair.labs[0], stream_hop(0, 3),
+			request_of("MESSAGE", "TCP", call_of(&pair, 1)));
+	pair_take(&pair, 1);
+	assert_int_equal(stats_of(&pair, 1).handed_in, MANY);
+	pair_done(&pair);
+}
+
+/* Both rings are full and both workers have more: each takes what it got, and all is answered. */
+static void test_both_rings_are_full(void **state)
+{
+	enum { EACH = 100 };
+	struct pair pair;
 
 	pair_init(&pair, 4);
+	for (unsigned worker = 0; worker < 2; worker++) {
+		pair.labs[worker]->answers_options = true;
+		flow_opens(pair.labs[worker], stream_hop(worker, 3));
+		for (unsigned i = 0; i < EACH; i++)
+			lab_receive(pair.labs[worker], stream_hop(worker, 3),
+				request_of("OPTIONS", "TCP", call_of(&pair, !worker)));
+	}
+	for (unsigned i = 0; i < 3 * EACH; i++) {
+		assert_true(i > 0 || (pair.labs[0]->holds && pair.labs[1]->holds));
+		pair_take(&pair, i % 2);
+	}
+	for (unsigned worker = 0; worker < 2; worker++) {
+		assert_int_equal(pair.labs[worker]->sent_count, EACH);
+		assert_false(pair.labs[worker]->holds);
+		assert_int_equal(stats_of(&pair, worker).handed_lost, 0);
+		assert_int_equal(pair.labs[worker]->closed + pair.labs[worker]->dropped, 0);
+	}
+	pair_done(&pair);
+}
+
+/* Answers for connections of a worker that does not move wait, more of them than requests do. */
+static void test_answers_wait(void **state)
+{
+	enum { MANY = 12000 };
+	struct pair pair;
+
+	pair_init(&pair, 0);
+	pair.labs[1]->answers_options = true;
 	flow_opens(pair.labs[0], stream_hop(0, 3));
-	for (i = 0; i < 10; i++)
+	for (unsigned i = 0; i < MANY; i++) {
 		lab_receive(pair.labs[0], stream_hop(0, 3),
-			request_of("MESSAGE", "TCP", call_of(&pair, 1)));
-	assert_int_equal(stats_of(&pair, 0).handed_out, 10);
-	assert_int_equal(stw_stack_next(pair.labs[0]->stack), pair.labs[0]->now.mono_ms + 1);
-	for (i = 0; i < 3; i++) {
+			request_of("OPTIONS", "TCP", call_of(&pair, 1)));
 		pair_take(&pair, 1);
-		pair_take(&pair, 0);
 	}
-	assert_int_equal(stats_of(&pair, 1).handed_in, 10);
-	for (i = 0; i < 4 + 1024; i++)
-		lab_receive(pair.labs[0], stream_hop(0, 3),
-			request_of("MESSAGE", "TCP", call_of(&pair, 1)));
-	assert_int_equal(pair.labs[0]->closed, 0);
-	lab_receive(
-		pair.labs[0], stream_hop(0, 3), request_of("MESSAGE", "TCP", call_of(&pair, 1)));
-	assert_int_equal(pair.labs[0]->dropped, 1);
-	assert_int_equal(stats_of(&pair, 0).handed_lost, 1);
-	for (i = 0; i < 4 + 1024; i++) {
-		pair_take(&pair, 1);
-		pair_take(&pair, 0);
-	}
-	assert_int_equal(stats_of(&pair, 1).handed_in, 10 + 4 + 1024);
-	lab_wait(pair.labs[1], 40000); /* nobody answers */
-	pair_take(&pair, 0);
-	assert_int_equal(pair.labs[0]->closed, 1);
+	assert_int_equal(stats_of(&pair, 1).handing, MANY - 2048);
+	assert_int_equal(stats_of(&pair, 1).handed_lost, 0);
+	pair.labs[1]->targets[0].has_hop = pair.labs[1]->targets[0].hop_only = true;
+	pair.labs[1]->targets[0].hop = stream_hop(0, 3);
+	lab_receive(pair.labs[1], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+	assert_int_equal(stats_of(&pair, 1).handed_lost, 1);
+	assert_memory_equal(pair.labs[1]->sent[0].text, "SIP/2.0 ", 8);
 	pair_done(&pair);
 }
 
@@ -550,7 +620,7 @@ static void test_quiet(void **state)
 	assert_false(stw_workers_quiet(pair.workers));
 	pair_take(&pair, 0);
 	assert_true(stw_workers_quiet(pair.workers));
-	for (unsigned i = 0; i < 5; i++)
+	for (unsigned i = 0; i < 3; i++)
 		lab_receive(pair.labs[0], stream_hop(0, 3),
 			request_of("OPTIONS", "TCP", call_of(&pair, 1)));
 	assert_int_equal(stats_of(&pair, 0).handing, 1);
@@ -664,7 +734,10 @@ int main(void)
 		cmocka_unit_test(test_full_ring_drops_datagrams),
 		cmocka_unit_test(test_errors_of_icmp_leave_room),
 		cmocka_unit_test(test_errors_of_icmp_are_afforded),
-		cmocka_unit_test(test_full_ring_closes_streams),
+		cmocka_unit_test(test_full_ring_holds_streams),
+		cmocka_unit_test(test_turn_takes_what_a_poll_brings),
+		cmocka_unit_test(test_both_rings_are_full),
+		cmocka_unit_test(test_answers_wait),
 		cmocka_unit_test(test_end_waits_for_answers),
 		cmocka_unit_test(test_end_waits_for_late_answers),
 		cmocka_unit_test(test_broken_stream_waits_for_answers),
