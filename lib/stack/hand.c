@@ -147,7 +147,7 @@ static bool message_is_urgent(const struct stw_stack *stack)
 
 	return !stack->msg->is_request || method == STW_METHOD_ACK || method == STW_METHOD_BYE ||
 	       method == STW_METHOD_CANCEL || method == STW_METHOD_PRACK ||
-	       stack->queue == STW_QUEUE_URGENT;
+	       stack->arrival.queue % STW_QUEUES == STW_QUEUE_URGENT;
 }
 
 /* A datagram finds room or is lost, as on a network: its sender repeats it. A message of a stream
@@ -175,9 +175,7 @@ int stack_hand_message(struct stw_stack *stack, unsigned owner, const struct stw
 	parcel->hop = *hop;
 	parcel->msg = msg;
 	parcel->handed_ms = stack->now.mono_ms;
-	parcel->waited_us = stack->waited_us;
-	parcel->queue_stands = stack->queue_stands;
-	parcel->queue = stack->queue;
+	parcel->arrival = stack->arrival;
 	err = message_push(stack, owner, parcel, stream);
 	if (err < 0)
 		return err;
@@ -355,24 +353,25 @@ void stack_hand_end(struct stw_stack *stack)
 
 /* ---- in ------------------------------------------------------------------------------ */
 
-/* In the queue of the kernel, and then in the ring. */
-static uint32_t taken_waited_us(const struct stw_stack *stack, const struct parcel *parcel)
+/* In that queue of the kernel, and then in the ring. */
+static struct stw_overload_arrival taken_arrival(
+	struct stw_stack *stack, const struct parcel *parcel)
 {
-	uint64_t now_ms = stack->now.mono_ms, in_ring_us = 0;
+	struct stw_overload_arrival arrival = parcel->arrival;
+	uint64_t now_ms = stack->now.mono_ms, waited_us = arrival.waited_us;
 
 	if (now_ms > parcel->handed_ms)
-		in_ring_us = (now_ms - parcel->handed_ms) * 1000;
-	return in_ring_us > UINT32_MAX - parcel->waited_us
-		       ? UINT32_MAX
-		       : parcel->waited_us + (uint32_t)in_ring_us;
+		waited_us += (now_ms - parcel->handed_ms) * 1000;
+	arrival.waited_us = waited_us > UINT32_MAX ? UINT32_MAX : (uint32_t)waited_us;
+	arrival.elsewhere =
+		&stack->queues_elsewhere[parcel->from * STW_OVERLOAD_QUEUES + arrival.queue];
+	return arrival;
 }
 
 static void taken_message(struct stw_stack *stack, struct parcel *parcel)
 {
 	stack->stats.handed_in++;
-	stack->waited_us = taken_waited_us(stack, parcel);
-	stack->queue_stands = parcel->queue_stands;
-	stack->queue = parcel->queue;
+	stack->arrival = taken_arrival(stack, parcel);
 	stack->msg = parcel->msg;
 	stack->handed = parcel->block;
 	stack->admitted = false;

@@ -38,6 +38,7 @@ struct lab {
 	int open_error;
 	struct stw_flow_id dead; /* the network knows that it is gone, the stack does not yet */
 	bool holds;              /* nothing is to be read from flows */
+	unsigned limited;        /* queues of the kernel, see test_hand.c */
 	bool answers_options;
 	unsigned dropped, overload_refused;                          /* noted */
 	bool (*takes)(struct lab *lab, struct stw_request *request); /* NULL: none */
@@ -109,7 +110,7 @@ static inline void lab_hold(void *io, bool on)
 	lab->holds = on;
 }
 
-static const struct stw_io_ops lab_io = { .send = lab_send,
+static struct stw_io_ops lab_io = { .send = lab_send,
 	.open = lab_open,
 	.close = lab_close,
 	.resolve = lab_resolve,

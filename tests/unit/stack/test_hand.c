@@ -508,6 +508,87 @@ static void test_answers_wait(void **state)
 	pair_done(&pair);
 }
 
+/* ---- what has waited where it was read ------------------------------------------------ */
+
+static void pass(struct pair *pair, unsigned ms)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		pair->labs[i]->now.mono_ms += ms;
+		pair->labs[i]->now.wall_ms += ms;
+	}
+}
+
+/* A new request that is read by one worker and belongs to one. @return refusals of the latter */
+static unsigned waits(struct pair *pair, unsigned reader, unsigned owner, unsigned waited_ms)
+{
+	static unsigned number;
+	char text[1000], branch[32];
+	struct stw_io_event event = { .kind = STW_IO_DATAGRAM,
+		.hop = caller(),
+		.data = text,
+		.waited_us = waited_ms * 1000,
+		.queue_stands = waited_ms > 0 };
+	const char *like = request_of("OPTIONS", "UDP", call_of(pair, owner)), *at;
+
+	at = strstr(like, "z9hG4bK-1");
+	snprintf(branch, sizeof(branch), "z9hG4bK-o%u", number++);
+	event.len = (size_t)snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - like), like, branch,
+		at + strlen("z9hG4bK-1"));
+	lab_event(pair->labs[reader], &event);
+	if (owner != reader)
+		pair_take(pair, owner);
+	return pair->labs[owner]->overload_refused;
+}
+
+/* The queue of one worker stands, that of the other does not: who comes late is refused by both. */
+static void test_late_at_the_other_worker(void **state)
+{
+	struct pair pair;
+	unsigned refused = 0;
+
+	pair_init(&pair, 0);
+	pair.labs[1]->answers_options = true;
+	for (unsigned i = 0; i < 30; i++) {
+		refused = waits(&pair, 0, 1, 60);
+		assert_int_equal(waits(&pair, 1, 1, 0), refused);
+		pass(&pair, 10);
+	}
+	assert_in_range(refused, 19, 20);
+	assert_int_equal(pair.labs[1]->sent_count, 60);
+	pair_done(&pair);
+}
+
+static void count_limits(void *io, unsigned listener, enum stw_queue queue, uint32_t messages)
+{
+	(void)listener, (void)queue;
+	((struct lab *)io)->limited += messages != UINT32_MAX;
+}
+
+/* A queue that is cut goes down at once, half of the target or not: whether it is cut is known
+ * where it was read. */
+static void test_cut_at_the_other_worker(void **state)
+{
+	struct pair pair;
+	unsigned refused;
+
+	lab_io.limit = count_limits;
+	pair_init(&pair, 0);
+	for (unsigned i = 0; i < 2; i++)
+		pair.labs[i]->answers_options = true;
+	for (unsigned i = 0; i < 30; i++) {
+		waits(&pair, 0, 0, 60);
+		waits(&pair, 0, 1, 60);
+		pass(&pair, 10);
+	}
+	assert_int_equal(pair.labs[0]->limited, 1);
+	assert_int_equal(pair.labs[1]->limited, 0);
+	refused = waits(&pair, 0, 1, 60);
+	assert_true(refused > 0);
+	assert_int_equal(waits(&pair, 0, 1, 20), refused);
+	pair_done(&pair);
+	lab_io.limit = NULL;
+}
+
 static void ask_both(struct pair *pair)
 {
 	flow_opens(pair->labs[0], stream_hop(0, 3));
@@ -738,6 +819,8 @@ int main(void)
 		cmocka_unit_test(test_turn_takes_what_a_poll_brings),
 		cmocka_unit_test(test_both_rings_are_full),
 		cmocka_unit_test(test_answers_wait),
+		cmocka_unit_test(test_late_at_the_other_worker),
+		cmocka_unit_test(test_cut_at_the_other_worker),
 		cmocka_unit_test(test_end_waits_for_answers),
 		cmocka_unit_test(test_end_waits_for_late_answers),
 		cmocka_unit_test(test_broken_stream_waits_for_answers),
