@@ -239,6 +239,9 @@ struct stw_io_ops {
 	/** Not more than about so many messages are to wait in this queue, the rest is lost there;
 	 * UINT32_MAX: as many as there is room for. May be NULL. */
 	void (*limit)(void *io, unsigned listener, enum stw_queue queue, uint32_t messages);
+	/** Nothing is read from flows until it is taken back: TCP keeps the peers back. Events that
+	 * are told already are still to be taken. May be NULL. */
+	void (*hold)(void *io, bool on);
 	/** How many datagrams the kernel has lost before they were read, since the start. May be
 	 * NULL.
 	 */

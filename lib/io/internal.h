@@ -106,6 +106,8 @@ struct flow {
 	struct flow_list *list; /* NULL: open, nothing to wait for */
 	TAILQ_ENTRY(flow) push_link;
 	bool pushed; /* in io->pushed: what it sends leaves with the next flush */
+	TAILQ_ENTRY(flow) held_link;
+	bool held; /* in io->held: what it has brought waits in the kernel */
 	enum flow_state state;
 	bool used;    /* something was sent on it */
 	bool closing; /* gone for the layers; no event follows */
@@ -193,7 +195,8 @@ struct stw_io {
 	struct flow_slot *slots; /* options.max_flows */
 	uint32_t slots_used, free_slot;
 	struct flow_list opening, closing, dead; /* the first two in order of due_ms */
-	struct flow_list pushed;
+	struct flow_list pushed, held;
+	bool holds;         /* no flow is read */
 	bool crowded;       /* more descriptors may be ready than one poll serves */
 	bool urgent_stands; /* more than one batch of what is urgent waited */
 	unsigned turns;
@@ -288,6 +291,8 @@ void flow_release(struct stw_io *io, struct flow *flow);
 void flow_ready(struct stw_io *io, struct flow *flow, uint32_t ready);
 int flow_send(struct stw_io *io, struct flow *flow, struct stw_slices slices);
 void flows_push(struct stw_io *io);
+/* Until it is taken back nothing is read, and TCP keeps the peers back. */
+void flows_hold(struct stw_io *io, bool on);
 void flow_close(struct stw_io *io, struct flow *flow);
 /* Makes room: the flow closed first need not see its peer's end. @return was there one? */
 bool flow_drop_lingering(struct stw_io *io);

@@ -363,6 +363,11 @@ static uint64_t op_lost(void *user)
 	return lost;
 }
 
+static void op_hold(void *user, bool on)
+{
+	flows_hold(user, on);
+}
+
 static void op_urgent(void *user, const struct stw_str *users, unsigned count)
 {
 	udp_sort(user, users, count);
@@ -376,6 +381,7 @@ const struct stw_io_ops *stw_io_ops(void)
 		.close = op_close,
 		.resolve = op_resolve,
 		.limit = op_limit,
+		.hold = op_hold,
 		.lost = op_lost,
 		.urgent = op_urgent,
 	};
@@ -446,6 +452,7 @@ int stw_io_new(const struct stw_io_options *options, struct stw_io **ret)
 	TAILQ_INIT(&io->closing);
 	TAILQ_INIT(&io->dead);
 	TAILQ_INIT(&io->pushed);
+	TAILQ_INIT(&io->held);
 	TAILQ_INIT(&io->dns.busy);
 	TAILQ_INIT(&io->dns.idle);
 	TAILQ_INIT(&io->queued);

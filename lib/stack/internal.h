@@ -181,10 +181,8 @@ struct parcel {
 	bool opens;    /* SEND: the flow was opening, its sender waits for a word */
 	int error;
 	uint32_t for_ms;
-	uint64_t handed_ms; /* when it was handed over … */
-	uint32_t waited_us; /* … and how long it had waited until then */
-	bool queue_stands;
-	uint8_t queue;
+	uint64_t handed_ms;                  /* when it was handed over … */
+	struct stw_overload_arrival arrival; /* … and how it had come there */
 };
 
 /* Parcels for which a ring had no room. */
@@ -238,11 +236,9 @@ struct stw_stack {
 	struct stw_dns_cache *names;
 	struct stw_outages *outages;
 	struct stw_overload overload;
-	struct stw_restraint *restraint; /* NULL: next hops are not obeyed */
-	uint32_t waited_us;              /* the message in hand, in the queue of the kernel */
-	bool queue_stands;               /* more was waiting when it was read */
-	uint8_t queue;                   /* … and which one it was */
-	bool admitted;                   /* the message in hand, by shed.c */
+	struct stw_restraint *restraint;           /* NULL: next hops are not obeyed */
+	struct stw_overload_arrival arrival;       /* of the message in hand */
+	bool admitted;                             /* the message in hand, by shed.c */
 	struct stw_str shed_answers[SHED_ANSWERS]; /* in the scratch memory, for one connection */
 	unsigned shed_count;
 	struct stw_hop shed_hop;
@@ -258,10 +254,12 @@ struct stw_stack {
 				*/
 	uint64_t failure_ms;
 	/* other workers */
+	struct stw_overload_queue *queues_elsewhere; /* STW_OVERLOAD_QUEUES of each worker */
 	size_t room_elsewhere; /* stack_room_used() of the others, as the batch began */
 	struct parcel *taken;  /* of this batch: what they carry may still wait to be sent */
 	uint64_t handed_to;    /* in this batch, a bit for each worker */
 	unsigned outbox_count;
+	bool holds; /* no stream is read while something waits in an outbox */
 	struct outbox outboxes[STW_WORKERS_MAX];
 };
 
@@ -338,8 +336,9 @@ bool stack_shed(struct stw_stack *stack, const struct stw_hop *hop, const char *
 void stack_shed_flush(struct stw_stack *stack);
 
 /* admit.c */
-/* How what is read now has come, by this hop. */
-struct stw_overload_arrival stack_arrival(const struct stw_stack *stack, const struct stw_hop *hop);
+/* How what the event brings has come. */
+struct stw_overload_arrival stack_arrival(
+	const struct stw_stack *stack, const struct stw_io_event *event);
 bool source_limited(const struct stw_stack *stack, const struct stw_addr *addr);
 const struct stw_cause *admit_request(
 	struct box *box, struct stw_refusal *ret, char buffer[ADMIT_BYTES]);

@@ -316,9 +316,12 @@ void stack_receive_own(struct stw_stack *stack, const struct stw_hop *hop)
 /* @return false: the message of a stream is lost, and nobody would repeat it */
 static bool receive_for_other(struct stw_stack *stack, unsigned owner, const struct stw_hop *hop)
 {
-	if (stack_hand_message(stack, owner, hop) == 0)
+	int err = stack_hand_message(stack, owner, hop);
+
+	if (err == 0)
 		return true;
-	stack_drop(stack, hop, stack->msg, &stw_cause_worker_busy);
+	stack_drop(stack, hop, stack->msg,
+		err == -ENOBUFS ? &stw_cause_worker_busy : &stw_cause_out_of_memory);
 	return !stw_flow_id_set(hop->flow);
 }
 

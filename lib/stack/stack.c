@@ -79,6 +79,17 @@ static void stack_take_options(struct stw_stack *stack, const struct stw_stack_o
 			options->io_user, options->urgent_users, options->urgent_user_count);
 }
 
+/* What other workers have read from their queues says nothing of ours. */
+static int stack_know_queues(struct stw_stack *stack)
+{
+	if (!stack->options.workers)
+		return 0;
+	stack->queues_elsewhere =
+		calloc((size_t)stack_worker_count(&stack->options) * STW_OVERLOAD_QUEUES,
+			sizeof(*stack->queues_elsewhere));
+	return stack->queues_elsewhere ? 0 : -ENOMEM;
+}
+
 int stw_stack_new(
 	const struct stw_stack_options *options, struct stw_now now, struct stw_stack **ret)
 {
@@ -99,6 +110,9 @@ int stw_stack_new(
 	stack->own_msg.fields = stack->fields;
 	stack->own_msg.field_capacity = STW_MSG_FIELDS_MAX;
 	stack->msg = &stack->own_msg;
+	err = stack_know_queues(stack);
+	if (err < 0)
+		goto fail;
 	err = stw_flows_new(&stack->options.flows, &stack->wheel, options->key, &stack->flows);
 	if (err < 0)
 		goto fail;
@@ -302,9 +316,7 @@ void stack_send_failed(struct stw_stack *stack, const struct stw_io_event *event
 
 void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event)
 {
-	stack->waited_us = event->waited_us;
-	stack->queue_stands = event->queue_stands;
-	stack->queue = event->queue < STW_QUEUES ? event->queue : 0;
+	stack->arrival = stack_arrival(stack, event);
 	switch (event->kind) {
 	case STW_IO_DATAGRAM:
 		stack_receive(stack, &event->hop, event->data, event->len);
@@ -638,6 +650,7 @@ struct stw_stack *stw_stack_free(struct stw_stack *stack)
 	stw_table_done(&stack->answers);
 	stw_table_done(&stack->early);
 	stw_arena_done(&stack->scratch);
+	free(stack->queues_elsewhere);
 	free(stack);
 	return NULL;
 }
