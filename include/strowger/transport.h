@@ -170,6 +170,10 @@ struct stw_target {
 /** transport=, maddr=, port and defaults of a sip, sips URI. @return 0; -ENOTSUP transport or
  * scheme; -EBADMSG */
 int stw_target_from_uri(const struct stw_uri *uri, struct stw_target *ret);
+/** Where a URI leads, RFC 3263 §4: its maddr parameter, which overrides the host (RFC 3261
+ * §19.1.1), else its host. @return 0, -EBADMSG */
+int stw_target_host(
+	const struct stw_uri *uri, struct stw_str *ret_host, enum stw_host_kind *ret_kind);
 /** Above this size a UDP request goes by a congestion controlled transport, §18.1.1. */
 #define STW_UDP_REQUEST_BYTES_MAX 1300
 

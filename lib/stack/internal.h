@@ -426,6 +426,7 @@ struct branch *branch_free(struct branch *branch);
 
 /* account.c: challenges of servers where we have an account */
 void branch_find_account(struct branch *branch);
+void branch_teach_account(struct branch *branch);
 int branch_sign(struct branch *branch);
 /* True: that was it, the response goes no further. */
 bool branch_challenged(struct branch *branch, const struct stw_msg *response);

@@ -158,6 +158,7 @@ static void branch_located(struct lookup *lookup)
 		return;
 	}
 	branch->places = stw_locate_places(lookup->locate, &branch->place_count);
+	branch_teach_account(branch);
 	stw_outages_order(stack->outages, branch->places, branch->place_count, stack->now);
 	branch_next_place(branch);
 }
