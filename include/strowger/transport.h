@@ -146,7 +146,8 @@ void stw_via_oc_remove(struct stw_edit *edit);
  * Where the response to a request goes, §18.2.2 and RFC 3581 §4. Streams: the flow it came on; when
  * that is gone (source->flow cleared by the caller), the received address and the port of sent-by.
  * Datagrams: maddr, or received/rport. A response we relay goes by its (now top) Via, read with the
- * same rules from `via` alone when source is NULL.
+ * same rules from `via` alone when source is NULL. A maddr on loopback is usable only when the
+ * request came from there.
  * @return 0; -EBADMSG when the Via names no usable address (host name: -ENOENT, resolve it)
  */
 int stw_response_target(
