@@ -111,6 +111,8 @@ struct stw_hop {
  * -ENOENT */
 int stw_listener_for(const struct stw_listeners *listeners, enum stw_transport transport,
 	const struct stw_addr *remote, int like);
+/** Do we listen on loopback? Then requests may lead there. */
+bool stw_listeners_on_loopback(const struct stw_listeners *listeners, enum stw_transport transport);
 /** host:port that we name for a listener: advertise, else `local` if known, else bind. IPv6 in
  * brackets. */
 struct stw_str stw_listener_sent_by(const struct stw_listener *listener,

@@ -206,6 +206,33 @@ static void branch_by_name(struct branch *branch)
 		branch_fail(branch, &stw_cause_out_of_memory);
 }
 
+/* What strangers write leads into this machine itself only where that is meant, as for names
+ * (loopback_served() in transport/locate.c). In a dialog it is the Contact of the other side. */
+static bool branch_is_led_inside(const struct branch *branch)
+{
+	const struct stw_target *where = &branch->lookup.where;
+	const struct stw_request *request = &branch->box->request;
+	const struct stw_stack *stack = request->stack;
+
+	return stw_addr_is_loopback(&where->addr) && !stack->locate.loopback &&
+	       !stw_listeners_on_loopback(stack->options.listeners, where->transport) &&
+	       !branch->box->client && !branch->target.granted && !branch->target.loopback &&
+	       !request->routing.hop_known && !stw_addr_is_loopback(&request->source.remote);
+}
+
+static void branch_by_number(struct branch *branch)
+{
+	if (branch_is_led_inside(branch)) {
+		branch_fail(branch, &stw_cause_target_is_loopback);
+		return;
+	}
+	branch->number = (struct stw_place){ .transport = branch->lookup.where.transport,
+		.addr = branch->lookup.where.addr };
+	branch->places = &branch->number;
+	branch->place_count = 1;
+	branch_next_place(branch);
+}
+
 static void branch_by_uri(struct branch *branch)
 {
 	struct stw_request *request = &branch->box->request;
@@ -229,15 +256,10 @@ static void branch_by_uri(struct branch *branch)
 						    : &stw_cause_transport_unsupported);
 		return;
 	}
-	if (branch->lookup.where.need_resolve) {
+	if (branch->lookup.where.need_resolve)
 		branch_by_name(branch);
-		return;
-	}
-	branch->number = (struct stw_place){ .transport = branch->lookup.where.transport,
-		.addr = branch->lookup.where.addr };
-	branch->places = &branch->number;
-	branch->place_count = 1;
-	branch_next_place(branch);
+	else
+		branch_by_number(branch);
 }
 
 void branch_locate(struct branch *branch)

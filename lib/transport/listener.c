@@ -51,6 +51,16 @@ int stw_listener_for(const struct stw_listeners *listeners, enum stw_transport t
 	return found;
 }
 
+bool stw_listeners_on_loopback(const struct stw_listeners *listeners, enum stw_transport transport)
+{
+	for (unsigned i = 0; i < listeners->n; i++) {
+		if (listeners->v[i].transport == transport &&
+			stw_addr_is_loopback(&listeners->v[i].bind))
+			return true;
+	}
+	return false;
+}
+
 static void write_host(struct stw_writer *writer, struct stw_str host)
 {
 	bool bare_ipv6 = stw_str_find(host, ':', 0) < host.len && host.ptr[0] != '[';
