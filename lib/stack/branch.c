@@ -451,6 +451,9 @@ void branch_next_place(struct branch *branch)
 {
 	const struct stw_place *place = &branch->places[branch->place_next++];
 
+	/* Another server has nonces of its own, and no first try to merge a copy with. */
+	branch->answers = 0;
+	branch->merged = false;
 	branch_unlist(branch);
 	branch->hop = (struct stw_hop){ .transport = place->transport, .remote = place->addr };
 	branch_send(branch);
