@@ -461,8 +461,9 @@ void remains_tx_done(struct stw_tx *tx);
 
 /* locate.c: where a branch goes */
 void branch_locate(struct branch *branch);
-/* True: it may not go there, and has failed. */
-bool branch_is_barred(struct branch *branch, const struct stw_uri *uri, const struct stw_hop *hop);
+/* NULL, or why it may not go there. */
+const struct stw_cause *branch_barred(
+	struct branch *branch, const struct stw_uri *uri, const struct stw_hop *hop);
 int lookup_begin(struct lookup *lookup, struct stw_arena *arena);
 void lookup_end(struct lookup *lookup);
 void lookup_expire(struct lookup *lookup);

@@ -175,7 +175,8 @@ static struct stw_random *branch_random(struct branch *branch)
 	return &branch->random;
 }
 
-bool branch_is_barred(struct branch *branch, const struct stw_uri *uri, const struct stw_hop *hop)
+const struct stw_cause *branch_barred(
+	struct branch *branch, const struct stw_uri *uri, const struct stw_hop *hop)
 {
 	const struct stw_request *request = &branch->box->request;
 	const struct stw_stack_options *options = &request->stack->options;
@@ -183,15 +184,14 @@ bool branch_is_barred(struct branch *branch, const struct stw_uri *uri, const st
 
 	if (!options->core->guard || branch->box->client || branch->target.granted ||
 		branch->stateless || request->routing.in_dialog || (hop && branch->target.has_hop))
-		return false;
+		return NULL;
 	cause = options->core->guard(options->core_user, request, uri, hop);
 	if (!cause)
-		return false;
+		return NULL;
 	branch->box->lost_cause = cause;
 	branch->box->lost_key = "destination";
 	branch->box->lost_name = uri ? uri->host : branch->lookup.where.host;
-	branch_fail(branch, cause);
-	return true;
+	return cause;
 }
 
 /* ---- where to
@@ -240,6 +240,7 @@ static void branch_by_uri(struct branch *branch)
 		.request = request->msg,
 		.routing = &request->routing,
 		.target = &branch->target };
+	const struct stw_cause *cause;
 	struct stw_uri uri;
 	int err;
 
@@ -247,8 +248,11 @@ static void branch_by_uri(struct branch *branch)
 		err = client_next_hop(branch->box, &uri);
 	else
 		err = stw_forward_next_hop(&options, &request->arena, &uri);
-	if (err == 0 && branch_is_barred(branch, &uri, NULL))
+	cause = err == 0 ? branch_barred(branch, &uri, NULL) : NULL;
+	if (cause) {
+		branch_fail(branch, cause);
 		return;
+	}
 	if (err == 0)
 		err = stw_target_from_uri(&uri, &branch->lookup.where);
 	if (err < 0) {
