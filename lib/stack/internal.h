@@ -383,6 +383,8 @@ void box_make_alive(struct box *box);
 /* The URI that decides where it goes, §8.1.2: the first Route, an outbound proxy, or the
  * Request-URI, which makes each of them sips when it is. @return 0; as stw_uri_parse() */
 int client_next_hop(const struct box *box, struct stw_uri *ret);
+/* What the job prefers comes first. */
+void client_prefer(const struct box *box, struct stw_place *places, unsigned n);
 int client_build(struct branch *branch, struct stw_str via);
 void client_response(struct box *box, const struct stw_msg *response);
 void client_failed(struct box *box, const struct stw_cause *cause);

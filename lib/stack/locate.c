@@ -159,6 +159,8 @@ static void branch_located(struct lookup *lookup)
 	}
 	branch->places = stw_locate_places(lookup->locate, &branch->place_count);
 	branch_teach_account(branch);
+	if (branch->box->client)
+		client_prefer(branch->box, branch->places, branch->place_count);
 	stw_outages_order(stack->outages, branch->places, branch->place_count, stack->now);
 	branch_next_place(branch);
 }
