@@ -222,8 +222,22 @@ static bool branch_is_led_inside(const struct branch *branch)
 	       !request->routing.hop_known && !stw_addr_is_loopback(&request->source.remote);
 }
 
+/* RFC 3263 §4.1: a number without a transport is reached by UDP; another one only where we have not
+ * even that, as for names (transport_by_default() in transport/locate.c). */
+static void branch_choose_transport(struct branch *branch)
+{
+	const struct stw_listeners *listeners = locate_stack(branch)->options.listeners;
+	struct stw_target *where = &branch->lookup.where;
+
+	if (!where->transport_given && !where->sips &&
+		stw_listener_for(listeners, STW_TRANSPORT_UDP, &where->addr, -1) < 0 &&
+		stw_listener_for(listeners, STW_TRANSPORT_TCP, &where->addr, -1) >= 0)
+		where->transport = STW_TRANSPORT_TCP;
+}
+
 static void branch_by_number(struct branch *branch)
 {
+	branch_choose_transport(branch);
 	if (branch_is_led_inside(branch)) {
 		branch_fail(branch, &stw_cause_target_is_loopback);
 		return;
