@@ -103,6 +103,8 @@ struct stw_proxy_target {
 		path;  /* "<sip:…;lr>, <…>" to put before Route (RFC 3327 §5.3); empty: none */
 	bool binding;  /* a phone that is registered here, not another server */
 	bool has_hop;  /* send to `hop` instead of resolving the URI (RFC 5626, use_source) */
+	bool loopback; /* it was named from this machine itself, whose addresses are no secret to it
+			*/
 	bool hop_only; /* when `hop` is gone, do not try the URI */
 	struct stw_hop hop;
 	struct stw_str instance;    /* +sip.instance, empty: none */

@@ -111,6 +111,8 @@ struct stw_hop {
  * -ENOENT */
 int stw_listener_for(const struct stw_listeners *listeners, enum stw_transport transport,
 	const struct stw_addr *remote, int like);
+/** Do we listen on loopback? Then requests may lead there. */
+bool stw_listeners_on_loopback(const struct stw_listeners *listeners, enum stw_transport transport);
 /** host:port that we name for a listener: advertise, else `local` if known, else bind. IPv6 in
  * brackets. */
 struct stw_str stw_listener_sent_by(const struct stw_listener *listener,
@@ -146,7 +148,8 @@ void stw_via_oc_remove(struct stw_edit *edit);
  * Where the response to a request goes, §18.2.2 and RFC 3581 §4. Streams: the flow it came on; when
  * that is gone (source->flow cleared by the caller), the received address and the port of sent-by.
  * Datagrams: maddr, or received/rport. A response we relay goes by its (now top) Via, read with the
- * same rules from `via` alone when source is NULL.
+ * same rules from `via` alone when source is NULL. A maddr on loopback is usable only when the
+ * request came from there.
  * @return 0; -EBADMSG when the Via names no usable address (host name: -ENOENT, resolve it)
  */
 int stw_response_target(
@@ -170,6 +173,10 @@ struct stw_target {
 /** transport=, maddr=, port and defaults of a sip, sips URI. @return 0; -ENOTSUP transport or
  * scheme; -EBADMSG */
 int stw_target_from_uri(const struct stw_uri *uri, struct stw_target *ret);
+/** Where a URI leads, RFC 3263 §4: its maddr parameter, which overrides the host (RFC 3261
+ * §19.1.1), else its host. @return 0, -EBADMSG */
+int stw_target_host(
+	const struct stw_uri *uri, struct stw_str *ret_host, enum stw_host_kind *ret_kind);
 /** Above this size a UDP request goes by a congestion controlled transport, §18.1.1. */
 #define STW_UDP_REQUEST_BYTES_MAX 1300
 

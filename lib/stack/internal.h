@@ -391,6 +391,8 @@ void box_make_alive(struct box *box);
 /* The URI that decides where it goes, §8.1.2: the first Route, an outbound proxy, or the
  * Request-URI, which makes each of them sips when it is. @return 0; as stw_uri_parse() */
 int client_next_hop(const struct box *box, struct stw_uri *ret);
+/* What the job prefers comes first. */
+void client_prefer(const struct box *box, struct stw_place *places, unsigned n);
 int client_build(struct branch *branch, struct stw_str via);
 void client_response(struct box *box, const struct stw_msg *response);
 void client_failed(struct box *box, const struct stw_cause *cause);
@@ -434,6 +436,7 @@ struct branch *branch_free(struct branch *branch);
 
 /* account.c: challenges of servers where we have an account */
 void branch_find_account(struct branch *branch);
+void branch_teach_account(struct branch *branch);
 int branch_sign(struct branch *branch);
 /* True: that was it, the response goes no further. */
 bool branch_challenged(struct branch *branch, const struct stw_msg *response);
@@ -468,8 +471,9 @@ void remains_tx_done(struct stw_tx *tx);
 
 /* locate.c: where a branch goes */
 void branch_locate(struct branch *branch);
-/* True: it may not go there, and has failed. */
-bool branch_is_barred(struct branch *branch, const struct stw_uri *uri, const struct stw_hop *hop);
+/* NULL, or why it may not go there. */
+const struct stw_cause *branch_barred(
+	struct branch *branch, const struct stw_uri *uri, const struct stw_hop *hop);
 int lookup_begin(struct lookup *lookup, struct stw_arena *arena);
 void lookup_end(struct lookup *lookup);
 void lookup_expire(struct lookup *lookup);
