@@ -322,6 +322,7 @@ void stw_flows_sent(struct stw_flows *flows, struct stw_flow_id id, struct stw_n
 int stw_flows_bytes(struct stw_flows *flows, struct stw_flow_id id, const char *data, size_t len,
 	struct stw_now now);
 /** Next frame of the flow; `ret_data` is valid until the next call for this flow. MORE: nothing.
+ *  PING: as many as came together, each of four bytes and each to be answered.
  *  BROKEN comes once, without a byte or a cause when there was no memory for half a message; the
  * caller answers, closes, and calls stw_flows_closed(). */
 struct stw_frame stw_flows_next(

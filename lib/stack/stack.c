@@ -12,6 +12,8 @@
 #define RESTRAINT_HOPS 64
 #define ROOMS_MS       100
 #define LEAVE_MS       500 /* T1 */
+#define CRLF_4         "\r\n\r\n\r\n\r\n"
+#define CRLF_16        CRLF_4 CRLF_4 CRLF_4 CRLF_4
 /* A stall may make the timers of thousands of calls due in one batch, each with a response. */
 #define SCRATCH_BYTES_MAX (256u * 1024u * 1024u)
 
@@ -230,12 +232,20 @@ static void stack_opened(struct stw_stack *stack, const struct stw_io_event *eve
 	reply_flow_opened(stack, event->hop.flow);
 }
 
-/* RFC 5626 §3.5.1: the answer to CRLFCRLF is one CRLF. */
-static void stack_pong(struct stw_stack *stack, const struct stw_hop *hop)
+/* RFC 5626 §3.5.1: the answer to each CRLFCRLF is one CRLF. */
+static void stack_pong(struct stw_stack *stack, const struct stw_hop *hop, size_t count)
 {
-	static const struct stw_str crlf = { "\r\n", 2 };
+	static const char pongs[] = CRLF_16 CRLF_16 CRLF_16 CRLF_16;
+	const size_t most = (sizeof(pongs) - 1) / 2;
 
-	stack->options.io->send(stack->options.io_user, hop, (struct stw_slices){ &crlf, 1 });
+	while (count > 0) {
+		size_t now = count < most ? count : most;
+		struct stw_str text = { pongs, 2 * now };
+
+		stack->options.io->send(
+			stack->options.io_user, hop, (struct stw_slices){ &text, 1 });
+		count -= now;
+	}
 }
 
 static void stack_bytes(struct stw_stack *stack, const struct stw_io_event *event)
@@ -254,7 +264,7 @@ static void stack_bytes(struct stw_stack *stack, const struct stw_io_event *even
 		case STW_FRAME_MORE:
 			return;
 		case STW_FRAME_PING:
-			stack_pong(stack, &hop);
+			stack_pong(stack, &hop, frame.bytes / 4);
 			break;
 		case STW_FRAME_CRLF:
 			break;
