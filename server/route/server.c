@@ -3,6 +3,9 @@
  * §11). */
 #include "server/route/route.h"
 
+#include <errno.h>
+#include <string.h>
+
 #define ALLOW_LINE "Allow: " STW_STACK_ALLOW "\r\n"
 
 static enum stw_verdict check_validate(struct stw_check *check)
@@ -108,15 +111,21 @@ static enum stw_verdict check_require(struct stw_check *check)
 /* RFC 3261 §11.2; RFC 4412 §4.4. */
 int stw_route_capability_lines(struct stw_check *check, const char *lines, struct stw_str *ret)
 {
+	static const char more[] = ROUTE_ACCEPT ROUTE_ACCEPT_ENCODING ROUTE_ACCEPT_LANGUAGE;
 	struct stw_str priority = stw_route_priority_line(check);
-	char buffer[STW_SUPPORTED_BYTES];
-	struct stw_writer supported;
+	size_t capacity = strlen(lines) + sizeof(more) + STW_SUPPORTED_BYTES + priority.len;
+	char *buffer = stw_arena_bytes(&check->request->arena, capacity);
+	struct stw_writer writer;
 
-	stw_writer_init(&supported, buffer, sizeof(buffer));
-	stw_proxy_write_supported(&supported, acts_on_priority(check));
-	return stw_arena_printf(&check->request->arena, ret, "%s%s%.*s%.*s", lines,
-		ROUTE_ACCEPT ROUTE_ACCEPT_ENCODING ROUTE_ACCEPT_LANGUAGE,
-		STW_STR_ARG(stw_writer_text(&supported)), STW_STR_ARG(priority));
+	if (!buffer)
+		return -ENOMEM;
+	stw_writer_init(&writer, buffer, capacity);
+	stw_write_text(&writer, lines);
+	stw_write_text(&writer, more);
+	stw_proxy_write_supported(&writer, acts_on_priority(check));
+	stw_write_str(&writer, priority);
+	*ret = stw_writer_text(&writer);
+	return 0;
 }
 
 static enum stw_verdict answer_options(struct stw_check *check)
