@@ -466,6 +466,8 @@ int stw_unescape(struct stw_str text, char *buffer);
 /** A domain name, IPv4 address or IPv6 reference: full match. Brackets are stripped in `ret`.
  * @return 0, -EBADMSG */
 int stw_host_parse(struct stw_str text, struct stw_str *ret, enum stw_host_kind *ret_kind);
+/** Without its final dot: "example.com." is the absolute form of "example.com" (RFC 1034 §3.1). */
+struct stw_str stw_host_relative(struct stw_str host);
 
 /** name-addr or addr-spec with parameters, §20.10, RFC 8217; "*" too. @return 0, -EBADMSG */
 int stw_address_parse(struct stw_str value, struct stw_address *ret);

@@ -244,7 +244,7 @@ uint64_t stw_stack_next(const struct stw_stack *stack);
  * (stw_proxy_target) has its 401 and 407 answered here, once, by a further branch with credentials;
  * what it asked last is kept, so that later requests have them at once. Requests in a dialog that
  * go to an address where the account was used are answered for, too. The CSeq stays the caller's
- * (docs/decisions/0017).
+ * (docs/decisions/0017). Without a user it answers nobody and only knows where its names lead to.
  */
 struct stw_account_options {
 	struct stw_str name, user, password;
@@ -257,7 +257,8 @@ int stw_stack_account(struct stw_stack *stack, const struct stw_account_options 
 /** NULL: there is none of this name. */
 const struct stw_account *stw_stack_account_find(
 	const struct stw_stack *stack, struct stw_str name);
-/** Was the account used at this address? @param any_port  … or at another port there */
+/** Was the account used at this address, or does a name of it lead there? @param any_port  … or at
+ * another port there */
 bool stw_account_is_at(
 	const struct stw_account *account, const struct stw_addr *addr, bool any_port);
 

@@ -50,7 +50,9 @@ uint64_t proxy_secret(
 	const struct stw_proxy_options *options, uint64_t mark, struct stw_str branch);
 /* What only the caller learns. It belongs to the secret, but we alone can tell that. */
 uint64_t proxy_proof(const struct stw_proxy_options *options, uint64_t mark, uint64_t secret);
-/* Does the URI name one of our listeners? */
+/* Are we responsible for the host: a listener of ours, or a domain (§16.4)? `port` 0: not given. */
+bool proxy_owns_host(const struct stw_proxy_options *options, struct stw_str host, uint16_t port);
+/* Does the URI name us so? */
 bool proxy_owns_uri(const struct stw_proxy_options *options, const struct stw_uri *uri);
 
 /* ---- branch.c ---------------------------------------------------------------------------------

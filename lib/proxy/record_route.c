@@ -170,7 +170,7 @@ int proxy_record_route_return(
 	const struct stw_record_route *ours = options->ours;
 	struct stw_record_route again;
 
-	if (!stw_msg_find(response, STW_HDR_RECORD_ROUTE))
+	if (!stw_msg_find(response, STW_HDR_RECORD_ROUTE) || (ours && !ours->lines.len))
 		return 0;
 	if (!ours) {
 		again = marks_make(options->proxy, response, response->via.branch);

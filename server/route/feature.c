@@ -442,7 +442,7 @@ static __attribute__((noinline)) enum stw_verdict feature_apply(struct stw_check
 	check->refusal.option = "feature_codes";
 	verdict = check_owner(check);
 	if (verdict == STW_PASS)
-		verdict = stw_route_require(check, STW_STR(""), &stw_cause_extension_required_here);
+		verdict = stw_route_require(check, NULL, &stw_cause_extension_required_here);
 	if (verdict == STW_PASS)
 		verdict = stw_route_body(check);
 	if (verdict == STW_PASS)

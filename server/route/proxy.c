@@ -23,6 +23,7 @@ static enum stw_verdict check_assertions(struct stw_check *check)
 enum stw_verdict stw_route_validate(struct stw_check *check)
 {
 	const struct stw_cause *cause;
+	struct stw_str lines;
 
 	if (check->request->msg->uri.scheme == STW_SCHEME_TEL && !check->emergency &&
 		check->config->rule_count == 0)
@@ -33,7 +34,9 @@ enum stw_verdict stw_route_validate(struct stw_check *check)
 	/* §16.3 step 3: a proxy may answer an OPTIONS that may go no further as its final
 	 * recipient. Allow would say nothing: a proxy does not ask for the method (§11.2). */
 	if (cause == &stw_cause_options_final) {
-		stw_request_respond(check->request, 200, STW_STR(ROUTE_CAPABILITIES), cause);
+		if (stw_route_capability_lines(check, "", &lines) < 0)
+			return stw_route_refuse(check, &stw_cause_out_of_memory);
+		stw_request_respond(check->request, 200, lines, cause);
 		return STW_DONE;
 	}
 	return STW_REFUSE;

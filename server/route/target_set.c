@@ -23,6 +23,7 @@ static struct stw_proxy_target target_of(
 	struct stw_proxy_target target = { .uri = binding->uri,
 		.q = binding->q,
 		.binding = true,
+		.loopback = stw_addr_is_loopback(&binding->source.remote),
 		.path = binding->path,
 		.instance = binding->instance };
 
