@@ -83,7 +83,8 @@ void stw_proxy_routing_move(
 struct stw_proxy_refresh {
 	const struct stw_proxy_routing *routing; /* of the request */
 	uint32_t cseq;
-	/* Contact of the request and of the response, hashed as `hop` is; 0: it has none. */
+	/* Contact of the request and of the response, hashed as `hop` is; 0: it has none, or it is
+	 * not known that the other side has answered. */
 	uint64_t requester, answerer;
 };
 /** False: the response to this request is none, or it is not known of which dialog. */

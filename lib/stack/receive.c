@@ -122,6 +122,17 @@ static const struct stw_cause *response_misfit(
 	return &stw_cause_response_no_way_up;
 }
 
+/* Nothing but the Request-URI has said where it goes: no Route, whose proxies may take it anywhere,
+ * and no binding or flow, which somebody else may have as well. */
+static bool branch_goes_by_uri(const struct branch *branch)
+{
+	const struct stw_proxy_routing *routing = &branch->box->request.routing;
+
+	return !routing->has_route && !branch->target.has_hop &&
+	       stw_str_equal(branch->target.uri, routing->uri_text);
+}
+
+/* Who answers is where the dialog goes only when the request was on no other way. */
 static void note_refresh(
 	struct stw_note *note, const struct branch *branch, struct stw_proxy_refresh *refresh)
 {
@@ -129,8 +140,11 @@ static void note_refresh(
 
 	if (!note->misfit && request->routing.dialog &&
 		stw_proxy_refresh_find(&request->stack->options.proxy, request->msg,
-			&request->routing, note->msg, refresh))
+			&request->routing, note->msg, refresh)) {
+		if (!branch_goes_by_uri(branch))
+			refresh->answerer = 0;
 		note->refresh = refresh;
+	}
 }
 
 /* What the response belongs to. */
