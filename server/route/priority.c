@@ -76,8 +76,6 @@ static enum stw_verdict priority(struct stw_check *check)
 	int n = stw_priority_read(msg, values);
 	bool known = false;
 
-	if (msg->method == STW_METHOD_ACK || msg->method == STW_METHOD_CANCEL)
-		return STW_PASS;
 	if (n < 0)
 		return stw_route_refuse(check, &stw_cause_priority_malformed);
 	check->priority = 0;

@@ -492,8 +492,6 @@ enum stw_verdict stw_route_queue(struct stw_check *check, const struct stw_call_
 	enum stw_verdict verdict;
 	int err;
 
-	if (method == STW_METHOD_ACK || method == STW_METHOD_CANCEL)
-		return stw_route_refuse(check, &stw_cause_request_gone);
 	if (method != STW_METHOD_INVITE && method != STW_METHOD_OPTIONS) {
 		check->refusal.headers = STW_STR(ROUTE_CALL_ALLOW);
 		return stw_route_refuse(check, &stw_cause_queue_method);
