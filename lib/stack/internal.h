@@ -18,6 +18,7 @@
 #define TIMER_REPEAT       308 /* struct uas: a 2xx without ACK, a reliable 1xx without PRACK */
 #define TIMER_ALARM        309 /* struct stw_alarm, of the user of the stack */
 #define TIMER_LEFT         310 /* struct leave: all that came by a flow is answered */
+#define TIMER_UNHEARD      311 /* request: its sender hears no response; at once */
 
 #define TCP_FALLBACK_MS      1000
 #define NON_INVITE_MARGIN_MS 2000
@@ -58,7 +59,7 @@ struct branch {
 	unsigned index; /* as the response context counts */
 	enum branch_state state;
 	struct stw_proxy_target target;
-	bool stateless; /* ACK and unmatched CANCEL: sent once, no transaction */
+	bool stateless; /* ACK: sent once, no transaction */
 	bool unwanted;  /* the call is over for it: what was not sent yet is not sent any more */
 	bool flow_gone; /* the binding's connection is gone, its Contact is tried */
 	bool server;    /* the next hop is another server, not a phone */
@@ -128,6 +129,7 @@ struct box {
 	struct service *service;   /* NULL: a plain call */
 	struct branch *branches;
 	struct stw_timer no_answer, expires;
+	struct stw_timer *unheard; /* NULL: each response has found its way so far */
 	uint32_t ring_timeout_ms;
 	uint32_t session_s;                 /* stw_request_session() */
 	const struct stw_cause *lost_cause; /* why the last branch found no place */
@@ -438,6 +440,8 @@ void reply_opens(struct box *box, struct stw_flow_id flow);
 bool reply_is_on_its_way(const struct box *box);
 void reply_flow_opened(struct stw_stack *stack, struct stw_flow_id flow);
 bool reply_try_elsewhere(struct box *box);
+void reply_failed(struct box *box);
+void reply_unheard(struct box *box);
 void reply_find_maddr(struct box *box);
 void reply_flow_closed(struct stw_stack *stack, struct stw_flow_id flow);
 unsigned reply_send_failed(struct stw_stack *stack, const struct stw_io_event *event);
@@ -480,6 +484,7 @@ void service_expire(struct box *box);
 void forward_run(struct box *box);
 void request_end_held(struct box *box, const struct stw_cause *cause);
 void forward_cancel(struct box *box, const struct stw_msg *cancel);
+void forward_unheard(struct box *box);
 void forward_timer(struct box *box, struct stw_timer *timer);
 void forward_stop_no_answer(struct box *box);
 
