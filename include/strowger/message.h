@@ -230,6 +230,7 @@ struct stw_address {
 	struct stw_uri uri;
 	bool in_brackets;      /* name-addr */
 	bool wildcard;         /* Contact: * */
+	bool tag_repeated;     /* against §7.3.1; the first counts */
 	struct stw_str params; /* header parameters from the first ";" on, or empty */
 	struct stw_str tag;    /* value of "tag"; ptr NULL: none */
 };
@@ -247,6 +248,7 @@ struct stw_via {
 	struct stw_str received; /* ptr NULL: none; brackets stripped (RFC 5118 §4.5) */
 	struct stw_str maddr;    /* ptr NULL: none */
 	bool has_rport;
+	bool repeated;          /* one of these parameters, against §7.3.1; the first counts */
 	uint16_t rport;         /* 0: no value */
 	bool has_oc;            /* overload control, RFC 7339 §4 */
 	struct stw_str oc;      /* ptr NULL: without a value, as in requests */

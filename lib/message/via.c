@@ -55,6 +55,10 @@ static int rport_parse(struct stw_str value, struct stw_via *via)
 {
 	uint64_t port = 0;
 
+	if (via->has_rport) {
+		via->repeated = true;
+		return 0;
+	}
 	if (value.ptr && stw_str_to_uint(value, UINT16_MAX, &port) < 0)
 		return -EBADMSG;
 	via->has_rport = true;
@@ -66,7 +70,9 @@ static int branch_take(struct stw_str value, struct stw_via *via)
 {
 	if (!value.ptr || value.ptr[0] == '"')
 		return -EBADMSG;
-	if (!via->branch.ptr)
+	if (via->branch.ptr)
+		via->repeated = true;
+	else
 		via->branch = value;
 	return 0;
 }
@@ -88,8 +94,18 @@ static void oc_take(struct stw_str value, struct stw_via *via)
 /* Whoever receives a request writes this anew (§18.2.1): no address counts as none. */
 static void received_take(struct stw_str value, struct stw_via *via)
 {
-	if (!via->received.ptr)
+	if (via->received.ptr)
+		via->repeated = true;
+	else
 		via_host_parse(value, &via->received);
+}
+
+static int maddr_parse(struct stw_str value, struct stw_via *via)
+{
+	if (!via->maddr.ptr)
+		return via_host_parse(value, &via->maddr);
+	via->repeated = true;
+	return 0;
 }
 
 /* via-params. Of a repeated parameter the first counts. */
@@ -103,9 +119,9 @@ static __attribute__((noinline)) int via_param_parse(
 		return 0;
 	case 5:
 		if (name_is_word(name, "rport", 5))
-			return via->has_rport ? 0 : rport_parse(value, via);
+			return rport_parse(value, via);
 		if (name_is_word(name, "maddr", 5))
-			return via->maddr.ptr ? 0 : via_host_parse(value, &via->maddr);
+			return maddr_parse(value, via);
 		return 0;
 	case 6:
 		return name_is_word(name, "branch", 6) ? branch_take(value, via) : 0;
