@@ -250,7 +250,7 @@ struct stw_str stw_proxy_own_branch(const struct stw_proxy_options *options,
 	struct stw_random *random, char buffer[STW_BRANCH_MAX]);
 /** The worker in a branch of ours that has one, or in one that looks like ours. False: none. */
 bool stw_proxy_branch_worker(struct stw_str branch, unsigned *ret);
-/** §16.11: the same branch for the same request (stateless forwarding of ACK and CANCEL). */
+/** §16.11: the same branch for the same request (the ACK of a 2xx is forwarded without state). */
 struct stw_str stw_proxy_stateless_branch(const struct stw_proxy_options *options,
 	const struct stw_msg *request, char buffer[STW_BRANCH_MAX]);
 

@@ -145,8 +145,8 @@ struct stw_core_ops {
 	/** A request has arrived and is about to be noted: time to ask for memory that will be
 	 * read. May be NULL. */
 	void (*expect)(void *core, struct stw_msg *request);
-	/** A request that passed the common front and matches no transaction (ACK for a 2xx and a
-	 * CANCEL without transaction included: they are never answered). The core answers, waits or
+	/** A request that passed the common front and matches no transaction (ACK for a 2xx, which
+	 * is never answered, and a CANCEL of nothing included). The core answers, waits or
 	 * forwards. */
 	void (*request)(void *core, struct stw_request *request);
 	/** Row F12: NULL, or why new work is refused now (maintenance, overload), with whole header
@@ -386,8 +386,7 @@ void stw_request_session(struct stw_request *request, uint32_t interval_s);
 bool stw_request_progress_barred(const struct stw_request *request);
 /** Tell the decision record where the request goes and why. */
 void stw_request_note(struct stw_request *request, const struct stw_refusal *refusal);
-/** ACK and unmatched CANCEL: forward once without state to one target (NULL: by Route or
- * Request-URI). */
+/** ACK: forward once without state to one target (NULL: by Route or Request-URI). */
 void stw_request_forward_stateless(
 	struct stw_request *request, const struct stw_proxy_target *target);
 /** Drop without an answer; the cause is noted. */

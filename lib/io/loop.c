@@ -87,6 +87,7 @@ static void flows_ask(struct stw_io *io)
 	int n = epoll_wait(io->flows_fd, ready->v, READY_MAX, 0);
 
 	io->crowded = n == READY_MAX || ready->split;
+	io->gather.stands |= n == READY_MAX;
 	ready->next = 0;
 	ready->count = n > 0 ? n : 0;
 	ready->split = false;
@@ -109,7 +110,7 @@ static void flows_ready(struct stw_io *io)
 		flow_told(io, &ready->v[ready->next++]);
 	if (flows_wait(io))
 		ready->split = io->crowded = true;
-	io->gather.stands |= flows_wait(io) || ready->count == READY_MAX;
+	io->gather.stands |= flows_wait(io);
 }
 
 /* ---- the others ------------------------------------------------------------ */

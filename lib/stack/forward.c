@@ -224,6 +224,21 @@ static void forward_non_invite_timer(struct box *box, struct stw_timer *timer)
 	forward_run(box);
 }
 
+/* §17.2.4: no response to the INVITE gets to the caller, neither by his connection nor by one to
+ * sent-by (§18.2.2): nobody would talk to who answers it. */
+void forward_unheard(struct box *box)
+{
+	if (!box->context) {
+		request_end_held(box, &stw_cause_caller_unreachable);
+		return;
+	}
+	if (box->request.answered)
+		return;
+	branch_unwant_all(box);
+	stw_response_context_refuse(box->context, &stw_cause_caller_unreachable);
+	forward_run(box);
+}
+
 void forward_timer(struct box *box, struct stw_timer *timer)
 {
 	if (!box->context)

@@ -13,8 +13,8 @@
 
 /* What a turn takes from all others, and at least from each: a message costs about so many times as
  * much as what is only passed on. The next turn is that of the own sockets. */
-#define TURN_COST     16384
-#define TURN_COST_MIN 512
+#define TURN_COST     4096 /* what a poll brings, and some */
+#define TURN_COST_MIN 256
 #define MESSAGE_COST  4
 /* How much of a ring, in quarters, may be taken by what can wait here, by new requests that came as
  * datagrams, and by what ends or answers something. */

@@ -20,6 +20,7 @@
 #define TIMER_LEFT         310 /* struct leave: all that came by a flow is answered */
 #define TIMER_LEVEL        311 /* request, non-INVITE: targets of lower q get their turn */
 #define TIMER_CLIENT_GONE  312 /* request, non-INVITE: its client has given up */
+#define TIMER_UNHEARD      313 /* request: its sender hears no response; at once */
 
 #define TCP_FALLBACK_MS      1000
 #define NON_INVITE_MARGIN_MS 2000
@@ -60,7 +61,7 @@ struct branch {
 	unsigned index; /* as the response context counts */
 	enum branch_state state;
 	struct stw_proxy_target target;
-	bool stateless; /* ACK and unmatched CANCEL: sent once, no transaction */
+	bool stateless; /* ACK: sent once, no transaction */
 	bool unwanted;  /* the call is over for it: what was not sent yet is not sent any more */
 	bool flow_gone; /* the binding's connection is gone, its Contact is tried */
 	bool server;    /* the next hop is another server, not a phone */
@@ -131,6 +132,7 @@ struct box {
 	struct service *service;   /* NULL: a plain call */
 	struct branch *branches;
 	struct stw_timer no_answer, expires; /* and for a non-INVITE: of all, of a level */
+	struct stw_timer *unheard;           /* NULL: each response has found its way so far */
 	uint32_t ring_timeout_ms;
 	uint32_t session_s;                 /* stw_request_session() */
 	const struct stw_cause *lost_cause; /* why the last branch found no place */
@@ -449,6 +451,8 @@ void reply_opens(struct box *box, struct stw_flow_id flow);
 bool reply_is_on_its_way(const struct box *box);
 void reply_flow_opened(struct stw_stack *stack, struct stw_flow_id flow);
 bool reply_try_elsewhere(struct box *box);
+void reply_failed(struct box *box);
+void reply_unheard(struct box *box);
 void reply_find_maddr(struct box *box);
 void reply_flow_closed(struct stw_stack *stack, struct stw_flow_id flow);
 unsigned reply_send_failed(struct stw_stack *stack, const struct stw_io_event *event);
@@ -492,6 +496,7 @@ void service_expire(struct box *box);
 void forward_run(struct box *box);
 void request_end_held(struct box *box, const struct stw_cause *cause);
 void forward_cancel(struct box *box, const struct stw_msg *cancel);
+void forward_unheard(struct box *box);
 void forward_timer(struct box *box, struct stw_timer *timer);
 void forward_stop_no_answer(struct box *box);
 

@@ -101,7 +101,6 @@ void reply_transmit(struct box *box, struct stw_slices slices)
 {
 	struct stw_stack *stack = box->request.stack;
 	struct stw_flow_id opening;
-	unsigned actions;
 	int err;
 
 	if (!slices.n)
@@ -116,10 +115,10 @@ void reply_transmit(struct box *box, struct stw_slices slices)
 		reply_opens(box, opening);
 	if (err == 0 || reply_try_elsewhere(box))
 		return;
-	if (box->request.tx) {
-		actions = stw_tx_transport_error(box->request.tx, stack->now);
-		reply_tx_actions(box->request.tx, actions & ~(unsigned)STW_TX_SEND);
-	}
+	reply_failed(box);
+	/* What is too large for a datagram says nothing of others; room comes again. */
+	if (stw_transport_reliable(box->reply.transport) && err != -ENOBUFS && err != -ENOMEM)
+		reply_unheard(box);
 }
 
 /* The last response once more, for it has not arrived. A 2xx to INVITE is not kept: its sender
@@ -135,7 +134,7 @@ void reply_again(struct box *box)
 void reply_tx_actions(struct stw_tx *tx, unsigned actions)
 {
 	struct box *box = tx->user;
-	struct stw_note note = { .kind = STW_NOTE_TIMEOUT };
+	struct stw_note note = { 0 };
 
 	if (!box)
 		return;
@@ -148,6 +147,7 @@ void reply_tx_actions(struct stw_tx *tx, unsigned actions)
 	if (actions & STW_TX_SEND)
 		reply_transmit(box, tx->message);
 	if (actions & (STW_TX_TIMEOUT | STW_TX_ERROR)) {
+		note.kind = actions & STW_TX_TIMEOUT ? STW_NOTE_TIMEOUT : STW_NOTE_FAILURE;
 		note.hop = &box->request.source;
 		note.msg = box->request.msg;
 		note.method = tx->method;

@@ -400,6 +400,9 @@ static void stack_timer(struct stw_stack *stack, struct stw_timer *timer)
 	case TIMER_CLIENT_GONE:
 		forward_timer(timer->owner, timer);
 		break;
+	case TIMER_UNHEARD:
+		forward_unheard(timer->owner);
+		break;
 	case TIMER_LOCATE:
 		lookup_expire(timer->owner);
 		break;
@@ -538,6 +541,8 @@ static void box_free(struct box *box)
 		uas_done(box);
 	stw_timer_stop(&stack->wheel, &box->no_answer);
 	stw_timer_stop(&stack->wheel, &box->expires);
+	if (box->unheard)
+		stw_timer_stop(&stack->wheel, box->unheard);
 	reply_place_end(box);
 	asked_end(box);
 	stw_response_context_free(box->context);

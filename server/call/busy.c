@@ -163,7 +163,7 @@ int stw_busy_enter(struct stw_busy *busy, struct stw_str aor, unsigned limit)
 		if (!known)
 			atomic_store(&place->ended_ms, 0);
 	} while (!atomic_compare_exchange_weak(&place->word, &word, next));
-	/* Another worker may have given him another place at the same moment. */
+	/* Another worker may have given him another place at the same moment: then both go. */
 	if (!limit || (next & COUNT_MASK) + bucket_count(bucket, name, place) <= limit)
 		return 0;
 	take_one(busy, aor, NULL);

@@ -55,8 +55,6 @@ enum stw_verdict stw_route_early(struct stw_check *check, struct stw_request *in
 {
 	const struct stw_msg *msg = check->request->msg;
 
-	if (msg->method == STW_METHOD_ACK || msg->method == STW_METHOD_CANCEL)
-		return stw_route_refuse(check, &stw_cause_dialog_unknown);
 	if (msg->cseq.number <= invite->msg->cseq.number)
 		return stw_route_refuse(check, &stw_cause_dialog_order);
 	if (msg->method == STW_METHOD_INVITE)

@@ -77,8 +77,6 @@ static enum stw_verdict priority_look(struct stw_check *check, bool *ret_known)
 	int n = stw_priority_read(msg, values);
 
 	*ret_known = false;
-	if (msg->method == STW_METHOD_ACK || msg->method == STW_METHOD_CANCEL)
-		return STW_PASS;
 	if (n < 0)
 		return stw_route_refuse(check, &stw_cause_priority_malformed);
 	check->priority = 0;

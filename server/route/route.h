@@ -129,6 +129,7 @@ void stw_route_request(struct stw_core *core, struct stw_request *request);
 void stw_route_registered(struct stw_core *core, struct stw_request *request, struct stw_job *job);
 
 extern const struct stw_check_row stw_route_proxy_rows[];
+extern const struct stw_check_row stw_route_ack_rows[];
 extern const struct stw_check_row stw_route_registrar_rows[];
 extern const struct stw_check_row stw_route_server_rows[];
 

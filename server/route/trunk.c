@@ -54,12 +54,10 @@ enum stw_verdict stw_route_trunk(
 		.n = trunk->uri_count,
 		.ring_timeout_ms = check->config->call.ring_timeout_ms,
 		.no_recurse = true };
-	enum stw_method method = check->request->msg->method;
 	struct stw_account *account;
 
 	if (trunk->only_registered &&
-		!stw_trunk_board_has(check->core->trunks, trunk->name, check->core->now) &&
-		method != STW_METHOD_ACK && method != STW_METHOD_CANCEL) {
+		!stw_trunk_board_has(check->core->trunks, trunk->name, check->core->now)) {
 		stw_refusal_fact(&check->refusal, "trunk", trunk->name);
 		check->refusal.option = "trunks";
 		return stw_route_refuse(check, &stw_cause_trunk_unregistered);
@@ -74,8 +72,6 @@ enum stw_verdict stw_route_trunk(
 		targets[i].account = account;
 		targets[i].granted = true;
 	}
-	if (method == STW_METHOD_ACK || method == STW_METHOD_CANCEL)
-		return stw_route_forward(check, targets, 1);
 	/* Where calls cost money nobody else says where they go. */
 	return stw_route_submit(check, &job);
 }

@@ -178,6 +178,28 @@ static void test_rest_is_not_waited_for(void **state)
 	crowd_done(&crowd);
 }
 
+/* That as many were ready as are asked for at a time says something of that poll alone. */
+static void test_full_report_is_not_for_ever(void **state)
+{
+	const uint32_t gather_ms = 400;
+	const struct stw_io_event *events;
+	struct crowd crowd;
+	uint64_t polled_ms;
+
+	crowd_init(&crowd, &(struct stw_io_options){ .gather_us = gather_ms * 1000 }, 64);
+	stw_io_gather(crowd.io);
+	crowd_send(&crowd, 1);
+	usleep(SETTLE_US);
+	assert_int_equal(test_poll(crowd.io, TEST_WAIT_MS, &events), 64);
+	datagram_send(&crowd, "hello");
+	assert_int_equal(test_poll(crowd.io, TEST_WAIT_MS, &events), 1);
+	polled_ms = stw_io_now().mono_ms;
+	usleep(SETTLE_US);
+	stw_io_gather(crowd.io);
+	assert_true(stw_io_now().mono_ms - polled_ms >= gather_ms / 2 - 1);
+	crowd_done(&crowd);
+}
+
 /* What was reported of a connection before it was closed is not told. */
 static void test_closed_before_its_turn(void **state)
 {
@@ -228,6 +250,7 @@ int main(void)
 		cmocka_unit_test(test_urgent_first),
 		cmocka_unit_test(test_bounded),
 		cmocka_unit_test(test_rest_is_not_waited_for),
+		cmocka_unit_test(test_full_report_is_not_for_ever),
 		cmocka_unit_test(test_closed_before_its_turn),
 		cmocka_unit_test(test_told_once),
 	};

@@ -478,7 +478,7 @@ static void test_full_ring_holds_streams(void **state)
 /* What others hand over is taken as fast as they can read it. */
 static void test_turn_takes_what_a_poll_brings(void **state)
 {
-	enum { MANY = 2000 };
+	enum { MANY = 500 };
 	struct pair pair;
 
 	pair_init(&pair, 0);
