@@ -220,6 +220,9 @@ static const char *mark_of(struct stw_str lines, char ret[49])
 	return ret;
 }
 
+/* §7.3.1: a branch is the same in any case. */
+#define SHOUTED "SIP/2.0/UDP p1.example.com;branch=Z9HG4BKP1"
+
 /* What the caller gets when these lines are in the response to the first branch; free() it. */
 static char *returned(const char *status, const char *lines, const struct stw_record_route *ours)
 {
@@ -233,8 +236,8 @@ static char *returned(const char *status, const char *lines, const struct stw_re
 
 	stw_arena_init(&arena, 8192);
 	snprintf(text, sizeof(text),
-		"SIP/2.0 %s\r\nVia: " OURS "\r\nVia: " UDP "\r\n%s" TAIL CONTACT "\r\n", status,
-		lines);
+		"SIP/2.0 %s\r\nVia: %s\r\nVia: " UDP "\r\n%s" TAIL CONTACT "\r\n", status,
+		ours ? OURS : SHOUTED, lines);
 	message_parse(&response, text);
 	assert_int_equal(stw_relay_build(&options, &arena, &slices), 0);
 	out = joined(slices);
