@@ -4,7 +4,9 @@
  * asking and closes it when it is idle; so each question in flight has a channel of its own, and
  * with it a port that the kernel has drawn for it alone (RFC 5452 §9.2). c-ares draws the ids,
  * repeats, goes to the next server, and to TCP when an answer is truncated; what came back is read
- * by stw_dns_parse(). Each question is answered once, in time.
+ * by stw_dns_parse(). Each question is answered once, in time, and has its channel no longer than
+ * that. The names of one domain have a part of the channels, so that others are answered while its
+ * servers are silent.
  */
 #include "internal.h"
 
@@ -15,8 +17,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#define DNS_TRIES     3
-#define DNS_PARTS     7    /* of the time: each try waits twice as long as the last, 1 + 2 + 4 */
 #define DNS_UDP_BYTES 1232 /* offered by EDNS: no fragments; what is longer comes by TCP */
 #define HOSTS_TTL_S   5    /* the hosts file may change */
 
@@ -40,16 +40,44 @@ static void query_forget(struct query *query)
 
 static void query_finish(struct query *query)
 {
+	if (query->domain) {
+		query->domain->queries--;
+		query->domain->channels -= query->channel != NULL;
+	}
+	query->domain = NULL;
 	if (query->channel)
-		query->channel->query = NULL; /* c-ares may still be at it */
+		query->channel->query = NULL;
 	query->channel = NULL;
 	query_move(query, &query->io->done);
 }
 
+/* Nobody waits for c-ares any more: the channel is free for the next question. */
 static void query_fail(struct query *query, int error)
 {
+	struct dns_channel *channel = query->channel;
+
 	query->answer = (struct stw_dns_answer){ .error = error };
 	query_finish(query);
+	if (!channel)
+		return;
+	ares_cancel(channel->ares);
+	query->io->dns.due_ms = 0;
+}
+
+/* The last two labels stand for the domain whose servers are asked. */
+static struct dns_domain *domain_of(struct dns *dns, struct stw_str name)
+{
+	unsigned dots = 0;
+	size_t from;
+
+	if (name.ptr[name.len - 1] == '.')
+		name.len--;
+	for (from = name.len; from > 0; from--) {
+		dots += name.ptr[from - 1] == '.';
+		if (dots == 2)
+			break;
+	}
+	return &dns->domains[stw_hash_nocase(dns->key, name.ptr + from, name.len - from) % DOMAINS];
 }
 
 /* ---- channels ------------------------------------------------------------------------- */
@@ -69,13 +97,25 @@ static void channel_watch(void *user, ares_socket_t fd, int readable, int writab
 	watch_set(channel->io, fd, events, watch_key(WATCH_DNS, channel->index, (uint32_t)fd));
 }
 
+/* Each server is asked in the time that a question has. c-ares asks them in turn, and waits twice
+ * as long in each round as in the last. @return rounds */
+static int rounds_of(const struct stw_io *io, int *ret_timeout_ms)
+{
+	unsigned servers = io->dns.server_count ? io->dns.server_count : 1;
+	int rounds = servers == 1 ? 3 : servers <= 3 ? 2 : 1;
+
+	*ret_timeout_ms = (int)(io->options.dns_timeout_ms / (servers * ((1u << rounds) - 1)) + 1);
+	return rounds;
+}
+
 static int channel_open(struct stw_io *io, struct dns_channel *channel)
 {
+	int timeout_ms, rounds = rounds_of(io, &timeout_ms);
 	struct ares_options options = {
 		.flags = ARES_FLAG_EDNS,
 		.ednspsz = DNS_UDP_BYTES,
-		.timeout = (int)(io->options.dns_timeout_ms / DNS_PARTS + 1),
-		.tries = DNS_TRIES,
+		.timeout = timeout_ms,
+		.tries = rounds,
 		.sock_state_cb = channel_watch,
 		.sock_state_cb_data = channel,
 		.ndomains = 0, /* a host in a URI is a full name: nothing is appended */
@@ -179,6 +219,7 @@ static void query_ask(struct stw_io *io, struct query *query, struct dns_channel
 	channel->ended = false;
 	channel->query = query;
 	query->channel = channel;
+	query->domain->channels++;
 	query_move(query, &io->waiting);
 	ares_query(channel->ares, query->name, 1, query->type, channel_answered, channel);
 	channel_schedule(channel, clock_mono_ms());
@@ -187,21 +228,33 @@ static void query_ask(struct stw_io *io, struct query *query, struct dns_channel
 		io->dns.due_ms = 0;
 }
 
+/* @return 0: it is on its way, or has failed; -ENOBUFS it has to wait */
+static int query_start(struct stw_io *io, struct query *query)
+{
+	struct dns_channel *channel;
+	int error = 0;
+
+	if (query->domain->channels == DOMAIN_CHANNELS)
+		return -ENOBUFS;
+	channel = channel_get(io, &error);
+	if (channel)
+		query_ask(io, query, channel);
+	else if (error == -ENOBUFS || !TAILQ_EMPTY(&io->dns.busy))
+		return -ENOBUFS;
+	else
+		query_fail(query, -EIO);
+	return 0;
+}
+
 /* Those that found no channel get theirs as soon as one is free. */
 static void queue_serve(struct stw_io *io)
 {
-	struct dns_channel *channel;
-	struct query *query;
-	int error = 0;
+	struct query *query, *next;
 
-	while ((query = TAILQ_FIRST(&io->queued))) {
-		channel = channel_get(io, &error);
-		if (channel)
-			query_ask(io, query, channel);
-		else if (error == -ENOBUFS || !TAILQ_EMPTY(&io->dns.busy))
+	for (query = TAILQ_FIRST(&io->queued); query; query = next) {
+		next = TAILQ_NEXT(query, link);
+		if (query_start(io, query) < 0 && query->domain->channels < DOMAIN_CHANNELS)
 			return;
-		else
-			query_fail(query, -EIO);
 	}
 }
 
@@ -270,8 +323,13 @@ int dns_resolve(struct stw_io *io, struct stw_str name, unsigned type, uint64_t 
 		query_finish(query);
 		return 0;
 	}
+	query->domain = domain_of(&io->dns, name);
+	if (query->domain->queries++ >= DOMAIN_QUERIES) {
+		query_fail(query, -ENOBUFS);
+		return 0;
+	}
 	query_move(query, &io->queued);
-	queue_serve(io);
+	(void)query_start(io, query);
 	return 0;
 }
 
@@ -381,16 +439,48 @@ static void library_init(void)
 	library_error = ares_library_init(ARES_LIB_INIT_ALL);
 }
 
+static unsigned servers_count(ares_channel ares)
+{
+	struct ares_addr_port_node *servers = NULL;
+	unsigned count = 0;
+
+	if (ares_get_servers_ports(ares, &servers) != ARES_SUCCESS)
+		return 1;
+	for (const struct ares_addr_port_node *server = servers; server; server = server->next)
+		count++;
+	ares_free_data(servers);
+	return count;
+}
+
+/* Reads the hosts file, and says how many servers there are, which the time is divided among. */
+static int reader_open(struct stw_io *io)
+{
+	struct dns_channel *reader;
+	int err = 0;
+
+	io->dns.server_count = 1;
+	reader = channel_get(io, &err);
+	if (!reader)
+		return err;
+	io->dns.server_count = servers_count(reader->ares);
+	if (io->dns.server_count > 1) {
+		channel_close(reader);
+		reader = channel_get(io, &err);
+	}
+	io->dns.reader = reader;
+	return reader ? 0 : err;
+}
+
 int dns_open(struct stw_io *io)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct stw_str servers = io->options.dns_servers;
-	int err = 0;
 
 	pthread_once(&once, library_init);
 	if (library_error)
 		return -ENOMEM;
 	io->dns.due_ms = UINT64_MAX;
+	io->dns.key = (struct stw_hash_key){ stw_io_seed(), stw_io_seed() };
 	if (servers.len) {
 		io->dns.servers = malloc(servers.len + 1);
 		if (!io->dns.servers)
@@ -399,8 +489,7 @@ int dns_open(struct stw_io *io)
 		io->dns.servers[servers.len] = '\0';
 	}
 	/* Also finds out whether the servers can be read. */
-	io->dns.reader = channel_get(io, &err);
-	return io->dns.reader ? 0 : err;
+	return reader_open(io);
 }
 
 void dns_done(struct stw_io *io)

@@ -28,6 +28,9 @@
 #define QUERIES_MAX      1024  /* names being resolved */
 #define CHANNELS_MAX     256   /* of them at a time asked of a server; the others wait */
 #define CHANNELS_IDLE    8     /* kept for the next questions */
+#define DOMAINS          1024  /* names are counted by their last two labels, in so many places */
+#define DOMAIN_CHANNELS  (CHANNELS_MAX / 4) /* one place has of the channels */
+#define DOMAIN_QUERIES   (QUERIES_MAX / 2)  /* and of the names */
 #define LINGER_MS                                                                                  \
 	5000 /* a flow we closed may take so long to be flushed and closed by the peer             \
 	      */
@@ -137,6 +140,7 @@ struct query {
 	struct query_list *list; /* queued, waiting, done or shown */
 	struct stw_io *io;
 	struct dns_channel *channel; /* waiting: the one that asks */
+	struct dns_domain *domain;   /* queued or waiting: where it counts */
 	uint64_t id, due_ms;
 	uint16_t type;
 	char name[STW_DNS_NAME_MAX + 2]; /* with a final dot, and NUL */
@@ -152,18 +156,26 @@ struct dns_channel {
 	struct stw_io *io;
 	uint32_t index;
 	ares_channel ares;
-	struct query *query; /* NULL: it was answered without c-ares, which is still at work */
+	struct query *query; /* NULL: it has been answered */
 	bool ended;          /* c-ares has called back */
 	uint64_t due_ms;     /* when c-ares wants to be called for its timers */
 };
 TAILQ_HEAD(channel_list, dns_channel);
+
+/* How much of what there is the names of a domain use now. */
+struct dns_domain {
+	uint16_t queries, channels;
+};
 
 struct dns {
 	char *servers; /* for c-ares; NULL: the system's */
 	struct dns_channel *channels[CHANNELS_MAX];
 	struct dns_channel *reader; /* one of them: reads the hosts file */
 	struct channel_list busy, idle;
-	uint64_t due_ms; /* earliest of the busy ones, or earlier */
+	unsigned server_count;
+	struct dns_domain domains[DOMAINS];
+	struct stw_hash_key key; /* of the domains: nobody chooses with whom he shares a place */
+	uint64_t due_ms;         /* earliest of the busy ones, or earlier */
 };
 
 /* ---- io --------------------------------------------------------------------------- */

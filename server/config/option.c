@@ -362,7 +362,8 @@
 		RESTART, FORM(servers), "Name servers to ask. Empty: those of the system.",        \
 		"RFC 3263")                                                                        \
 	OPTION("dns.timeout", DURATION, dns.timeout_ms, "ms", 100, 60 * MS_PER_S, "", "5s",        \
-		RESTART, NO_FORM, "How long a name server may take for one question.",             \
+		RESTART, NO_FORM,                                                                  \
+		"How long one question may take, with all the name servers together.",             \
 		"RFC 3263 §4")                                                                     \
 	OPTION("dns.max_time", DURATION, dns.max_time_ms, "ms", 100, 60 * MS_PER_S, "", "8s",      \
 		LIVE, NO_FORM,                                                                     \

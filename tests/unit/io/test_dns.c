@@ -285,6 +285,120 @@ static void test_timeout(void **state)
 	stw_io_free(io);
 }
 
+/* A name server that says nothing, but looks whether it is asked. */
+static int silent_server(char *servers, size_t size)
+{
+	struct stw_addr addr;
+	int fd = test_socket(SOCK_DGRAM, "127.0.0.1", &addr);
+	size_t len = strlen(servers);
+
+	snprintf(servers + len, size - len, "%s127.0.0.1:%u", len ? "," : "", addr.port);
+	return fd;
+}
+
+/* @return has a question for a name that begins with this label come? What came is gone. */
+static bool is_asked(int server, const char *label)
+{
+	char wanted[70], message[512];
+	ssize_t bytes;
+	bool asked = false;
+
+	snprintf(wanted, sizeof(wanted), "%c%s", (char)strlen(label), label);
+	while ((bytes = recv(server, message, sizeof(message), MSG_DONTWAIT)) > 0)
+		asked |= bytes > 12 && !memcmp(message + 12, wanted, strlen(wanted));
+	return asked;
+}
+
+/* Names that nobody answers, with a number between the parts. */
+static void ask_silent(
+	struct stw_io *io, int server, const char *before, const char *behind, unsigned count)
+{
+	char name[64];
+
+	for (unsigned i = 0; i < count; i++) {
+		snprintf(name, sizeof(name), "%s%u%s", before, i, behind);
+		test_resolve(io, name, 1000 + i);
+		is_asked(server, "");
+	}
+}
+
+/* A question that was given up holds no channel: others are asked at once. */
+static void test_given_up(void **state)
+{
+	enum { QUESTIONS = 300 };
+	struct stw_io_options options = { .dns_timeout_ms = 400 };
+	char servers[128] = "";
+	int fds[3] = { silent_server(servers, sizeof(servers)),
+		silent_server(servers, sizeof(servers)), silent_server(servers, sizeof(servers)) };
+	const struct stw_io_event *events;
+	struct stw_io *io;
+
+	options.dns_servers = stw_str_from(servers);
+	io = test_io(&options);
+	ask_silent(io, fds[0], "x.n", ".test", QUESTIONS);
+	for (int left = QUESTIONS; left > 0;) {
+		int n = test_poll(io, TEST_WAIT_MS, &events);
+
+		assert_true(n > 0);
+		left -= n;
+		is_asked(fds[0], "");
+	}
+	test_resolve(io, "next.test", 1);
+	assert_true(is_asked(fds[0], "next"));
+	for (unsigned i = 0; i < STW_ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+	stw_io_free(io);
+}
+
+/* However many servers there are, the last one is asked while the question has time. */
+static void test_last_server(void **state)
+{
+	struct stw_io_options options = { .dns_timeout_ms = 800 };
+
+	for (unsigned count = 1; count <= 8; count++) {
+		char servers[256] = "";
+		struct stw_io *io;
+		int fds[8];
+
+		for (unsigned i = 0; i < count; i++)
+			fds[i] = silent_server(servers, sizeof(servers));
+		options.dns_servers = stw_str_from(servers);
+		io = test_io(&options);
+		assert_int_equal(test_resolved(io, "silent.test")->error, -ETIMEDOUT);
+		for (unsigned i = 0; i < count; i++) {
+			assert_true(is_asked(fds[i], "silent"));
+			close(fds[i]);
+		}
+		stw_io_free(io);
+	}
+}
+
+/* While the servers of one domain are silent, the names of others are asked; and a domain has a
+ * part of the room for questions. */
+static void test_slow_domain(void **state)
+{
+	struct stw_io_options options = { .dns_timeout_ms = 60000 };
+	const struct stw_io_event *events;
+	char servers[64] = "";
+	int server = silent_server(servers, sizeof(servers));
+	struct stw_io *io;
+
+	options.dns_servers = stw_str_from(servers);
+	io = test_io(&options);
+	ask_silent(io, server, "x", ".slow.test", 300);
+	ask_silent(io, server, "_sip._udp.x", ".SLOW.test.", 200);
+	test_nothing(io, 0);
+	test_resolve(io, "good.test", 1);
+	assert_true(is_asked(server, "good"));
+	ask_silent(io, server, "y", ".slow.test", 200);
+	assert_in_range(test_poll(io, 0, &events), 150, 200);
+	assert_int_equal(events[0].answer->error, -ENOBUFS);
+	test_resolve(io, "better.test", 2);
+	assert_true(is_asked(server, "better"));
+	close(server);
+	stw_io_free(io);
+}
+
 static void test_server_gone(void **state)
 {
 	struct stw_io_options options = { .dns_timeout_ms = 500 };
@@ -381,6 +495,9 @@ int main(void)
 		cmocka_unit_test(test_localhost),
 		cmocka_unit_test(test_bad_names),
 		cmocka_unit_test(test_timeout),
+		cmocka_unit_test(test_given_up),
+		cmocka_unit_test(test_last_server),
+		cmocka_unit_test(test_slow_domain),
 		cmocka_unit_test(test_server_gone),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_ports_and_ids),
