@@ -16,9 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 
-#define DNS_UDP_BYTES 1232 /* offered by EDNS: no fragments; what is longer comes by TCP */
-#define HOSTS_TTL_S   5    /* the hosts file may change */
+#define DNS_UDP_BYTES  1232 /* offered by EDNS: no fragments; what is longer comes by TCP */
+#define HOSTS_TTL_S    5    /* the hosts file may change */
+#define SYSTEM_LOOK_MS 1000 /* and so may the servers of the system */
 
 /* ---- questions ----------------------------------------------------------------------- */
 
@@ -108,7 +110,25 @@ static int rounds_of(const struct stw_io *io, int *ret_timeout_ms)
 	return rounds;
 }
 
-static int channel_open(struct stw_io *io, struct dns_channel *channel)
+static int servers_given(ares_channel ares, const struct stw_io *io)
+{
+	return io->dns.servers ? ares_set_servers_ports_csv(ares, io->dns.servers) : ARES_SUCCESS;
+}
+
+/* Not those that the file of the system names by now: it may be half written. */
+static int servers_like(ares_channel ares, ares_channel reader)
+{
+	struct ares_addr_port_node *servers = NULL;
+	int status = ares_get_servers_ports(reader, &servers);
+
+	if (status == ARES_SUCCESS)
+		status = ares_set_servers_ports(ares, servers);
+	ares_free_data(servers);
+	return status;
+}
+
+/* `channel`: for questions; NULL: a reader. */
+static int resolver_open(struct stw_io *io, struct dns_channel *channel, ares_channel *ret)
 {
 	int timeout_ms, rounds = rounds_of(io, &timeout_ms);
 	struct ares_options options = {
@@ -119,23 +139,22 @@ static int channel_open(struct stw_io *io, struct dns_channel *channel)
 		.sock_state_cb = channel_watch,
 		.sock_state_cb_data = channel,
 		.ndomains = 0, /* a host in a URI is a full name: nothing is appended */
+		.resolvconf_path = (char *)(uintptr_t)io->options.resolv_conf, /* is copied */
 	};
-	int status;
-
-	channel->io = io;
-	status = ares_init_options(&channel->ares, &options,
+	ares_channel ares;
+	int status = ares_init_options(&ares, &options,
 		ARES_OPT_FLAGS | ARES_OPT_EDNSPSZ | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
-			ARES_OPT_SOCK_STATE_CB | ARES_OPT_DOMAINS);
-	if (status != ARES_SUCCESS) {
-		channel->ares = NULL;
+			ARES_OPT_SOCK_STATE_CB | ARES_OPT_DOMAINS | ARES_OPT_RESOLVCONF);
+
+	if (status != ARES_SUCCESS)
 		return status == ARES_ENOMEM ? -ENOMEM : -EIO;
+	status = channel ? servers_like(ares, io->dns.reader) : servers_given(ares, io);
+	if (status != ARES_SUCCESS) {
+		ares_destroy(ares);
+		return status == ARES_ENOMEM ? -ENOMEM : -EINVAL;
 	}
-	if (!io->dns.servers)
-		return 0;
-	status = ares_set_servers_ports_csv(channel->ares, io->dns.servers);
-	if (status == ARES_SUCCESS)
-		return 0;
-	return status == ARES_ENOMEM ? -ENOMEM : -EINVAL;
+	*ret = ares;
+	return 0;
 }
 
 static void channel_close(struct dns_channel *channel)
@@ -148,14 +167,11 @@ static void channel_close(struct dns_channel *channel)
 	free(channel);
 }
 
-/* @return an idle channel; NULL: as many as there may be are at work, or no memory */
-static struct dns_channel *channel_get(struct stw_io *io, int *ret_error)
+static struct dns_channel *channel_new(struct stw_io *io, int *ret_error)
 {
-	struct dns_channel *channel = TAILQ_FIRST(&io->dns.idle);
+	struct dns_channel *channel;
 	uint32_t index = 0;
 
-	if (channel)
-		return channel;
 	while (index < CHANNELS_MAX && io->dns.channels[index])
 		index++;
 	*ret_error = -ENOBUFS;
@@ -170,7 +186,7 @@ static struct dns_channel *channel_get(struct stw_io *io, int *ret_error)
 	channel->io = io;
 	channel->list = &io->dns.idle;
 	TAILQ_INSERT_TAIL(&io->dns.idle, channel, link);
-	*ret_error = channel_open(io, channel);
+	*ret_error = resolver_open(io, channel, &channel->ares);
 	if (*ret_error < 0) {
 		channel_close(channel);
 		return NULL;
@@ -189,6 +205,82 @@ static void channel_schedule(struct dns_channel *channel, uint64_t now_ms)
 	channel->due_ms = now_ms + (uint64_t)left.tv_sec * 1000 + (uint64_t)left.tv_usec / 1000 + 1;
 	if (channel->due_ms < channel->io->dns.due_ms)
 		channel->io->dns.due_ms = channel->due_ms;
+}
+
+/* ---- the servers that the system names --------------------------------------------------------
+ */
+
+static unsigned servers_count(ares_channel ares)
+{
+	struct ares_addr_port_node *servers = NULL;
+	unsigned count = 0;
+
+	if (ares_get_servers_ports(ares, &servers) != ARES_SUCCESS)
+		return 1;
+	for (const struct ares_addr_port_node *server = servers; server; server = server->next)
+		count++;
+	ares_free_data(servers);
+	return count;
+}
+
+static int reader_open(struct stw_io *io)
+{
+	ares_channel reader;
+	int err = resolver_open(io, NULL, &reader);
+
+	if (err < 0)
+		return err;
+	if (io->dns.reader)
+		ares_destroy(io->dns.reader);
+	io->dns.reader = reader;
+	io->dns.server_count = servers_count(reader);
+	return 0;
+}
+
+/* @return true: it has changed since it was read. One that is empty, or not there, is being
+ * replaced. */
+static bool system_look(const struct stw_io *io, struct dns_system *ret)
+{
+	const struct dns_system *old = &io->dns.system;
+	struct stat file;
+
+	if (stat(io->options.resolv_conf, &file) < 0 || file.st_size == 0)
+		return false;
+	ret->device = file.st_dev;
+	ret->inode = file.st_ino;
+	ret->size = file.st_size;
+	ret->changed = file.st_mtim;
+	return ret->device != old->device || ret->inode != old->inode || ret->size != old->size ||
+	       ret->changed.tv_sec != old->changed.tv_sec ||
+	       ret->changed.tv_nsec != old->changed.tv_nsec;
+}
+
+/* Those at work end what they have begun. */
+static void system_follow(struct stw_io *io, uint64_t now_ms)
+{
+	struct dns_system system = { .look_ms = now_ms + SYSTEM_LOOK_MS };
+	struct dns_channel *channel;
+
+	if (io->dns.servers || now_ms < io->dns.system.look_ms)
+		return;
+	io->dns.system.look_ms = system.look_ms;
+	if (!system_look(io, &system) || reader_open(io) < 0)
+		return;
+	io->dns.system = system;
+	for (channel = TAILQ_FIRST(&io->dns.busy); channel; channel = TAILQ_NEXT(channel, link))
+		channel->stale = true;
+	while ((channel = TAILQ_FIRST(&io->dns.idle)))
+		channel_close(channel);
+}
+
+/* @return an idle channel; NULL: as many as there may be are at work, or no memory */
+static struct dns_channel *channel_get(struct stw_io *io, int *ret_error)
+{
+	struct dns_channel *channel;
+
+	system_follow(io, clock_mono_ms());
+	channel = TAILQ_FIRST(&io->dns.idle);
+	return channel ? channel : channel_new(io, ret_error);
 }
 
 /* ---- asking -------------------------------------------------------------------------------- */
@@ -263,11 +355,11 @@ static void queue_serve(struct stw_io *io)
 
 static bool hosts_look(struct query *query, int family)
 {
-	struct dns_channel *channel = query->io->dns.reader;
 	struct hostent *host = NULL;
 	unsigned n = 0;
 
-	if (ares_gethostbyname_file(channel->ares, query->name, family, &host) != ARES_SUCCESS)
+	if (ares_gethostbyname_file(query->io->dns.reader, query->name, family, &host) !=
+		ARES_SUCCESS)
 		return false;
 	for (; host->h_addr_list[n] && n < STW_DNS_RECORDS_MAX; n++) {
 		struct stw_dns_record *record = &query->buffer.records[n];
@@ -357,7 +449,9 @@ static void channels_expire(struct stw_io *io, uint64_t now_ms)
 		next = TAILQ_NEXT(channel, link);
 		if (!channel->ended && channel->due_ms <= now_ms)
 			ares_process_fd(channel->ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-		if (channel->ended) {
+		if (channel->ended && channel->stale) {
+			channel_close(channel);
+		} else if (channel->ended) {
 			channel->due_ms = UINT64_MAX;
 			channel_move(channel, &io->dns.idle);
 		} else {
@@ -366,7 +460,7 @@ static void channels_expire(struct stw_io *io, uint64_t now_ms)
 	}
 	for (channel = TAILQ_FIRST(&io->dns.idle); channel; channel = next) {
 		next = TAILQ_NEXT(channel, link);
-		if (++idle > CHANNELS_IDLE && channel != io->dns.reader)
+		if (++idle > CHANNELS_IDLE)
 			channel_close(channel);
 	}
 }
@@ -439,38 +533,6 @@ static void library_init(void)
 	library_error = ares_library_init(ARES_LIB_INIT_ALL);
 }
 
-static unsigned servers_count(ares_channel ares)
-{
-	struct ares_addr_port_node *servers = NULL;
-	unsigned count = 0;
-
-	if (ares_get_servers_ports(ares, &servers) != ARES_SUCCESS)
-		return 1;
-	for (const struct ares_addr_port_node *server = servers; server; server = server->next)
-		count++;
-	ares_free_data(servers);
-	return count;
-}
-
-/* Reads the hosts file, and says how many servers there are, which the time is divided among. */
-static int reader_open(struct stw_io *io)
-{
-	struct dns_channel *reader;
-	int err = 0;
-
-	io->dns.server_count = 1;
-	reader = channel_get(io, &err);
-	if (!reader)
-		return err;
-	io->dns.server_count = servers_count(reader->ares);
-	if (io->dns.server_count > 1) {
-		channel_close(reader);
-		reader = channel_get(io, &err);
-	}
-	io->dns.reader = reader;
-	return reader ? 0 : err;
-}
-
 int dns_open(struct stw_io *io)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -487,6 +549,8 @@ int dns_open(struct stw_io *io)
 			return -ENOMEM;
 		memcpy(io->dns.servers, servers.ptr, servers.len);
 		io->dns.servers[servers.len] = '\0';
+	} else {
+		system_look(io, &io->dns.system);
 	}
 	/* Also finds out whether the servers can be read. */
 	return reader_open(io);
@@ -504,5 +568,7 @@ void dns_done(struct stw_io *io)
 		while ((query = TAILQ_FIRST(lists[i])))
 			query_forget(query);
 	}
+	if (io->dns.reader)
+		ares_destroy(io->dns.reader);
 	free(io->dns.servers);
 }

@@ -9,6 +9,8 @@
 #include <netinet/in.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <sys/types.h>
+#include <time.h>
 
 #define READY_MAX         64   /* descriptors served in one poll */
 #define UDP_BATCH         64   /* datagrams in one recvmmsg or sendmmsg */
@@ -158,9 +160,19 @@ struct dns_channel {
 	ares_channel ares;
 	struct query *query; /* NULL: it has been answered */
 	bool ended;          /* c-ares has called back */
+	bool stale;          /* opened before the system named other servers */
 	uint64_t due_ms;     /* when c-ares wants to be called for its timers */
 };
 TAILQ_HEAD(channel_list, dns_channel);
+
+/* The file in which the system names its servers, as it was when it was read. */
+struct dns_system {
+	dev_t device;
+	ino_t inode;
+	off_t size;
+	struct timespec changed;
+	uint64_t look_ms; /* when it is looked at next */
+};
 
 /* How much of what there is the names of a domain use now. */
 struct dns_domain {
@@ -170,9 +182,10 @@ struct dns_domain {
 struct dns {
 	char *servers; /* for c-ares; NULL: the system's */
 	struct dns_channel *channels[CHANNELS_MAX];
-	struct dns_channel *reader; /* one of them: reads the hosts file */
+	ares_channel reader; /* knows the servers, reads the hosts file, and asks nothing */
 	struct channel_list busy, idle;
 	unsigned server_count;
+	struct dns_system system;
 	struct dns_domain domains[DOMAINS];
 	struct stw_hash_key key; /* of the domains: nobody chooses with whom he shares a place */
 	uint64_t due_ms;         /* earliest of the busy ones, or earlier */

@@ -404,6 +404,8 @@ static void options_fill(struct stw_io_options *options)
 		options->connect_timeout_ms = 4000;
 	if (!options->dns_timeout_ms)
 		options->dns_timeout_ms = 4000;
+	if (!options->resolv_conf)
+		options->resolv_conf = "/etc/resolv.conf";
 }
 
 static int io_open(struct stw_io *io)

@@ -359,7 +359,8 @@
 		"they ask for.",                                                                   \
 		"RFC 7339 §5.5")                                                                   \
 	OPTION("dns.servers", LIST, dns.servers, "", 0, 8, "ADDRESS or ADDRESS:PORT", "[]",        \
-		RESTART, FORM(servers), "Name servers to ask. Empty: those of the system.",        \
+		RESTART, FORM(servers),                                                            \
+		"Name servers to ask. Empty: those of the system, also when they change.",         \
 		"RFC 3263")                                                                        \
 	OPTION("dns.timeout", DURATION, dns.timeout_ms, "ms", 100, 60 * MS_PER_S, "", "5s",        \
 		RESTART, NO_FORM,                                                                  \

@@ -399,6 +399,66 @@ static void test_slow_domain(void **state)
 	stw_io_free(io);
 }
 
+static void file_write(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* The port of name servers: resolv.conf can name no other. -1: it is not given to us */
+static int server_at(const char *host)
+{
+	struct stw_addr addr = test_addr(host, 53);
+	union test_name name;
+	socklen_t len = test_name(&addr, &name);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	assert_true(fd >= 0);
+	if (bind(fd, &name.sa, len) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* When the system names other servers, those are asked within a second; until then, and while the
+ * file is empty, the old ones. */
+static void test_system_changes(void **state)
+{
+	char path[] = "/tmp/strowger-resolv-XXXXXX";
+	struct stw_io_options options = { .dns_timeout_ms = 60000, .resolv_conf = path };
+	int first = server_at("127.9.9.1"), second = server_at("127.9.9.2"), fd = mkstemp(path);
+	struct stw_io *io;
+
+	assert_true(fd >= 0);
+	close(fd);
+	file_write(path, "nameserver 127.9.9.1\n");
+	io = test_io(&options);
+	for (int i = 0; first >= 0 && second >= 0 && i < 2; i++) {
+		int old = i ? second : first, new = i ? first : second;
+
+		test_resolve(io, i ? "four.test" : "one.test", 1);
+		assert_true(is_asked(old, i ? "four" : "one"));
+		file_write(path, "");
+		test_nothing(io, 1100);
+		test_resolve(io, "two.test", 2);
+		assert_true(is_asked(old, "two"));
+		file_write(path, i ? "nameserver 127.9.9.1\n" : "nameserver 127.9.9.2\n");
+		test_nothing(io, 1100);
+		test_resolve(io, "three.test", 3);
+		assert_true(is_asked(new, "three"));
+		assert_false(is_asked(old, "three"));
+	}
+	unlink(path);
+	stw_io_free(io);
+	if (first < 0 || second < 0)
+		skip();
+	close(first);
+	close(second);
+}
+
 static void test_server_gone(void **state)
 {
 	struct stw_io_options options = { .dns_timeout_ms = 500 };
@@ -498,6 +558,7 @@ int main(void)
 		cmocka_unit_test(test_given_up),
 		cmocka_unit_test(test_last_server),
 		cmocka_unit_test(test_slow_domain),
+		cmocka_unit_test(test_system_changes),
 		cmocka_unit_test(test_server_gone),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_ports_and_ids),
