@@ -375,21 +375,53 @@ static bool hosts_look(struct query *query, int family)
 	return n > 0;
 }
 
-/* A name that the file has in the other family only has no address in this one. "localhost" is
- * never asked of the network (RFC 6761 §6.3). */
+/* "localhost" and what ends with ".localhost", RFC 6761 §6.3. */
+static bool is_localhost(struct stw_str name)
+{
+	static const struct stw_str localhost = { "localhost", 9 };
+	size_t from;
+
+	if (name.ptr[name.len - 1] == '.')
+		name.len--;
+	if (name.len < localhost.len)
+		return false;
+	from = name.len - localhost.len;
+	return stw_str_equal_nocase(stw_str_cut(name, from, name.len), localhost) &&
+	       (from == 0 || name.ptr[from - 1] == '.');
+}
+
+static void localhost_answer(struct query *query, int family)
+{
+	struct stw_dns_record *record = &query->buffer.records[0];
+
+	*record = (struct stw_dns_record){ .addr.family = family == AF_INET ? 4 : 6 };
+	if (family == AF_INET)
+		memcpy(record->addr.ip, (const uint8_t[]){ 127, 0, 0, 1 }, 4);
+	else
+		memcpy(record->addr.ip, &in6addr_loopback, 16);
+	query->answer = (struct stw_dns_answer){
+		.ttl_s = HOSTS_TTL_S, .local = true, .records = record, .n = 1
+	};
+}
+
+/* A name that the file has in the other family only has no address in this one. */
 static bool hosts_know(struct query *query)
 {
 	int family = query->type == STW_DNS_A ? AF_INET : AF_INET6;
-	bool known;
+	bool addr = query->type == STW_DNS_A || query->type == STW_DNS_AAAA,
+	     localhost = is_localhost(stw_str_from(query->name));
 
-	if (query->type != STW_DNS_A && query->type != STW_DNS_AAAA)
+	if (!addr && !localhost)
 		return false;
-	if (hosts_look(query, family))
+	if (addr && hosts_look(query, family))
 		return true;
-	known = hosts_look(query, family == AF_INET ? AF_INET6 : AF_INET);
-	if (known)
-		query->answer = (struct stw_dns_answer){ .error = -ENOENT, .ttl_s = HOSTS_TTL_S };
-	return known;
+	if (addr && !hosts_look(query, family == AF_INET ? AF_INET6 : AF_INET)) {
+		if (localhost)
+			localhost_answer(query, family);
+		return localhost;
+	}
+	query->answer = (struct stw_dns_answer){ .error = -ENOENT, .ttl_s = HOSTS_TTL_S };
+	return true;
 }
 
 int dns_resolve(struct stw_io *io, struct stw_str name, unsigned type, uint64_t id)

@@ -230,16 +230,62 @@ static void test_many_at_once(void **state)
 
 /* ---- without ------------------------------------------------------------------------ */
 
-/* From the hosts file; the network is not asked. */
+/* A name server that says nothing, but looks whether it is asked. */
+static int silent_server(char *servers, size_t size)
+{
+	struct stw_addr addr;
+	int fd = test_socket(SOCK_DGRAM, "127.0.0.1", &addr);
+	size_t len = strlen(servers);
+
+	snprintf(servers + len, size - len, "%s127.0.0.1:%u", len ? "," : "", addr.port);
+	return fd;
+}
+
+/* @return has a question for a name that begins with this label (empty: any) come? What came is
+ * gone. */
+static bool is_asked(int server, const char *label)
+{
+	char wanted[70] = "", message[512];
+	ssize_t bytes;
+	bool asked = false;
+
+	if (*label)
+		snprintf(wanted, sizeof(wanted), "%c%s", (char)strlen(label), label);
+	while ((bytes = recv(server, message, sizeof(message), MSG_DONTWAIT)) > 0)
+		asked |= bytes > 12 && !memcmp(message + 12, wanted, strlen(wanted));
+	return asked;
+}
+
+/* From the hosts file, or known without it; the network is not asked (RFC 6761 §6.3). */
 static void test_localhost(void **state)
 {
+	static const char *const names[] = { "localhost", "LOCALHOST.", "any.localhost" },
+				 *const absent[] = { "localhost", "_sip._udp.localhost",
+					 "_sips._tcp.any.localhost." };
+	char servers[64] = "";
+	int server = silent_server(servers, sizeof(servers));
 	struct stw_io *io =
-		test_io(&(struct stw_io_options){ .dns_servers = STW_STR("127.0.0.1:9") });
-	const struct stw_dns_answer *answer = test_resolved(io, "localhost");
+		test_io(&(struct stw_io_options){ .dns_servers = stw_str_from(servers) });
+	const struct stw_dns_answer *answer;
 
-	assert_int_equal(answer->error, 0);
+	for (size_t i = 0; i < STW_ARRAY_SIZE(names); i++) {
+		answer = test_resolved(io, names[i]);
+		assert_int_equal(answer->error, 0);
+		assert_true(answer->local);
+		assert_true(has_addr(answer, "127.0.0.1"));
+	}
+	answer = test_asked(io, "any.localhost", STW_DNS_AAAA);
+	assert_int_equal(answer->n, 1);
 	assert_true(answer->local);
-	assert_true(has_addr(answer, "127.0.0.1"));
+	assert_true(has_addr(answer, "::1"));
+	for (size_t i = 0; i < STW_ARRAY_SIZE(absent); i++) {
+		assert_int_equal(test_asked(io, absent[i], STW_DNS_SRV)->error, -ENOENT);
+		assert_int_equal(test_asked(io, absent[i], STW_DNS_NAPTR)->error, -ENOENT);
+	}
+	assert_false(is_asked(server, ""));
+	test_resolve(io, "notlocalhost", 1);
+	assert_true(is_asked(server, "notlocalhost"));
+	close(server);
 	stw_io_free(io);
 }
 
@@ -283,30 +329,6 @@ static void test_timeout(void **state)
 	close(one_fd);
 	close(two_fd);
 	stw_io_free(io);
-}
-
-/* A name server that says nothing, but looks whether it is asked. */
-static int silent_server(char *servers, size_t size)
-{
-	struct stw_addr addr;
-	int fd = test_socket(SOCK_DGRAM, "127.0.0.1", &addr);
-	size_t len = strlen(servers);
-
-	snprintf(servers + len, size - len, "%s127.0.0.1:%u", len ? "," : "", addr.port);
-	return fd;
-}
-
-/* @return has a question for a name that begins with this label come? What came is gone. */
-static bool is_asked(int server, const char *label)
-{
-	char wanted[70], message[512];
-	ssize_t bytes;
-	bool asked = false;
-
-	snprintf(wanted, sizeof(wanted), "%c%s", (char)strlen(label), label);
-	while ((bytes = recv(server, message, sizeof(message), MSG_DONTWAIT)) > 0)
-		asked |= bytes > 12 && !memcmp(message + 12, wanted, strlen(wanted));
-	return asked;
 }
 
 /* Names that nobody answers, with a number between the parts. */
