@@ -146,6 +146,12 @@ static bool question_add(struct stw_locate *locate, const struct question *quest
 	return true;
 }
 
+/* It was not answered: not even that there is no such record. */
+static bool question_failed(const struct stw_dns_answer *answer)
+{
+	return answer->error && answer->error != -ENOENT;
+}
+
 bool stw_locate_ask(struct stw_locate *locate, unsigned *ret_question, struct stw_str *ret_name,
 	enum stw_dns_type *ret_type)
 {
@@ -375,6 +381,8 @@ static void services_guess(struct stw_locate *locate)
 	}
 }
 
+/* §4.2: the address of the domain is meant when there are no SRV records. Whether there are is not
+ * known when the question has failed. */
 static void srv_answered(
 	struct stw_locate *locate, struct service *service, const struct stw_dns_answer *answer)
 {
@@ -383,7 +391,7 @@ static void srv_answered(
 	unsigned n = answer->error ? 0 : answer->n;
 
 	service->answered = true;
-	locate->timed_out |= answer->error == -ETIMEDOUT;
+	locate->timed_out |= question_failed(answer);
 	service->count = locate_order_srv(answer->records, n, locate->random, records, max);
 	if (!service->count) {
 		locate->denied |= n > 0;
@@ -589,7 +597,7 @@ void stw_locate_answer(
 		srv_answered(locate, &locate->services[question->service], answer);
 		break;
 	case QUESTION_ADDR:
-		locate->timed_out |= answer->error && answer->error != -ENOENT;
+		locate->timed_out |= question_failed(answer);
 		if (index >= locate->hosts_first)
 			addr_answered(locate, question, answer);
 		break;

@@ -235,6 +235,13 @@ static const struct {
 	{ "sip:x@example.com", "ut", { "_sip._udp.example.com SRV timeout", AHOST },
 		"NAPTR example.com; SRV _sip._udp.example.com; SRV _sip._tcp.example.com",
 		"dns-timeout" },
+	{ "sip:x@example.com", "ut", { "_sip._tcp.example.com SRV failure", AHOST },
+		"NAPTR example.com; SRV _sip._udp.example.com; SRV _sip._tcp.example.com",
+		"dns-timeout" },
+	{ "sip:x@example.com", "ut", { "_sip._udp.example.com SRV failure", TCP1, A1 },
+		"NAPTR example.com; SRV _sip._udp.example.com; SRV _sip._tcp.example.com; "
+		"A a.example.com",
+		"TCP 192.0.2.1:5071" },
 	{ "sip:x@example.com", "ut", { 0 },
 		"NAPTR example.com; SRV _sip._udp.example.com; SRV _sip._tcp.example.com; "
 		"A example.com",
