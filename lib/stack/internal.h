@@ -45,6 +45,7 @@ struct lookup {
 	struct stw_dns_waiter *waiters; /* one for each question */
 	unsigned waiter_count;
 	struct stw_timer timer;              /* TIMER_LOCATE, owner: this */
+	uint64_t end_ms;                     /* of all patience */
 	struct stw_random *random;           /* orders SRV records of equal priority */
 	void (*done)(struct lookup *lookup); /* it is READY or FAILED */
 };

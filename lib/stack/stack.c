@@ -42,6 +42,7 @@ const struct stw_stack_dns stw_stack_dns_default = { .max_places = 8,
 	.max_srv = 8,
 	.max_questions = 16,
 	.time_ms = 8000,
+	.naptr_ms = 2000,
 	.failed_ms = 60000,
 	.cache = { .max_names = 10000, .max_bytes = 4u << 20 } };
 

@@ -60,6 +60,7 @@ struct stw_locate {
 
 	/* What has been met on the way: */
 	bool timed_out, denied, followed, loopback, limited;
+	bool naptr_failed, naptr_skipped;
 	struct stw_place *places;
 	unsigned place_count;
 };
@@ -478,14 +479,13 @@ static void services_of_naptr(struct stw_locate *locate, const struct stw_dns_an
 		service_add(locate, sorted[i]->target, naptr_usable(locate, sorted[i]));
 }
 
+/* Without an answer it goes on as without a record. Who keeps the answer back can so lead a sip URI
+ * from TLS to UDP, as whoever forges one; a sips URI asks for the records of TLS alone. */
 static void naptr_answered(struct stw_locate *locate, const struct stw_dns_answer *answer)
 {
 	bool offered = false;
 
-	if (answer->error == -ETIMEDOUT) {
-		locate_fail(locate, &stw_cause_name_timeout);
-		return;
-	}
+	locate->naptr_failed = question_failed(answer);
 	for (unsigned i = 0; !answer->error && i < answer->n; i++)
 		offered |= naptr_is_sip(&answer->records[i]);
 	if (!offered) {
@@ -504,7 +504,7 @@ static void naptr_answered(struct stw_locate *locate, const struct stw_dns_answe
 
 static void locate_give_up(struct stw_locate *locate)
 {
-	if (locate->timed_out)
+	if (locate->timed_out || locate->naptr_failed)
 		locate_fail(locate, &stw_cause_name_timeout);
 	else if (locate->limited)
 		locate_fail(locate, &stw_cause_locate_limit);
@@ -580,7 +580,7 @@ static void locate_step(struct stw_locate *locate)
 	}
 }
 
-void stw_locate_answer(
+static void locate_answer(
 	struct stw_locate *locate, unsigned index, const struct stw_dns_answer *answer)
 {
 	struct question *question = &locate->questions[index];
@@ -614,14 +614,32 @@ bool stw_locate_usable(const struct stw_locate *locate)
 	return false;
 }
 
+static const struct stw_dns_answer locate_timeout = { .error = -ETIMEDOUT };
+
 void stw_locate_finish(struct stw_locate *locate)
 {
-	static const struct stw_dns_answer timeout = { .error = -ETIMEDOUT };
-
 	while (locate->state == STW_LOCATE_ASKING) {
 		for (unsigned i = 0; i < locate->question_count; i++)
-			stw_locate_answer(locate, i, &timeout);
+			locate_answer(locate, i, &locate_timeout);
 	}
+}
+
+void stw_locate_answer(
+	struct stw_locate *locate, unsigned index, const struct stw_dns_answer *answer)
+{
+	if (!locate->naptr_skipped || locate->questions[index].kind != QUESTION_NAPTR)
+		locate_answer(locate, index, answer);
+	else if (answer->error == -ETIMEDOUT)
+		stw_locate_finish(locate);
+}
+
+void stw_locate_skip_naptr(struct stw_locate *locate)
+{
+	if (!locate->question_count || locate->questions[0].kind != QUESTION_NAPTR ||
+		locate->questions[0].answered)
+		return;
+	locate->naptr_skipped = true;
+	locate_answer(locate, 0, &locate_timeout);
 }
 
 /* ---- begin and end
