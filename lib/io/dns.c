@@ -353,13 +353,12 @@ static void queue_serve(struct stw_io *io)
 /* ---- the hosts file: names of this machine and its neighbours ---------------------------------
  */
 
-static bool hosts_look(struct query *query, int family)
+static bool hosts_look(struct query *query, const char *name, int family)
 {
 	struct hostent *host = NULL;
 	unsigned n = 0;
 
-	if (ares_gethostbyname_file(query->io->dns.reader, query->name, family, &host) !=
-		ARES_SUCCESS)
+	if (ares_gethostbyname_file(query->io->dns.reader, name, family, &host) != ARES_SUCCESS)
 		return false;
 	for (; host->h_addr_list[n] && n < STW_DNS_RECORDS_MAX; n++) {
 		struct stw_dns_record *record = &query->buffer.records[n];
@@ -381,7 +380,7 @@ static bool is_localhost(struct stw_str name)
 	static const struct stw_str localhost = { "localhost", 9 };
 	size_t from;
 
-	if (name.ptr[name.len - 1] == '.')
+	if (name.len && name.ptr[name.len - 1] == '.')
 		name.len--;
 	if (name.len < localhost.len)
 		return false;
@@ -404,23 +403,36 @@ static void localhost_answer(struct query *query, int family)
 	};
 }
 
-/* A name that the file has in the other family only has no address in this one. */
+/* "example.com" of "_sip._udp.example.com". */
+static const char *name_served(const char *name)
+{
+	while (*name == '_' && strchr(name, '.'))
+		name = strchr(name, '.') + 1;
+	return name;
+}
+
+static bool hosts_have(struct query *query, const char *name)
+{
+	return hosts_look(query, name, AF_INET) || hosts_look(query, name, AF_INET6);
+}
+
+/* A name that the file has in the other family only has no address in this one; and who has put it
+ * there means these addresses, not the services that the network may know of it. */
 static bool hosts_know(struct query *query)
 {
+	bool addr = query->type == STW_DNS_A || query->type == STW_DNS_AAAA, localhost;
 	int family = query->type == STW_DNS_A ? AF_INET : AF_INET6;
-	bool addr = query->type == STW_DNS_A || query->type == STW_DNS_AAAA,
-	     localhost = is_localhost(stw_str_from(query->name));
+	const char *name = addr ? query->name : name_served(query->name);
 
-	if (!addr && !localhost)
-		return false;
-	if (addr && hosts_look(query, family))
+	if (addr && hosts_look(query, name, family))
 		return true;
-	if (addr && !hosts_look(query, family == AF_INET ? AF_INET6 : AF_INET)) {
-		if (localhost)
-			localhost_answer(query, family);
-		return localhost;
-	}
-	query->answer = (struct stw_dns_answer){ .error = -ENOENT, .ttl_s = HOSTS_TTL_S };
+	localhost = is_localhost(stw_str_from(name));
+	if (hosts_have(query, name) || (localhost && !addr))
+		query->answer = (struct stw_dns_answer){ .error = -ENOENT, .ttl_s = HOSTS_TTL_S };
+	else if (localhost)
+		localhost_answer(query, family);
+	else
+		return false;
 	return true;
 }
 

@@ -283,10 +283,48 @@ static void test_localhost(void **state)
 		assert_int_equal(test_asked(io, absent[i], STW_DNS_NAPTR)->error, -ENOENT);
 	}
 	assert_false(is_asked(server, ""));
+	test_resolve(io, "_sip.", 2);
 	test_resolve(io, "notlocalhost", 1);
 	assert_true(is_asked(server, "notlocalhost"));
 	close(server);
 	stw_io_free(io);
+}
+
+/* @return a name of the hosts file that is not localhost; empty: there is none */
+static void name_of_hosts(char *ret, size_t size)
+{
+	FILE *file = fopen("/etc/hosts", "r");
+	char line[512], name[128];
+
+	*ret = '\0';
+	while (file && !*ret && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%*[0-9.] %127s", name) == 1 && !strstr(name, "localhost"))
+			snprintf(ret, size, "%s", name);
+	}
+	if (file)
+		fclose(file);
+}
+
+/* A name of the hosts file has these addresses, and no services. */
+static void test_hosts_file(void **state)
+{
+	char servers[64] = "", name[128], service[160];
+	int server = silent_server(servers, sizeof(servers));
+	struct stw_io *io =
+		test_io(&(struct stw_io_options){ .dns_servers = stw_str_from(servers) });
+
+	name_of_hosts(name, sizeof(name));
+	if (*name) {
+		snprintf(service, sizeof(service), "_sip._udp.%s", name);
+		assert_true(test_resolved(io, name)->local);
+		assert_int_equal(test_asked(io, name, STW_DNS_NAPTR)->error, -ENOENT);
+		assert_int_equal(test_asked(io, service, STW_DNS_SRV)->error, -ENOENT);
+		assert_false(is_asked(server, ""));
+	}
+	close(server);
+	stw_io_free(io);
+	if (!*name)
+		skip();
 }
 
 static void test_bad_names(void **state)
@@ -575,6 +613,7 @@ int main(void)
 		cmocka_unit_test(test_no_search_list),
 		cmocka_unit_test(test_many_at_once),
 		cmocka_unit_test(test_localhost),
+		cmocka_unit_test(test_hosts_file),
 		cmocka_unit_test(test_bad_names),
 		cmocka_unit_test(test_timeout),
 		cmocka_unit_test(test_given_up),
