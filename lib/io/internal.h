@@ -27,6 +27,7 @@
 #define ACCEPTS_MAX      16    /* connections accepted per listener in one poll */
 #define FLOW_READ_BYTES  16384 /* read per flow in one poll */
 #define FAILURES_MAX     64    /* SEND_FAILED kept until the next poll */
+#define QUOTE_BYTES      576   /* of what an error quotes; hosts send up to 520 by IPv4 */
 #define QUERIES_MAX      1024  /* names being resolved */
 #define CHANNELS_MAX     256   /* of them at a time asked of a server; the others wait */
 #define CHANNELS_IDLE    8     /* kept for the next questions */
@@ -196,6 +197,8 @@ struct dns {
 struct send_failure {
 	struct stw_hop hop;
 	int error;
+	char quote[QUOTE_BYTES]; /* of the datagram */
+	size_t quote_len;
 };
 
 /* How long it pays to wait before the next poll. */
@@ -231,7 +234,8 @@ struct stw_io {
 	unsigned query_count;
 
 	struct send_failure failures[FAILURES_MAX];
-	unsigned failure_count;
+	unsigned failure_count,
+		failures_told;       /* of them, in this poll: their quotes are borrowed */
 	struct stw_io_event *events; /* EVENTS_MAX */
 	unsigned event_count;
 };

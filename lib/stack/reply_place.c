@@ -61,6 +61,7 @@ static bool reply_next_place(struct box *box)
 		if (stack_choose_listener(box->request.stack, &box->request.source, &hop) < 0)
 			continue;
 		box->reply = hop;
+		box->refusal = (struct refusal){ 0 };
 		box->reply_moved = true;
 		box->reply_is_name = false;
 		return true;
@@ -167,9 +168,13 @@ unsigned reply_send_failed(struct stw_stack *stack, const struct stw_io_event *e
 
 	for (box = stack->live; box; box = box->live_next) {
 		seen++;
-		if (box->response && box->reply.transport == event->hop.transport &&
-			stw_addr_equal(&box->reply.remote, &event->hop.remote))
+		if (!box->response || box->reply.transport != event->hop.transport ||
+			!stw_addr_equal(&box->reply.remote, &event->hop.remote))
+			continue;
+		if (refusal_is_sure(&box->refusal, box->request.msg->via.branch, event))
 			reply_try_elsewhere(box);
+		else if (!event->len)
+			box->refusal.last = true;
 	}
 	return seen;
 }
