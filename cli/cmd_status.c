@@ -163,6 +163,9 @@ static void status_print(FILE *out, const json_t *json)
 	overload_print(out, json_object_get(json, "overload"));
 	hook_print(out, json_object_get(json, "hook"));
 	records_print(out, json_object_get(json, "records"));
+	if (number(json, "log_lost"))
+		fprintf(out, "  %-18s %lld lines lost: they were not read, or not written\n", "log",
+			(long long)number(json, "log_lost"));
 }
 
 static void transactions_print(FILE *out, const json_t *json)

@@ -152,6 +152,7 @@ static void core_stack_options(const struct stw_core *core, struct stw_stack_opt
 			.recurse = config->proxy.recurse == STW_RECURSE_TRUE,
 			.recurse_asked = config->proxy.recurse == STW_RECURSE_ASKED,
 			.all_busy_600 = config->proxy.all_busy_600,
+			.priority = config->priority.namespaces.n > 0,
 			.max_branches = config->limits.max_branches,
 			.timer_c_ms = config->proxy.timer_c_ms },
 	};
@@ -354,6 +355,15 @@ static void core_queues_hear(struct stw_core *core, const struct stw_job *job)
 		stw_queues_look(core->queues, core->options.worker);
 }
 
+/* Where many phones have vanished the next one follows at once: a job of its own, so that REGISTERs
+ * come between. */
+static void core_swept(struct stw_core *core)
+{
+	core->sweeping = false;
+	if (core->sweep.more && !core->draining)
+		core->sweep_due_ms = core->now.mono_ms;
+}
+
 static void core_results(struct stw_core *core)
 {
 	struct stw_job *job;
@@ -362,7 +372,7 @@ static void core_results(struct stw_core *core)
 		core->pending_jobs--;
 		core_queues_hear(core, job);
 		if (job == &core->sweep)
-			core->sweeping = false;
+			core_swept(core);
 		else if (job->kind == STW_JOB_REGISTER)
 			stw_route_registered(core, job->context, job);
 		else if (!job->context)

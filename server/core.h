@@ -46,6 +46,7 @@ struct stw_core_options {
 	uint8_t nonce_secret[32];
 	/** Called once for each note, after it was recorded; may be NULL. */
 	void (*log)(void *context, const struct stw_note *note, struct stw_str place);
+	uint64_t (*log_lost)(const void *context); /* lines that nobody will read; may be NULL */
 	void *log_context;
 	const struct stw_hook_ops *hook; /* how web servers are asked; NULL: they are not */
 	void *hook_user;

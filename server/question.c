@@ -45,6 +45,11 @@ static json_t *question_records(const struct stw_core *core)
 		"waiting", (json_int_t)stats.waiting, "failed_posts", (json_int_t)stats.failures);
 }
 
+static uint64_t log_lost(const struct stw_core *core)
+{
+	return core->options.log_lost ? core->options.log_lost(core->options.log_context) : 0;
+}
+
 static void question_status(struct stw_core *core, struct stw_question *question)
 {
 	struct stw_stack_stats stats;
@@ -52,7 +57,7 @@ static void question_status(struct stw_core *core, struct stw_question *question
 	stw_stack_stats(core->stack, &stats);
 	question->answer = json_pack(
 		"{s:I, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-		"s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
+		"s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
 		"uptime_s", (json_int_t)((core->now.mono_ms - core->started.mono_ms) / 1000),
 		"draining", core->draining, "users",
 		(json_int_t)stw_directory_count(core->options.directory), "addresses_bound",
@@ -66,9 +71,9 @@ static void question_status(struct stw_core *core, struct stw_question *question
 		(json_int_t)stats.retransmissions, "dropped", (json_int_t)stats.dropped, "faults",
 		(json_int_t)stats.faults, "workers", (json_int_t)1, "handed_in",
 		(json_int_t)stats.handed_in, "handed_out", (json_int_t)stats.handed_out,
-		"handed_lost", (json_int_t)stats.handed_lost, "overload",
-		question_overload(core, &stats), "hook", question_hook(core), "records",
-		question_records(core));
+		"handed_lost", (json_int_t)stats.handed_lost, "log_lost",
+		(json_int_t)log_lost(core), "overload", question_overload(core, &stats), "hook",
+		question_hook(core), "records", question_records(core));
 	if (core->registrations)
 		json_object_set_new(question->answer, "trunks",
 			stw_registrations_report(core->registrations, core->now));

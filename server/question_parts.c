@@ -50,7 +50,7 @@ static const char *text_of(const json_t *object, const char *key)
 static bool is_shared(const char *key)
 {
 	static const char *const keys[] = { "uptime_s", "users", "addresses_bound",
-		"asked_to_keep_back_percent", "sources_limited" };
+		"asked_to_keep_back_percent", "sources_limited", "log_lost" };
 
 	for (size_t i = 0; i < STW_ARRAY_SIZE(keys); i++) {
 		if (strcmp(keys[i], key) == 0)

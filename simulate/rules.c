@@ -548,6 +548,8 @@ static void forwarded(struct node *node, struct record *record, const struct sip
 				record->method);
 		return;
 	}
+	if (sip_is(sip->method, "CANCEL"))
+		wrong(world, sip->call_id, "server%u: forwards a CANCEL", node->index);
 	record->of_key = record_key(node, false, branch, sent_by, sip->method);
 	of = keyed_find(&world->records, record->of_key);
 	if (!of)
@@ -613,8 +615,7 @@ static void request_out(
 	if (sip->via_count == 1 && sip_is(sip->method, "ACK"))
 		ack_out(node, sip);
 	/* What is forwarded without state is sent as often as it comes. */
-	if (sip_is(sip->method, "ACK") || record->hop.transport != hop->transport ||
-		(sip_is(sip->method, "CANCEL") && sip->via_count > 1))
+	if (sip_is(sip->method, "ACK") || record->hop.transport != hop->transport)
 		return;
 	if (record->bytes != bytes)
 		wrong(world, sip->call_id, "server%u: another request with the branch of %s %s",
@@ -797,9 +798,6 @@ static void last_look_in(struct world *world, const struct record *record)
 	unsigned node = record->node->index;
 
 	if (strcmp(record->method, "ACK") == 0 || record->flow_gone)
-		return;
-	/* §16.10: a CANCEL that matches nothing is passed on, and never answered. */
-	if (strcmp(record->method, "CANCEL") == 0 && record->forwarded)
 		return;
 	if (!record->final && !record->success && !is_noted(record))
 		wrong(world, call_id,

@@ -320,6 +320,8 @@ struct stw_ring;
 int stw_ring_new(size_t capacity, struct stw_ring **ret);
 /** @return 0; -ENOBUFS when full. Producer only. */
 int stw_ring_push(struct stw_ring *ring, void *item);
+/** The same, and no more than so many quarters of its room are taken then. */
+int stw_ring_push_within(struct stw_ring *ring, void *item, unsigned quarters);
 /** NULL when empty. Consumer only. */
 void *stw_ring_pop(struct stw_ring *ring);
 /** Nothing to pop now. Any thread. */

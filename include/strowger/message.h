@@ -230,6 +230,7 @@ struct stw_address {
 	struct stw_uri uri;
 	bool in_brackets;      /* name-addr */
 	bool wildcard;         /* Contact: * */
+	bool tag_repeated;     /* against §7.3.1; the first counts */
 	struct stw_str params; /* header parameters from the first ";" on, or empty */
 	struct stw_str tag;    /* value of "tag"; ptr NULL: none */
 };
@@ -248,6 +249,7 @@ struct stw_via {
 	struct stw_str maddr;    /* ptr NULL: none */
 	bool has_rport;
 	bool is_stamped;   /* what §18.2.1 and RFC 3581 §4 write is there, or rport repeated */
+	bool repeated;     /* one of these parameters, against §7.3.1; the first counts */
 	bool has_oc;       /* overload control, RFC 7339 §4 */
 	uint16_t rport;    /* 0: no value */
 	uint32_t rport_at; /* in `text`: behind the name rport, where the value goes */
@@ -466,6 +468,8 @@ int stw_unescape(struct stw_str text, char *buffer);
 /** A domain name, IPv4 address or IPv6 reference: full match. Brackets are stripped in `ret`.
  * @return 0, -EBADMSG */
 int stw_host_parse(struct stw_str text, struct stw_str *ret, enum stw_host_kind *ret_kind);
+/** Without its final dot: "example.com." is the absolute form of "example.com" (RFC 1034 §3.1). */
+struct stw_str stw_host_relative(struct stw_str host);
 
 /** name-addr or addr-spec with parameters, §20.10, RFC 8217; "*" too. @return 0, -EBADMSG */
 int stw_address_parse(struct stw_str value, struct stw_address *ret);

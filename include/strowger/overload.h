@@ -68,6 +68,9 @@ struct stw_overload_arrival {
 	bool standing;      /* the queue was not emptied by what was read with it */
 	bool cut;           /* no more may wait in it than stw_overload_room() says */
 	bool stream;        /* that of one connection of many */
+	/* What is known of the queue when it is one of another worker, zeroed before the first;
+	 * NULL: it is ours. */
+	struct stw_overload_queue *elsewhere;
 };
 
 /** The state of one server. Members are read by its owner, written by the functions below. */

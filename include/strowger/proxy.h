@@ -15,8 +15,8 @@
 /** Policy of the proxy. Borrowed text and lists must outlive their use. */
 struct stw_proxy_options {
 	const struct stw_listeners *listeners;
-	const struct stw_str
-		*domains; /* names that a Route may give us by, without or with the default port */
+	const struct stw_str *domains; /* names that a Route or maddr may give us by, without or
+					  with the default port */
 	unsigned domain_count;
 	struct stw_hash_key
 		key;          /* of loop detection and Record-Route marks; equal in all workers */
@@ -26,12 +26,20 @@ struct stw_proxy_options {
 	bool recurse;         /* follow 3xx for URIs we are responsible for … */
 	bool recurse_asked;   /* … when the caller wants that (RFC 3841 §9.1) */
 	bool all_busy_600;
+	bool priority; /* Resource-Priority is acted upon (RFC 4412) */
 	uint32_t max_branches;
 	uint32_t timer_c_ms; /* more than 3 minutes, §16.6 step 11 */
 	bool marks_worker;   /* branches name the worker, so that their responses find it */
 	uint16_t worker;     /* below 64 */
 	size_t *large_bytes; /* where response contexts count what they keep; NULL: nowhere */
 };
+
+/** Is this the option tag of an extension that proxy, registrar and server understand (RFC 3261
+ * §19.2)? `priority`: Resource-Priority is acted upon. */
+bool stw_proxy_supports(struct stw_str tag, bool priority);
+/** All of them as a line, §20.37; STW_SUPPORTED_BYTES are enough. */
+void stw_proxy_write_supported(struct stw_writer *writer, bool priority);
+#define STW_SUPPORTED_BYTES 64
 
 /** Rows P2 scheme (416), P3 Max-Forwards (483), P4 loop (482), P5 Proxy-Require (420). NULL: pass.
  *  OPTIONS with Max-Forwards 0 gives stw_cause_options_final: answer 200 as its final recipient.
@@ -95,6 +103,8 @@ struct stw_proxy_target {
 		path;  /* "<sip:…;lr>, <…>" to put before Route (RFC 3327 §5.3); empty: none */
 	bool binding;  /* a phone that is registered here, not another server */
 	bool has_hop;  /* send to `hop` instead of resolving the URI (RFC 5626, use_source) */
+	bool loopback; /* it was named from this machine itself, whose addresses are no secret to it
+			*/
 	bool hop_only; /* when `hop` is gone, do not try the URI */
 	struct stw_hop hop;
 	struct stw_str instance;    /* +sip.instance, empty: none */
@@ -212,7 +222,7 @@ struct stw_str stw_proxy_own_branch(const struct stw_proxy_options *options,
 	struct stw_random *random, char buffer[STW_BRANCH_MAX]);
 /** The worker in a branch of ours that has one, or in one that looks like ours. False: none. */
 bool stw_proxy_branch_worker(struct stw_str branch, unsigned *ret);
-/** §16.11: the same branch for the same request (stateless forwarding of ACK and CANCEL). */
+/** §16.11: the same branch for the same request (the ACK of a 2xx is forwarded without state). */
 struct stw_str stw_proxy_stateless_branch(const struct stw_proxy_options *options,
 	const struct stw_msg *request, char buffer[STW_BRANCH_MAX]);
 
@@ -334,9 +344,17 @@ void stw_response_context_no_answer(struct stw_response_context *context);
 void stw_response_context_stop(struct stw_response_context *context, const struct stw_cause *cause);
 /** The time in Expires of the INVITE ran out: as no_answer, and nothing new is tried. */
 void stw_response_context_expired(struct stw_response_context *context);
+/** How often it will begin with further targets when those that it has now are all silent: levels
+ * of q, further flows of a phone (RFC 5626 §7), what breadth lets start later. */
+unsigned stw_response_context_levels_left(const struct stw_response_context *context);
+/** Non-INVITE: what is being tried has had its share of the time and stays silent: what comes next
+ * begins beside it. What it still says counts. */
+void stw_response_context_level_over(struct stw_response_context *context);
 /** Non-INVITE shortly before 64*T1 of its arrival: answer from what is stored, if anything (RFC
- * 4321 §1.5). */
+ * 4321 §1.5). Nothing new is tried. */
 void stw_response_context_give_up_silent(struct stw_response_context *context);
+/** Non-INVITE after 64*T1: its client has gone, and nothing goes up any more (RFC 4320 §4.2). */
+void stw_response_context_abandon(struct stw_response_context *context);
 /** CANCEL from upstream; `reason_lines` of the CANCEL are copied to those that go down. */
 void stw_response_context_cancel(struct stw_response_context *context, struct stw_str reason_lines);
 /** Take the actions one by one, in order; NOTHING at the end. Valid until the next input. */

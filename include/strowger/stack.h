@@ -143,8 +143,8 @@ struct stw_core_ops {
 	/** A request has arrived and is about to be noted: time to ask for memory that will be
 	 * read. May be NULL. */
 	void (*expect)(void *core, struct stw_msg *request);
-	/** A request that passed the common front and matches no transaction (ACK for a 2xx and a
-	 * CANCEL without transaction included: they are never answered). The core answers, waits or
+	/** A request that passed the common front and matches no transaction (ACK for a 2xx, which
+	 * is never answered, and a CANCEL of nothing included). The core answers, waits or
 	 * forwards. */
 	void (*request)(void *core, struct stw_request *request);
 	/** Row F12: NULL, or why new work is refused now (maintenance, overload), with whole header
@@ -243,7 +243,7 @@ uint64_t stw_stack_next(const struct stw_stack *stack);
  * (stw_proxy_target) has its 401 and 407 answered here, once, by a further branch with credentials;
  * what it asked last is kept, so that later requests have them at once. Requests in a dialog that
  * go to an address where the account was used are answered for, too. The CSeq stays the caller's
- * (docs/decisions/0017).
+ * (docs/decisions/0017). Without a user it answers nobody and only knows where its names lead to.
  */
 struct stw_account_options {
 	struct stw_str name, user, password;
@@ -256,7 +256,8 @@ int stw_stack_account(struct stw_stack *stack, const struct stw_account_options 
 /** NULL: there is none of this name. */
 const struct stw_account *stw_stack_account_find(
 	const struct stw_stack *stack, struct stw_str name);
-/** Was the account used at this address? @param any_port  … or at another port there */
+/** Was the account used at this address, or does a name of it lead there? @param any_port  … or at
+ * another port there */
 bool stw_account_is_at(
 	const struct stw_account *account, const struct stw_addr *addr, bool any_port);
 
@@ -384,8 +385,7 @@ void stw_request_session(struct stw_request *request, uint32_t interval_s);
 bool stw_request_progress_barred(const struct stw_request *request);
 /** Tell the decision record where the request goes and why. */
 void stw_request_note(struct stw_request *request, const struct stw_refusal *refusal);
-/** ACK and unmatched CANCEL: forward once without state to one target (NULL: by Route or
- * Request-URI). */
+/** ACK: forward once without state to one target (NULL: by Route or Request-URI). */
 void stw_request_forward_stateless(
 	struct stw_request *request, const struct stw_proxy_target *target);
 /** Drop without an answer; the cause is noted. */

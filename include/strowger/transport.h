@@ -111,6 +111,8 @@ struct stw_hop {
  * -ENOENT */
 int stw_listener_for(const struct stw_listeners *listeners, enum stw_transport transport,
 	const struct stw_addr *remote, int like);
+/** Do we listen on loopback? Then requests may lead there. */
+bool stw_listeners_on_loopback(const struct stw_listeners *listeners, enum stw_transport transport);
 /** host:port that we name for a listener: advertise, else `local` if known, else bind. IPv6 in
  * brackets. */
 struct stw_str stw_listener_sent_by(const struct stw_listener *listener,
@@ -146,7 +148,8 @@ void stw_via_oc_remove(struct stw_edit *edit);
  * Where the response to a request goes, §18.2.2 and RFC 3581 §4. Streams: the flow it came on; when
  * that is gone (source->flow cleared by the caller), the received address and the port of sent-by.
  * Datagrams: maddr, or received/rport. A response we relay goes by its (now top) Via, read with the
- * same rules from `via` alone when source is NULL.
+ * same rules from `via` alone when source is NULL. A maddr on loopback is usable only when the
+ * request came from there.
  * @return 0; -EBADMSG when the Via names no usable address (host name: -ENOENT, resolve it)
  */
 int stw_response_target(
@@ -170,6 +173,10 @@ struct stw_target {
 /** transport=, maddr=, port and defaults of a sip, sips URI. @return 0; -ENOTSUP transport or
  * scheme; -EBADMSG */
 int stw_target_from_uri(const struct stw_uri *uri, struct stw_target *ret);
+/** Where a URI leads, RFC 3263 §4: its maddr parameter, which overrides the host (RFC 3261
+ * §19.1.1), else its host. @return 0, -EBADMSG */
+int stw_target_host(
+	const struct stw_uri *uri, struct stw_str *ret_host, enum stw_host_kind *ret_kind);
 /** Above this size a UDP request goes by a congestion controlled transport, §18.1.1. */
 #define STW_UDP_REQUEST_BYTES_MAX 1300
 
@@ -241,6 +248,9 @@ struct stw_io_ops {
 	/** Not more than about so many messages are to wait in this queue, the rest is lost there;
 	 * UINT32_MAX: as many as there is room for. May be NULL. */
 	void (*limit)(void *io, unsigned listener, enum stw_queue queue, uint32_t messages);
+	/** Nothing is read from flows until it is taken back: TCP keeps the peers back. Events that
+	 * are told already are still to be taken. May be NULL. */
+	void (*hold)(void *io, bool on);
 	/** How many datagrams the kernel has lost before they were read, since the start. May be
 	 * NULL.
 	 */
@@ -314,6 +324,7 @@ void stw_flows_sent(struct stw_flows *flows, struct stw_flow_id id, struct stw_n
 int stw_flows_bytes(struct stw_flows *flows, struct stw_flow_id id, const char *data, size_t len,
 	struct stw_now now);
 /** Next frame of the flow; `ret_data` is valid until the next call for this flow. MORE: nothing.
+ *  PING: as many as came together, each of four bytes and each to be answered.
  *  BROKEN comes once, without a byte or a cause when there was no memory for half a message; the
  * caller answers, closes, and calls stw_flows_closed(). */
 struct stw_frame stw_flows_next(

@@ -65,6 +65,9 @@ struct stw_client_job {
 	const struct stw_hop *hop; /* a flow or address: that of a binding, or where a request
 				      came from */
 	bool hop_only;             /* when its connection is gone: fail, do not try the URI */
+	/** Of the places that a name leads to the one that is tried first, unless it has failed:
+	 * who has asked for a password there, or knows us. NULL: as the DNS says. */
+	const struct stw_addr *prefer;
 	const struct stw_client_ops *ops;
 	void *user;
 };

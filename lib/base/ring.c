@@ -41,18 +41,24 @@ int stw_ring_new(size_t capacity, struct stw_ring **ret)
 	return 0;
 }
 
-int stw_ring_push(struct stw_ring *ring, void *item)
+int stw_ring_push_within(struct stw_ring *ring, void *item, unsigned quarters)
 {
 	size_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+	size_t max = (quarters * (ring->mask + 1) + 3) / 4;
 
-	if (tail - ring->head_seen > ring->mask) {
+	if (tail - ring->head_seen >= max) {
 		ring->head_seen = atomic_load_explicit(&ring->head, memory_order_acquire);
-		if (tail - ring->head_seen > ring->mask)
+		if (tail - ring->head_seen >= max)
 			return -ENOBUFS;
 	}
 	ring->items[tail & ring->mask] = item;
 	atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
 	return 0;
+}
+
+int stw_ring_push(struct stw_ring *ring, void *item)
+{
+	return stw_ring_push_within(ring, item, 4);
 }
 
 void *stw_ring_pop(struct stw_ring *ring)

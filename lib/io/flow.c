@@ -100,10 +100,18 @@ static void flow_unpush(struct stw_io *io, struct flow *flow)
 	flow->pushed = false;
 }
 
+static void flow_unhold(struct stw_io *io, struct flow *flow)
+{
+	if (flow->held)
+		TAILQ_REMOVE(&io->held, flow, held_link);
+	flow->held = false;
+}
+
 void flow_release(struct stw_io *io, struct flow *flow)
 {
 	flow_move(flow, NULL);
 	flow_unpush(io, flow);
+	flow_unhold(io, flow);
 	if (flow->fd >= 0)
 		close(flow->fd);
 	output_free(flow);
@@ -129,6 +137,7 @@ void flow_drop(struct stw_io *io, struct flow *flow, int error)
 		return;
 	}
 	flow_unpush(io, flow);
+	flow_unhold(io, flow);
 	close(flow->fd);
 	flow->fd = -1;
 	flow->error = error;
@@ -164,10 +173,11 @@ static void flow_watch(struct stw_io *io, struct flow *flow)
 	if (flow->state == FLOW_OPENING || flow->full)
 		events |= EPOLLOUT;
 	/* When we close, what the peer sends is read only to see its end. */
-	if (flow->state == FLOW_OPEN && !flow->ended && (!flow->closing || flow->shut))
+	if (flow->state == FLOW_OPEN && !flow->ended && !flow->held &&
+		(!flow->closing || flow->shut))
 		events |= EPOLLIN;
 	/* Its peer reads still: a reset is told once. */
-	if (!events && flow->ended && !flow->closing)
+	if (!events && (flow->held || (flow->ended && !flow->closing)))
 		events = EPOLLET;
 	if (events == flow->watched)
 		return;
@@ -195,6 +205,7 @@ static void flow_close_step(struct stw_io *io, struct flow *flow)
 
 static void flow_linger(struct stw_io *io, struct flow *flow)
 {
+	flow_unhold(io, flow);
 	flow->closing = true;
 	flow->due_ms = clock_mono_ms() + LINGER_MS;
 	flow_move(flow, &io->closing);
@@ -365,6 +376,26 @@ static void flow_read(struct stw_io *io, struct flow *flow)
 	}
 }
 
+/* Only who has brought something is not watched any more, as others have nothing to be read. */
+static void flow_hold(struct stw_io *io, struct flow *flow)
+{
+	if (!flow->held)
+		TAILQ_INSERT_TAIL(&io->held, flow, held_link);
+	flow->held = true;
+	flow_watch(io, flow);
+}
+
+void flows_hold(struct stw_io *io, bool on)
+{
+	struct flow *flow;
+
+	io->holds = on;
+	while (!on && (flow = TAILQ_FIRST(&io->held))) {
+		flow_unhold(io, flow);
+		flow_watch(io, flow);
+	}
+}
+
 void flow_ready(struct stw_io *io, struct flow *flow, uint32_t ready)
 {
 	bool readable = ready & (EPOLLIN | EPOLLHUP | EPOLLERR);
@@ -389,7 +420,9 @@ void flow_ready(struct stw_io *io, struct flow *flow, uint32_t ready)
 		return;
 	}
 	flow_watch(io, flow);
-	if (readable)
+	if (readable && io->holds && !flow->ended && !flow->closing)
+		flow_hold(io, flow);
+	else if (readable)
 		flow_read(io, flow);
 }
 

@@ -7,12 +7,13 @@
 
 #include <ares.h>
 #include <netinet/in.h>
+#include <sys/epoll.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <time.h>
 
-#define READY_MAX         64   /* descriptors served in one poll */
+#define READY_MAX         64   /* connections asked for at a time */
 #define UDP_BATCH         64   /* datagrams in one recvmmsg or sendmmsg */
 #define UDP_ERRORS        16   /* entries of the error queue read in one poll */
 #define UDP_IOVECS        1024 /* slices of one sendmmsg batch */
@@ -26,12 +27,14 @@
 #define TCP_WINDOW_BYTES (1 << 20)
 #define ACCEPTS_MAX      16    /* connections accepted per listener in one poll */
 #define FLOW_READ_BYTES  16384 /* read per flow in one poll */
-#define FAILURES_MAX     64    /* SEND_FAILED kept until the next poll */
-#define QUOTE_BYTES      576   /* of what an error quotes; hosts send up to 520 by IPv4 */
-#define QUERIES_MAX      1024  /* names being resolved */
-#define CHANNELS_MAX     256   /* of them at a time asked of a server; the others wait */
-#define CHANNELS_IDLE    8     /* kept for the next questions */
-#define DOMAINS          1024  /* names are counted by their last two labels, in so many places */
+/* Of all flows in one poll: some hundred messages, and one read more. Datagrams wait so long. */
+#define FLOWS_READ_BYTES (1 << 16)
+#define FAILURES_MAX     64   /* SEND_FAILED kept until the next poll */
+#define QUOTE_BYTES      576  /* of what an error quotes; hosts send up to 520 by IPv4 */
+#define QUERIES_MAX      1024 /* names being resolved */
+#define CHANNELS_MAX     256  /* of them at a time asked of a server; the others wait */
+#define CHANNELS_IDLE    8    /* kept for the next questions */
+#define DOMAINS          1024 /* names are counted by their last two labels, in so many places */
 #define DOMAIN_CHANNELS  (CHANNELS_MAX / 4) /* one place has of the channels */
 #define DOMAIN_QUERIES   (QUERIES_MAX / 2)  /* and of the names */
 #define LINGER_MS                                                                                  \
@@ -40,9 +43,13 @@
 #define LINGER_BYTES    (256 << 10) /* and may send so much more */
 #define ACCEPT_PAUSE_MS 100
 
+/* Descriptors reported in one poll beside connections: all queues, wake-up and names are. */
+#define WATCHED_MAX (STW_LISTENERS_MAX * STW_QUEUES + CHANNELS_MAX + 2)
+
 /* What the sockets can add in one poll, at most; what was pending before leaves them this room. */
-#define EVENTS_PER_POLL (STW_LISTENERS_MAX * STW_QUEUES * (UDP_BATCH + UDP_ERRORS) + READY_MAX * 2)
-#define EVENTS_MAX      8192
+#define EVENTS_PER_POLL                                                                            \
+	(STW_LISTENERS_MAX * STW_QUEUES * UDP_BATCH + CHANNELS_MAX + 2 + READY_MAX * 2)
+#define EVENTS_MAX 8192
 _Static_assert(
 	EVENTS_PER_POLL + 2 * FAILURES_MAX < EVENTS_MAX, "room for all that one poll brings");
 
@@ -112,6 +119,8 @@ struct flow {
 	struct flow_list *list; /* NULL: open, nothing to wait for */
 	TAILQ_ENTRY(flow) push_link;
 	bool pushed; /* in io->pushed: what it sends leaves with the next flush */
+	TAILQ_ENTRY(flow) held_link;
+	bool held; /* in io->held: what it has brought waits in the kernel */
 	enum flow_state state;
 	bool used;    /* something was sent on it */
 	bool closing; /* gone for the layers; no event follows */
@@ -129,6 +138,13 @@ struct flow {
 	uint64_t read_bytes, mark_bytes, mark_us, drain_us;
 };
 TAILQ_HEAD(flow_list, flow);
+
+/* What the kernel has reported last. */
+struct flows_ready {
+	struct epoll_event v[READY_MAX]; /* v[next, count) have still to be served */
+	int next, count;
+	bool split; /* it takes more than one poll */
+};
 
 struct flow_slot {
 	struct flow *flow;   /* NULL: free */
@@ -212,6 +228,7 @@ struct gather {
 struct stw_io {
 	struct stw_io_options options;
 	int epoll_fd, wake_fd;
+	int flows_fd;             /* the epoll of the connections, watched by the other */
 	int reserve_fd;           /* given up for a moment when no other is left, see tcp.c */
 	uint64_t accept_again_ms; /* UINT64_MAX: not paused */
 	struct stw_io_stats stats;
@@ -221,11 +238,13 @@ struct stw_io {
 	struct flow_slot *slots; /* options.max_flows */
 	uint32_t slots_used, free_slot;
 	struct flow_list opening, closing, dead; /* the first two in order of due_ms */
-	struct flow_list pushed;
-	bool crowded;       /* more descriptors may be ready than one poll serves */
+	struct flow_list pushed, held;
+	struct flows_ready ready;
+	bool holds;         /* no flow is read */
+	bool crowded;       /* more connections may be ready than one poll serves */
 	bool urgent_stands; /* more than one batch of what is urgent waited */
 	unsigned turns;
-	char *bytes; /* READY_MAX times FLOW_READ_BYTES */
+	char *bytes; /* FLOWS_READ_BYTES and one read */
 	size_t bytes_used;
 
 	struct gather gather;
@@ -244,7 +263,8 @@ struct stw_io {
 enum watch_kind {
 	WATCH_WAKE,
 	WATCH_LISTENER, /* index; datagrams: which queue */
-	WATCH_FLOW,     /* slot and generation */
+	WATCH_FLOWS,    /* some connections are ready */
+	WATCH_FLOW,     /* slot and generation; in the epoll of the connections */
 	WATCH_DNS,      /* channel and descriptor */
 	WATCH_RTP,
 };
@@ -317,6 +337,8 @@ void flow_release(struct stw_io *io, struct flow *flow);
 void flow_ready(struct stw_io *io, struct flow *flow, uint32_t ready);
 int flow_send(struct stw_io *io, struct flow *flow, struct stw_slices slices);
 void flows_push(struct stw_io *io);
+/* Until it is taken back nothing is read, and TCP keeps the peers back. */
+void flows_hold(struct stw_io *io, bool on);
 void flow_close(struct stw_io *io, struct flow *flow);
 /* Makes room: the flow closed first need not see its peer's end. @return was there one? */
 bool flow_drop_lingering(struct stw_io *io);

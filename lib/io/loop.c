@@ -22,14 +22,15 @@ uint64_t watch_key(enum watch_kind kind, uint32_t slot, uint32_t value)
 int watch_set(struct stw_io *io, int fd, uint32_t events, uint64_t key)
 {
 	struct epoll_event event = { .events = events, .data.u64 = key };
+	int epoll_fd = key >> 56 == WATCH_FLOW ? io->flows_fd : io->epoll_fd;
 
 	if (!events)
-		return epoll_ctl(io->epoll_fd, EPOLL_CTL_DEL, fd, NULL) < 0 ? -errno : 0;
-	if (epoll_ctl(io->epoll_fd, EPOLL_CTL_MOD, fd, &event) == 0)
+		return epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL) < 0 ? -errno : 0;
+	if (epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, &event) == 0)
 		return 0;
 	if (errno != ENOENT)
 		return -errno;
-	return epoll_ctl(io->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
 struct stw_io_event *event_add(struct stw_io *io, enum stw_io_event_kind kind)
@@ -47,10 +48,76 @@ static uint32_t watch_slot(uint64_t key)
 	return key >> 32 & ((1U << WATCH_SLOT_BITS) - 1);
 }
 
+/* ---- datagrams --------------------------------------------------------------- */
+
+static void datagrams_ready(
+	struct stw_io *io, const struct epoll_event *ready, int n, enum stw_queue queue)
+{
+	for (int i = 0; i < n; i++) {
+		uint64_t key = ready[i].data.u64;
+		uint32_t slot = watch_slot(key);
+
+		if (key >> 56 == WATCH_LISTENER && (uint32_t)key == queue &&
+			io->listeners[slot].udp)
+			udp_ready(io, (uint16_t)slot, queue, ready[i].events);
+	}
+}
+
+/* ---- connections ------------------------------------------------------------- */
+
+/* However many there are, they do not stand between us and the datagrams: they have an epoll of
+ * their own, which is asked when it is ready. */
+static int flows_watch(struct stw_io *io)
+{
+	io->flows_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (io->flows_fd < 0)
+		return -errno;
+	return watch_set(io, io->flows_fd, EPOLLIN, watch_key(WATCH_FLOWS, 0, 0));
+}
+
+static bool flows_wait(const struct stw_io *io)
+{
+	return io->ready.next < io->ready.count;
+}
+
+/* The kernel reports those last that it has reported: all have their turn. */
+static void flows_ask(struct stw_io *io)
+{
+	struct flows_ready *ready = &io->ready;
+	int n = epoll_wait(io->flows_fd, ready->v, READY_MAX, 0);
+
+	io->crowded = n == READY_MAX || ready->split;
+	io->gather.stands |= n == READY_MAX;
+	ready->next = 0;
+	ready->count = n > 0 ? n : 0;
+	ready->split = false;
+}
+
+static void flow_told(struct stw_io *io, const struct epoll_event *told)
+{
+	struct flow *flow = flow_find(io, watch_slot(told->data.u64), (uint32_t)told->data.u64);
+
+	if (flow)
+		flow_ready(io, flow, told->events);
+}
+
+/* As much as one poll may bring; the others come first in the next one. */
+static void flows_ready(struct stw_io *io)
+{
+	struct flows_ready *ready = &io->ready;
+
+	while (flows_wait(io) && io->bytes_used < FLOWS_READ_BYTES)
+		flow_told(io, &ready->v[ready->next++]);
+	if (flows_wait(io))
+		ready->split = io->crowded = true;
+	io->gather.stands |= flows_wait(io);
+}
+
+/* ---- the others ------------------------------------------------------------ */
+
 static void watch_ready(struct stw_io *io, uint64_t key, uint32_t ready)
 {
 	uint32_t slot = watch_slot(key), value = (uint32_t)key;
-	struct flow *flow;
 
 	switch ((enum watch_kind)(key >> 56)) {
 	case WATCH_WAKE:
@@ -60,10 +127,11 @@ static void watch_ready(struct stw_io *io, uint64_t key, uint32_t ready)
 		if (!io->listeners[slot].udp)
 			tcp_accept(io, (uint16_t)slot);
 		break;
+	case WATCH_FLOWS:
+		if (!flows_wait(io))
+			flows_ask(io);
+		break;
 	case WATCH_FLOW:
-		flow = flow_find(io, slot, value);
-		if (flow)
-			flow_ready(io, flow, ready);
 		break;
 	case WATCH_DNS:
 		dns_ready(io, slot, (int)value, ready);
@@ -71,25 +139,6 @@ static void watch_ready(struct stw_io *io, uint64_t key, uint32_t ready)
 	case WATCH_RTP:
 		event_add(io, STW_IO_WOKEN);
 		break;
-	}
-}
-
-/* What is urgent comes first; the others have their turn while it keeps coming, but not each. */
-static void datagrams_ready(struct stw_io *io, const struct epoll_event *ready, int n)
-{
-	io->urgent_stands = false;
-	io->turns++;
-	for (unsigned queue = STW_QUEUES; queue-- > 0;) {
-		if (io->urgent_stands && io->turns % URGENT_TURNS)
-			return;
-		for (int i = 0; i < n; i++) {
-			uint64_t key = ready[i].data.u64;
-			uint32_t slot = watch_slot(key);
-
-			if (key >> 56 == WATCH_LISTENER && (uint32_t)key == queue &&
-				io->listeners[slot].udp)
-				udp_ready(io, (uint16_t)slot, queue, ready[i].events);
-		}
 	}
 }
 
@@ -132,7 +181,7 @@ static int wait_ms(const struct stw_io *io, uint64_t deadline_ms)
 {
 	uint64_t now_ms = clock_mono_ms(), due_ms;
 
-	if (io->event_count)
+	if (io->event_count || flows_wait(io))
 		return 0;
 	due_ms = earlier(deadline_ms, earlier(flows_due_ms(io), dns_due_ms(io)));
 	due_ms = earlier(due_ms, io->accept_again_ms);
@@ -143,19 +192,32 @@ static int wait_ms(const struct stw_io *io, uint64_t deadline_ms)
 	return due_ms - now_ms > INT_MAX ? INT_MAX : (int)(due_ms - now_ms);
 }
 
+/* What is urgent comes first, then what connections bring. Other datagrams have their turn while
+ * urgent ones keep coming, but not each. */
+static void all_ready(struct stw_io *io, const struct epoll_event *ready, int n)
+{
+	io->urgent_stands = false;
+	datagrams_ready(io, ready, n, STW_QUEUE_URGENT);
+	for (int i = 0; i < n; i++)
+		watch_ready(io, ready[i].data.u64, ready[i].events);
+	flows_ready(io);
+	if (io->urgent_stands && ++io->turns % URGENT_TURNS)
+		return;
+	datagrams_ready(io, ready, n, STW_QUEUE_REGISTER);
+	datagrams_ready(io, ready, n, STW_QUEUE_NEW);
+}
+
 static int poll_once(struct stw_io *io, uint64_t deadline_ms)
 {
-	struct epoll_event ready[READY_MAX];
+	struct epoll_event ready[WATCHED_MAX];
 	uint64_t now_us, now_ms;
 	int n;
 
-	n = epoll_wait(io->epoll_fd, ready, READY_MAX, wait_ms(io, deadline_ms));
+	n = epoll_wait(io->epoll_fd, ready, WATCHED_MAX, wait_ms(io, deadline_ms));
 	if (n < 0)
 		return -errno;
-	io->crowded = io->gather.stands = n == READY_MAX;
-	for (int i = 0; i < n; i++)
-		watch_ready(io, ready[i].data.u64, ready[i].events);
-	datagrams_ready(io, ready, n);
+	io->gather.stands = n == WATCHED_MAX;
+	all_ready(io, ready, n);
 
 	now_us = clock_mono_us();
 	now_ms = now_us / 1000;
@@ -374,6 +436,11 @@ static uint64_t op_lost(void *user)
 	return lost;
 }
 
+static void op_hold(void *user, bool on)
+{
+	flows_hold(user, on);
+}
+
 static void op_urgent(void *user, const struct stw_str *users, unsigned count)
 {
 	udp_sort(user, users, count);
@@ -387,6 +454,7 @@ const struct stw_io_ops *stw_io_ops(void)
 		.close = op_close,
 		.resolve = op_resolve,
 		.limit = op_limit,
+		.hold = op_hold,
 		.lost = op_lost,
 		.urgent = op_urgent,
 	};
@@ -424,13 +492,16 @@ static int io_open(struct stw_io *io)
 	int err;
 
 	io->slots = calloc(io->options.max_flows, sizeof(*io->slots));
-	io->bytes = malloc((size_t)READY_MAX * FLOW_READ_BYTES);
+	io->bytes = malloc(FLOWS_READ_BYTES + FLOW_READ_BYTES);
 	io->events = malloc(EVENTS_MAX * sizeof(*io->events));
 	if (!io->slots || !io->bytes || !io->events)
 		return -ENOMEM;
 	io->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (io->epoll_fd < 0)
 		return -errno;
+	err = flows_watch(io);
+	if (err < 0)
+		return err;
 	err = wake_open(io);
 	if (err < 0)
 		return err;
@@ -452,13 +523,14 @@ int stw_io_new(const struct stw_io_options *options, struct stw_io **ret)
 		return -ENOMEM;
 	io->options = *options;
 	options_fill(&io->options);
-	io->epoll_fd = io->wake_fd = io->reserve_fd = -1;
+	io->epoll_fd = io->flows_fd = io->wake_fd = io->reserve_fd = -1;
 	io->accept_again_ms = UINT64_MAX;
 	io->free_slot = UINT32_MAX;
 	TAILQ_INIT(&io->opening);
 	TAILQ_INIT(&io->closing);
 	TAILQ_INIT(&io->dead);
 	TAILQ_INIT(&io->pushed);
+	TAILQ_INIT(&io->held);
 	TAILQ_INIT(&io->dns.busy);
 	TAILQ_INIT(&io->dns.idle);
 	TAILQ_INIT(&io->queued);
@@ -492,6 +564,8 @@ struct stw_io *stw_io_free(struct stw_io *io)
 		close(io->reserve_fd);
 	if (io->wake_fd >= 0)
 		close(io->wake_fd);
+	if (io->flows_fd >= 0)
+		close(io->flows_fd);
 	if (io->epoll_fd >= 0)
 		close(io->epoll_fd);
 	free(io->slots);

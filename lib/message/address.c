@@ -14,8 +14,12 @@ static int address_params_parse(struct stw_str text, struct stw_address *address
 
 	address->params = str_part(text, lws_skip(text, 0), text.len);
 	while ((more = stw_param_next(address->params, &at, &param)) > 0) {
-		if (address->tag.ptr || !name_is_word(param.name, "tag", 3))
+		if (!name_is_word(param.name, "tag", 3))
 			continue;
+		if (address->tag.ptr) {
+			address->tag_repeated = true;
+			continue;
+		}
 		if (!stw_is_token(param.value))
 			return -EBADMSG;
 		address->tag = param.value;
@@ -108,9 +112,9 @@ static INLINE bool usual_params(struct marks *marks, const char *at, struct stw_
 		at = usual_param(marks, at, &param);
 		if (!at)
 			return false;
-		if (param.name.len != 3 || ret_tag->ptr || !name_is_word(param.name, "tag", 3))
+		if (param.name.len != 3 || !name_is_word(param.name, "tag", 3))
 			continue;
-		if (!stw_is_token(param.value))
+		if (ret_tag->ptr || !stw_is_token(param.value))
 			return false;
 		*ret_tag = param.value;
 	}
@@ -134,7 +138,7 @@ static INLINE bool address_parse_usual(struct stw_str value, struct stw_address 
 	if (!at || marks.byte != '>')
 		return false;
 	ret->in_brackets = true;
-	ret->wildcard = false;
+	ret->wildcard = ret->tag_repeated = false;
 	at = mark_next(&marks);
 	if (at[-1] != '>')
 		return false;

@@ -27,6 +27,14 @@ static __attribute__((noinline)) void check_fault(
 		cause);
 }
 
+/* §7.3.1: which of two tags names the dialog, which branch the transaction? In a response they are
+ * ours mostly, and some who answer write rport behind ours: there the first one counts. */
+static INLINE void params_check(struct check *check, enum stw_header header, bool repeated)
+{
+	if (repeated && check->msg->is_request)
+		check_fault(check, header, &stw_cause_parameter_repeated);
+}
+
 /* The value of a mandatory field; false when there is none. */
 static INLINE bool value_take(struct check *check, enum stw_header header,
 	const struct stw_cause *missing, struct stw_str *ret)
@@ -83,6 +91,7 @@ static void via_check(struct check *check)
 		check_fault(check, STW_HDR_VIA, &stw_cause_bad_via);
 		return;
 	}
+	params_check(check, STW_HDR_VIA, msg->via.repeated);
 	/* RFC 4475 §3.2.1: the cookie alone identifies no transaction. */
 	branch = msg->via.branch;
 	if (branch.len == 7 && msg->is_request && stw_str_equal_nocase(branch, STW_STR("z9hG4bK")))
@@ -98,6 +107,8 @@ static void from_check(struct check *check)
 		msg->has_from = stw_address_parse(value, &msg->from) == 0 && !msg->from.wildcard;
 		if (!msg->has_from)
 			check_fault(check, STW_HDR_FROM, &stw_cause_bad_from);
+		else
+			params_check(check, STW_HDR_FROM, msg->from.tag_repeated);
 	}
 	if (!msg->has_from)
 		CLEAR(msg->from);
@@ -112,6 +123,8 @@ static void to_check(struct check *check)
 		msg->has_to = stw_address_parse(value, &msg->to) == 0 && !msg->to.wildcard;
 		if (!msg->has_to)
 			check_fault(check, STW_HDR_TO, &stw_cause_bad_to);
+		else
+			params_check(check, STW_HDR_TO, msg->to.tag_repeated);
 	}
 	if (!msg->has_to)
 		CLEAR(msg->to);

@@ -203,6 +203,12 @@ int stw_host_parse(struct stw_str text, struct stw_str *ret, enum stw_host_kind 
 	return 0;
 }
 
+struct stw_str stw_host_relative(struct stw_str host)
+{
+	return host.len > 1 && host.ptr[host.len - 1] == '.' ? stw_str_cut(host, 0, host.len - 1)
+							     : host;
+}
+
 /* port = 1*DIGIT, 1 to 65535 */
 static const char *port_read(const char *at, const char *end, uint16_t *ret)
 {

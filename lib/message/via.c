@@ -56,8 +56,10 @@ static int rport_parse(struct stw_str name, struct stw_str value, struct stw_via
 	uint64_t port = 0;
 
 	via->is_stamped |= via->has_rport || value.ptr;
-	if (via->has_rport)
+	if (via->has_rport) {
+		via->repeated = true;
 		return 0;
+	}
 	if (value.ptr && stw_str_to_uint(value, UINT16_MAX, &port) < 0)
 		return -EBADMSG;
 	via->has_rport = true;
@@ -70,7 +72,9 @@ static int branch_take(struct stw_str value, struct stw_via *via)
 {
 	if (!value.ptr || value.ptr[0] == '"')
 		return -EBADMSG;
-	if (!via->branch.ptr)
+	if (via->branch.ptr)
+		via->repeated = true;
+	else
 		via->branch = value;
 	return 0;
 }
@@ -93,8 +97,18 @@ static void oc_take(struct stw_str value, struct stw_via *via)
 static void received_take(struct stw_str value, struct stw_via *via)
 {
 	via->is_stamped = true;
-	if (!via->received.ptr)
+	if (via->received.ptr)
+		via->repeated = true;
+	else
 		via_host_parse(value, &via->received);
+}
+
+static int maddr_parse(struct stw_str value, struct stw_via *via)
+{
+	if (!via->maddr.ptr)
+		return via_host_parse(value, &via->maddr);
+	via->repeated = true;
+	return 0;
 }
 
 /* via-params. Of a repeated parameter the first counts. */
@@ -110,7 +124,7 @@ static __attribute__((noinline)) int via_param_parse(
 		if (name_is_word(name, "rport", 5))
 			return rport_parse(name, value, via);
 		if (name_is_word(name, "maddr", 5))
-			return via->maddr.ptr ? 0 : via_host_parse(value, &via->maddr);
+			return maddr_parse(value, via);
 		return 0;
 	case 6:
 		return name_is_word(name, "branch", 6) ? branch_take(value, via) : 0;

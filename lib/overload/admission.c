@@ -186,7 +186,8 @@ enum stw_overload_verdict stw_overload_admit(struct stw_overload *overload,
 	struct stw_now now)
 {
 	unsigned index = arrival->queue < STW_OVERLOAD_QUEUES ? arrival->queue : 0;
-	struct stw_overload_queue *queue = &overload->queues[index];
+	struct stw_overload_queue *own = &overload->queues[index];
+	struct stw_overload_queue *queue = arrival->elsewhere ? arrival->elsewhere : own;
 	uint32_t *answers = &overload->answers[arrival->stream];
 	uint8_t level;
 
@@ -202,7 +203,8 @@ enum stw_overload_verdict stw_overload_admit(struct stw_overload *overload,
 		return STW_OVERLOAD_ADMIT;
 	overload->offered++;
 	if (level == LEVEL_NONE || (class == STW_OVERLOAD_REGISTER && level == LEVEL_NEW)) {
-		queue->taken++;
+		/* Where the load is shared evenly as much of ours is served elsewhere. */
+		own->taken++;
 		*answers += *answers < ANSWERS_MAX;
 		return STW_OVERLOAD_ADMIT;
 	}

@@ -718,6 +718,16 @@ static void response_failure(
 	branch_end(context, branch);
 }
 
+/* Whom nobody waits for any more says something. A 2xx counts in any case; what a non-INVITE gets
+ * late counts as if it had been waited for. */
+static void branch_recall(struct stw_response_context *context, struct branch *branch)
+{
+	if (!branch->left || context->invite || !branch_counts(context, branch))
+		return;
+	branch->left = branch->timed_out = false;
+	context->left--;
+}
+
 static void response_final(
 	struct stw_response_context *context, struct branch *branch, const struct stw_msg *response)
 {
@@ -729,6 +739,7 @@ static void response_final(
 	}
 	if (branch->state != BRANCH_PENDING)
 		return;
+	branch_recall(context, branch);
 	if (branch->left) {
 		branch_end(context, branch);
 	} else if (!fits) {
@@ -906,11 +917,43 @@ void stw_response_context_refuse(
 	context_advance(context);
 }
 
+void stw_response_context_level_over(struct stw_response_context *context)
+{
+	struct branch *branch;
+
+	queue_begin(context, NULL);
+	if (context->closed || context->invite)
+		return;
+	for (branch = context->started; branch; branch = branch->next) {
+		if (branch->state != BRANCH_PENDING || branch->left)
+			continue;
+		branch->timed_out = true;
+		branch->left = true;
+		context->left++;
+	}
+	context_advance(context);
+}
+
 void stw_response_context_give_up_silent(struct stw_response_context *context)
 {
 	queue_begin(context, NULL);
-	if (context->decided || context->invite || !context_candidate_next(context, NULL))
+	if (context->decided || context->invite)
 		return;
-	context_conclude(context);
+	context_close(context);
+	if (context_candidate_next(context, NULL))
+		context_conclude(context);
+	context_advance(context);
+}
+
+void stw_response_context_abandon(struct stw_response_context *context)
+{
+	queue_begin(context, NULL);
+	if (context->decided || context->invite)
+		return;
+	context->decision = (struct decision){ .kind = DECISION_ABANDON };
+	context->decided = true;
+	context_close(context);
+	queue_drop_next(context);
+	context_push(context, ENTRY_FINAL, 0);
 	context_finish(context);
 }

@@ -98,6 +98,8 @@ struct stw_response_context {
 	bool cancelled; /* by the caller */
 	const struct stw_cause *refusal; /* goes up instead of the best response; NULL: none */
 	bool decided, finished;
+	bool preferences_known;
+	struct stw_preferences *preferences; /* of the caller, for contacts of a 3xx; NULL: none */
 	struct candidate *candidates, **candidates_end; /* first received first */
 	struct candidate
 		own; /* of the context itself: 440, or the end of a wait without a branch */

@@ -192,41 +192,85 @@ static unsigned contact_q(const struct stw_address *contact)
 	return q;
 }
 
-/* RFC 5630 §5.3: neither from sip to sips nor back. True when it is in the target set now. */
-static bool contact_follow(
-	struct stw_response_context *context, const struct branch *branch, struct stw_str value)
+/* Read when the first 3xx comes. What is wrong with them was refused before.
+ * @return 0; -ENOMEM */
+static int preferences_read(struct stw_response_context *context)
 {
-	struct stw_proxy_target target = { 0 };
-	struct stw_address contact;
-	struct stw_uri from;
+	if (context->preferences_known)
+		return 0;
+	if (stw_preferences_parse(context->request, &context->arena, &context->preferences) ==
+		-ENOMEM)
+		return -ENOMEM;
+	context->preferences_known = true;
+	return 0;
+}
 
-	if (stw_address_parse(value, &contact) < 0 || contact.wildcard ||
+/* May it be tried? RFC 5630 §5.3: neither from sip to sips nor back. RFC 3841 §7.2.4: nor what the
+ * caller does not want. */
+static bool contact_read(const struct stw_response_context *context, const struct branch *branch,
+	struct stw_str value, struct stw_address *ret)
+{
+	struct stw_uri from;
+	unsigned score;
+
+	if (stw_address_parse(value, ret) < 0 || ret->wildcard ||
 		stw_uri_parse(branch->target.uri, &from) < 0)
 		return false;
-	if (contact.uri.scheme != from.scheme ||
-		(from.scheme != STW_SCHEME_SIP && from.scheme != STW_SCHEME_SIPS))
+	if (context->preferences &&
+		!stw_preferences_match(context->preferences, ret->params, &score))
 		return false;
-	/* With the branch's group and at most its q it takes the place of the branch. */
+	return ret->uri.scheme == from.scheme &&
+	       (from.scheme == STW_SCHEME_SIP || from.scheme == STW_SCHEME_SIPS);
+}
+
+/* True when it is in the target set now. */
+static bool contact_follow(struct stw_response_context *context, const struct branch *branch,
+	struct stw_str value, unsigned best_q)
+{
+	struct stw_proxy_target target = { .q = branch->target.q };
+	struct stw_address contact;
+
+	if (!contact_read(context, branch, value, &contact))
+		return false;
+	/* With the branch's group and q the best one takes the place of the branch, others come
+	 * behind it. */
 	target.uri = without_headers(&contact.uri);
-	target.q = contact_q(&contact);
-	if (target.q > branch->target.q)
-		target.q = branch->target.q;
+	if (best_q)
+		target.q = target.q * contact_q(&contact) / best_q;
 	return context_target_add(context, &target, branch->group) >= 0;
 }
 
 /* Of a response; each is compared with all targets. */
 #define CONTACTS_MAX 64
 
+/* §20.10: q compares the contacts of one response, and not those of other branches. */
+static unsigned contacts_best_q(const struct stw_response_context *context,
+	const struct branch *branch, const struct stw_msg *response)
+{
+	struct stw_values values = stw_msg_values(response, STW_HDR_CONTACT);
+	struct stw_address contact;
+	struct stw_str value;
+	unsigned seen = 0, best = 0, q;
+
+	while (seen++ < CONTACTS_MAX && stw_values_next(&values, &value)) {
+		if (!contact_read(context, branch, value, &contact))
+			continue;
+		q = contact_q(&contact);
+		best = q > best ? q : best;
+	}
+	return best;
+}
+
 /* The contacts that are left, one a line. @return how many were taken away */
 static unsigned contacts_follow(struct stw_response_context *context, const struct branch *branch,
 	const struct stw_msg *response, struct stw_writer *left)
 {
 	struct stw_values values = stw_msg_values(response, STW_HDR_CONTACT);
+	unsigned seen = 0, taken = 0, best_q = contacts_best_q(context, branch, response);
 	struct stw_str value;
-	unsigned seen = 0, taken = 0;
 
 	while (stw_values_next(&values, &value)) {
-		if (seen++ < CONTACTS_MAX && contact_follow(context, branch, value)) {
+		if (seen++ < CONTACTS_MAX && contact_follow(context, branch, value, best_q)) {
 			taken++;
 			continue;
 		}
@@ -256,7 +300,7 @@ int context_redirect(struct stw_response_context *context, const struct branch *
 {
 	/* A value of one byte and its comma may become a line of twelve. */
 	size_t capacity = 12 * (size_t)response->len;
-	char *buffer = malloc(capacity);
+	char *buffer = preferences_read(context) == 0 ? malloc(capacity) : NULL;
 	struct stw_writer left;
 	unsigned taken;
 	int err;

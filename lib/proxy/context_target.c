@@ -171,6 +171,33 @@ static unsigned level_choose(struct stw_response_context *context)
 	return n;
 }
 
+/* Which of the flows of its phone in this level it is. */
+static unsigned branch_turn(const struct branch *level, const struct branch *branch)
+{
+	unsigned turn = 1;
+
+	for (; branch->target.instance.len && level != branch; level = level->next)
+		turn += same_instance(level, branch);
+	return turn;
+}
+
+unsigned stw_response_context_levels_left(const struct stw_response_context *context)
+{
+	const struct branch *level = context->untried, *branch;
+	unsigned levels = 0, turns = 0, turn;
+
+	for (branch = level; branch; branch = branch->next) {
+		if (!same_level(branch, level->group, level->target.q)) {
+			levels += turns;
+			turns = 0;
+			level = branch;
+		}
+		turn = branch_turn(level, branch);
+		turns = turn > turns ? turn : turns;
+	}
+	return levels + turns;
+}
+
 /* RFC 5626 §11.5: the 430 of another flow of this instance is replaced by what comes now. */
 static void flow_replace(struct stw_response_context *context, const struct branch *branch)
 {
@@ -199,14 +226,24 @@ static void branch_start(
 		context_push(context, ENTRY_TIMER_C, branch->index);
 }
 
+/* Another group, or what else is to be tried of a non-INVITE, may begin while those `n` have not
+ * ended. */
+static bool may_overlap(const struct stw_response_context *context, unsigned n)
+{
+	const struct branch *branch = context->invite ? NULL : context->untried;
+
+	while (branch && n--)
+		branch = branch->next;
+	return context->asks || branch;
+}
+
 /* Start the first `n` that are marked; each gets an equal share of what is free. */
 static void level_start(struct stw_response_context *context, unsigned n)
 {
 	uint32_t share = (context->breadth_in - context->breadth_used) / n;
 	struct branch **at = &context->untried;
 
-	/* Another group may begin while this one has not ended. */
-	if (context->asks && share > 1)
+	if (may_overlap(context, n) && share > 1)
 		share /= 2;
 	context->level_group = context->untried->group;
 	context->level_q = context->untried->target.q;

@@ -34,7 +34,9 @@ bool proxy_hop_find(const struct stw_msg *msg, struct stw_str route, struct stw_
 /* The two parts of our mark in a Record-Route or Route URI. */
 bool proxy_mark_find(
 	const struct stw_uri *uri, struct stw_str *ret_dialog, struct stw_str *ret_hop);
-/* Does the URI name one of our listeners? */
+/* Are we responsible for the host: a listener of ours, or a domain (§16.4)? `port` 0: not given. */
+bool proxy_owns_host(const struct stw_proxy_options *options, struct stw_str host, uint16_t port);
+/* Does the URI name us so? */
 bool proxy_owns_uri(const struct stw_proxy_options *options, const struct stw_uri *uri);
 
 /* ---- branch.c ---------------------------------------------------------------------------------

@@ -83,18 +83,24 @@ bool proxy_mark_find(const struct stw_uri *uri, struct stw_str *ret_dialog, stru
 }
 
 /* A preloaded Route of a phone often names its outbound proxy by the domain (§16.4). */
-static bool names_our_domain(const struct stw_proxy_options *options, const struct stw_uri *uri)
+static bool is_our_domain(
+	const struct stw_proxy_options *options, struct stw_str host, uint16_t port)
 {
 	for (unsigned i = 0; i < options->domain_count; i++) {
-		if (stw_str_equal_nocase(uri->host, options->domains[i]))
-			return uri->port == 0 || uri->port == 5060;
+		if (stw_str_equal_nocase(host, options->domains[i]))
+			return port == 0 || port == 5060;
 	}
 	return false;
+}
+
+bool proxy_owns_host(const struct stw_proxy_options *options, struct stw_str host, uint16_t port)
+{
+	return stw_listeners_own(options->listeners, host, port) ||
+	       is_our_domain(options, host, port);
 }
 
 bool proxy_owns_uri(const struct stw_proxy_options *options, const struct stw_uri *uri)
 {
 	return (uri->scheme == STW_SCHEME_SIP || uri->scheme == STW_SCHEME_SIPS) &&
-	       (stw_listeners_own(options->listeners, uri->host, uri->port) ||
-		       names_our_domain(options, uri));
+	       proxy_owns_host(options, uri->host, uri->port);
 }

@@ -105,7 +105,7 @@ static void uri_strip_maddr(
 
 	if ((ret->uri.scheme != STW_SCHEME_SIP && ret->uri.scheme != STW_SCHEME_SIPS) ||
 		!stw_uri_param(&ret->uri, STW_STR("maddr"), &maddr) ||
-		!stw_listeners_own(pre->options->listeners, maddr, ret->uri.port))
+		!proxy_owns_host(pre->options, maddr, ret->uri.port))
 		return;
 	buffer = stw_arena_bytes(arena, ret->uri.text.len);
 	/* Without memory it stays as it is: forwarded by its maddr it meets the loop check. */

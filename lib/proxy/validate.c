@@ -72,8 +72,9 @@ static const struct stw_cause *loop_check(const struct stw_proxy_options *option
 	return NULL;
 }
 
-/* "Unsupported: a, b": the tags of Proxy-Require, of which none is ours (§20.40). */
-static struct stw_str unsupported_write(const struct stw_msg *request, struct stw_arena *arena)
+/* "Unsupported: a, b": the tags of Proxy-Require that are not ours (§20.40). */
+static struct stw_str unsupported_write(const struct stw_proxy_options *options,
+	const struct stw_msg *request, struct stw_arena *arena)
 {
 	struct stw_values values = stw_msg_values(request, STW_HDR_PROXY_REQUIRE);
 	const struct stw_str start = STW_STR("Unsupported: "), comma = STW_STR(", ");
@@ -92,7 +93,7 @@ static struct stw_str unsupported_write(const struct stw_msg *request, struct st
 	stw_write_str(&writer, start);
 	values = stw_msg_values(request, STW_HDR_PROXY_REQUIRE);
 	while (stw_values_next(&values, &value)) {
-		if (!stw_is_token(value))
+		if (!stw_is_token(value) || stw_proxy_supports(value, options->priority))
 			continue;
 		if (n++)
 			stw_write_str(&writer, comma);
@@ -103,17 +104,21 @@ static struct stw_str unsupported_write(const struct stw_msg *request, struct st
 }
 
 /* P5. §8.2.2.3: in ACK and CANCEL the header field is ignored. */
-static const struct stw_cause *proxy_require_check(
+static const struct stw_cause *proxy_require_check(const struct stw_proxy_options *options,
 	const struct stw_msg *request, struct stw_arena *arena, struct stw_str *ret_headers)
 {
 	struct stw_values values = stw_msg_values(request, STW_HDR_PROXY_REQUIRE);
 	struct stw_str value;
 
-	if (request->method == STW_METHOD_ACK || request->method == STW_METHOD_CANCEL ||
-		!stw_values_next(&values, &value))
+	if (request->method == STW_METHOD_ACK || request->method == STW_METHOD_CANCEL)
 		return NULL;
-	*ret_headers = unsupported_write(request, arena);
-	return &stw_cause_proxy_require;
+	while (stw_values_next(&values, &value)) {
+		if (stw_proxy_supports(value, options->priority))
+			continue;
+		*ret_headers = unsupported_write(options, request, arena);
+		return &stw_cause_proxy_require;
+	}
+	return NULL;
 }
 
 const struct stw_cause *stw_proxy_validate(const struct stw_proxy_options *options,
@@ -128,6 +133,6 @@ const struct stw_cause *stw_proxy_validate(const struct stw_proxy_options *optio
 	if (!cause)
 		cause = loop_check(options, request, arena);
 	if (!cause)
-		cause = proxy_require_check(request, arena, ret_headers);
+		cause = proxy_require_check(options, request, arena, ret_headers);
 	return cause;
 }

@@ -113,7 +113,8 @@ int stw_aor_canonical(const struct stw_uri *uri, struct stw_arena *arena, struct
 	len = stw_unescape(uri->user, user);
 	if (len < 0)
 		return len;
-	return stw_aor_make((struct stw_str){ user, (size_t)len }, uri->host, arena, ret);
+	return stw_aor_make(
+		(struct stw_str){ user, (size_t)len }, stw_host_relative(uri->host), arena, ret);
 }
 
 /* The byte at *at, unescaped; -1: what looks like an escape is none. */
@@ -141,6 +142,7 @@ static bool user_equal(struct stw_str a, struct stw_str b)
 
 bool stw_aor_equal(const struct stw_uri *a, const struct stw_uri *b)
 {
-	return has_aor(a) && has_aor(b) && stw_str_equal_nocase(a->host, b->host) &&
+	return has_aor(a) && has_aor(b) &&
+	       stw_str_equal_nocase(stw_host_relative(a->host), stw_host_relative(b->host)) &&
 	       user_equal(a->user, b->user);
 }

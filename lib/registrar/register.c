@@ -99,10 +99,12 @@ static const struct stw_cause *read_path(struct reader *reader, struct stw_str *
 
 /* ---- Contact ------------------------------------------------------------------------ */
 
-static bool is_kept_elsewhere(struct stw_str name)
+/* 0: it is not kept elsewhere; else a bit of its own. */
+static unsigned kept_elsewhere(struct stw_str name)
 {
-	return stw_str_equal_nocase(name, STW_STR("q")) ||
-	       stw_str_equal_nocase(name, STW_STR("expires"));
+	if (stw_str_equal_nocase(name, STW_STR("q")))
+		return 1;
+	return stw_str_equal_nocase(name, STW_STR("expires")) ? 2 : 0;
 }
 
 /* The contact parameters but q and expires, which change and are written anew. */
@@ -112,12 +114,17 @@ static const struct stw_cause *read_params(
 	char text[CONTACT_BYTES_MAX];
 	struct stw_writer writer;
 	struct stw_param param;
+	unsigned kept, seen = 0;
 	size_t at = 0;
 	int more;
 
 	stw_writer_init(&writer, text, sizeof(text));
 	while ((more = stw_param_next(params, &at, &param)) > 0) {
-		if (is_kept_elsewhere(param.name))
+		kept = kept_elsewhere(param.name);
+		if (kept & seen)
+			return &stw_cause_parameter_repeated;
+		seen |= kept;
+		if (kept)
 			continue;
 		stw_write_char(&writer, ';');
 		stw_write_str(&writer, param.name);

@@ -12,14 +12,14 @@
 
 #include "internal.h"
 
-#define ACCOUNT_PLACES 8
+#define ACCOUNT_PLACES 64
 #define ACCOUNT_BYTES  8192 /* of the credentials for a request */
 #define STALE_MAX      2    /* answers, when all that was wrong is the age of the nonce */
 
 struct stw_account {
 	struct stw_account *next;
-	struct stw_digest_client *client;       /* NULL: only other workers have used it */
-	struct stw_addr places[ACCOUNT_PLACES]; /* where it was used; the oldest is replaced */
+	struct stw_digest_client *client;       /* NULL: no login, or only others have used it */
+	struct stw_addr places[ACCOUNT_PLACES]; /* where it leads; the oldest is replaced */
 	unsigned place_count, place_next;
 	size_t name_len;
 	char name[];
@@ -59,15 +59,16 @@ int stw_stack_account(struct stw_stack *stack, const struct stw_account_options 
 	struct stw_account **ret)
 {
 	struct stw_account *account = account_find(stack, options->name);
-	struct stw_digest_client *client;
+	struct stw_digest_client *client = NULL;
 
-	if (account && account->client &&
+	if (account && account->client && options->user.len &&
 		stw_digest_client_is(
 			account->client, options->user, options->password, options->realm)) {
 		*ret = account;
 		return 0;
 	}
-	if (stw_digest_client_new(options->user, options->password, options->realm, &client) < 0)
+	if (options->user.len && stw_digest_client_new(options->user, options->password,
+					 options->realm, &client) < 0)
 		return -ENOMEM;
 	if (!account)
 		account = account_new(stack, options->name);
@@ -92,7 +93,7 @@ void accounts_free(struct stw_stack *stack)
 	}
 }
 
-/* ---- where it is used --------------------------------------------------------------------- */
+/* ---- where it leads ----------------------------------------------------------------------- */
 
 bool stw_account_is_at(
 	const struct stw_account *account, const struct stw_addr *addr, bool any_port)
@@ -127,6 +128,26 @@ void account_told(struct stw_stack *stack, struct stw_str name, const struct stw
 		account_learn(account, addr);
 }
 
+/* Here and at the other workers. */
+static void account_learn_all(
+	struct stw_stack *stack, struct stw_account *account, const struct stw_addr *addr)
+{
+	if (account_learn(account, addr))
+		stack_tell_account(
+			stack, (struct stw_str){ account->name, account->name_len }, addr);
+}
+
+/* All that its name leads to: who meets one of these addresses by another way is at the same
+ * server.
+ */
+void branch_teach_account(struct branch *branch)
+{
+	struct stw_account *account = branch->target.account;
+
+	for (unsigned i = 0; account && i < branch->place_count; i++)
+		account_learn_all(branch->box->request.stack, account, &branch->places[i].addr);
+}
+
 /* In a dialog the target is what the peers have told one another: that it leads to the server of an
  * account is seen by its address. */
 void branch_find_account(struct branch *branch)
@@ -136,8 +157,9 @@ void branch_find_account(struct branch *branch)
 
 	if (branch->account || branch->stateless)
 		return;
-	branch->account = branch->target.account;
-	if (branch->account || !request->routing.in_dialog || branch->target.has_hop)
+	if (branch->target.account && branch->target.account->client)
+		branch->account = branch->target.account;
+	if (branch->target.account || !request->routing.in_dialog || branch->target.has_hop)
 		return;
 	for (account = request->stack->accounts; account; account = account->next) {
 		if (account->client && stw_account_is_at(account, &branch->hop.remote, false))
@@ -278,10 +300,8 @@ bool branch_challenged(struct branch *branch, const struct stw_msg *response)
 	if (branch->state == BRANCH_ENDED)
 		return false;
 	/* What is only known by its address teaches no others. */
-	if (branch->target.account && account_learn(branch->account, &branch->hop.remote))
-		stack_tell_account(branch->box->request.stack,
-			(struct stw_str){ branch->account->name, branch->account->name_len },
-			&branch->hop.remote);
+	if (branch->target.account)
+		account_learn_all(branch->box->request.stack, branch->account, &branch->hop.remote);
 	if (response->code == 401 || response->code == 407) {
 		answer_challenge(branch, response);
 		return true;

@@ -78,29 +78,32 @@ static const struct stw_cause *admit_source(
 	return &stw_cause_source_limit;
 }
 
-struct stw_overload_arrival stack_arrival(const struct stw_stack *stack, const struct stw_hop *hop)
+struct stw_overload_arrival stack_arrival(
+	const struct stw_stack *stack, const struct stw_io_event *event)
 {
-	unsigned queue = hop->listener * STW_QUEUES + stack->queue;
+	unsigned queue = event->hop.listener * STW_QUEUES;
+	bool stream = event->hop.transport != STW_TRANSPORT_UDP;
 
+	if (event->queue < STW_QUEUES)
+		queue += event->queue;
 	return (struct stw_overload_arrival){ .queue = queue,
-		.waited_us = stack->waited_us,
-		.standing = stack->queue_stands,
-		.cut = hop->transport == STW_TRANSPORT_UDP && stack->rooms[queue] != UINT32_MAX,
-		.stream = hop->transport != STW_TRANSPORT_UDP };
+		.waited_us = event->waited_us,
+		.standing = event->queue_stands,
+		.cut = !stream && stack->rooms[queue] != UINT32_MAX,
+		.stream = stream };
 }
 
 static const struct stw_cause *admit_waited(struct box *box, enum stw_overload_class class,
 	struct stw_refusal *ret, struct stw_writer *writer)
 {
 	struct stw_stack *stack = box->request.stack;
-	const struct stw_overload_arrival arrival = stack_arrival(stack, &box->request.source);
 	enum stw_overload_verdict verdict;
 
-	verdict = stw_overload_admit(&stack->overload, class, &arrival, stack->now);
+	verdict = stw_overload_admit(&stack->overload, class, &stack->arrival, stack->now);
 	if (verdict == STW_OVERLOAD_ADMIT)
 		return NULL;
 	ret->option = "overload.target_delay";
-	stw_refusal_fact(ret, "waited_ms", number_text(writer, stack->waited_us / 1000));
+	stw_refusal_fact(ret, "waited_ms", number_text(writer, stack->arrival.waited_us / 1000));
 	if (verdict == STW_OVERLOAD_DROP)
 		return &stw_cause_overload_dropped;
 	ret->headers = retry_after(box, writer);

@@ -318,14 +318,17 @@ static bool branch_goes_large(struct branch *branch)
 }
 
 /* RFC 4320 §4.1: the client waits 64*T1, however many addresses the name has. So each of them has
- * only its share of that time to say something. */
+ * only its share of that time, or of its level's, to say something. */
 static void branch_share_time(struct branch *branch)
 {
 	struct stw_stack *stack = branch_stack(branch);
-	uint64_t end_ms = branch->box->no_answer.due_ms, share_ms;
+	const struct box *box = branch->box;
+	uint64_t end_ms = box->no_answer.due_ms, share_ms;
 
+	if (stw_timer_running(&box->expires) && box->expires.due_ms < end_ms)
+		end_ms = box->expires.due_ms;
 	if (branch->tx->method == STW_METHOD_INVITE || branch->place_next >= branch->place_count ||
-		!stw_timer_running(&branch->box->no_answer) || end_ms <= stack->now.mono_ms)
+		!stw_timer_running(&box->no_answer) || end_ms <= stack->now.mono_ms)
 		return;
 	share_ms = (end_ms - stack->now.mono_ms) / (branch->place_count - branch->place_next + 1);
 	if (share_ms < NEXT_PLACE_MIN_MS)
@@ -384,14 +387,13 @@ static bool branch_admitted(const struct branch *branch)
 		&stack->random);
 }
 
-/* §5.10: another address of the name may have room; else the caller gets 503. */
-static void branch_kept_back(struct branch *branch)
+/* Nothing goes to this address: another one of the name may do (RFC 3263 §4.3, RFC 7339 §5.10). */
+static void branch_skip_place(struct branch *branch, const struct stw_cause *cause)
 {
-	branch_stack(branch)->stats.restrained++;
 	if (branch->place_next < branch->place_count)
 		branch_next_place(branch);
 	else
-		branch_fail(branch, &stw_cause_next_hop_overloaded);
+		branch_fail(branch, cause);
 }
 
 /* What the server at the other end of a client transaction says in our Via. */
@@ -404,24 +406,37 @@ void branch_heard(struct stw_tx *tx, const struct stw_via *via)
 			branch_stack(branch)->now);
 }
 
-/* The hop is known: give it a listener, build, and send. A phone that is reached where it came from
- * is reached from where it knows us: its address translation lets nothing else in. */
-void branch_send(struct branch *branch)
+/* Gives the hop a listener. A phone that is reached where it came from is reached from where it
+ * knows us: its address translation lets nothing else in. @return NULL, or why it is not sent there
+ */
+static const struct stw_cause *branch_unsendable(struct branch *branch)
 {
 	struct stw_request *request = &branch->box->request;
 	struct stw_hop like = branch->target.has_hop ? branch->hop : request->source;
+	const struct stw_cause *cause;
+
+	if (stack_choose_listener(request->stack, &like, &branch->hop) < 0)
+		return &stw_cause_no_listener;
+	cause = branch_barred(branch, NULL, &branch->hop);
+	if (cause)
+		return cause;
+	branch->server = request->stack->options.restrain && branch_goes_to_server(branch);
+	if (!branch->server || branch_admitted(branch))
+		return NULL;
+	request->stack->stats.restrained++;
+	return &stw_cause_next_hop_overloaded;
+}
+
+/* The hop is known: build, and send. */
+void branch_send(struct branch *branch)
+{
+	struct stw_request *request = &branch->box->request;
 	char buffer[STW_BRANCH_MAX];
+	const struct stw_cause *cause = branch_unsendable(branch);
 	struct stw_str id;
 
-	if (stack_choose_listener(request->stack, &like, &branch->hop) < 0) {
-		branch_fail(branch, &stw_cause_no_listener);
-		return;
-	}
-	if (branch_is_barred(branch, NULL, &branch->hop))
-		return;
-	branch->server = request->stack->options.restrain && branch_goes_to_server(branch);
-	if (branch->server && !branch_admitted(branch)) {
-		branch_kept_back(branch);
+	if (cause) {
+		branch_skip_place(branch, cause);
 		return;
 	}
 	if (branch->box->client)
@@ -453,6 +468,10 @@ void branch_next_place(struct branch *branch)
 {
 	const struct stw_place *place = &branch->places[branch->place_next++];
 
+	/* Another server has nonces of its own, and no first try that a copy would be merged with.
+	 */
+	branch->answers = 0;
+	branch->merged = false;
 	branch_unlist(branch);
 	branch->refusal = (struct refusal){ 0 };
 	branch->hop = (struct stw_hop){ .transport = place->transport, .remote = place->addr };

@@ -19,6 +19,7 @@ struct stw_client {
 	const struct stw_client_ops *ops;
 	void *user;
 	struct stw_str next_hop; /* URI of the first Route or of an outbound proxy; empty: none */
+	struct stw_addr prefer;  /* family 0: none */
 	bool contact;
 	struct stw_str contact_user, contact_uri_params, contact_params;
 	bool failed;             /* that was told */
@@ -142,6 +143,8 @@ static int client_copy(
 	int err = stw_arena_copy(
 		arena, job->outbound.len ? job->outbound : next_hop, &client->next_hop);
 
+	if (job->prefer)
+		client->prefer = *job->prefer;
 	client->contact = job->contact;
 	if (err == 0)
 		err = stw_arena_copy(arena, job->contact_user, &client->contact_user);
@@ -265,6 +268,20 @@ int client_next_hop(const struct box *box, struct stw_uri *ret)
 	if (err == 0 && secure && ret->scheme == STW_SCHEME_SIP)
 		ret->scheme = STW_SCHEME_SIPS;
 	return err;
+}
+
+void client_prefer(const struct box *box, struct stw_place *places, unsigned n)
+{
+	struct stw_place first;
+
+	for (unsigned i = 1; i < n; i++) {
+		if (!stw_addr_equal(&places[i].addr, &box->client->prefer))
+			continue;
+		first = places[i];
+		memmove(places + 1, places, i * sizeof(*places));
+		places[0] = first;
+		return;
+	}
 }
 
 /* Contact names the place that the request leaves from. */

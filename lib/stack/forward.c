@@ -75,6 +75,27 @@ void forward_stop_no_answer(struct box *box)
 		stw_timer_stop(&box->request.stack->wheel, &box->no_answer);
 }
 
+/* RFC 4321 §1.5: the client waits 64*T1, however many are tried in turn. So each level has only its
+ * share of that time to say something. */
+static void forward_share_time(struct box *box)
+{
+	struct stw_stack *stack = box->request.stack;
+	uint64_t now_ms = stack->now.mono_ms, end_ms = box->no_answer.due_ms, share_ms;
+	unsigned levels;
+
+	if (box->request.msg->method == STW_METHOD_INVITE)
+		return;
+	levels = stw_response_context_levels_left(box->context);
+	if (!levels || !stw_timer_running(&box->no_answer) || end_ms <= now_ms) {
+		stw_timer_stop(&stack->wheel, &box->expires);
+		return;
+	}
+	share_ms = (end_ms - now_ms) / (levels + 1);
+	if (share_ms < NEXT_PLACE_MIN_MS)
+		share_ms = NEXT_PLACE_MIN_MS;
+	stw_timer_start(&stack->wheel, &box->expires, now_ms + share_ms);
+}
+
 static void forward_action(struct box *box, const struct stw_proxy_action *action)
 {
 	struct stw_wheel *wheel = &box->request.stack->wheel;
@@ -82,6 +103,7 @@ static void forward_action(struct box *box, const struct stw_proxy_action *actio
 	switch (action->kind) {
 	case STW_PROXY_START:
 		forward_start_no_answer(box);
+		forward_share_time(box);
 		branch_start(box, action);
 		break;
 	case STW_PROXY_CANCEL:
@@ -179,13 +201,50 @@ void forward_cancel(struct box *box, const struct stw_msg *cancel)
 	forward_run(box);
 }
 
+/* Until 64*T1 have passed somebody may still answer; then it would be too late (RFC 4320 §4.2). */
+static void forward_time_up(struct box *box)
+{
+	struct stw_stack *stack = box->request.stack;
+
+	stw_timer_stop(&stack->wheel, &box->expires);
+	box->no_answer.kind = TIMER_CLIENT_GONE;
+	stw_timer_start(
+		&stack->wheel, &box->no_answer, box->no_answer.due_ms + NON_INVITE_MARGIN_MS);
+	stw_response_context_give_up_silent(box->context);
+}
+
+static void forward_non_invite_timer(struct box *box, struct stw_timer *timer)
+{
+	if (timer->kind == TIMER_LEVEL)
+		stw_response_context_level_over(box->context);
+	else if (timer->kind == TIMER_CLIENT_GONE)
+		stw_response_context_abandon(box->context);
+	else
+		forward_time_up(box);
+	forward_run(box);
+}
+
+/* §17.2.4: no response to the INVITE gets to the caller, neither by his connection nor by one to
+ * sent-by (§18.2.2): nobody would talk to who answers it. */
+void forward_unheard(struct box *box)
+{
+	if (!box->context) {
+		request_end_held(box, &stw_cause_caller_unreachable);
+		return;
+	}
+	if (box->request.answered)
+		return;
+	branch_unwant_all(box);
+	stw_response_context_refuse(box->context, &stw_cause_caller_unreachable);
+	forward_run(box);
+}
+
 void forward_timer(struct box *box, struct stw_timer *timer)
 {
 	if (!box->context)
 		return;
 	if (box->request.msg->method != STW_METHOD_INVITE) {
-		stw_response_context_give_up_silent(box->context);
-		forward_run(box);
+		forward_non_invite_timer(box, timer);
 		return;
 	}
 	branch_unwant_all(box);
@@ -210,6 +269,7 @@ static void forward_prepare_timers(struct box *box, uint32_t ring_timeout_ms)
 	box->no_answer = (struct stw_timer){ .kind = TIMER_NO_ANSWER, .owner = box };
 	box->expires = (struct stw_timer){ .kind = TIMER_EXPIRES, .owner = box };
 	if (box->request.msg->method != STW_METHOD_INVITE) {
+		box->expires.kind = TIMER_LEVEL;
 		stw_timer_start(&stack->wheel, &box->no_answer,
 			box->request.tx->started_ms + STW_TIMER_B_MS - NON_INVITE_MARGIN_MS);
 		return;

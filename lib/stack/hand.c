@@ -11,8 +11,20 @@
 
 #include "internal.h"
 
-#define HANDED_PER_TURN 128  /* of each other worker */
-#define OUTBOX_MAX      1024 /* parcels that wait for room in a ring */
+/* What a turn takes from all others, and at least from each: a message costs about so many times as
+ * much as what is only passed on. The next turn is that of the own sockets. */
+#define TURN_COST     4096 /* what a poll brings, and some */
+#define TURN_COST_MIN 256
+#define MESSAGE_COST  4
+/* How much of a ring, in quarters, may be taken by what can wait here, by new requests that came as
+ * datagrams, and by what ends or answers something. */
+#define RING_STREAMS  2
+#define RING_REQUESTS 3
+#define RING_URGENT   4
+/* Parcels that wait here for room: nothing else is sent beyond the first, answers up to the second.
+ * Messages of streams have no bound but that nothing is read while they wait (stack_hold()). */
+#define OUTBOX_REQUESTS 8192
+#define OUTBOX_ANSWERS  65536
 
 void parcel_free(struct parcel *parcel)
 {
@@ -49,7 +61,7 @@ static void outbox_push(struct stw_stack *stack, unsigned to)
 	while (outbox->first) {
 		struct parcel *next = outbox->first->next;
 
-		if (stw_ring_push(ring, outbox->first) < 0)
+		if (stw_ring_push_within(ring, outbox->first, RING_STREAMS) < 0)
 			break; /* else it is not ours any more */
 		stack->handed_to |= UINT64_C(1) << to;
 		outbox->first = next;
@@ -75,8 +87,20 @@ static int outbox_add(struct stw_stack *stack, unsigned to, struct parcel *parce
 	return 0;
 }
 
+static int parcel_pushed(struct stw_stack *stack, unsigned to, struct parcel *parcel, int err)
+{
+	if (err < 0) {
+		stack->stats.handed_lost++;
+		parcel_free(parcel);
+		return err;
+	}
+	stack->handed_to |= UINT64_C(1) << to;
+	return 0;
+}
+
 /*
- * Takes the parcel, also on failure. `waits`: it may wait for room, up to a bound.
+ * Takes the parcel, also on failure. It may wait for room, behind no more than `waits_max` others;
+ * those to one worker stay in order.
  * @return 0; -ENOBUFS the other worker does not keep up
  */
 static int parcel_push(
@@ -89,16 +113,21 @@ static int parcel_push(
 	parcel->from = stack->options.flows.worker;
 	outbox_push(stack, to);
 	if (!stack->outboxes[to].first)
-		err = stw_ring_push(ring, parcel);
+		err = stw_ring_push_within(ring, parcel, RING_STREAMS);
 	if (err < 0)
 		err = outbox_add(stack, to, parcel, waits_max);
-	if (err < 0) {
-		stack->stats.handed_lost++;
-		parcel_free(parcel);
-		return err;
-	}
-	stack->handed_to |= UINT64_C(1) << to;
-	return 0;
+	return parcel_pushed(stack, to, parcel, err);
+}
+
+/* What does not wait: it goes past what does. The same otherwise. */
+static int parcel_push_now(
+	struct stw_stack *stack, unsigned to, struct parcel *parcel, unsigned quarters)
+{
+	struct stw_ring *ring =
+		workers_ring(stack->options.workers, stack->options.flows.worker, to);
+
+	parcel->from = stack->options.flows.worker;
+	return parcel_pushed(stack, to, parcel, stw_ring_push_within(ring, parcel, quarters));
 }
 
 bool stack_is_elsewhere(const struct stw_stack *stack, unsigned *ret_owner)
@@ -111,8 +140,26 @@ bool stack_is_elsewhere(const struct stw_stack *stack, unsigned *ret_owner)
 	return *ret_owner != stack->options.flows.worker;
 }
 
+/* By its method, or because the kernel has found a sign of it (lib/io/sort.c). */
+static bool message_is_urgent(const struct stw_stack *stack)
+{
+	enum stw_method method = stack->msg->method;
+
+	return !stack->msg->is_request || method == STW_METHOD_ACK || method == STW_METHOD_BYE ||
+	       method == STW_METHOD_CANCEL || method == STW_METHOD_PRACK ||
+	       stack->arrival.queue % STW_QUEUES == STW_QUEUE_URGENT;
+}
+
 /* A datagram finds room or is lost, as on a network: its sender repeats it. A message of a stream
- * has no sender who would: it may wait. */
+ * has no sender who would: it waits. */
+static int message_push(struct stw_stack *stack, unsigned owner, struct parcel *parcel, bool stream)
+{
+	if (stream)
+		return parcel_push(stack, owner, parcel, UINT32_MAX);
+	return parcel_push_now(
+		stack, owner, parcel, message_is_urgent(stack) ? RING_URGENT : RING_REQUESTS);
+}
+
 int stack_hand_message(struct stw_stack *stack, unsigned owner, const struct stw_hop *hop)
 {
 	bool stream = stw_transport_reliable(hop->transport);
@@ -128,10 +175,8 @@ int stack_hand_message(struct stw_stack *stack, unsigned owner, const struct stw
 	parcel->hop = *hop;
 	parcel->msg = msg;
 	parcel->handed_ms = stack->now.mono_ms;
-	parcel->waited_us = stack->waited_us;
-	parcel->queue_stands = stack->queue_stands;
-	parcel->queue = stack->queue;
-	err = parcel_push(stack, owner, parcel, stream ? OUTBOX_MAX : 0);
+	parcel->arrival = stack->arrival;
+	err = message_push(stack, owner, parcel, stream);
 	if (err < 0)
 		return err;
 	stack->stats.handed_out++;
@@ -153,7 +198,8 @@ int stack_hand_bytes(
 	parcel->opens = stw_flows_is_opening(stack->flows, hop->flow);
 	parcel->bytes = (struct stw_str){ (char *)(parcel + 1), bytes };
 	stw_slices_flatten(slices, (char *)(parcel + 1));
-	return parcel_push(stack, hop->flow.worker, parcel, OUTBOX_MAX);
+	return parcel_push(
+		stack, hop->flow.worker, parcel, port ? OUTBOX_ANSWERS : OUTBOX_REQUESTS);
 }
 
 /* OPENED or CLOSED. Rare, and never lost: who waits for an answer on this flow would wait for its
@@ -272,7 +318,22 @@ void stack_tell_account(struct stw_stack *stack, struct stw_str name, const stru
 {
 	struct parcel like = { .kind = PARCEL_ACCOUNT, .hop.remote = *addr, .bytes = name };
 
-	tell_all(stack, &like, OUTBOX_MAX);
+	tell_all(stack, &like, OUTBOX_REQUESTS);
+}
+
+/*
+ * While something waits here no stream is read: what one poll has brought is all that can wait, and
+ * TCP keeps the peers back. The rings to us are emptied all the same, so that no two workers wait
+ * for each other.
+ */
+static void stack_hold(struct stw_stack *stack)
+{
+	const struct stw_io_ops *io = stack->options.io;
+	bool holds = stack->outbox_count > 0;
+
+	if (holds != stack->holds && io->hold)
+		io->hold(stack->options.io_user, holds);
+	stack->holds = holds;
 }
 
 /* The batch is over: who sleeps and has something new is woken, once. */
@@ -286,6 +347,7 @@ void stack_hand_end(struct stw_stack *stack)
 	if (stack->handed_to)
 		workers_call(stack->options.workers, stack->handed_to);
 	stack->handed_to = 0;
+	stack_hold(stack);
 	for (; stack->taken; stack->taken = next) {
 		next = stack->taken->next;
 		parcel_free(stack->taken);
@@ -294,24 +356,25 @@ void stack_hand_end(struct stw_stack *stack)
 
 /* ---- in ------------------------------------------------------------------------------ */
 
-/* In the queue of the kernel, and then in the ring. */
-static uint32_t taken_waited_us(const struct stw_stack *stack, const struct parcel *parcel)
+/* In that queue of the kernel, and then in the ring. */
+static struct stw_overload_arrival taken_arrival(
+	struct stw_stack *stack, const struct parcel *parcel)
 {
-	uint64_t now_ms = stack->now.mono_ms, in_ring_us = 0;
+	struct stw_overload_arrival arrival = parcel->arrival;
+	uint64_t now_ms = stack->now.mono_ms, waited_us = arrival.waited_us;
 
 	if (now_ms > parcel->handed_ms)
-		in_ring_us = (now_ms - parcel->handed_ms) * 1000;
-	return in_ring_us > UINT32_MAX - parcel->waited_us
-		       ? UINT32_MAX
-		       : parcel->waited_us + (uint32_t)in_ring_us;
+		waited_us += (now_ms - parcel->handed_ms) * 1000;
+	arrival.waited_us = waited_us > UINT32_MAX ? UINT32_MAX : (uint32_t)waited_us;
+	arrival.elsewhere =
+		&stack->queues_elsewhere[parcel->from * STW_OVERLOAD_QUEUES + arrival.queue];
+	return arrival;
 }
 
 static void taken_message(struct stw_stack *stack, struct parcel *parcel)
 {
 	stack->stats.handed_in++;
-	stack->waited_us = taken_waited_us(stack, parcel);
-	stack->queue_stands = parcel->queue_stands;
-	stack->queue = parcel->queue;
+	stack->arrival = taken_arrival(stack, parcel);
 	stack->msg = parcel->msg;
 	stack->handed = parcel->block;
 	stack->admitted = false;
@@ -434,20 +497,28 @@ static void parcel_take(struct stw_stack *stack, struct parcel *parcel)
 	stack->taken = parcel;
 }
 
+static void ring_take(struct stw_stack *stack, struct stw_ring *ring, unsigned cost_max)
+{
+	struct parcel *parcel;
+
+	for (unsigned cost = 0; cost < cost_max && (parcel = stw_ring_pop(ring));) {
+		cost += parcel->kind == PARCEL_MESSAGE ? MESSAGE_COST : 1;
+		parcel_take(stack, parcel);
+	}
+}
+
 void stw_stack_handed(struct stw_stack *stack)
 {
 	const struct stw_workers *workers = stack->options.workers;
-	unsigned self = stack->options.flows.worker;
+	unsigned self = stack->options.flows.worker, n, cost_max;
 
-	for (unsigned from = 0; workers && from < stw_workers_count(workers); from++) {
-		struct parcel *parcel;
-
-		for (unsigned i = 0; from != self && i < HANDED_PER_TURN; i++) {
-			parcel = stw_ring_pop(workers_ring(workers, from, self));
-			if (!parcel)
-				break;
-			parcel_take(stack, parcel);
-		}
+	if (!workers)
+		return;
+	n = stw_workers_count(workers);
+	cost_max = TURN_COST / n > TURN_COST_MIN ? TURN_COST / n : TURN_COST_MIN;
+	for (unsigned from = 0; from < n; from++) {
+		if (from != self)
+			ring_take(stack, workers_ring(workers, from, self), cost_max);
 	}
 }
 

@@ -18,6 +18,9 @@
 #define TIMER_REPEAT       308 /* struct uas: a 2xx without ACK, a reliable 1xx without PRACK */
 #define TIMER_ALARM        309 /* struct stw_alarm, of the user of the stack */
 #define TIMER_LEFT         310 /* struct leave: all that came by a flow is answered */
+#define TIMER_LEVEL        311 /* request, non-INVITE: targets of lower q get their turn */
+#define TIMER_CLIENT_GONE  312 /* request, non-INVITE: its client has given up */
+#define TIMER_UNHEARD      313 /* request: its sender hears no response; at once */
 
 #define TCP_FALLBACK_MS      1000
 #define NON_INVITE_MARGIN_MS 2000
@@ -65,7 +68,7 @@ struct branch {
 	unsigned index; /* as the response context counts */
 	enum branch_state state;
 	struct stw_proxy_target target;
-	bool stateless; /* ACK and unmatched CANCEL: sent once, no transaction */
+	bool stateless; /* ACK: sent once, no transaction */
 	bool unwanted;  /* the call is over for it: what was not sent yet is not sent any more */
 	bool flow_gone; /* the binding's connection is gone, its Contact is tried */
 	bool server;    /* the next hop is another server, not a phone */
@@ -137,7 +140,8 @@ struct box {
 	struct service *service;   /* NULL: a plain call */
 	struct branch *branches;
 	struct stw_record_route record_route; /* of the branch that was built last */
-	struct stw_timer no_answer, expires;
+	struct stw_timer no_answer, expires;  /* and for a non-INVITE: of all, of a level */
+	struct stw_timer *unheard;            /* NULL: each response has found its way so far */
 	uint32_t ring_timeout_ms;
 	uint32_t session_s;                 /* stw_request_session() */
 	const struct stw_cause *lost_cause; /* why the last branch found no place */
@@ -188,10 +192,8 @@ struct parcel {
 	bool opens;    /* SEND: the flow was opening, its sender waits for a word */
 	int error;
 	uint32_t for_ms;
-	uint64_t handed_ms; /* when it was handed over … */
-	uint32_t waited_us; /* … and how long it had waited until then */
-	bool queue_stands;
-	uint8_t queue;
+	uint64_t handed_ms;                  /* when it was handed over … */
+	struct stw_overload_arrival arrival; /* … and how it had come there */
 };
 
 /* Parcels for which a ring had no room. */
@@ -203,6 +205,9 @@ struct outbox {
 /* Sources of a flood that are told apart, by a hash, to give each a record now and then. */
 #define SHED_SOURCES 64
 #define SHED_ANSWERS 32
+/* INVITEs of dialogs that were refused without state. They are of use for a round trip: a newer one
+ * may take the place of an older one, whose ACK is forwarded then. */
+#define REFUSED_MAX 2048
 
 /* What stack_sent_by() has written last: most requests leave as the one before. */
 struct sent_by {
@@ -242,16 +247,15 @@ struct stw_stack {
 	struct stw_dns_cache *names;
 	struct stw_outages *outages;
 	struct stw_overload overload;
-	struct stw_restraint *restraint; /* NULL: next hops are not obeyed */
-	uint32_t waited_us;              /* the message in hand, in the queue of the kernel */
-	bool queue_stands;               /* more was waiting when it was read */
-	uint8_t queue;                   /* … and which one it was */
-	bool admitted;                   /* the message in hand, by shed.c */
+	struct stw_restraint *restraint;           /* NULL: next hops are not obeyed */
+	struct stw_overload_arrival arrival;       /* of the message in hand */
+	bool admitted;                             /* the message in hand, by shed.c */
 	struct stw_str shed_answers[SHED_ANSWERS]; /* in the scratch memory, for one connection */
 	unsigned shed_count;
 	struct stw_hop shed_hop;
 	struct stw_msg shed_msg;             /* what it has found out of one */
 	uint32_t shed_noted[SHED_SOURCES];   /* by source: the second of its last note */
+	uint64_t refused[REFUSED_MAX];       /* reply_refused(), by a hash of the request */
 	uint64_t rooms_due_ms;               /* when the queues are looked at again */
 	uint32_t rooms[STW_OVERLOAD_QUEUES]; /* what the kernel was told last */
 	struct stw_stack_stats stats;
@@ -261,10 +265,12 @@ struct stw_stack {
 				*/
 	uint64_t failure_ms;
 	/* other workers */
+	struct stw_overload_queue *queues_elsewhere; /* STW_OVERLOAD_QUEUES of each worker */
 	size_t room_elsewhere; /* stack_room_used() of the others, as the batch began */
 	struct parcel *taken;  /* of this batch: what they carry may still wait to be sent */
 	uint64_t handed_to;    /* in this batch, a bit for each worker */
 	unsigned outbox_count;
+	bool holds; /* no stream is read while something waits in an outbox */
 	struct outbox outboxes[STW_WORKERS_MAX];
 };
 
@@ -342,8 +348,9 @@ bool stack_shed(struct stw_stack *stack, const struct stw_hop *hop, const char *
 void stack_shed_flush(struct stw_stack *stack);
 
 /* admit.c */
-/* How what is read now has come, by this hop. */
-struct stw_overload_arrival stack_arrival(const struct stw_stack *stack, const struct stw_hop *hop);
+/* How what the event brings has come. */
+struct stw_overload_arrival stack_arrival(
+	const struct stw_stack *stack, const struct stw_io_event *event);
 bool source_limited(const struct stw_stack *stack, const struct stw_addr *addr);
 const struct stw_cause *admit_request(
 	struct box *box, struct stw_refusal *ret, char buffer[ADMIT_BYTES]);
@@ -387,6 +394,8 @@ static inline bool reply_is_refused(const struct stw_tx *tx)
 }
 #define REPLY_TAG "stw" /* what it begins with */
 struct stw_str reply_tag(struct stw_stack *stack, const struct stw_msg *request, char buffer[24]);
+/** Is this the ACK of a refusal that was sent without state in a dialog, not long ago? */
+bool reply_refused(struct stw_stack *stack, const struct stw_msg *ack);
 int box_keep(struct box *box);
 void box_make_alive(struct box *box);
 
@@ -394,6 +403,8 @@ void box_make_alive(struct box *box);
 /* The URI that decides where it goes, §8.1.2: the first Route, an outbound proxy, or the
  * Request-URI, which makes each of them sips when it is. @return 0; as stw_uri_parse() */
 int client_next_hop(const struct box *box, struct stw_uri *ret);
+/* What the job prefers comes first. */
+void client_prefer(const struct box *box, struct stw_place *places, unsigned n);
 int client_build(struct branch *branch, struct stw_str via);
 void client_response(struct box *box, const struct stw_msg *response);
 void client_failed(struct box *box, const struct stw_cause *cause);
@@ -443,6 +454,7 @@ bool refusal_is_sure(
 
 /* account.c: challenges of servers where we have an account */
 void branch_find_account(struct branch *branch);
+void branch_teach_account(struct branch *branch);
 int branch_sign(struct branch *branch);
 /* True: that was it, the response goes no further. */
 bool branch_challenged(struct branch *branch, const struct stw_msg *response);
@@ -455,6 +467,8 @@ void reply_opens(struct box *box, struct stw_flow_id flow);
 bool reply_is_on_its_way(const struct box *box);
 void reply_flow_opened(struct stw_stack *stack, struct stw_flow_id flow);
 bool reply_try_elsewhere(struct box *box);
+void reply_failed(struct box *box);
+void reply_unheard(struct box *box);
 void reply_find_maddr(struct box *box);
 void reply_flow_closed(struct stw_stack *stack, struct stw_flow_id flow);
 unsigned reply_send_failed(struct stw_stack *stack, const struct stw_io_event *event);
@@ -477,8 +491,9 @@ void remains_tx_done(struct stw_tx *tx);
 
 /* locate.c: where a branch goes */
 void branch_locate(struct branch *branch);
-/* True: it may not go there, and has failed. */
-bool branch_is_barred(struct branch *branch, const struct stw_uri *uri, const struct stw_hop *hop);
+/* NULL, or why it may not go there. */
+const struct stw_cause *branch_barred(
+	struct branch *branch, const struct stw_uri *uri, const struct stw_hop *hop);
 int lookup_begin(struct lookup *lookup, struct stw_arena *arena);
 void lookup_end(struct lookup *lookup);
 void lookup_expire(struct lookup *lookup);
@@ -497,6 +512,7 @@ void service_expire(struct box *box);
 void forward_run(struct box *box);
 void request_end_held(struct box *box, const struct stw_cause *cause);
 void forward_cancel(struct box *box, const struct stw_msg *cancel);
+void forward_unheard(struct box *box);
 void forward_timer(struct box *box, struct stw_timer *timer);
 void forward_stop_no_answer(struct box *box);
 

@@ -168,6 +168,9 @@ static void branch_located(struct lookup *lookup)
 		return;
 	}
 	branch->places = stw_locate_places(lookup->locate, &branch->place_count);
+	branch_teach_account(branch);
+	if (branch->box->client)
+		client_prefer(branch->box, branch->places, branch->place_count);
 	stw_outages_order(stack->outages, branch->places, branch->place_count, stack->now);
 	branch_next_place(branch);
 }
@@ -184,7 +187,8 @@ static struct stw_random *branch_random(struct branch *branch)
 	return &branch->random;
 }
 
-bool branch_is_barred(struct branch *branch, const struct stw_uri *uri, const struct stw_hop *hop)
+const struct stw_cause *branch_barred(
+	struct branch *branch, const struct stw_uri *uri, const struct stw_hop *hop)
 {
 	const struct stw_request *request = &branch->box->request;
 	const struct stw_stack_options *options = &request->stack->options;
@@ -192,15 +196,14 @@ bool branch_is_barred(struct branch *branch, const struct stw_uri *uri, const st
 
 	if (!options->core->guard || branch->box->client || branch->target.granted ||
 		branch->stateless || request->routing.in_dialog || (hop && branch->target.has_hop))
-		return false;
+		return NULL;
 	cause = options->core->guard(options->core_user, request, uri, hop);
 	if (!cause)
-		return false;
+		return NULL;
 	branch->box->lost_cause = cause;
 	branch->box->lost_key = "destination";
 	branch->box->lost_name = uri ? uri->host : branch->lookup.where.host;
-	branch_fail(branch, cause);
-	return true;
+	return cause;
 }
 
 /* ---- where to
@@ -215,31 +218,38 @@ static void branch_by_name(struct branch *branch)
 		branch_fail(branch, &stw_cause_out_of_memory);
 }
 
-static void branch_by_uri(struct branch *branch)
+/* What strangers write leads into this machine itself only where that is meant, as for names
+ * (loopback_served() in transport/locate.c). In a dialog it is the Contact of the other side. */
+static bool branch_is_led_inside(const struct branch *branch)
 {
-	struct stw_request *request = &branch->box->request;
-	struct stw_forward_options options = { .proxy = &request->stack->options.proxy,
-		.request = request->msg,
-		.routing = &request->routing,
-		.target = &branch->target };
-	struct stw_uri uri;
-	int err;
+	const struct stw_target *where = &branch->lookup.where;
+	const struct stw_request *request = &branch->box->request;
+	const struct stw_stack *stack = request->stack;
 
-	if (branch->box->client)
-		err = client_next_hop(branch->box, &uri);
-	else
-		err = stw_forward_next_hop(&options, &request->arena, &uri);
-	if (err == 0 && branch_is_barred(branch, &uri, NULL))
-		return;
-	if (err == 0)
-		err = stw_target_from_uri(&uri, &branch->lookup.where);
-	if (err < 0) {
-		branch_fail(branch, err == -EBADMSG ? &stw_cause_target_not_unicast
-						    : &stw_cause_transport_unsupported);
-		return;
-	}
-	if (branch->lookup.where.need_resolve) {
-		branch_by_name(branch);
+	return stw_addr_is_loopback(&where->addr) && !stack->locate.loopback &&
+	       !stw_listeners_on_loopback(stack->options.listeners, where->transport) &&
+	       !branch->box->client && !branch->target.granted && !branch->target.loopback &&
+	       !request->routing.hop_known && !stw_addr_is_loopback(&request->source.remote);
+}
+
+/* RFC 3263 §4.1: a number without a transport is reached by UDP; another one only where we have not
+ * even that, as for names (transport_by_default() in transport/locate.c). */
+static void branch_choose_transport(struct branch *branch)
+{
+	const struct stw_listeners *listeners = locate_stack(branch)->options.listeners;
+	struct stw_target *where = &branch->lookup.where;
+
+	if (!where->transport_given && !where->sips &&
+		stw_listener_for(listeners, STW_TRANSPORT_UDP, &where->addr, -1) < 0 &&
+		stw_listener_for(listeners, STW_TRANSPORT_TCP, &where->addr, -1) >= 0)
+		where->transport = STW_TRANSPORT_TCP;
+}
+
+static void branch_by_number(struct branch *branch)
+{
+	branch_choose_transport(branch);
+	if (branch_is_led_inside(branch)) {
+		branch_fail(branch, &stw_cause_target_is_loopback);
 		return;
 	}
 	branch->number = (struct stw_place){ .transport = branch->lookup.where.transport,
@@ -247,6 +257,39 @@ static void branch_by_uri(struct branch *branch)
 	branch->places = &branch->number;
 	branch->place_count = 1;
 	branch_next_place(branch);
+}
+
+static void branch_by_uri(struct branch *branch)
+{
+	struct stw_request *request = &branch->box->request;
+	struct stw_forward_options options = { .proxy = &request->stack->options.proxy,
+		.request = request->msg,
+		.routing = &request->routing,
+		.target = &branch->target };
+	const struct stw_cause *cause;
+	struct stw_uri uri;
+	int err;
+
+	if (branch->box->client)
+		err = client_next_hop(branch->box, &uri);
+	else
+		err = stw_forward_next_hop(&options, &request->arena, &uri);
+	cause = err == 0 ? branch_barred(branch, &uri, NULL) : NULL;
+	if (cause) {
+		branch_fail(branch, cause);
+		return;
+	}
+	if (err == 0)
+		err = stw_target_from_uri(&uri, &branch->lookup.where);
+	if (err < 0) {
+		branch_fail(branch, err == -EBADMSG ? &stw_cause_target_not_unicast
+						    : &stw_cause_transport_unsupported);
+		return;
+	}
+	if (branch->lookup.where.need_resolve)
+		branch_by_name(branch);
+	else
+		branch_by_number(branch);
 }
 
 void branch_locate(struct branch *branch)

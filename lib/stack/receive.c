@@ -204,15 +204,17 @@ static void receive_matched(struct stw_stack *stack, const struct stw_hop *hop, 
 		stack_receive_new(stack, hop);
 }
 
-/* The ACK for a refusal that was sent without state carries the To tag that we derived (§8.2.7). So
- * does that of a 2xx of ours when the client is of RFC 2543 and no branch tells them apart. */
+/* The ACK for a refusal that was sent without state carries the To tag that we derived (§8.2.7), in
+ * a dialog the peer's and the branch of its INVITE (§17.1.1.3). Ours stands also in that of a 2xx
+ * when the client is of RFC 2543 and no branch tells them apart. */
 static bool ack_of_stateless(struct stw_stack *stack)
 {
 	struct stw_str tag = stack->msg->to.tag;
 	char buffer[24];
 
-	return stw_str_equal(tag, reply_tag(stack, stack->msg, buffer)) &&
-	       !uas_awaits(stack, stack->msg, tag);
+	if (stw_str_equal(tag, reply_tag(stack, stack->msg, buffer)))
+		return !uas_awaits(stack, stack->msg, tag);
+	return reply_refused(stack, stack->msg);
 }
 
 /* F11: CANCEL is answered 200 and ends what is pending; never challenged (§9.2, §22.1). The To tag
@@ -314,9 +316,12 @@ void stack_receive_own(struct stw_stack *stack, const struct stw_hop *hop)
 /* @return false: the message of a stream is lost, and nobody would repeat it */
 static bool receive_for_other(struct stw_stack *stack, unsigned owner, const struct stw_hop *hop)
 {
-	if (stack_hand_message(stack, owner, hop) == 0)
+	int err = stack_hand_message(stack, owner, hop);
+
+	if (err == 0)
 		return true;
-	stack_drop(stack, hop, stack->msg, &stw_cause_worker_busy);
+	stack_drop(stack, hop, stack->msg,
+		err == -ENOBUFS ? &stw_cause_worker_busy : &stw_cause_out_of_memory);
 	return !stw_flow_id_set(hop->flow);
 }
 

@@ -10,24 +10,50 @@
 #define TAG_BYTES       24
 #define REPLY_BYTES_MAX (256u * 1024u)
 
+/* The same for each copy of a request, and for the ACK of its refusal. Whose branches repeat has
+ * another one in another call all the same. */
+static uint64_t request_hash(struct stw_stack *stack, const struct stw_msg *request)
+{
+	struct stw_hash_key key = stack->options.key;
+	struct stw_hasher hasher;
+
+	stw_hasher_init(&hasher, key);
+	stw_hasher_number(&hasher, stw_tx_request_hash(stack->transactions, request));
+	stw_hasher_number(&hasher, stw_hash(key, request->call_id.ptr, request->call_id.len));
+	return stw_hasher_value(&hasher);
+}
+
 /* §8.2.7: the same tag for each copy of the same request, whether state is kept or not. */
 struct stw_str reply_tag(
 	struct stw_stack *stack, const struct stw_msg *request, char buffer[TAG_BYTES])
 {
-	struct stw_hash_key key = stack->options.key;
-	struct stw_hasher hasher;
+	uint64_t hash = request_hash(stack, request);
 	struct stw_writer writer;
-	uint64_t hash;
 
-	/* Whose branches repeat has another tag in another call all the same. */
-	stw_hasher_init(&hasher, key);
-	stw_hasher_number(&hasher, stw_tx_request_hash(stack->transactions, request));
-	stw_hasher_number(&hasher, stw_hash(key, request->call_id.ptr, request->call_id.len));
-	hash = stw_hasher_value(&hasher);
 	stw_writer_init(&writer, buffer, TAG_BYTES);
 	stw_write_text(&writer, REPLY_TAG);
 	stw_write_hex(&writer, &hash, sizeof(hash));
 	return stw_writer_text(&writer);
+}
+
+/* In a dialog the To tag of a refusal is the peer's and tells nothing: the request is remembered. A
+ * client of RFC 2543 acknowledges a 2xx that a copy may have got after all in the same way. */
+static void refusal_remember(struct stw_stack *stack, const struct stw_msg *request, unsigned code)
+{
+	uint64_t hash;
+
+	if (code < 300 || request->method != STW_METHOD_INVITE || !request->to.tag.ptr ||
+		!stw_tx_has_cookie(request->via.branch))
+		return;
+	hash = request_hash(stack, request);
+	stack->refused[hash % REFUSED_MAX] = hash;
+}
+
+bool reply_refused(struct stw_stack *stack, const struct stw_msg *ack)
+{
+	uint64_t hash = request_hash(stack, ack);
+
+	return stack->refused[hash % REFUSED_MAX] == hash;
 }
 
 /* Where it goes when there is no flow for it: sent-by, unless that was looked up. */
@@ -75,7 +101,6 @@ void reply_transmit(struct box *box, struct stw_slices slices)
 {
 	struct stw_stack *stack = box->request.stack;
 	struct stw_flow_id opening;
-	unsigned actions;
 	int err;
 
 	if (!slices.n)
@@ -91,10 +116,10 @@ void reply_transmit(struct box *box, struct stw_slices slices)
 		reply_opens(box, opening);
 	if (err == 0 || reply_try_elsewhere(box))
 		return;
-	if (box->request.tx) {
-		actions = stw_tx_transport_error(box->request.tx, stack->now);
-		reply_tx_actions(box->request.tx, actions & ~(unsigned)STW_TX_SEND);
-	}
+	reply_failed(box);
+	/* What is too large for a datagram says nothing of others; room comes again. */
+	if (stw_transport_reliable(box->reply.transport) && err != -ENOBUFS && err != -ENOMEM)
+		reply_unheard(box);
 }
 
 /* The last response once more, for it has not arrived. A 2xx to INVITE is not kept: its sender
@@ -110,7 +135,7 @@ void reply_again(struct box *box)
 void reply_tx_actions(struct stw_tx *tx, unsigned actions)
 {
 	struct box *box = tx->user;
-	struct stw_note note = { .kind = STW_NOTE_TIMEOUT };
+	struct stw_note note = { 0 };
 
 	if (!box)
 		return;
@@ -123,6 +148,7 @@ void reply_tx_actions(struct stw_tx *tx, unsigned actions)
 	if (actions & STW_TX_SEND)
 		reply_transmit(box, tx->message);
 	if (actions & (STW_TX_TIMEOUT | STW_TX_ERROR)) {
+		note.kind = actions & STW_TX_TIMEOUT ? STW_NOTE_TIMEOUT : STW_NOTE_FAILURE;
 		note.hop = &box->request.source;
 		note.msg = box->request.msg;
 		note.method = tx->method;
@@ -195,6 +221,7 @@ static void reply_give(struct box *box, unsigned code, struct stw_slices slices)
 	}
 	if (!tx) {
 		box->request.stack->stats.stateless++;
+		refusal_remember(box->request.stack, box->request.msg, code);
 		reply_transmit(box, slices);
 		return;
 	}

@@ -50,6 +50,39 @@ void reply_place_end(struct box *box)
 		lookup_end(&box->reply_lookup);
 }
 
+/* ---- no way to the sender --------------------------------------------------------------------
+ */
+
+/* §17.2.4: the transaction is told. */
+void reply_failed(struct box *box)
+{
+	struct stw_tx *tx = box->request.tx;
+	unsigned actions;
+
+	if (!tx)
+		return;
+	actions = stw_tx_transport_error(tx, box->request.stack->now);
+	reply_tx_actions(tx, actions & ~(unsigned)STW_TX_SEND);
+}
+
+/* And so is its user, when nobody would hear what is still to come: behind what is being done now,
+ * which may be his work. Without memory the next response finds it out. */
+void reply_unheard(struct box *box)
+{
+	struct stw_stack *stack = box->request.stack;
+	struct stw_tx *tx = box->request.tx;
+
+	if (!tx || tx->method != STW_METHOD_INVITE || box->request.answered)
+		return;
+	if (!box->unheard) {
+		box->unheard = stw_arena_alloc(&box->request.arena, sizeof(*box->unheard));
+		if (!box->unheard)
+			return;
+		*box->unheard = (struct stw_timer){ .kind = TIMER_UNHEARD, .owner = box };
+	}
+	stw_timer_start(&stack->wheel, box->unheard, stack->now.mono_ms);
+}
+
 /* ---- the look-up --------------------------------------------------------------------------- */
 
 static bool reply_next_place(struct box *box)
@@ -73,6 +106,7 @@ static void reply_nowhere(struct box *box)
 {
 	stack_drop(box->request.stack, &box->request.source, box->request.msg,
 		&stw_cause_via_unusable);
+	reply_unheard(box);
 }
 
 static void reply_located(struct lookup *lookup)
@@ -155,14 +189,19 @@ void reply_flow_closed(struct stw_stack *stack, struct stw_flow_id flow)
 		if (!stw_flow_id_equal(box->reply.flow, flow))
 			continue;
 		replying_unlist(box);
-		reply_try_elsewhere(box);
+		if (!reply_try_elsewhere(box)) {
+			reply_failed(box);
+			reply_unheard(box);
+		}
 		stack_dirty(box);
 	}
 }
 
-/* A datagram was refused: the responses that went there. */
+/* A datagram was refused: the responses that went there. That nobody has the port is the word of
+ * the host itself (RFC 1122 §3.2.2.1), while a way there may come back. */
 unsigned reply_send_failed(struct stw_stack *stack, const struct stw_io_event *event)
 {
+	bool nobody = event->error == ECONNREFUSED || event->error == -ECONNREFUSED;
 	unsigned seen = 0;
 	struct box *box;
 
@@ -171,10 +210,12 @@ unsigned reply_send_failed(struct stw_stack *stack, const struct stw_io_event *e
 		if (!box->response || box->reply.transport != event->hop.transport ||
 			!stw_addr_equal(&box->reply.remote, &event->hop.remote))
 			continue;
-		if (refusal_is_sure(&box->refusal, box->request.msg->via.branch, event))
-			reply_try_elsewhere(box);
-		else if (!event->len)
-			box->refusal.last = true;
+		if (!refusal_is_sure(&box->refusal, box->request.msg->via.branch, event)) {
+			box->refusal.last |= event->len == 0;
+		} else if (!reply_try_elsewhere(box) && nobody && !box->request.answered) {
+			reply_failed(box);
+			reply_unheard(box);
+		}
 	}
 	return seen;
 }

@@ -237,13 +237,12 @@ static const struct stw_cause *shed_source(struct stw_stack *stack, const struct
 	return &stw_cause_source_limit;
 }
 
-static const struct stw_cause *shed_waited(
-	struct stw_stack *stack, const struct stw_overload_arrival *arrival, enum stw_method method)
+static const struct stw_cause *shed_waited(struct stw_stack *stack, enum stw_method method)
 {
 	enum stw_overload_class class =
 		method == STW_METHOD_REGISTER ? STW_OVERLOAD_REGISTER : STW_OVERLOAD_NEW;
 
-	switch (stw_overload_admit(&stack->overload, class, arrival, stack->now)) {
+	switch (stw_overload_admit(&stack->overload, class, &stack->arrival, stack->now)) {
 	case STW_OVERLOAD_ADMIT:
 		return NULL;
 	case STW_OVERLOAD_REFUSE:
@@ -276,14 +275,13 @@ static bool shed_ack(struct stw_stack *stack, const char *data, size_t len)
 
 bool stack_shed(struct stw_stack *stack, const struct stw_hop *hop, const char *data, size_t len)
 {
-	const struct stw_overload_arrival arrival = stack_arrival(stack, hop);
 	const struct stw_cause *cause;
 	struct stw_msg_peek peek;
 
 	if (len > 4 && memcmp(data, "ACK ", 4) == 0)
 		return stw_overload_refuses(&stack->overload) && shed_ack(stack, data, len);
-	if (!stw_overload_floods(&stack->overload, &arrival) || !stw_msg_peek(data, len, &peek) ||
-		is_elsewhere(stack, peek.call_id))
+	if (!stw_overload_floods(&stack->overload, &stack->arrival) ||
+		!stw_msg_peek(data, len, &peek) || is_elsewhere(stack, peek.call_id))
 		return false;
 	if (!method_may_be_shed(peek.method) || uri_may_be_urgent(stack, peek.uri) ||
 		source_is_noted(stack, &hop->remote) || !answer_read(stack, &peek) ||
@@ -291,7 +289,7 @@ bool stack_shed(struct stw_stack *stack, const struct stw_hop *hop, const char *
 		return false;
 	cause = shed_source(stack, &hop->remote);
 	if (!cause)
-		cause = shed_waited(stack, &arrival, peek.method);
+		cause = shed_waited(stack, peek.method);
 	stack->admitted = !cause; /* it is not counted again */
 	if (!cause || (cause->code && !answer(stack, hop, &peek, cause)))
 		return false;

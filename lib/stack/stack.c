@@ -12,6 +12,8 @@
 #define RESTRAINT_HOPS 64
 #define ROOMS_MS       100
 #define LEAVE_MS       500 /* T1 */
+#define CRLF_4         "\r\n\r\n\r\n\r\n"
+#define CRLF_16        CRLF_4 CRLF_4 CRLF_4 CRLF_4
 /* A stall may make the timers of thousands of calls due in one batch, each with a response. */
 #define SCRATCH_BYTES_MAX (256u * 1024u * 1024u)
 
@@ -80,6 +82,17 @@ static void stack_take_options(struct stw_stack *stack, const struct stw_stack_o
 			options->io_user, options->urgent_users, options->urgent_user_count);
 }
 
+/* What other workers have read from their queues says nothing of ours. */
+static int stack_know_queues(struct stw_stack *stack)
+{
+	if (!stack->options.workers)
+		return 0;
+	stack->queues_elsewhere =
+		calloc((size_t)stack_worker_count(&stack->options) * STW_OVERLOAD_QUEUES,
+			sizeof(*stack->queues_elsewhere));
+	return stack->queues_elsewhere ? 0 : -ENOMEM;
+}
+
 int stw_stack_new(
 	const struct stw_stack_options *options, struct stw_now now, struct stw_stack **ret)
 {
@@ -100,6 +113,9 @@ int stw_stack_new(
 	stack->own_msg.fields = stack->fields;
 	stack->own_msg.field_capacity = STW_MSG_FIELDS_MAX;
 	stack->msg = &stack->own_msg;
+	err = stack_know_queues(stack);
+	if (err < 0)
+		goto fail;
 	err = stw_flows_new(&stack->options.flows, &stack->wheel, options->key, &stack->flows);
 	if (err < 0)
 		goto fail;
@@ -217,12 +233,20 @@ static void stack_opened(struct stw_stack *stack, const struct stw_io_event *eve
 	reply_flow_opened(stack, event->hop.flow);
 }
 
-/* RFC 5626 §3.5.1: the answer to CRLFCRLF is one CRLF. */
-static void stack_pong(struct stw_stack *stack, const struct stw_hop *hop)
+/* RFC 5626 §3.5.1: the answer to each CRLFCRLF is one CRLF. */
+static void stack_pong(struct stw_stack *stack, const struct stw_hop *hop, size_t count)
 {
-	static const struct stw_str crlf = { "\r\n", 2 };
+	static const char pongs[] = CRLF_16 CRLF_16 CRLF_16 CRLF_16;
+	const size_t most = (sizeof(pongs) - 1) / 2;
 
-	stack->options.io->send(stack->options.io_user, hop, (struct stw_slices){ &crlf, 1 });
+	while (count > 0) {
+		size_t now = count < most ? count : most;
+		struct stw_str text = { pongs, 2 * now };
+
+		stack->options.io->send(
+			stack->options.io_user, hop, (struct stw_slices){ &text, 1 });
+		count -= now;
+	}
 }
 
 static void stack_bytes(struct stw_stack *stack, const struct stw_io_event *event)
@@ -241,7 +265,7 @@ static void stack_bytes(struct stw_stack *stack, const struct stw_io_event *even
 		case STW_FRAME_MORE:
 			return;
 		case STW_FRAME_PING:
-			stack_pong(stack, &hop);
+			stack_pong(stack, &hop, frame.bytes / 4);
 			break;
 		case STW_FRAME_CRLF:
 			break;
@@ -314,9 +338,7 @@ static void stack_refused(struct stw_stack *stack, const struct stw_io_event *ev
 
 void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event)
 {
-	stack->waited_us = event->waited_us;
-	stack->queue_stands = event->queue_stands;
-	stack->queue = event->queue < STW_QUEUES ? event->queue : 0;
+	stack->arrival = stack_arrival(stack, event);
 	switch (event->kind) {
 	case STW_IO_DATAGRAM:
 		stack_receive(stack, &event->hop, event->data, event->len);
@@ -386,7 +408,12 @@ static void stack_timer(struct stw_stack *stack, struct stw_timer *timer)
 		break;
 	case TIMER_NO_ANSWER:
 	case TIMER_EXPIRES:
+	case TIMER_LEVEL:
+	case TIMER_CLIENT_GONE:
 		forward_timer(timer->owner, timer);
+		break;
+	case TIMER_UNHEARD:
+		forward_unheard(timer->owner);
 		break;
 	case TIMER_LOCATE:
 		lookup_expire(timer->owner);
@@ -526,6 +553,8 @@ static void box_free(struct box *box)
 		uas_done(box);
 	stw_timer_stop(&stack->wheel, &box->no_answer);
 	stw_timer_stop(&stack->wheel, &box->expires);
+	if (box->unheard)
+		stw_timer_stop(&stack->wheel, box->unheard);
 	reply_place_end(box);
 	asked_end(box);
 	stw_response_context_free(box->context);
@@ -648,6 +677,7 @@ struct stw_stack *stw_stack_free(struct stw_stack *stack)
 	stw_table_done(&stack->answers);
 	stw_table_done(&stack->early);
 	stw_arena_done(&stack->scratch);
+	free(stack->queues_elsewhere);
 	free(stack);
 	return NULL;
 }

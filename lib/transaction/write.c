@@ -19,6 +19,25 @@ static void route_write(struct stw_writer *writer, const struct stw_msg *request
 		field_write(writer, "Route", stw_field_value(request, field));
 }
 
+/* RFC 3841 §5: preferences are equal to those of the request, for the same reason. As they came: a
+ * line does not grow. */
+static void preferences_write(struct stw_writer *writer, const struct stw_msg *request)
+{
+	static const enum stw_header headers[] = {
+		STW_HDR_ACCEPT_CONTACT,
+		STW_HDR_REJECT_CONTACT,
+		STW_HDR_REQUEST_DISPOSITION,
+	};
+	const struct stw_field *field;
+
+	for (unsigned i = 0; i < STW_ARRAY_SIZE(headers); i++) {
+		field = stw_msg_find(request, headers[i]);
+		for (; field; field = stw_msg_find_next(request, field))
+			stw_write_str(writer,
+				stw_msg_text(request, field->start, field->end - field->start));
+	}
+}
+
 /* What ACK and CANCEL share: all but the To of the one and the Reason of the other. */
 static void derived_write(struct stw_writer *writer, const struct stw_msg *request,
 	const char *method, struct stw_str to)
@@ -38,6 +57,7 @@ static void derived_write(struct stw_writer *writer, const struct stw_msg *reque
 	stw_write_char(writer, ' ');
 	stw_write_text(writer, method);
 	stw_write_text(writer, "\r\n");
+	preferences_write(writer, request);
 }
 
 void stw_tx_write_ack(

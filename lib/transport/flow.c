@@ -433,8 +433,20 @@ static void flow_wait(struct stw_flows *flows, struct flow *flow, struct stw_now
 	flow_timer_update(flows, flow);
 }
 
-static void flow_take(struct flow *flow, struct stw_frame *frame, size_t len)
+/* Keep-alives that came together (RFC 5626 §3.5.1): who sends many shall not cost much. */
+static size_t pings_length(const char *data, size_t len)
 {
+	size_t bytes = 0;
+
+	while (len - bytes >= 4 && memcmp(data + bytes, "\r\n\r\n", 4) == 0)
+		bytes += 4;
+	return bytes;
+}
+
+static void flow_take(struct flow *flow, struct stw_frame *frame, const char *data, size_t len)
+{
+	if (frame->kind == STW_FRAME_PING)
+		frame->bytes = pings_length(data, len);
 	assert(frame->bytes > 0 && frame->bytes <= len);
 	flow->taken = (uint32_t)frame->bytes;
 	flow->begun = false;
@@ -464,7 +476,7 @@ static struct stw_frame flow_next(struct stw_flows *flows, struct flow *flow, co
 		*ret_data = kept ? flow->input.bytes + flow->input.start : flow->fresh.ptr;
 		frame = stw_framing_next(&flow->framing, *ret_data, len, &flows->limits.message);
 		if (frame.kind != STW_FRAME_MORE)
-			flow_take(flow, &frame, len);
+			flow_take(flow, &frame, *ret_data, len);
 		if (frame.kind != STW_FRAME_MORE || !flow->fresh.len)
 			return frame;
 		/* The rest of a read is copied; so much of the next one that little goes back. */

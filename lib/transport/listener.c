@@ -51,6 +51,16 @@ int stw_listener_for(const struct stw_listeners *listeners, enum stw_transport t
 	return found;
 }
 
+bool stw_listeners_on_loopback(const struct stw_listeners *listeners, enum stw_transport transport)
+{
+	for (unsigned i = 0; i < listeners->n; i++) {
+		if (listeners->v[i].transport == transport &&
+			stw_addr_is_loopback(&listeners->v[i].bind))
+			return true;
+	}
+	return false;
+}
+
 static void write_host(struct stw_writer *writer, struct stw_str host)
 {
 	bool bare_ipv6 = stw_str_find(host, ':', 0) < host.len && host.ptr[0] != '[';
@@ -98,13 +108,6 @@ static bool listener_owns_addr(const struct stw_listener *listener, const struct
 	return stw_addr_same_ip(&listener->bind, addr);
 }
 
-/* "example.com." is the absolute form of "example.com", RFC 1034 §3.1. */
-static struct stw_str without_final_dot(struct stw_str name)
-{
-	return name.len > 1 && name.ptr[name.len - 1] == '.' ? stw_str_cut(name, 0, name.len - 1)
-							     : name;
-}
-
 static bool listener_advertises(
 	const struct stw_listener *listener, struct stw_str host, const struct stw_addr *addr)
 {
@@ -115,7 +118,7 @@ static bool listener_advertises(
 	if (stw_addr_from_host(listener->advertise, 0, &advertised) == 0)
 		return addr && stw_addr_same_ip(&advertised, addr);
 	return stw_str_equal_nocase(
-		without_final_dot(listener->advertise), without_final_dot(host));
+		stw_host_relative(listener->advertise), stw_host_relative(host));
 }
 
 bool stw_listeners_own(const struct stw_listeners *listeners, struct stw_str host, uint16_t port)

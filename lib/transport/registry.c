@@ -254,7 +254,9 @@ void registry_put(struct stw_flow_registry *registry, uint64_t hash, struct stw_
 
 		if (!atomic_compare_exchange_strong(&set[i].name, &free_name, NAME_CLAIMED))
 			continue;
-		atomic_store_explicit(&set[i].hash, hash, memory_order_relaxed);
+		/* Release: who reads this hash finds NAME_CLAIMED or what came behind it, and never
+		 * the name that was here before. */
+		atomic_store_explicit(&set[i].hash, hash, memory_order_release);
 		atomic_store_explicit(&set[i].name, name_of(id), memory_order_release);
 		return;
 	}
@@ -272,7 +274,14 @@ void registry_remove(struct stw_flow_registry *registry, uint64_t hash, struct s
 	}
 }
 
-/* The hash is keyed and has 64 bits: two addresses with the same one do not happen. */
+/*
+ * The hash is keyed and has 64 bits: two addresses with the same one do not happen.
+ *
+ * Name, hash, and the name again: when it has stayed, the hash belongs to it. By the first acquire
+ * the hash is no older than the name; by the second one (with the release of the hash in
+ * registry_put()) the name that is read last is no older than the hash. No name comes twice: a flow
+ * that gets the slot again has another generation.
+ */
 int registry_find(const struct stw_flow_registry *registry, uint64_t hash, struct stw_flow_id *ret)
 {
 	const struct place *set = place_set(registry, hash);
@@ -280,9 +289,8 @@ int registry_find(const struct stw_flow_registry *registry, uint64_t hash, struc
 	for (unsigned i = 0; set && i < WAYS; i++) {
 		uint64_t name = atomic_load_explicit(&set[i].name, memory_order_acquire);
 
-		if (atomic_load_explicit(&set[i].hash, memory_order_relaxed) != hash)
+		if (atomic_load_explicit(&set[i].hash, memory_order_acquire) != hash)
 			continue;
-		atomic_thread_fence(memory_order_acquire);
 		if (atomic_load_explicit(&set[i].name, memory_order_relaxed) != name ||
 			registry_state(registry, id_of(name)) == REGISTRY_GONE)
 			continue;

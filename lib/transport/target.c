@@ -37,16 +37,16 @@ static int uri_transport(const struct stw_uri *uri, struct stw_target *target)
 	return 0;
 }
 
-/* The maddr parameter overrides the host, RFC 3261 §19.1.1. */
-static int uri_target_host(const struct stw_uri *uri, struct stw_target *target)
+int stw_target_host(
+	const struct stw_uri *uri, struct stw_str *ret_host, enum stw_host_kind *ret_kind)
 {
 	struct stw_str maddr;
 
-	target->host = uri->host;
-	target->host_kind = uri->host_kind;
-	if (!stw_uri_param(uri, STW_STR("maddr"), &maddr))
-		return 0;
-	return stw_host_parse(maddr, &target->host, &target->host_kind);
+	if (stw_uri_param(uri, STW_STR("maddr"), &maddr))
+		return stw_host_parse(maddr, ret_host, ret_kind);
+	*ret_host = uri->host;
+	*ret_kind = uri->host_kind;
+	return 0;
 }
 
 int stw_target_from_uri(const struct stw_uri *uri, struct stw_target *ret)
@@ -59,7 +59,7 @@ int stw_target_from_uri(const struct stw_uri *uri, struct stw_target *ret)
 	err = uri_transport(uri, &target);
 	if (err < 0)
 		return err;
-	err = uri_target_host(uri, &target);
+	err = stw_target_host(uri, &target.host, &target.host_kind);
 	if (err < 0)
 		return err;
 

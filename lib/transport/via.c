@@ -158,6 +158,10 @@ static int target_from_source(
 		err = host_target(via->maddr, sent_by_port(via, hop.transport), &hop.remote);
 		if (err < 0)
 			return err;
+		/* It is where a response must go, so there is no other place when it may not go
+		 * there: nobody else aims us at the services of our own machine. */
+		if (stw_addr_is_loopback(&hop.remote) && !stw_addr_is_loopback(&source->remote))
+			return -EBADMSG;
 	} else if (reliable || !via->has_rport) {
 		hop.remote.port = sent_by_port(via, hop.transport);
 	}

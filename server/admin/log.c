@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <strowger/io.h>
 
@@ -27,7 +25,8 @@ struct gate {
 
 struct stw_log {
 	atomic_int level;
-	bool journal;
+	struct stw_log_writer *writer;
+	unsigned queue;
 	struct gate gates[GATES];
 	/* The request that is being handled: where it really came from. */
 	struct stw_addr source;
@@ -35,32 +34,23 @@ struct stw_log {
 	size_t call_id_len;
 };
 
-/* systemd sets JOURNAL_STREAM to "device:inode" of what it connected (systemd.exec(5)). */
-static bool is_journal(int fd)
-{
-	const char *stream = getenv("JOURNAL_STREAM");
-	unsigned long long device, inode;
-	struct stat info;
-
-	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
-	       fstat(fd, &info) == 0 && info.st_dev == device && info.st_ino == inode;
-}
-
-int stw_log_new(enum stw_log_level level, struct stw_log **ret)
+int stw_log_new(enum stw_log_level level, struct stw_log_writer *writer, unsigned queue,
+	struct stw_log **ret)
 {
 	struct stw_log *log = calloc(1, sizeof(*log));
 
 	if (!log)
 		return -ENOMEM;
 	atomic_init(&log->level, (int)level);
-	log->journal = is_journal(STDERR_FILENO);
+	log->writer = writer;
+	log->queue = queue;
 	*ret = log;
 	return 0;
 }
 
-bool stw_log_is_journal(const struct stw_log *log)
+uint64_t stw_log_lost(const void *log)
 {
-	return log->journal;
+	return stw_log_writer_lost(((const struct stw_log *)log)->writer);
 }
 
 struct stw_log *stw_log_free(struct stw_log *log)
@@ -79,24 +69,20 @@ static bool log_wants(struct stw_log *log, enum stw_log_level level)
 	return (int)level <= atomic_load(&log->level);
 }
 
-/* One write, so that lines of several threads do not mix. */
 static void log_write(struct stw_log *log, enum stw_log_level level, const char *text)
 {
 	static const int priorities[] = { 3, 4, 5, 7 }; /* syslog(3): err, warning, notice, debug */
-	size_t len = strlen(text) + 8;
-	char *line = malloc(len);
-	ssize_t written;
+	size_t size = strlen(text) + 8;
+	struct stw_log_line *line = malloc(sizeof(*line) + size);
 	int used;
 
-	if (!line)
-		return;
-	if (log->journal)
-		used = snprintf(line, len, "<%d>%s\n", priorities[level], text);
-	else
-		used = snprintf(line, len, "%s\n", text);
-	written = write(STDERR_FILENO, line, (size_t)used);
-	(void)written; /* nobody is left to be told */
-	free(line);
+	if (line && stw_log_writer_is_journal(log->writer))
+		used = snprintf(line->text, size, "<%d>%s\n", priorities[level], text);
+	else if (line)
+		used = snprintf(line->text, size, "%s\n", text);
+	if (line)
+		line->len = (size_t)used;
+	stw_log_writer_give(log->writer, log->queue, line);
 }
 
 void stw_log_event(
@@ -108,7 +94,7 @@ void stw_log_event(
 
 	if (log_wants(log, level)) {
 		object = json_pack("{s:s, s:s}", "event", event, "level", names[level]);
-		if (object && !log->journal)
+		if (object && !stw_log_writer_is_journal(log->writer))
 			json_object_set_new(object, "time", stw_json_time(stw_io_now().wall_ms));
 		if (object && members)
 			json_object_update(object, members);

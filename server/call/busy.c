@@ -63,18 +63,26 @@ static struct place *bucket_of(const struct stw_busy *busy, struct stw_str aor, 
 	return &busy->places[(hash & (busy->buckets - 1)) * BUCKET];
 }
 
-unsigned stw_busy_count(const struct stw_busy *busy, struct stw_str aor)
+/* @param but  this place does not count; NULL: all do */
+static unsigned bucket_count(const struct place *bucket, uint64_t name, const struct place *but)
 {
-	uint64_t name, word;
-	const struct place *bucket = bucket_of(busy, aor, &name);
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < BUCKET; i++) {
-		word = atomic_load(&bucket[i].word);
-		if ((word & ~COUNT_MASK) == name)
+		uint64_t word = atomic_load(&bucket[i].word);
+
+		if (&bucket[i] != but && (word & ~COUNT_MASK) == name)
 			count += (unsigned)(word & COUNT_MASK);
 	}
 	return count;
+}
+
+unsigned stw_busy_count(const struct stw_busy *busy, struct stw_str aor)
+{
+	uint64_t name;
+	const struct place *bucket = bucket_of(busy, aor, &name);
+
+	return bucket_count(bucket, name, NULL);
 }
 
 uint64_t stw_busy_ended_ms(const struct stw_busy *busy, struct stw_str aor)
@@ -135,9 +143,11 @@ static bool take_one(struct stw_busy *busy, struct stw_str aor, const uint64_t *
 	return false;
 }
 
+/* The word that is exchanged says who was first: of two calls for the last free place one gets it,
+ * and who is refused was never counted, so that he keeps nobody else out. */
 int stw_busy_enter(struct stw_busy *busy, struct stw_str aor, unsigned limit)
 {
-	uint64_t name, word;
+	uint64_t name, word, next;
 	struct place *bucket = bucket_of(busy, aor, &name), *place;
 	bool known;
 
@@ -146,11 +156,15 @@ int stw_busy_enter(struct stw_busy *busy, struct stw_str aor, unsigned limit)
 		if (!place)
 			return -ENOBUFS;
 		known = (word & ~COUNT_MASK) == name;
+		next = (known ? word : name) + 1;
+		if (limit && (next & COUNT_MASK) + bucket_count(bucket, name, place) > limit)
+			return -EBUSY;
 		/* What another user leaves behind is not this one's. */
 		if (!known)
 			atomic_store(&place->ended_ms, 0);
-	} while (!atomic_compare_exchange_weak(&place->word, &word, (known ? word : name) + 1));
-	if (!limit || stw_busy_count(busy, aor) <= limit)
+	} while (!atomic_compare_exchange_weak(&place->word, &word, next));
+	/* Another worker may have given him another place at the same moment: then both go. */
+	if (!limit || (next & COUNT_MASK) + bucket_count(bucket, name, place) <= limit)
 		return 0;
 	take_one(busy, aor, NULL);
 	return -EBUSY;

@@ -11,8 +11,9 @@
 
 struct stw_str stw_config_domain(const struct stw_config *config, struct stw_str name)
 {
+	name = stw_host_relative(name);
 	for (unsigned i = 0; i < config->domain_count; i++) {
-		if (stw_str_equal_nocase(config->domains[i], name))
+		if (stw_str_equal_nocase(stw_host_relative(config->domains[i]), name))
 			return config->domains[i];
 	}
 	return STW_STR_NONE;

@@ -26,7 +26,7 @@
 #define STW_CONFIG_QUEUES_MAX    64
 #define STW_QUEUE_AGENTS_MAX     64
 #define STW_QUEUE_LENGTH_MAX     1000
-#define STW_QUEUE_KEYS           13
+#define STW_QUEUE_KEYS           14
 #define STW_CONFIG_TRUNKS_MAX    64
 #define STW_CONFIG_EDGES_MAX     64
 #define STW_CONFIG_CLASSES_MAX   32
@@ -181,6 +181,7 @@ struct stw_call_queue {
 	uint32_t agent_timeout_ms; /* how long one is rung */
 	uint32_t wrap_up_ms;       /* that he has to himself behind a call of the queue */
 	unsigned max_length;       /* callers who wait */
+	unsigned max_per_caller;   /* places of one of them; 0: no limit */
 	uint32_t max_wait_ms;
 	uint32_t announce_ms;  /* between two 182 */
 	uint32_t call_time_ms; /* of a call, before any has been measured */

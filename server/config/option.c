@@ -178,7 +178,7 @@
 		"RFC 3261 §16.5")                                                                  \
 	OPTION("queues", LIST, queues, "", 0, STW_CONFIG_QUEUES_MAX,                               \
 		"{name, agents, agent_timeout, wrap_up, max_length, max_wait, overflow, "          \
-		"announce, call_time, priority, open, closed, media}",                             \
+		"announce, call_time, priority, open, closed, media, max_per_caller}",             \
 		"[]", LIVE, FORM(queues),                                                          \
 		"Callers who wait until an agent is free. agents is who may log in (`strowger "    \
 		"queue login`; everybody); agent_timeout is how long one is rung (15s), wrap_up "  \
@@ -188,7 +188,9 @@
 		"(30s), call_time what a call takes before any was measured (3m); priority is "    \
 		"whose Priority counts: users, all, none; open and closed are as in groups; "      \
 		"media "                                                                           \
-		"is the SIP URI of a server that plays, in a 183, to who waits.",                  \
+		"is the SIP URI of a server that plays, in a 183, to who waits; max_per_caller "   \
+		"is "                                                                              \
+		"how many places one user, or one address of strangers, may have (5; 0: any).",    \
 		"RFC 3261 §21.1.4")                                                                \
 	OPTION("dialplan", LIST, rules, "", 0, STW_CONFIG_RULES_MAX,                               \
 		"{match, class, strip, prepend, to}", "[]", LIVE, FORM(dialplan),                  \

@@ -18,6 +18,7 @@ enum {
 	QUEUE_OPEN,
 	QUEUE_CLOSED,
 	QUEUE_MEDIA,
+	QUEUE_MAX_PER_CALLER,
 	QUEUE_KEYS
 };
 
@@ -35,6 +36,7 @@ static const struct config_key queue_keys[QUEUE_KEYS] = {
 	[QUEUE_OPEN] = { .name = "open" },
 	[QUEUE_CLOSED] = { .name = "closed" },
 	[QUEUE_MEDIA] = { .name = "media" },
+	[QUEUE_MAX_PER_CALLER] = { .name = "max_per_caller" },
 };
 
 /* Keys that are times, with what they are when they are not given. */
@@ -55,7 +57,8 @@ static const struct {
 		"1s to 1h" },
 };
 
-#define LENGTH_STANDARD 50
+#define LENGTH_STANDARD     50
+#define PER_CALLER_STANDARD 5
 
 /* A user part without anything that would need escapes. */
 static bool is_name(struct stw_str text)
@@ -131,21 +134,31 @@ static bool times_read(struct config_context *context, const struct config_item 
 	return true;
 }
 
-static bool length_read(struct config_context *context, const struct config_field *field,
-	struct stw_call_queue *queue)
+static bool number_read(struct config_context *context, const struct config_field *fields,
+	unsigned key, struct stw_call_queue *queue, unsigned *ret)
 {
-	uint64_t number = LENGTH_STANDARD;
+	const struct config_field *field = &fields[key];
+	uint64_t number = *ret;
 	char quoted[96];
 
-	queue->texts[QUEUE_MAX_LENGTH] = field->text;
+	queue->texts[key] = field->text;
 	if (field->text.ptr && stw_str_to_uint(field->text, STW_QUEUE_LENGTH_MAX, &number) < 0) {
-		config_error(context, field->mark,
-			"queues: max_length: %s is no length; allowed: 0 to %d",
-			config_quote(field->text, quoted), STW_QUEUE_LENGTH_MAX);
+		config_error(context, field->mark, "queues: %s: %s is no length; allowed: 0 to %d",
+			queue_keys[key].name, config_quote(field->text, quoted),
+			STW_QUEUE_LENGTH_MAX);
 		return false;
 	}
-	queue->max_length = (unsigned)number;
+	*ret = (unsigned)number;
 	return true;
+}
+
+static bool lengths_read(struct config_context *context, const struct config_field *fields,
+	struct stw_call_queue *queue)
+{
+	queue->max_length = LENGTH_STANDARD;
+	queue->max_per_caller = PER_CALLER_STANDARD;
+	return number_read(context, fields, QUEUE_MAX_LENGTH, queue, &queue->max_length) &&
+	       number_read(context, fields, QUEUE_MAX_PER_CALLER, queue, &queue->max_per_caller);
 }
 
 static bool priority_read(struct config_context *context, const struct config_field *field,
@@ -226,8 +239,7 @@ static void queues_add(struct config_context *context, const struct stw_option *
 
 	if (!name_read(context, &fields[QUEUE_NAME], &queue) ||
 		!agents_read(context, &fields[QUEUE_AGENTS], &queue) ||
-		!times_read(context, item, &queue) ||
-		!length_read(context, &fields[QUEUE_MAX_LENGTH], &queue) ||
+		!times_read(context, item, &queue) || !lengths_read(context, fields, &queue) ||
 		!priority_read(context, &fields[QUEUE_PRIORITY], &queue) ||
 		!ways_read(context, fields, &queue) ||
 		!media_read(context, &fields[QUEUE_MEDIA], &queue))

@@ -73,6 +73,9 @@ static void agent_served(
 
 	if (ended_ms < agent->served_ms)
 		ended_ms = view->now.mono_ms;
+	/* Answered at another worker, by its clock. */
+	if (ended_ms < agent->served_ms)
+		ended_ms = agent->served_ms;
 	agent->served = false;
 	atomic_fetch_sub(&queues->count, 1);
 	agent->last_ms = ended_ms;

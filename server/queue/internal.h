@@ -48,6 +48,7 @@ struct stw_queue_call {
 	void *context;
 	int priority;
 	bool cannot_wait;
+	uint64_t whose;
 	struct agent *agent;  /* who rings, or is about to */
 	bool start, withdraw; /* to be told */
 	uint64_t rings_ms;    /* when that one was found */

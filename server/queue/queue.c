@@ -119,6 +119,18 @@ static unsigned waiting(const struct line *line)
 	return n;
 }
 
+/* Those for whom an agent rings count, too: he is kept from the others. */
+static bool has_places(const struct line *line, const struct stw_call_queue *queue, uint64_t whose)
+{
+	unsigned n = 0;
+
+	if (!queue->max_per_caller || !whose)
+		return false;
+	for (const struct stw_queue_call *call = line ? line->first : NULL; call; call = call->next)
+		n += call->whose == whose;
+	return n >= queue->max_per_caller;
+}
+
 uint64_t line_wait_s(struct stw_queues *queues, const struct stw_queue_view *view,
 	const struct stw_call_queue *queue, const struct line *line, unsigned place)
 {
@@ -340,6 +352,7 @@ static struct stw_queue_call *call_new(
 	call->context = caller->context;
 	call->priority = caller->priority;
 	call->cannot_wait = caller->cannot_wait;
+	call->whose = caller->whose;
 	call->since = view->now;
 	call->wait_ms = view->now.mono_ms;
 	text_keep(call->name, &call->name_len, caller->name);
@@ -385,6 +398,8 @@ static int enter(struct stw_queues *queues, const struct stw_queue_view *view,
 	agents_look(queues, view);
 	if (!anybody(queues, view, queue, LOGGED_IN))
 		return -ENOENT;
+	if (has_places(line, queue, caller->whose))
+		return -EUSERS;
 	call = call_new(view, caller);
 	if (!call)
 		return -ENOMEM;
@@ -417,27 +432,29 @@ int stw_queues_enter(struct stw_queues *queues, const struct stw_queue_view *vie
 }
 
 static int ask(struct stw_queues *queues, const struct stw_queue_view *view,
-	const struct stw_call_queue *queue, bool cannot_wait)
+	const struct stw_call_queue *queue, const struct stw_queue_caller *caller)
 {
 	const struct line *line = line_find(queues, queue->name);
 
 	match(queues, view); /* those who wait come before him */
 	if (!anybody(queues, view, queue, LOGGED_IN))
 		return -ENOENT;
+	if (has_places(line, queue, caller->whose))
+		return -EUSERS;
 	if (anybody(queues, view, queue, 1u << AGENT_FREE))
 		return 0;
-	if (cannot_wait)
+	if (caller->cannot_wait)
 		return -EAGAIN;
 	return (line ? waiting(line) : 0) < queue->max_length ? 0 : -ENOBUFS;
 }
 
 int stw_queues_ask(struct stw_queues *queues, const struct stw_queue_view *view,
-	const struct stw_call_queue *queue, bool cannot_wait)
+	const struct stw_call_queue *queue, const struct stw_queue_caller *caller)
 {
 	int err;
 
 	pthread_mutex_lock(&queues->mutex);
-	err = ask(queues, view, queue, cannot_wait);
+	err = ask(queues, view, queue, caller);
 	pthread_mutex_unlock(&queues->mutex);
 	return err;
 }

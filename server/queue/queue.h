@@ -59,20 +59,21 @@ struct stw_queue_caller {
 	struct stw_str name, call_id;
 	int priority;     /* the higher comes first */
 	bool cannot_wait; /* he is not told that he waits: only a free agent will do */
+	uint64_t whose;   /* who counts as one with him for max_per_caller; 0: nobody */
 	void *context;
 };
 
 /**
  * He comes to the queue. When an agent is free he is rung at once: stw_queues_due() says so.
- * @return 0; -ENOENT no agent is logged in; -ENOBUFS max_length wait already; -EAGAIN
- *         `cannot_wait`, and no agent is free; -ENOMEM
+ * @return 0; -ENOENT no agent is logged in; -EUSERS max_per_caller of his are there; -ENOBUFS
+ *         max_length wait already; -EAGAIN `cannot_wait`, and no agent is free; -ENOMEM
  */
 int stw_queues_enter(struct stw_queues *queues, const struct stw_queue_view *view,
 	const struct stw_call_queue *queue, const struct stw_queue_caller *caller,
 	struct stw_queue_call **ret);
 /** What stw_queues_enter() would say of a caller of usual priority, who does not come. */
 int stw_queues_ask(struct stw_queues *queues, const struct stw_queue_view *view,
-	const struct stw_call_queue *queue, bool cannot_wait);
+	const struct stw_call_queue *queue, const struct stw_queue_caller *caller);
 /** He is gone: answered (by whom, see below), or not. Frees the call. */
 void stw_queues_leave(struct stw_queues *queues, struct stw_queue_call *call, struct stw_now now);
 /** `aor` has answered; it need not be the agent who rings now: a 2xx may cross the CANCEL to one

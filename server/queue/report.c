@@ -47,6 +47,14 @@ static json_t *agents_json(struct stw_queues *queues, const struct stw_queue_vie
 	return list;
 }
 
+/* He may have come at another worker, by its clock. */
+static uint64_t waited_ms(const struct stw_queue_call *call, const struct stw_queue_view *view)
+{
+	uint64_t now_ms = view->now.mono_ms, since_ms = call->since.mono_ms;
+
+	return now_ms > since_ms ? now_ms - since_ms : 0;
+}
+
 static json_t *callers_json(const struct stw_queue_view *view, const struct line *line)
 {
 	const struct stw_queue_call *call = line ? line->first : NULL;
@@ -54,13 +62,11 @@ static json_t *callers_json(const struct stw_queue_view *view, const struct line
 	unsigned place = 0;
 
 	for (; call; call = call->next) {
-		uint64_t waited_ms = view->now.mono_ms - call->since.mono_ms;
-
 		one = json_pack("{s:o, s:o, s:o, s:I, s:i}", "caller",
 			stw_json_text((struct stw_str){ call->name, call->name_len }), "call_id",
 			stw_json_text((struct stw_str){ call->call_id, call->call_id_len }),
 			"since", stw_json_time((int64_t)call->since.wall_ms), "waited_s",
-			(json_int_t)(waited_ms / 1000), "priority", call->priority);
+			(json_int_t)(waited_ms(call, view) / 1000), "priority", call->priority);
 		if (call->agent)
 			json_object_set_new(one, "agent",
 				stw_json_text(

@@ -201,8 +201,7 @@ enum stw_verdict stw_route_called(struct stw_check *check, const struct stw_user
 	const struct stw_msg *msg = check->request->msg;
 	struct caller caller;
 
-	if (!settings || msg->to.tag.ptr || msg->method == STW_METHOD_ACK ||
-		msg->method == STW_METHOD_CANCEL)
+	if (!settings || msg->to.tag.ptr)
 		return STW_PASS;
 	if (settings->state == STW_USER_CLOSED)
 		return stw_route_refuse(check, &stw_cause_user_closed);
@@ -243,7 +242,7 @@ bool stw_route_redirects(struct stw_check *check, const struct stw_user *user)
 {
 	const struct stw_msg *msg = check->request->msg;
 
-	if (msg->to.tag.ptr || msg->method == STW_METHOD_ACK || msg->method == STW_METHOD_CANCEL)
+	if (msg->to.tag.ptr)
 		return false;
 	if (user->settings && (user->settings->forward[STW_FORWARD_BUSY].len ||
 				      user->settings->forward[STW_FORWARD_NO_ANSWER].len))

@@ -10,10 +10,11 @@
 /* §11.2 */
 enum stw_verdict stw_route_capabilities(struct stw_check *check)
 {
-	const struct stw_refusal answer = { .cause = &stw_cause_options_answered,
-		.headers = STW_STR(ROUTE_CALL_ALLOW ROUTE_CAPABILITIES) };
+	struct stw_refusal answer = { .cause = &stw_cause_options_answered };
 	const struct stw_service *service = check->service;
 
+	if (stw_route_capability_lines(check, ROUTE_CALL_ALLOW, &answer.headers) < 0)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	if (!service || (!service->open && !service->announcement.cause))
 		stw_request_respond(check->request, 200, answer.headers, answer.cause);
 	else if (stw_route_hold(check))
@@ -54,8 +55,6 @@ enum stw_verdict stw_route_early(struct stw_check *check, struct stw_request *in
 {
 	const struct stw_msg *msg = check->request->msg;
 
-	if (msg->method == STW_METHOD_ACK || msg->method == STW_METHOD_CANCEL)
-		return stw_route_refuse(check, &stw_cause_dialog_unknown);
 	if (msg->cseq.number <= invite->msg->cseq.number)
 		return stw_route_refuse(check, &stw_cause_dialog_order);
 	if (msg->method == STW_METHOD_INVITE)

@@ -8,9 +8,8 @@
 static enum stw_verdict edge_submit(struct stw_check *check, const struct stw_proxy_target *target)
 {
 	struct stw_proxy_job job = { .targets = target, .n = 1, .no_recurse = true };
-	enum stw_method method = check->request->msg->method;
 
-	if (method != STW_METHOD_ACK && method != STW_METHOD_CANCEL)
+	if (check->request->msg->method != STW_METHOD_ACK)
 		return stw_route_submit(check, &job);
 	stw_request_forward_stateless(check->request, target);
 	return STW_DONE;

@@ -442,7 +442,7 @@ static __attribute__((noinline)) enum stw_verdict feature_apply(struct stw_check
 	check->refusal.option = "feature_codes";
 	verdict = check_owner(check);
 	if (verdict == STW_PASS)
-		verdict = stw_route_require(check, STW_STR(""), &stw_cause_extension_required_here);
+		verdict = stw_route_require(check, NULL, &stw_cause_extension_required_here);
 	if (verdict == STW_PASS)
 		verdict = stw_route_body(check);
 	if (verdict == STW_PASS)
@@ -465,8 +465,6 @@ static enum stw_verdict dialog_request(struct stw_check *check, struct stw_featu
 	struct stw_request *request = check->request;
 	enum stw_method method = request->msg->method;
 
-	if (method == STW_METHOD_ACK || method == STW_METHOD_CANCEL)
-		return STW_PASS;
 	/* The ACK of a refusal must find it: it has the tag of the dialog. */
 	if (method == STW_METHOD_INVITE && stw_request_wait(request) < 0)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);

@@ -147,16 +147,11 @@ enum stw_verdict stw_route_group(
 	const struct stw_called_hours hours = { &group->opening, "groups", "group", "groups.closed",
 		"groups.overflow", group->name, aor, group->overflow };
 	struct stw_service *service = stw_route_service(check);
-	enum stw_method method = check->request->msg->method;
 	enum stw_verdict verdict;
 
 	if (!service || stw_arena_copy(&check->request->arena, group->name, &service->group) < 0 ||
 		stw_arena_copy(&check->request->arena, check->domain, &service->group_domain) < 0)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
-	if (method == STW_METHOD_ACK || method == STW_METHOD_CANCEL) {
-		check->refusal.cause = &stw_cause_request_gone;
-		return STW_REFUSE;
-	}
 	verdict = stw_route_hours(check, &hours);
 	if (verdict != STW_PASS)
 		return verdict;

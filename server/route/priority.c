@@ -19,10 +19,10 @@ static bool is_listed(const struct stw_word_list *list, struct stw_str word)
 }
 
 /* §12.4: each value that would have been understood. */
-static struct stw_str accept_line(struct stw_check *check)
+struct stw_str stw_route_priority_line(struct stw_check *check)
 {
 	const struct stw_word_list *list = &check->config->priority.namespaces;
-	char *buffer = stw_arena_bytes(&check->request->arena, ACCEPT_LINE_MAX);
+	char *buffer = list->n ? stw_arena_bytes(&check->request->arena, ACCEPT_LINE_MAX) : NULL;
 	struct stw_writer writer;
 	bool first = true;
 
@@ -63,21 +63,20 @@ static bool is_entitled(struct stw_check *check)
 
 static enum stw_verdict priority_unknown(struct stw_check *check)
 {
-	check->refusal.headers = accept_line(check);
+	check->refusal.headers = stw_route_priority_line(check);
 	check->refusal.option = "priority.namespaces";
 	return stw_route_refuse(check, &stw_cause_priority_unknown);
 }
 
-static enum stw_verdict priority(struct stw_check *check)
+/* `ret_known`: one that we act upon is there; check->priority is the highest of them. */
+static enum stw_verdict priority_look(struct stw_check *check, bool *ret_known)
 {
 	const struct stw_msg *msg = check->request->msg;
 	struct stw_priority_value values[STW_PRIORITY_VALUES_MAX];
 	bool required = stw_msg_has_token(msg, STW_HDR_REQUIRE, STW_STR("resource-priority"));
 	int n = stw_priority_read(msg, values);
-	bool known = false;
 
-	if (msg->method == STW_METHOD_ACK || msg->method == STW_METHOD_CANCEL)
-		return STW_PASS;
+	*ret_known = false;
 	if (n < 0)
 		return stw_route_refuse(check, &stw_cause_priority_malformed);
 	check->priority = 0;
@@ -87,13 +86,21 @@ static enum stw_verdict priority(struct stw_check *check)
 		if (!values[i].known ||
 			!is_listed(&check->config->priority.namespaces, values[i].space))
 			continue;
-		known = true;
+		*ret_known = true;
 		rank = stw_priority_rank(values[i].known, values[i].level);
 		if (rank > check->priority)
 			check->priority = rank;
 	}
-	if (!known)
-		return required ? priority_unknown(check) : STW_PASS;
+	return required && !*ret_known ? priority_unknown(check) : STW_PASS;
+}
+
+static enum stw_verdict priority(struct stw_check *check)
+{
+	bool known;
+	enum stw_verdict verdict = priority_look(check, &known);
+
+	if (verdict != STW_PASS || !known)
+		return verdict;
 	/* §4.6.4. In a dialog it was looked at when that was begun. */
 	if (check->request->routing.in_dialog || is_entitled(check))
 		return STW_PASS;
@@ -105,4 +112,11 @@ static enum stw_verdict priority(struct stw_check *check)
 enum stw_verdict stw_route_priority(struct stw_check *check)
 {
 	return check->config->priority.namespaces.n ? priority(check) : STW_PASS;
+}
+
+enum stw_verdict stw_route_priority_known(struct stw_check *check)
+{
+	bool known;
+
+	return check->config->priority.namespaces.n ? priority_look(check, &known) : STW_PASS;
 }

@@ -2,12 +2,6 @@
 /* List P: RFC 3261 §16.3, policy, §16.5. */
 #include "server/route/feature.h"
 
-static bool never_answered(const struct stw_check *check)
-{
-	return check->request->msg->method == STW_METHOD_ACK ||
-	       check->request->msg->method == STW_METHOD_CANCEL;
-}
-
 /* RFC 3325 §9.1: one value or two. They are removed; what is not worth removing is refused. */
 static enum stw_verdict check_assertions(struct stw_check *check)
 {
@@ -23,6 +17,7 @@ static enum stw_verdict check_assertions(struct stw_check *check)
 enum stw_verdict stw_route_validate(struct stw_check *check)
 {
 	const struct stw_cause *cause;
+	struct stw_str lines;
 
 	if (check->request->msg->uri.scheme == STW_SCHEME_TEL && !check->emergency &&
 		check->config->rule_count == 0)
@@ -33,7 +28,9 @@ enum stw_verdict stw_route_validate(struct stw_check *check)
 	/* §16.3 step 3: a proxy may answer an OPTIONS that may go no further as its final
 	 * recipient. Allow would say nothing: a proxy does not ask for the method (§11.2). */
 	if (cause == &stw_cause_options_final) {
-		stw_request_respond(check->request, 200, STW_STR(ROUTE_CAPABILITIES), cause);
+		if (stw_route_capability_lines(check, "", &lines) < 0)
+			return stw_route_refuse(check, &stw_cause_out_of_memory);
+		stw_request_respond(check->request, 200, lines, cause);
 		return STW_DONE;
 	}
 	return STW_REFUSE;
@@ -59,8 +56,7 @@ static enum stw_verdict check_caller(struct stw_check *check)
 	struct stw_str from;
 	enum stw_verdict verdict;
 
-	if (!check->config->auth.required || !check->caller_domain.len || never_answered(check) ||
-		stays_in_dialog(check))
+	if (!check->config->auth.required || !check->caller_domain.len || stays_in_dialog(check))
 		return STW_PASS;
 	verdict = stw_route_authenticate(check, STW_HDR_PROXY_AUTHORIZATION, check->caller_domain);
 	if (verdict != STW_PASS)
@@ -105,6 +101,74 @@ static enum stw_verdict check_relay(struct stw_check *check)
 	}
 	return STW_PASS;
 }
+
+/* Without our mark the To must say that it acknowledges something, and of whom. */
+static bool ack_is_for(struct stw_check *check, const struct stw_user *user)
+{
+	const struct stw_msg *msg = check->request->msg;
+	struct stw_str domain = stw_route_domain(check->core, &msg->to.uri), aor;
+
+	return check->request->routing.in_dialog ||
+	       (msg->to.tag.len && domain.len &&
+		       stw_route_aor(check, &msg->to.uri, domain, &aor) == 0 &&
+		       stw_directory_resolve(check->core->options.directory, aor) == user);
+}
+
+/* An ACK to one of our users goes to a registered phone of his, or nowhere. */
+static bool ack_binding(struct stw_check *check, struct stw_proxy_target *ret)
+{
+	struct stw_proxy_target targets[STW_ROUTE_TARGETS_MAX];
+	const struct stw_user *user;
+	struct stw_str aor;
+	unsigned live;
+
+	if (stw_route_aor(check, check->called, check->domain, &aor) < 0)
+		return false;
+	user = stw_directory_resolve(check->core->options.directory, aor);
+	if (!user || !ack_is_for(check, user) ||
+		!stw_route_bindings(check, user->aor, targets, STW_ROUTE_TARGETS_MAX, &live))
+		return false;
+	*ret = targets[0];
+	return true;
+}
+
+/* The ACK of a 2xx (§13.2.2.4), which nobody answers and nobody can be asked about, goes where its
+ * dialog goes. We record the route of each INVITE, so one that is not in a dialog of ours by its
+ * Route is of a phone that lost the route set, and may reach one of our users at most. */
+static enum stw_verdict ack_relay(struct stw_check *check)
+{
+	const struct stw_proxy_routing *routing = &check->request->routing;
+
+	if (!routing->in_dialog && (routing->has_route || !check->domain.len))
+		return stw_route_refuse(check, &stw_cause_ack_unmatched);
+	return check_relay(check);
+}
+
+/* No service, no number and no trunk is for it. */
+static enum stw_verdict ack_forward(struct stw_check *check)
+{
+	const struct stw_proxy_routing *routing = &check->request->routing;
+	struct stw_proxy_target target;
+	bool bound = false;
+
+	if (check->domain.len && !routing->has_route) {
+		bound = ack_binding(check, &target);
+		if (!bound)
+			return stw_route_refuse(check, &stw_cause_ack_unmatched);
+	} else if (!routing->has_route) {
+		bound = stw_route_binding_of_to(check, &target) && target.has_hop;
+	}
+	stw_request_forward_stateless(check->request, bound ? &target : NULL);
+	return STW_DONE;
+}
+
+const struct stw_check_row stw_route_ack_rows[] = {
+	{ "P2-P5", stw_route_validate },
+	{ "P8", stw_route_mark },
+	{ "P9", ack_relay },
+	{ "P12-P14", ack_forward },
+	{ NULL, NULL },
+};
 
 const struct stw_check_row stw_route_proxy_rows[] = {
 	{ "P2-P5", stw_route_validate },

@@ -431,7 +431,12 @@ static enum stw_verdict queue_refuse(struct stw_check *check, const struct stw_c
 			return queue_out(check, queue, waiting->aor, waiting->domain, rows[i].cause,
 				rows[i].when);
 	}
-	return stw_route_refuse(check, &stw_cause_out_of_memory);
+	if (err != -EUSERS)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	/* The overflow is not for him: he would have all of that, too. */
+	check->refusal.option = "queues";
+	stw_refusal_fact(&check->refusal, "queue", queue->name);
+	return stw_route_refuse(check, &stw_cause_queue_caller_full);
 }
 
 static struct stw_waiting *waiting_new(struct stw_check *check, const struct stw_call_queue *queue)
@@ -457,6 +462,35 @@ static enum stw_verdict queue_hours(struct stw_check *check, const struct stw_ca
 	return stw_route_hours(check, &hours);
 }
 
+static bool is_exempt(const struct stw_config *config, const struct stw_addr *addr)
+{
+	for (unsigned i = 0; i < config->limits.exempt_count; i++) {
+		if (stw_network_has(&config->limits.exempt[i], addr))
+			return true;
+	}
+	return false;
+}
+
+/* Who counts as one caller: a user of ours who has proven it, else an IPv4 address or an IPv6 /64.
+ * A trunk, or what limits.source_exempt names, speaks for many. */
+static uint64_t whose_call(struct stw_check *check)
+{
+	const struct stw_addr *addr = &check->request->source.remote;
+	struct stw_hasher hasher;
+
+	stw_hasher_init(&hasher, check->core->options.key);
+	if (check->authenticated) {
+		stw_hasher_text(&hasher, check->user_aor);
+	} else {
+		if (stw_route_trunk_of_source(check) || stw_route_trunk_of_contact(check) ||
+			is_exempt(check->config, addr))
+			return 0;
+		stw_hasher_text(&hasher,
+			(struct stw_str){ (const char *)addr->ip, addr->family == 4 ? 4 : 8 });
+	}
+	return stw_hasher_value(&hasher) | 1;
+}
+
 static int waiting_enter(
 	struct stw_check *check, const struct stw_call_queue *queue, struct stw_waiting *waiting)
 {
@@ -467,6 +501,7 @@ static int waiting_enter(
 		.priority = priority_of(check, queue),
 		.cannot_wait = stw_request_progress_barred(request) ||
 			       stw_route_directive(check, STW_DIRECTIVE_NO_QUEUE),
+		.whose = whose_call(check),
 		.context = waiting };
 
 	return stw_queues_enter(check->core->queues, &view, queue, &caller, &waiting->call);
@@ -477,8 +512,10 @@ static enum stw_verdict queue_options(
 	struct stw_check *check, const struct stw_call_queue *queue, struct stw_waiting *waiting)
 {
 	struct stw_queue_view view = stw_route_queue_view(check->core);
-	int err = stw_queues_ask(check->core->queues, &view, queue,
-		stw_route_directive(check, STW_DIRECTIVE_NO_QUEUE));
+	struct stw_queue_caller caller = { .cannot_wait = stw_route_directive(
+						   check, STW_DIRECTIVE_NO_QUEUE),
+		.whose = whose_call(check) };
+	int err = stw_queues_ask(check->core->queues, &view, queue, &caller);
 
 	if (err < 0)
 		return queue_refuse(check, queue, waiting, err);
@@ -492,8 +529,6 @@ enum stw_verdict stw_route_queue(struct stw_check *check, const struct stw_call_
 	enum stw_verdict verdict;
 	int err;
 
-	if (method == STW_METHOD_ACK || method == STW_METHOD_CANCEL)
-		return stw_route_refuse(check, &stw_cause_request_gone);
 	if (method != STW_METHOD_INVITE && method != STW_METHOD_OPTIONS) {
 		check->refusal.headers = STW_STR(ROUTE_CALL_ALLOW);
 		return stw_route_refuse(check, &stw_cause_queue_method);

@@ -11,9 +11,16 @@ struct registration {
 	bool nonce_ages; /* the 200 names the next one */
 };
 
+/* The priority of a REGISTER is not looked at. */
+static bool is_supported(const struct stw_check *check, struct stw_str tag)
+{
+	(void)check;
+	return stw_proxy_supports(tag, false);
+}
+
 static enum stw_verdict check_require(struct stw_check *check)
 {
-	return stw_route_require(check, STW_STR("path"), &stw_cause_extension_unsupported);
+	return stw_route_require(check, is_supported, &stw_cause_extension_unsupported);
 }
 
 static enum stw_verdict check_credentials(struct stw_check *check)

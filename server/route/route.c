@@ -50,6 +50,8 @@ static const struct stw_check_row *route_choose(struct stw_check *check)
 {
 	const struct stw_request *request = check->request;
 
+	if (request->msg->method == STW_METHOD_ACK)
+		return stw_route_ack_rows;
 	if (check->config->edge_count && (check->edge = stw_route_edge(check)))
 		return stw_route_edge_rows;
 	if (request->routing.has_route || !check->domain.len)
@@ -59,16 +61,6 @@ static const struct stw_check_row *route_choose(struct stw_check *check)
 	if (!request->routing.uri.user.ptr)
 		return stw_route_server_rows;
 	return stw_route_proxy_rows;
-}
-
-/* ACK and CANCEL without transaction are never answered. They are relayed inside a dialog that
- * passed through us, or to one of our users (a phone that lost its route set); else dropped. */
-static bool route_may_pass_unanswered(const struct stw_check *check)
-{
-	const struct stw_request *request = check->request;
-
-	return request->routing.in_dialog ||
-	       (check->domain.len && request->routing.uri.user.ptr && !request->routing.has_route);
 }
 
 /* The domain that the Request-URI means us by. §16.5: with a maddr that is not ours it is the only
@@ -102,6 +94,17 @@ int stw_route_check_keep(const struct stw_check *check, struct stw_check *ret)
 	return 0;
 }
 
+/* It matches no transaction. §16.10 has it forwarded without state, for its request may have been:
+ * but we forward none so save the ACK. What we send has the branch of a transaction of ours; a
+ * CANCEL would have another one, and what it is to end below would not be found (§9.1, §17.2.3);
+ * only who is there would be told, to anybody. So the answer is that of who is asked last, whoever
+ * is meant (§9.2; docs/decisions/0026). */
+static void route_cancel(struct stw_check *check)
+{
+	check->refusal.cause = &stw_cause_request_gone;
+	stw_request_refuse(check->request, &check->refusal);
+}
+
 void stw_route_request(struct stw_core *core, struct stw_request *request)
 {
 	struct stw_check check = {
@@ -110,10 +113,13 @@ void stw_route_request(struct stw_core *core, struct stw_request *request)
 		.config = core->config,
 		.removed_users = core->removed_users,
 	};
-	enum stw_method method = request->msg->method;
 	const struct stw_cause *cause;
 	struct stw_str caller_domain;
 
+	if (request->msg->method == STW_METHOD_CANCEL) {
+		route_cancel(&check);
+		return;
+	}
 	/* P8 is computed first because a verified Route mark spares P7; a broken Route is refused
 	 * in its row. */
 	cause = stw_request_preprocess(request);
@@ -138,14 +144,5 @@ void stw_route_request(struct stw_core *core, struct stw_request *request)
 	}
 	check.domain = route_domain(&check);
 	check.caller_domain = caller_domain;
-	if (method == STW_METHOD_ACK && !route_may_pass_unanswered(&check)) {
-		stw_request_drop(request, &stw_cause_ack_unmatched);
-		return;
-	}
-	if (method == STW_METHOD_CANCEL && !route_may_pass_unanswered(&check)) {
-		check.refusal.cause = &stw_cause_request_gone;
-		stw_request_refuse(request, &check.refusal);
-		return;
-	}
 	stw_route_run(&check, route_choose(&check));
 }

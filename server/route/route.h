@@ -16,8 +16,6 @@
 #define ROUTE_ACCEPT          "Accept: " STW_BODY_ACCEPT "\r\n"
 #define ROUTE_ACCEPT_ENCODING "Accept-Encoding: " STW_BODY_ENCODINGS "\r\n"
 #define ROUTE_ACCEPT_LANGUAGE "Accept-Language: " STW_BODY_LANGUAGES "\r\n"
-#define ROUTE_CAPABILITIES                                                                         \
-	ROUTE_ACCEPT ROUTE_ACCEPT_ENCODING ROUTE_ACCEPT_LANGUAGE "Supported: path\r\n"
 
 enum stw_verdict {
 	STW_PASS,   /* go on with the next row */
@@ -131,6 +129,7 @@ void stw_route_request(struct stw_core *core, struct stw_request *request);
 void stw_route_registered(struct stw_core *core, struct stw_request *request, struct stw_job *job);
 
 extern const struct stw_check_row stw_route_proxy_rows[];
+extern const struct stw_check_row stw_route_ack_rows[];
 extern const struct stw_check_row stw_route_registrar_rows[];
 extern const struct stw_check_row stw_route_server_rows[];
 
@@ -158,9 +157,13 @@ void stw_route_proven(struct stw_core *core, const struct stw_request *request);
 enum stw_verdict stw_route_body(struct stw_check *check);
 
 /* server.c */
-/** U9, R5: refuse with Unsupported when Require names a tag other than `supported`. */
-enum stw_verdict stw_route_require(
-	struct stw_check *check, struct stw_str supported, const struct stw_cause *cause);
+/** U9, R5: refuse with Unsupported when Require names a tag that is not `supported`; NULL: none is.
+ */
+enum stw_verdict stw_route_require(struct stw_check *check,
+	bool (*supported)(const struct stw_check *check, struct stw_str tag),
+	const struct stw_cause *cause);
+/** What the server says of itself in a 200 to OPTIONS, behind these lines. @return 0; -ENOMEM */
+int stw_route_capability_lines(struct stw_check *check, const char *lines, struct stw_str *ret);
 
 /* dialog.c: calls to the server itself, in whose dialogs nothing can be changed */
 #define ROUTE_CALL_ALLOW "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS\r\n"
@@ -333,6 +336,10 @@ enum stw_verdict stw_route_credit(
 /* priority.c */
 /** P10: Resource-Priority: 400, 417, 403, or it counts: check->priority. */
 enum stw_verdict stw_route_priority(struct stw_check *check);
+/** U9: as far as it is for who asks what is known here: 400, 417. */
+enum stw_verdict stw_route_priority_known(struct stw_check *check);
+/** Accept-Resource-Priority with all values that are acted upon; empty: none, or no memory. */
+struct stw_str stw_route_priority_line(struct stw_check *check);
 
 /* analytics.c */
 /** P10: what the web server of analytics.url says of the call. */

@@ -3,6 +3,9 @@
  * §11). */
 #include "server/route/route.h"
 
+#include <errno.h>
+#include <string.h>
+
 #define ALLOW_LINE "Allow: " STW_STACK_ALLOW "\r\n"
 
 static enum stw_verdict check_validate(struct stw_check *check)
@@ -57,9 +60,10 @@ static char *tags_room(struct stw_check *check, size_t *ret_bytes)
 	return stw_arena_bytes(&check->request->arena, *ret_bytes);
 }
 
-/* U9: the tags of Require that we do not support; `supported` may be empty. */
-enum stw_verdict stw_route_require(
-	struct stw_check *check, struct stw_str supported, const struct stw_cause *cause)
+/* U9: the tags of Require that we do not support. */
+enum stw_verdict stw_route_require(struct stw_check *check,
+	bool (*supported)(const struct stw_check *check, struct stw_str tag),
+	const struct stw_cause *cause)
 {
 	struct stw_values values = stw_msg_values(check->request->msg, STW_HDR_REQUIRE);
 	struct stw_writer writer;
@@ -74,7 +78,7 @@ enum stw_verdict stw_route_require(
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
 	stw_writer_init(&writer, room, bytes);
 	while (stw_values_next(&values, &tag)) {
-		if (supported.len && stw_str_equal_nocase(tag, supported))
+		if (supported && supported(check, tag))
 			continue;
 		stw_write_text(&writer, writer.len ? ", " : "Unsupported: ");
 		stw_write_str(&writer, tag);
@@ -86,15 +90,51 @@ enum stw_verdict stw_route_require(
 	return stw_route_refuse(check, cause);
 }
 
+static bool acts_on_priority(const struct stw_check *check)
+{
+	return check->config->priority.namespaces.n > 0;
+}
+
+static bool is_supported(const struct stw_check *check, struct stw_str tag)
+{
+	return stw_proxy_supports(tag, acts_on_priority(check));
+}
+
 static enum stw_verdict check_require(struct stw_check *check)
 {
-	return stw_route_require(check, STW_STR("path"), &stw_cause_extension_required_here);
+	enum stw_verdict verdict =
+		stw_route_require(check, is_supported, &stw_cause_extension_required_here);
+
+	return verdict == STW_PASS ? stw_route_priority_known(check) : verdict;
+}
+
+/* RFC 3261 §11.2; RFC 4412 §4.4. */
+int stw_route_capability_lines(struct stw_check *check, const char *lines, struct stw_str *ret)
+{
+	static const char more[] = ROUTE_ACCEPT ROUTE_ACCEPT_ENCODING ROUTE_ACCEPT_LANGUAGE;
+	struct stw_str priority = stw_route_priority_line(check);
+	size_t capacity = strlen(lines) + sizeof(more) + STW_SUPPORTED_BYTES + priority.len;
+	char *buffer = stw_arena_bytes(&check->request->arena, capacity);
+	struct stw_writer writer;
+
+	if (!buffer)
+		return -ENOMEM;
+	stw_writer_init(&writer, buffer, capacity);
+	stw_write_text(&writer, lines);
+	stw_write_text(&writer, more);
+	stw_proxy_write_supported(&writer, acts_on_priority(check));
+	stw_write_str(&writer, priority);
+	*ret = stw_writer_text(&writer);
+	return 0;
 }
 
 static enum stw_verdict answer_options(struct stw_check *check)
 {
-	stw_request_respond(check->request, 200, STW_STR(ALLOW_LINE ROUTE_CAPABILITIES),
-		&stw_cause_options_answered);
+	struct stw_str lines;
+
+	if (stw_route_capability_lines(check, ALLOW_LINE, &lines) < 0)
+		return stw_route_refuse(check, &stw_cause_out_of_memory);
+	stw_request_respond(check->request, 200, lines, &stw_cause_options_answered);
 	return STW_DONE;
 }
 

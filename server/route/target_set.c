@@ -23,6 +23,7 @@ static struct stw_proxy_target target_of(
 	struct stw_proxy_target target = { .uri = binding->uri,
 		.q = binding->q,
 		.binding = true,
+		.loopback = stw_addr_is_loopback(&binding->source.remote),
 		.path = binding->path,
 		.instance = binding->instance };
 
@@ -57,12 +58,7 @@ enum stw_verdict stw_route_forward(
 	struct stw_check *check, const struct stw_proxy_target *targets, unsigned n)
 {
 	struct stw_proxy_job job = { .targets = targets, .n = n };
-	enum stw_method method = check->request->msg->method;
 
-	if (method == STW_METHOD_ACK || method == STW_METHOD_CANCEL) {
-		stw_request_forward_stateless(check->request, n ? targets : NULL);
-		return STW_DONE;
-	}
 	if (!check->request->routing.in_dialog)
 		job.ring_timeout_ms = check->config->call.ring_timeout_ms;
 	return stw_route_submit(check, &job);

@@ -43,8 +43,7 @@ int stw_route_trunk_account(
 		.password = trunk->password,
 		.realm = trunk->realm };
 
-	*ret = NULL;
-	return trunk->user.len ? stw_stack_account(check->request->stack, &options, ret) : 0;
+	return stw_stack_account(check->request->stack, &options, ret);
 }
 
 enum stw_verdict stw_route_trunk(
@@ -55,12 +54,10 @@ enum stw_verdict stw_route_trunk(
 		.n = trunk->uri_count,
 		.ring_timeout_ms = check->config->call.ring_timeout_ms,
 		.no_recurse = true };
-	enum stw_method method = check->request->msg->method;
 	struct stw_account *account;
 
 	if (trunk->only_registered &&
-		!stw_trunk_board_has(check->core->trunks, trunk->name, check->core->now) &&
-		method != STW_METHOD_ACK && method != STW_METHOD_CANCEL) {
+		!stw_trunk_board_has(check->core->trunks, trunk->name, check->core->now)) {
 		stw_refusal_fact(&check->refusal, "trunk", trunk->name);
 		check->refusal.option = "trunks";
 		return stw_route_refuse(check, &stw_cause_trunk_unregistered);
@@ -75,8 +72,6 @@ enum stw_verdict stw_route_trunk(
 		targets[i].account = account;
 		targets[i].granted = true;
 	}
-	if (method == STW_METHOD_ACK || method == STW_METHOD_CANCEL)
-		return stw_route_forward(check, targets, 1);
 	/* Where calls cost money nobody else says where they go. */
 	return stw_route_submit(check, &job);
 }
@@ -88,28 +83,32 @@ static uint16_t port_of(const struct stw_uri *uri)
 	return uri->port ? uri->port : 5060;
 }
 
-/* A name is the trunk at any port, an address at its own one. */
+/* By the host that each leads to. A name is the trunk at any port, an address at its own one. */
 static bool uri_is_trunk(const struct stw_uri *uri, const struct stw_uri *trunk)
 {
-	return stw_str_equal_nocase(uri->host, trunk->host) &&
-	       (trunk->host_kind == STW_HOST_NAME || port_of(uri) == port_of(trunk));
+	enum stw_host_kind kind, trunk_kind;
+	struct stw_str host, trunk_host;
+
+	if (stw_target_host(uri, &host, &kind) < 0 ||
+		stw_target_host(trunk, &trunk_host, &trunk_kind) < 0)
+		return false;
+	return stw_str_equal_nocase(stw_host_relative(host), stw_host_relative(trunk_host)) &&
+	       (trunk_kind == STW_HOST_NAME || port_of(uri) == port_of(trunk));
 }
 
 static bool addr_is_trunk(const struct stw_addr *addr, bool any_port, const struct stw_uri *trunk)
 {
 	struct stw_target where;
 
-	return trunk->host_kind != STW_HOST_NAME && stw_target_from_uri(trunk, &where) == 0 &&
-	       !where.need_resolve &&
+	return stw_target_from_uri(trunk, &where) == 0 && !where.need_resolve &&
 	       (any_port ? stw_addr_same_ip(&where.addr, addr) : stw_addr_equal(&where.addr, addr));
 }
 
-/* The account that the trunk has been called with. */
+/* Where the names of the trunk have led to. */
 static bool account_is_at(const struct stw_request *request, const struct stw_trunk *trunk,
 	const struct stw_addr *addr, bool any_port)
 {
-	const struct stw_account *account =
-		trunk->user.len ? stw_stack_account_find(request->stack, trunk->name) : NULL;
+	const struct stw_account *account = stw_stack_account_find(request->stack, trunk->name);
 
 	return account && stw_account_is_at(account, addr, any_port);
 }
@@ -118,8 +117,8 @@ static bool account_is_at(const struct stw_request *request, const struct stw_tr
 static const struct stw_trunk *trunk_find(const struct stw_config *config,
 	const struct stw_request *request, const struct stw_uri *uri, const struct stw_addr *addr)
 {
-	bool any_port =
-		addr == &request->source.remote && request->source.transport != STW_TRANSPORT_UDP;
+	bool is_source = addr == &request->source.remote;
+	bool any_port = is_source && request->source.transport != STW_TRANSPORT_UDP;
 
 	for (unsigned i = 0; i < config->trunk_count; i++) {
 		const struct stw_trunk *trunk = &config->trunks[i];
@@ -129,7 +128,9 @@ static const struct stw_trunk *trunk_find(const struct stw_config *config,
 				: addr_is_trunk(addr, any_port, &trunk->parsed[u]))
 				return trunk;
 		}
-		if (addr && account_is_at(request, trunk, addr, any_port))
+		/* Who comes from there is known by the login. */
+		if (addr && (!is_source || trunk->user.len) &&
+			account_is_at(request, trunk, addr, any_port))
 			return trunk;
 	}
 	return NULL;

@@ -47,7 +47,8 @@ struct serve {
 	struct stw_config *config;
 	struct stw_config *bound;       /* of the start: the listeners borrow from it */
 	struct stw_listeners listeners; /* as bound */
-	struct stw_log *log;            /* of the first worker */
+	struct stw_log_writer *log_writer;
+	struct stw_log *log; /* of the first worker */
 	struct serve_worker workers[STW_WORKERS_MAX];
 	unsigned worker_count;
 	struct stw_workers *shared; /* NULL: one worker */

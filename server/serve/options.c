@@ -44,8 +44,6 @@ static void reload_apply(
 	stw_admin_set_config(serve->admin, config);
 	for (unsigned i = 0; i < serve->worker_count; i++)
 		stw_log_set_level(serve->workers[i].log, config->log.level);
-	if (serve->records)
-		stw_records_reopen(serve->records);
 	stw_config_unref(serve->config);
 	serve->config = config;
 	question->kind = STW_QUESTION_RELOAD;
@@ -106,6 +104,9 @@ void serve_reload(struct serve *serve, struct stw_question *question)
 	int err = 0;
 	json_t *answer;
 
+	/* Whatever becomes of the configuration: the file may have been rotated. */
+	if (serve->records)
+		stw_records_reopen(serve->records);
 	if (serve->options.trial)
 		answer = reload_refused(err = -EINVAL, "with --try there is no file to read again");
 	else if ((err = serve_config_load(serve, &errors, &config)) == -EINVAL)

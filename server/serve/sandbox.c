@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -27,7 +28,8 @@
 
 #define NUMBERS_MAX 1024 /* of system calls that have a name */
 
-static const char *const role_names[SANDBOX_ROLES] = { "main", "worker", "store", "admin", "hook" };
+static const char *const role_names[SANDBOX_ROLES] = { "main", "worker", "store", "admin", "hook",
+	"log" };
 
 static struct {
 	bool ready, journal;
@@ -106,6 +108,14 @@ static bool is_first(unsigned number)
 	return !(atomic_fetch_or(&seen[thread_role][number / 32], bit) & bit);
 }
 
+/* Who reads the log may stand still, and this thread does not wait for him: then the next time. */
+static bool log_is_ready(void)
+{
+	struct pollfd log = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	return poll(&log, 1, 0) == 1 && (log.revents & POLLOUT);
+}
+
 static void denied_log(unsigned number)
 {
 	const char *name = sandbox.names[number];
@@ -148,7 +158,7 @@ static void on_denied(int signal, siginfo_t *info, void *context)
 	unsigned number = (unsigned)info->si_syscall % NUMBERS_MAX;
 	int saved = errno;
 
-	if (is_first(number))
+	if (log_is_ready() && is_first(number))
 		denied_log(number);
 	if (SANDBOX_TESTED_BUILD)
 		abort();
@@ -355,4 +365,9 @@ void serve_sandbox_admin(void)
 void serve_sandbox_hook(void)
 {
 	sandbox_enter(SANDBOX_HOOK);
+}
+
+void serve_sandbox_log(void)
+{
+	sandbox_enter(SANDBOX_LOG);
 }

@@ -34,5 +34,6 @@ void serve_sandbox_worker(void); /* sockets, timers; reads files of the system (
 void serve_sandbox_store(void);  /* SQLite's files; no socket */
 void serve_sandbox_admin(void);  /* connections that are accepted; no file, no new socket */
 void serve_sandbox_hook(void);   /* connections to web servers; reads hosts and certificates */
+void serve_sandbox_log(void);    /* writes to what is open */
 
 #endif

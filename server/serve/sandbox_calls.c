@@ -8,8 +8,9 @@
 #define STORE (1u << SANDBOX_STORE)
 #define ADMIN (1u << SANDBOX_ADMIN)
 #define HOOK  (1u << SANDBOX_HOOK)
+#define LOG   (1u << SANDBOX_LOG)
 #define SIP   (MAIN | 1u << SANDBOX_WORKER)
-#define ALL   (SIP | STORE | ADMIN | HOOK)
+#define ALL   (SIP | STORE | ADMIN | HOOK | LOG)
 #define FILES (SIP | STORE | HOOK) /* who opens files */
 #define NET   (SIP | ADMIN | HOOK) /* who has connections */
 #define CALLS (SIP | HOOK)         /* who opens them */
@@ -88,7 +89,7 @@ static const struct sandbox_call calls[] = {
 	{ "openat", CALLS, SANDBOX_READ_ONLY },
 	/* malloc(3) of glibc, when a thread gives back a heap, reads
 	 * /proc/sys/vm/overcommit_memory: in builds without jemalloc. */
-	{ "openat", ADMIN, SANDBOX_READ_ONLY },
+	{ "openat", ADMIN | LOG, SANDBOX_READ_ONLY },
 	{ "stat", FILES, SANDBOX_ANY },
 	{ "lstat", FILES, SANDBOX_ANY },
 	{ "access", FILES, SANDBOX_ANY },

@@ -134,7 +134,7 @@ static int start_sandbox(struct serve *serve)
 	 * writes a time that of the time zone. */
 	(void)OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
 	tzset();
-	err = serve_sandbox_prepare(stw_log_is_journal(serve->log));
+	err = serve_sandbox_prepare(stw_log_writer_is_journal(serve->log_writer));
 	if (err == -ENOMEM)
 		return serve_fail(serve, err, "no memory is left");
 	if (err < 0)
@@ -143,6 +143,28 @@ static int start_sandbox(struct serve *serve)
 				err == -ENOSYS ? "the kernel has no seccomp filters"
 					       : strerror(-err)));
 	return 0;
+}
+
+/* ---- log ------------------------------------------------------------------------------ */
+
+/* Until start_log_thread() a line is written where it is logged. */
+static int start_log(struct serve *serve)
+{
+	struct stw_log_writer_options options = { .fd = STDERR_FILENO,
+		.queues = serve->worker_count };
+	int err = stw_log_writer_new(&options, &serve->log_writer);
+
+	if (err == 0)
+		err = stw_log_new(serve->config->log.level, serve->log_writer, 0, &serve->log);
+	serve->workers[0].log = serve->log;
+	return err < 0 ? serve_fail(serve, err, "no memory is left") : 0;
+}
+
+static int start_log_thread(struct serve *serve)
+{
+	int err = stw_log_writer_start(serve->log_writer, serve_sandbox_log);
+
+	return err < 0 ? serve_fail(serve, err, "the thread of the log: %s", strerror(-err)) : 0;
 }
 
 /* ---- store ------------------------------------------------------------------------------ */
@@ -295,7 +317,8 @@ static int start_worker(
 	int err = 0;
 
 	if (!worker->log)
-		err = stw_log_new(serve->config->log.level, &worker->log);
+		err = stw_log_new(
+			serve->config->log.level, serve->log_writer, worker->index, &worker->log);
 	if (err < 0)
 		return err;
 	options.worker = worker->index;
@@ -324,6 +347,7 @@ static int start_cores(struct serve *serve)
 		.listeners = &serve->listeners,
 		.seed = stw_io_seed(),
 		.log = stw_log_note,
+		.log_lost = stw_log_lost,
 	};
 	struct serve_secret secret;
 	int err = serve_secret(serve, &secret);
@@ -420,8 +444,9 @@ static void start_workers(struct serve *serve)
 int serve_start(struct serve *serve)
 {
 	static int (*const steps[])(struct serve *) = { start_user, start_lock, start_listen,
-		start_maps, start_admin, start_drop, start_sandbox, start_store, start_trial_users,
-		start_hook, start_records, start_cores, serve_workers_start, start_answering };
+		start_maps, start_admin, start_drop, start_sandbox, start_log_thread, start_store,
+		start_trial_users, start_hook, start_records, start_cores, serve_workers_start,
+		start_answering };
 	int err;
 
 	umask(0027); /* what the store holds is as good as passwords */
@@ -429,9 +454,8 @@ int serve_start(struct serve *serve)
 	err = start_config(serve);
 	if (err == 0)
 		start_workers(serve);
-	if (err == 0 && stw_log_new(serve->config->log.level, &serve->log) < 0)
-		err = serve_fail(serve, -ENOMEM, "no memory is left");
-	serve->workers[0].log = serve->log;
+	if (err == 0)
+		err = start_log(serve);
 	if (err == 0)
 		stw_rcu_register_thread();
 	for (unsigned i = 0; err == 0 && i < STW_ARRAY_SIZE(steps); i++)
@@ -486,4 +510,5 @@ void serve_done(struct serve *serve)
 		stw_store_unlock(serve->lock_fd);
 	stw_config_unref(serve->bound);
 	stw_config_unref(serve->config);
+	stw_log_writer_close(serve->log_writer);
 }

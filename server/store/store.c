@@ -452,6 +452,7 @@ static void run_sweep(struct group *group, struct stw_job *job)
 	group->swept = 0;
 	stw_location_scan(group->store->options.location, &group->store->sweep_cursor, SWEEP_PLACES,
 		sweep_visit, group);
+	job->more = group->swept >= SWEEP_AORS;
 }
 
 /* @param hash  of the address-of-record of a REGISTER */
@@ -582,6 +583,7 @@ static void group_undo(struct group *group)
 
 		job->result = NULL;
 		job->changed = 0;
+		job->more = false;
 		job->cause = &stw_cause_commit_failed;
 	}
 }
@@ -714,6 +716,7 @@ static void store_watch(struct stw_store *store, const struct group *group)
 static bool store_run_group(struct stw_store *store)
 {
 	struct group group = { .store = store, .number = store->last_group + 1 };
+	bool swept; /* and no other sweep follows at once */
 
 	group_collect(store, &group);
 	if (!group.n)
@@ -728,12 +731,13 @@ static bool store_run_group(struct stw_store *store)
 		group_undo(&group);
 	else
 		group_publish(&group);
+	swept = group.sweep && !group.sweep->more;
 	store_answer(store, &group);
 	/* Behind the results: the submitter need not wait for the readers of the old snapshots. */
-	store_reclaim(store, group.sweep != NULL);
-	if (group.sweep && store->options.threaded)
+	store_reclaim(store, swept);
+	if (swept && store->options.threaded)
 		stw_memory_return();
-	store_fold_begin(store, group.sweep != NULL);
+	store_fold_begin(store, swept);
 	stw_arena_done(&group.arena);
 	free(group.changes);
 	free(group.hashes);
@@ -820,6 +824,7 @@ int stw_store_submit(struct stw_store *store, struct stw_job *job)
 	job->cause = NULL;
 	job->changed = 0;
 	job->refused = 0;
+	job->more = false;
 	queue->under_way++;
 	atomic_fetch_add(&store->waiting, 1);
 	stw_ring_push(queue->jobs, job);

@@ -53,6 +53,7 @@ struct stw_job {
 	const struct stw_cause *cause; /* refused or failed; NULL: committed */
 	unsigned changed;              /* rows */
 	int refused; /* SETTINGS: 0; -ENOENT no such user; -EBADMSG as setting_error says */
+	bool more;   /* SWEEP: it has removed as many as one may, and others may be left */
 	struct stw_job *next;
 };
 

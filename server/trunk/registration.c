@@ -13,6 +13,7 @@
 #define EXPIRES_MAX_S     86400u
 #define RETRY_AFTER_MAX_S 3600u
 #define STALE_MAX         2 /* answers, when all that was wrong is the age of the nonce */
+#define CHALLENGES_MAX    8 /* that are answered in a round, by all servers of a name */
 
 /* RFC 5626 §4.5: 30 s, doubled with each failure, half an hour at most. Who was refused because of
  * what he is does not come back so soon. */
@@ -38,15 +39,18 @@ struct registration {
 	struct stw_alarm alarm;    /* the next one */
 	uint32_t expires_s;        /* that is asked for */
 	unsigned uri, home;        /* the place that is tried, and where it is registered */
-	unsigned answers;          /* to challenges of this round */
-	unsigned failures;         /* rounds in a row */
-	bool interval_set;         /* by 423, in this round */
-	bool waiting;              /* for another one of its name to be gone */
-	bool leaving;              /* it is removed … */
-	bool farewell;             /* … with the REGISTER under way: Expires: 0 */
-	bool gone;                 /* … and no trunk any more: freed when that is over */
-	bool told;                 /* the record knows that it is registered */
-	uint64_t until_ms;         /* registered until then (monotonic) */
+	struct stw_addr place;     /* of its name, who has heard us last; family 0: nobody */
+	struct stw_addr home_place;
+	unsigned answers;    /* to challenges of this place … */
+	unsigned challenges; /* … and of all, in this round */
+	unsigned failures;   /* rounds in a row */
+	bool interval_set;   /* by 423, in this round */
+	bool waiting;        /* for another one of its name to be gone */
+	bool leaving;        /* it is removed … */
+	bool farewell;       /* … with the REGISTER under way: Expires: 0 */
+	bool gone;           /* … and no trunk any more: freed when that is over */
+	bool told;           /* the record knows that it is registered */
+	uint64_t until_ms;   /* registered until then (monotonic) */
 
 	unsigned code; /* the last final response; 0: none came */
 	char phrase[64];
@@ -214,6 +218,7 @@ static void registration_send(struct registration *registration)
 	struct stw_client_job job = { .method = STW_STR("REGISTER"),
 		.uri = registration->registrar,
 		.outbound = registration->uris[registration->uri],
+		.prefer = &registration->place,
 		.contact = true,
 		.contact_user = { registration->contact, STW_TRUNK_CONTACT_BYTES - 1 },
 		.ops = &registration_ops,
@@ -235,7 +240,7 @@ static void registration_send(struct registration *registration)
 static void round_begin(struct registration *registration)
 {
 	registration->uri = 0;
-	registration->answers = 0;
+	registration->answers = registration->challenges = 0;
 	registration->interval_set = false;
 	registration_send(registration);
 }
@@ -296,7 +301,8 @@ static void registration_part(struct registration *registration)
 	}
 	registration->farewell = true;
 	registration->uri = registration->home;
-	registration->answers = 0;
+	registration->place = registration->home_place;
+	registration->answers = registration->challenges = 0;
 	registration_send(registration);
 }
 
@@ -322,11 +328,12 @@ static void round_failed(struct registration *registration, const struct stw_cau
 	registration->cause = cause;
 	registration_note(registration, msg, cause);
 	registration->told = false;
+	registration->place.family = 0;
 	if (registration_left(registration))
 		return;
 	if (registration->uri + 1 < registration->uri_count) {
 		registration->uri++;
-		registration->answers = 0;
+		registration->answers = registration->challenges = 0;
 		registration_send(registration);
 		return;
 	}
@@ -384,6 +391,7 @@ static uint64_t refresh_ms(struct registration *registration, uint32_t granted_s
 static void registration_kept(struct registration *registration, uint32_t granted_s)
 {
 	registration->home = registration->uri;
+	registration->home_place = registration->place;
 	registration->until_ms = now_of(registration).mono_ms + (uint64_t)granted_s * 1000;
 }
 
@@ -428,7 +436,9 @@ static void registration_challenged(
 	bool stale = false;
 	int err = stw_digest_client_challenged(registration->digest, response, &stale);
 
-	if (err == 0 && registration->answers < (stale ? STALE_MAX : 1)) {
+	if (err == 0 && registration->answers < (stale ? STALE_MAX : 1) &&
+		registration->challenges < CHALLENGES_MAX) {
+		registration->challenges++;
 		registration->answers++;
 		registration_send(registration);
 		return;
@@ -465,6 +475,17 @@ static uint32_t retry_after_s(const struct stw_msg *response)
 	return (uint32_t)seconds;
 }
 
+/* RFC 3263 §4.3: a name may have several servers, each with nonces and bindings of its own. What
+ * comes next goes to the same one, for as long as it can be reached. */
+static void registration_heard(struct registration *registration, const struct stw_client *client)
+{
+	const struct stw_addr *place = &stw_client_hop(client)->remote;
+
+	if (!stw_addr_equal(place, &registration->place))
+		registration->answers = 0;
+	registration->place = *place;
+}
+
 static void registration_response(
 	void *user, struct stw_client *client, const struct stw_msg *response)
 {
@@ -474,6 +495,7 @@ static void registration_response(
 	if (response->code < 200)
 		return;
 	stw_client_forget(client);
+	registration_heard(registration, client);
 	registration->client = NULL;
 	registration->code = response->code;
 	snprintf(registration->phrase, sizeof(registration->phrase), "%.*s",

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the system refuses to the real server: descriptors, memory; and connections from everywhere. It goes on, counts, and is
-as before when there is room again."""
+"""What the system refuses to the real server: descriptors, memory, a reader of its log; and connections from everywhere. It goes
+on, counts, and is as before when there is room again."""
+import concurrent.futures
+import fcntl
 import json
 import os
 import pathlib
@@ -12,7 +14,8 @@ import sys
 import time
 
 sys.dont_write_bytecode = True
-from interop import DOMAIN, STROWGER, require, run_tests, wait_until  # noqa: E402
+from interop import (DOMAIN, STROWGER, WAIT_S, Server, exchange, options_request, require, run_tests, stop,  # noqa: E402
+                     wait_until)
 from wire import Datagrams, Health, Stream, request  # noqa: E402
 
 OPTIONS = """auth: {required: false}
@@ -180,7 +183,63 @@ def default_room(bench):
             group.rmdir()
 
 
+class Unread(Server):
+    """Its log goes into a pipe that takes little; nobody reads it until the test does."""
+
+    def start(self):
+        self.pipe, write = os.pipe()
+        fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
+        with open(self.log, "ab") as output:
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", STROWGER, "serve", "--config", self.config], stdin=subprocess.DEVNULL,
+                stdout=output, stderr=write, cwd=self.folder)
+        os.close(write)
+        wait_until(self.answers, "the server answers")
+
+    def flood(self):
+        """At level debug each message is a line: more of them than are kept."""
+        for _ in range(100):
+            for _ in range(100):
+                require(exchange(self.port, options_request(self.port), WAIT_S), "an OPTIONS waits for the log")
+            if (lost := status(self)["log_lost"]):
+                return lost
+        raise AssertionError("nothing is lost")
+
+    def read(self):
+        """What comes until the end."""
+        with open(self.pipe, encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
+
+
+def unread_log(bench):
+    """Who reads the log stands still: everything goes on, and ends when it has to."""
+    server = bench.add(Unread(options="log: {level: debug}\n"))
+    lost = server.flood()
+    require(f"{lost} lines lost" in server.command("status"), "status tells of lost lines")
+    begin = time.monotonic()
+    require(stop(server.process, seconds=WAIT_S) == 0, f"SIGTERM: status {server.process.returncode}")
+    require(time.monotonic() - begin < 4, "the end waits for the log")
+    os.close(server.pipe)
+
+
+def log_read_again(bench):
+    """It goes on: what was kept comes, what is lost is told, and so is the end."""
+    server = bench.add(Unread(options="log: {level: debug}\n"))
+    server.flood()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        lines = pool.submit(server.read)
+        wait_until(lambda: exchange(server.port, options_request(server.port), WAIT_S), "it still answers")
+        time.sleep(0.3)
+        lost = status(server)["log_lost"]
+        require(stop(server.process, seconds=WAIT_S) == 0, f"SIGTERM: status {server.process.returncode}")
+        events = lines.result()
+    require(sum(event["lines"] for event in events if event["event"] == "log.lost") >= lost, "what is lost is told")
+    require(events[-1]["event"] == "server.stopped", f"the last line: {events[-1]}")
+
+
 run_tests([
+    ("a log that nobody reads", unread_log),
+    ("a log that is read again", log_read_again),
     ("no descriptor is left", descriptors),
     ("silent connections from 500 addresses", sources),
     ("no memory is left", memory),

@@ -39,7 +39,7 @@ def threads(server):
 def each_thread_is_filtered(bench):
     server = bench.server(options="workers: 2\n")
     found = threads(server)
-    require(len(found) >= 4, f"{len(found)} threads: main, a worker, store, administration are four")
+    require(len(found) >= 5, f"{len(found)} threads: main, a worker, store, log, administration are five")
     for thread in found:
         require(thread["Seccomp"] == "2", f"{thread['Name']} has no filter")
         require(thread["NoNewPrivs"] == "1", f"{thread['Name']} may gain privileges")

@@ -48,6 +48,30 @@ static void test_full_and_empty(void **state)
 	}
 }
 
+/* Room that is kept for what is more urgent: at least one place is there for all. */
+static void test_within(void **state)
+{
+	static const struct {
+		size_t capacity;
+		unsigned quarters, places;
+	} cases[] = { { 1, 2, 1 }, { 2, 2, 1 }, { 4, 2, 2 }, { 4, 3, 3 }, { 4, 4, 4 },
+		{ 64, 3, 48 } };
+	int item = 0;
+
+	for (size_t i = 0; i < STW_ARRAY_SIZE(cases); i++) {
+		unsigned quarters = cases[i].quarters;
+		struct stw_ring *ring;
+
+		assert_int_equal(stw_ring_new(cases[i].capacity, &ring), 0);
+		for (unsigned places = 0; places < cases[i].places; places++)
+			assert_int_equal(stw_ring_push_within(ring, &item, quarters), 0);
+		assert_int_equal(stw_ring_push_within(ring, &item, quarters), -ENOBUFS);
+		assert_ptr_equal(stw_ring_pop(ring), &item);
+		assert_int_equal(stw_ring_push_within(ring, &item, quarters), 0);
+		stw_ring_free(ring);
+	}
+}
+
 struct item {
 	unsigned number;
 };
@@ -94,6 +118,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_new),
 		cmocka_unit_test(test_full_and_empty),
+		cmocka_unit_test(test_within),
 		cmocka_unit_test(test_two_threads),
 	};
 

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/resource.h>
+#include <time.h>
 
 static const char *const hosts[] = { "127.0.0.1", "::1" };
 
@@ -593,6 +594,48 @@ static void test_fair(void **state)
 	stw_io_free(io);
 }
 
+/* Held: the loop neither reads nor spins, and flows may end; then what has come is there, with the
+ * time that it has waited. */
+static void test_hold(void **state)
+{
+	struct stw_io *io = test_io(&(struct stw_io_options){ 0 });
+	struct stw_listener ours = test_listen(io, STW_TRANSPORT_TCP, "127.0.0.1");
+	struct stw_hop busy, left, reset;
+	int busy_fd = test_incoming(io, &ours, &busy), left_fd = test_incoming(io, &ours, &left),
+	    reset_fd = test_incoming(io, &ours, &reset);
+	struct linger at_once = { .l_onoff = 1 };
+	const struct stw_io_event *events;
+	clock_t before;
+
+	stw_io_ops()->hold(io, true);
+	assert_int_equal(send(busy_fd, "one", 3, 0), 3);
+	assert_int_equal(send(left_fd, "not read", 8, 0), 8);
+	assert_int_equal(send(reset_fd, "last", 4, 0), 4);
+	test_nothing(io, 10);
+	setsockopt(reset_fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	close(reset_fd);
+	stw_io_ops()->close(io, left.flow);
+	before = clock();
+	test_nothing(io, 100);
+	assert_true(clock() - before < CLOCKS_PER_SEC / 100);
+	assert_int_equal(test_send_now(io, &busy, "answer"), 0);
+	test_expect(busy_fd, "answer");
+
+	stw_io_ops()->hold(io, false);
+	assert_int_equal(test_poll(io, TEST_WAIT_MS, &events), 2);
+	assert_int_equal(events[0].kind, STW_IO_BYTES);
+	assert_true(stw_flow_id_equal(events[0].hop.flow, busy.flow));
+	assert_str(((struct stw_str){ events[0].data, events[0].len }), "one");
+	assert_true(events[0].waited_us >= 100000);
+	assert_true(stw_flow_id_equal(events[1].hop.flow, reset.flow));
+	assert_str(((struct stw_str){ events[1].data, events[1].len }), "last");
+	events = test_next(io, STW_IO_CLOSED);
+	assert_true(stw_flow_id_equal(events->hop.flow, reset.flow));
+	close(busy_fd);
+	close(left_fd);
+	stw_io_free(io);
+}
+
 /* Without descriptors connections are refused, the loop does not spin, and later ones are served.
  */
 static void test_descriptors_run_out(void **state)
@@ -763,6 +806,7 @@ int main(void)
 		cmocka_unit_test(test_waited),
 		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_fair),
+		cmocka_unit_test(test_hold),
 		cmocka_unit_test(test_descriptors_run_out),
 		cmocka_unit_test(test_descriptor_of_closed),
 		cmocka_unit_test(test_close_unused),

@@ -178,6 +178,35 @@ static void test_places(void **state)
 	}
 }
 
+/* §7.3.1. The same for the usual forms, which are read first, and for those that they leave. */
+static void test_repeated(void **state)
+{
+	static const struct {
+		const char *in;
+		bool repeated;
+	} cases[] = {
+		{ "<sip:alice@example.com>;tag=a", false },
+		{ "<sip:alice@example.com>;tag=a;x=tag;tags=b", false },
+		{ "<sip:alice@example.com>;tag=a;tag=b", true },
+		{ "<sip:alice@example.com>;tag=a;x;TAG=a", true },
+		{ "<sip:alice@example.com>;x;tag=a;tag", true },
+		{ "sip:alice@example.com;tag=a;tag=b", true },
+		{ "\"\\\"\" <sip:alice@example.com> ; tag = a ; tag = b", true },
+	};
+	struct stw_address address;
+	struct stw_str text;
+
+	for (size_t i = 0; i < STW_ARRAY_SIZE(cases); i++) {
+		text = guard(cases[i].in);
+		memset(&address, 0xff, sizeof(address));
+		assert_int_equal(stw_address_parse(text, &address), 0);
+		if (address.tag_repeated != cases[i].repeated)
+			fail_msg("%s", cases[i].in);
+		assert_str(address.tag, "a");
+		unguard(text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -186,6 +215,7 @@ int main(void)
 		cmocka_unit_test(test_torture),
 		cmocka_unit_test(test_wildcard),
 		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_repeated),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -154,6 +154,37 @@ static void test_places(void **state)
 	}
 }
 
+/* §7.3.1. The same for the usual forms, which are read first, and for those that they leave. */
+static void test_repeated(void **state)
+{
+	static const char *const once[] = { ";branch=z9hG4bKa", ";rport", ";rport=5",
+		";received=192.0.2.1", ";received=[2001:db8::1]", ";maddr=192.0.2.9" };
+	static const char *const hosts[] = { "192.0.2.15:5060", "[2001:db8::2]" };
+	struct stw_via via;
+	struct stw_str text;
+	char value[200];
+
+	for (size_t i = 0; i < STW_ARRAY_SIZE(once); i++) {
+		for (size_t k = 0; k < 2; k++) {
+			snprintf(value, sizeof(value), "SIP/2.0/UDP %s%s;x;x", hosts[k], once[i]);
+			text = guard(value);
+			assert_int_equal(stw_via_parse(text, &via), 0);
+			assert_false(via.repeated);
+			unguard(text);
+			snprintf(value, sizeof(value), "SIP/2.0/UDP %s%s;x=\"a\"%s", hosts[k],
+				once[i], once[i]);
+			text = guard(value);
+			assert_int_equal(stw_via_parse(text, &via), 0);
+			assert_true(via.repeated);
+			unguard(text);
+		}
+	}
+	assert_int_equal(
+		stw_via_parse(STW_STR("SIP/2.0/UDP h;branch=z9hG4bK1;BRANCH=z9hG4bK2"), &via), 0);
+	assert_true(via.repeated);
+	assert_str(via.branch, "z9hG4bK1");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,6 +192,7 @@ int main(void)
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_repeated),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -308,6 +308,27 @@ static void test_room(void **state)
 	assert_int_equal(stw_overload_room(&overload, queue, at_ms(ms)), 64);
 }
 
+/* What another worker has read is late by itself: what is read here in time neither ends that nor
+ * is refused for it, and its room does not change. */
+static void test_elsewhere(void **state)
+{
+	struct stw_overload overload = overload_of(20, STW_OVERLOAD_FEEDBACK_OFF);
+	struct stw_overload_queue queue = { 0 };
+	const struct stw_overload_arrival late = {
+		.waited_us = 30000, .standing = true, .elsewhere = &queue
+	};
+
+	for (uint64_t ms = 0; ms < 1000; ms++) {
+		enum stw_overload_verdict verdict = ms < 100 ? ADMIT : REFUSE;
+
+		assert_int_equal(stw_overload_admit(&overload, NEW, &late, at_ms(ms)), verdict);
+		assert_int_equal(admit(&overload, 0, NEW, 0, at_ms(ms)), ADMIT);
+	}
+	assert_int_equal(stw_overload_room(&overload, 0, at_ms(1000)), UINT32_MAX);
+	/* Both count for what is served. */
+	assert_true(overload.queues[0].taken_mean >= 100 && queue.taken_mean == 0);
+}
+
 /* As many refusals are answered as requests are served, and a few more. */
 static void test_answers(void **state)
 {
@@ -373,6 +394,7 @@ int main(void)
 		cmocka_unit_test(test_loss_rises_holds_and_ends),
 		cmocka_unit_test(test_loss_finds_its_place),
 		cmocka_unit_test(test_room),
+		cmocka_unit_test(test_elsewhere),
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_rate_is_shared),

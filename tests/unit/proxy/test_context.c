@@ -728,7 +728,7 @@ static void a_430_is_replaced_by_the_other_flow(void **state)
 {
 	two_flows("MESSAGE");
 	respond(0, 430);
-	expect("START 2 30; ");
+	expect("START 2 45; ");
 	bench_timeout(&bench, 2);
 	bench_timeout(&bench, 1);
 	expect("ABANDON; FINISHED; ");

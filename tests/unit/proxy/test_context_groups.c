@@ -193,6 +193,51 @@ static void the_same_place_again(void **state)
 	bench_close(&bench);
 }
 
+/* ---- the q of a redirection ------------------------ */
+
+/* `q` of two phones, of which the first one redirects. */
+static void redirected(unsigned first, unsigned second, const char *contacts)
+{
+	struct stw_proxy_target phones[2] = { { .uri = STW_STR("sip:p1@x.test"), .q = first },
+		{ .uri = STW_STR("sip:p2@x.test"), .q = second } };
+
+	bench_open(&bench, "INVITE", "sip:bob@example.test", "");
+	bench.options.recurse = true;
+	assert_int_equal(stw_response_context_add(bench.context, phones, 2), 0);
+	INPUT(&bench, stw_response_context_start(bench.context));
+	bench_respond(&bench, 0, 302, contacts);
+}
+
+/* Its best contact rings as the phone did, the others by their share of its q. */
+static void contacts_take_the_q_of_the_branch(void **state)
+{
+	redirected(1000, 1000, "Contact: <sip:a@x.test>;q=0.2, <sip:b@x.test>;q=0.1\r\n");
+	expect("START 2 30; C 2; ");
+	respond(2, 486);
+	expect(""); /* the other phone rings still */
+	respond(1, 486);
+	expect("START 3 60; C 3; ");
+	bench_close(&bench);
+
+	redirected(1000, 400, "Contact: <sip:a@x.test>;q=0.2, <sip:b@x.test>;q=0.1\r\n");
+	expect("START 1 60; C 1; ");
+	respond(1, 486);
+	expect("START 2 60; C 2; "); /* 500 of 1000 is more than 400 */
+	respond(2, 302);
+	expect("START 3 60; C 3; ");
+	bench_close(&bench);
+
+	redirected(500, 400, "Contact: <sip:a@x.test>;q=1.0, <sip:b@x.test>;q=0.1\r\n");
+	expect("START 1 60; C 1; ");
+	respond(1, 486);
+	expect("START 2 60; C 2; "); /* the other phone: 50 of 500 is less than 400 */
+	bench_close(&bench);
+
+	redirected(1000, 400, "Contact: <sip:a@x.test>;q=0, <sip:b@x.test>;q=0\r\n");
+	expect("START 1 30; C 1; START 2 30; C 2; ");
+	bench_close(&bench);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -201,6 +246,7 @@ int main(void)
 		cmocka_unit_test(who_was_left_is_not_waited_for),
 		cmocka_unit_test(a_pause_between_the_groups),
 		cmocka_unit_test(the_same_place_again),
+		cmocka_unit_test(contacts_take_the_q_of_the_branch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -255,6 +255,7 @@ static void run_step(struct run *run)
 		break;
 	case 4:
 		stw_response_context_no_answer(bench.context);
+		stw_response_context_level_over(bench.context);
 		break;
 	case 5:
 	case 6:

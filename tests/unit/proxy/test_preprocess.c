@@ -106,6 +106,14 @@ static const struct {
 		NULL, false, false, false },
 	{ "sip:b@y.com;maddr=192.0.2.9", "", INITIAL, 0, "sip:b@y.com;maddr=192.0.2.9", 0, NULL,
 		false, false, false },
+	{ "sip:b@y.com;maddr=Home.example", "", INITIAL, 0, "sip:b@y.com", 0, NULL, false, false,
+		false },
+	{ "sip:b@y.com:5060;maddr=home.example", "", INITIAL, 0, "sip:b@y.com:5060", 0, NULL, false,
+		false, false },
+	{ "sip:b@y.com:5070;maddr=home.example", "", INITIAL, 0,
+		"sip:b@y.com:5070;maddr=home.example", 0, NULL, false, false, false },
+	{ "sip:b@y.com;maddr=x.home.example", "", INITIAL, 0, "sip:b@y.com;maddr=x.home.example", 0,
+		NULL, false, false, false },
 	{ "sip:b@[2001:db8::1];maddr=192.0.2.1;x", "", INITIAL, 0, "sip:b@[2001:db8::1];x", 0, NULL,
 		false, false, false },
 	{ "tel:+1;maddr=192.0.2.1", "", INITIAL, 0, "tel:+1;maddr=192.0.2.1", 0, NULL, false, false,
@@ -272,7 +280,11 @@ static void flow_tokens(void **state)
 
 static int setup(void **state)
 {
+	static const struct stw_str domain = { "home.example", 12 };
+
 	proxy_init(&proxy, "p1.example.com", "192.0.2.1");
+	proxy.options.domains = &domain;
+	proxy.options.domain_count = 1;
 	return 0;
 }
 

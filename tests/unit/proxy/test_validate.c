@@ -49,6 +49,13 @@ static const struct {
 		&stw_cause_proxy_require, "Unsupported: foo\r\n" },
 	{ "INVITE", "sip:b@example.com", "Proxy-Require: @@\r\n", &stw_cause_proxy_require, "" },
 	{ "INVITE", "sip:b@example.com", "Proxy-Require:\r\n", NULL, "" },
+	{ "INVITE", "sip:b@example.com", "Proxy-Require: pref, PATH\r\n", NULL, "" },
+	{ "INVITE", "sip:b@example.com", "Proxy-Require: pref, foo\r\nProxy-Require: path\r\n",
+		&stw_cause_proxy_require, "Unsupported: foo\r\n" },
+	{ "INVITE", "sip:b@example.com", "Proxy-Require: prefs\r\n", &stw_cause_proxy_require,
+		"Unsupported: prefs\r\n" },
+	{ "INVITE", "sip:b@example.com", "Proxy-Require: resource-priority\r\n",
+		&stw_cause_proxy_require, "Unsupported: resource-priority\r\n" },
 	{ "CANCEL", "sip:b@example.com", "Proxy-Require: foo\r\n", NULL, "" },
 	{ "ACK", "sip:b@example.com", "Proxy-Require: foo\r\n", NULL, "" },
 };
@@ -70,6 +77,33 @@ static void each_row(void **state)
 		message_done(&request);
 		stw_arena_done(&arena);
 	}
+}
+
+/* RFC 4412: where it is acted upon. */
+static void priority_is_supported_where_it_counts(void **state)
+{
+	struct stw_proxy_options options = proxy.options;
+	char buffer[STW_SUPPORTED_BYTES];
+	struct stw_writer writer;
+	struct stw_str headers;
+	struct message request;
+	struct stw_arena arena;
+
+	options.priority = true;
+	stw_arena_init(&arena, 4096);
+	message_parse(&request, request_text("INVITE", "sip:b@example.com",
+					"Proxy-Require: resource-priority\r\n"));
+	assert_null(stw_proxy_validate(&options, &request.msg, &arena, &headers));
+	message_done(&request);
+	stw_arena_done(&arena);
+
+	stw_writer_init(&writer, buffer, sizeof(buffer));
+	stw_proxy_write_supported(&writer, false);
+	assert_str(stw_writer_text(&writer), "Supported: path, pref\r\n");
+	stw_writer_init(&writer, buffer, sizeof(buffer));
+	stw_proxy_write_supported(&writer, true);
+	assert_str(stw_writer_text(&writer), "Supported: path, pref, resource-priority\r\n");
+	assert_false(writer.overflow);
 }
 
 static void without_memory_still_refused(void **state)
@@ -207,6 +241,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_row),
+		cmocka_unit_test(priority_is_supported_where_it_counts),
 		cmocka_unit_test(without_memory_still_refused),
 		cmocka_unit_test(loops_and_spirals),
 		cmocka_unit_test(two_users_forward_to_each_other),

@@ -24,6 +24,7 @@ static const struct {
 	{ "sip:null-%00-null@example.com", 0, "sip:null-%00-null@example.com" },
 	{ "sip:+1-555;ext=5@example.com", 0, "sip:+1-555;ext=5@example.com" },
 	{ "sip:bob@[2001:DB8::1]:5060", 0, "sip:bob@[2001:db8::1]" },
+	{ "sip:bob@Example.COM.", 0, "sip:bob@example.com" },
 	{ "sip:example.com", -EBADMSG, "" },
 	{ "tel:+1555", -EBADMSG, "" },
 	{ "mailto:bob@example.com", -EBADMSG, "" },

@@ -409,6 +409,41 @@ static void jobs_outlive_the_core(void **state)
 	server_stop(server);
 }
 
+/* Turns of the worker until it would sleep. */
+static unsigned turns(struct server *server, struct stw_now now)
+{
+	unsigned n = 0;
+
+	do {
+		stw_core_begin(server->core, now);
+		stw_core_work(server->core);
+		stw_core_end(server->core);
+		n++;
+	} while (stw_core_next(server->core) <= now.mono_ms && n < 100);
+	return n;
+}
+
+/* Many phones vanish at once: status says so when the next sweep is due. A sweep that fails has to
+ * wait for the one after. */
+static void who_has_vanished(void **state)
+{
+	struct server *server = server_start(state);
+	struct stw_now now = { 200000, START_MS + 200000 };
+
+	for (unsigned i = 0; i < 1000; i++)
+		assert_string_equal(run_register(server->fixture, i, 1, 1, 100), "good");
+	assert_int_equal(turns(server, now), 4);
+	assert_int_equal(stw_location_count(server->fixture->location), 0);
+	for (unsigned i = 0; i < 300; i++)
+		assert_string_equal(run_register(server->fixture, i, 1, 1, 100), "good");
+	sql(server->fixture->path, "DROP TABLE journal");
+	now.mono_ms += 200000;
+	now.wall_ms += 200000;
+	assert_int_equal(turns(server, now), 1);
+	assert_int_equal(stw_location_count(server->fixture->location), 300);
+	server_stop(server);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -420,6 +455,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(bindings_are_listed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(jobs_are_done_at_the_end, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(jobs_outlive_the_core, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_has_vanished, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

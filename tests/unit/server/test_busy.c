@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 
 #include "server/call/busy.h"
@@ -119,12 +120,61 @@ static void test_threads(void **state)
 	stw_busy_free(shared);
 }
 
+#define RACES 50000
+
+static atomic_uint race, raced;
+static int entered[2];
+
+/* Without sleep, as long as the other one runs. */
+static void await(const atomic_uint *what, unsigned value)
+{
+	for (unsigned spins = 0; atomic_load(what) < value; spins++) {
+		if (spins > 10000)
+			sched_yield();
+	}
+}
+
+static void *racer(void *context)
+{
+	for (unsigned i = 1; i <= RACES; i++) {
+		await(&race, i);
+		entered[1] = stw_busy_enter(shared, *(struct stw_str *)context, 1);
+		atomic_store(&raced, i);
+	}
+	return NULL;
+}
+
+/* Two calls at the same moment, and one free place: one of them gets it. */
+static void test_last_place(void **state)
+{
+	struct stw_str bob = STW_STR("sip:bob@example.com");
+	unsigned wrong = 0;
+	pthread_t thread;
+
+	atomic_store(&race, 0);
+	assert_int_equal(stw_busy_new(key, 1000, &shared), 0);
+	assert_int_equal(pthread_create(&thread, NULL, racer, &bob), 0);
+	for (unsigned i = 1; i <= RACES; i++) {
+		atomic_store(&race, i);
+		for (volatile unsigned pause = 0; pause < i % 40;)
+			pause++;
+		entered[0] = stw_busy_enter(shared, bob, 1);
+		await(&raced, i);
+		wrong += (entered[0] == 0) + (entered[1] == 0) != 1;
+		stw_busy_leave(shared, bob, i);
+	}
+	pthread_join(thread, NULL);
+	assert_int_equal(wrong, 0);
+	stw_busy_free(shared);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_counts),
 		cmocka_unit_test(test_bounded),
 		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_last_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -203,6 +203,8 @@ static const struct {
 		"1:28: queues: \"c d\" is no user; allowed: bob, bob@example.com\n" },
 	{ "queues: [{name: a, announce: 2m}]\n",
 		"1:30: queues: announce: \"2m\" is no time; allowed: 5s to 1m\n" },
+	{ "queues: [{name: a, max_per_caller: many}]\n",
+		"1:36: queues: max_per_caller: \"many\" is no length; allowed: 0 to 1000\n" },
 	{ "queues: [{name: a, max_length: 1001}]\n",
 		"1:32: queues: max_length: \"1001\" is no length; allowed: 0 to 1000\n" },
 	{ "queues: [{name: a, priority: some}]\n",
@@ -614,10 +616,11 @@ static const struct {
 	{ "queues",
 		"[{name: support, agents: [bob, carol], agent_timeout: 10s, wrap_up: 5s, "
 		"max_length: 3, max_wait: 1m, overflow: dave, announce: 20s, call_time: 2m, "
-		"priority: all, open: sun, closed: erin, media: 'sip:music@m.example.net'}]",
+		"priority: all, open: sun, closed: erin, media: 'sip:music@m.example.net', "
+		"max_per_caller: 2}]",
 		"{name: support, agents: bob, carol, agent_timeout: 10s, wrap_up: 5s, max_length: "
 		"3, max_wait: 1m, overflow: dave, announce: 20s, call_time: 2m, priority: all, "
-		"open: sun, closed: erin, media: sip:music@m.example.net}" },
+		"open: sun, closed: erin, media: sip:music@m.example.net, max_per_caller: 2}" },
 	{ "shared_names", "[{name: lee, users: [Lee S <lee.s>, lee.j@a.example]}]",
 		"{name: lee, users: Lee S <lee.s>, lee.j@a.example}" },
 	{ "dialplan", "[{match: 0., class: national, strip: 1, prepend: +49, to: user}]",

@@ -21,15 +21,17 @@
 #include "server/serve/sandbox_calls.h"
 
 static void (*const enter[SANDBOX_ROLES])(void) = { serve_sandbox_main, serve_sandbox_worker,
-	serve_sandbox_store, serve_sandbox_admin, serve_sandbox_hook };
-static const char *const names[SANDBOX_ROLES] = { "main", "worker", "store", "admin", "hook" };
+	serve_sandbox_store, serve_sandbox_admin, serve_sandbox_hook, serve_sandbox_log };
+static const char *const names[SANDBOX_ROLES] = { "main", "worker", "store", "admin", "hook",
+	"log" };
 
 #define MAIN   (1u << SANDBOX_MAIN)
 #define WORKER (1u << SANDBOX_WORKER)
 #define STORE  (1u << SANDBOX_STORE)
 #define ADMIN  (1u << SANDBOX_ADMIN)
 #define HOOK   (1u << SANDBOX_HOOK)
-#define ALL    (MAIN | WORKER | STORE | ADMIN | HOOK)
+#define LOG    (1u << SANDBOX_LOG)
+#define ALL    (MAIN | WORKER | STORE | ADMIN | HOOK | LOG)
 
 /* ---- things to try: 0 or -errno ------------------------------------------------------------ */
 

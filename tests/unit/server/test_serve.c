@@ -70,11 +70,58 @@ static void test_file_comes(void **state)
 	free(serve);
 }
 
+static void answered(struct stw_question *question)
+{
+	json_decref(question->answer);
+}
+
+static void log_nowhere(struct serve *serve)
+{
+	struct stw_log_writer_options options = { .fd = open("/dev/null", O_WRONLY | O_CLOEXEC) };
+
+	assert_int_equal(stw_log_writer_new(&options, &serve->log_writer), 0);
+	assert_int_equal(stw_log_new(STW_LOG_ERROR, serve->log_writer, 0, &serve->log), 0);
+}
+
+/* Whoever rotates the records sends SIGHUP; that the file of the configuration is broken, or has
+ * changed what needs a restart, is not his affair. */
+static void test_refused_reload_reopens_records(void **state)
+{
+	char folder[] = "/tmp/strowger-serve-XXXXXX", path[80], old[80];
+	struct stw_question question = { .answered = answered };
+	struct serve *serve = calloc(1, sizeof(*serve));
+	struct stw_records_options options = { 0 };
+	struct stw_record_line *line;
+
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/calls", folder);
+	snprintf(old, sizeof(old), "%s/calls.1", folder);
+	log_nowhere(serve);
+	serve->options = (struct stw_serve_options){ .config_file = folder };
+	options.path = stw_str_from(path);
+	assert_int_equal(stw_records_open(&options, &serve->records, serve->error, ERROR_BYTES), 0);
+	assert_int_equal(rename(path, old), 0);
+	serve_reload(serve, &question);
+	assert_int_not_equal(question.error, 0);
+	line = calloc(1, sizeof(*line) + 2);
+	line->len = (size_t)sprintf(line->text, "\n");
+	stw_records_give(serve->records, 0, line);
+	stw_records_close(serve->records);
+	assert_int_equal(access(path, F_OK), 0);
+	unlink(path);
+	unlink(old);
+	rmdir(folder);
+	stw_log_free(serve->log);
+	stw_log_writer_close(serve->log_writer);
+	free(serve);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_file_is_gone),
 		cmocka_unit_test(test_file_comes),
+		cmocka_unit_test(test_refused_reload_reopens_records),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

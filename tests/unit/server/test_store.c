@@ -297,6 +297,7 @@ static void sweep_is_bounded(void **state)
 	do {
 		run(fixture, &sweep);
 		assert_true(sweep.changed <= 256);
+		assert_int_equal(sweep.more, sweep.changed == 256);
 		total += sweep.changed;
 		rounds++;
 	} while (sweep.changed);

@@ -37,6 +37,8 @@ struct lab {
 	uint64_t query;
 	int open_error;
 	struct stw_flow_id dead; /* the network knows that it is gone, the stack does not yet */
+	bool holds;              /* nothing is to be read from flows */
+	unsigned limited;        /* queues of the kernel, see test_hand.c */
 	bool answers_options;
 	unsigned dropped, overload_refused;                          /* noted */
 	bool (*takes)(struct lab *lab, struct stw_request *request); /* NULL: none */
@@ -100,9 +102,19 @@ static inline int lab_resolve(void *io, struct stw_str name, unsigned type, uint
 	return 0;
 }
 
-static const struct stw_io_ops lab_io = {
-	.send = lab_send, .open = lab_open, .close = lab_close, .resolve = lab_resolve
-};
+static inline void lab_hold(void *io, bool on)
+{
+	struct lab *lab = io;
+
+	assert_int_equal(on, !lab->holds);
+	lab->holds = on;
+}
+
+static struct stw_io_ops lab_io = { .send = lab_send,
+	.open = lab_open,
+	.close = lab_close,
+	.resolve = lab_resolve,
+	.hold = lab_hold };
 
 /* ---- the core -------------------------------------------------------------------------- */
 

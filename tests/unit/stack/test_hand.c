@@ -375,19 +375,27 @@ static void test_flow_begins_to_leave_on_the_way(void **state)
 	}
 }
 
-/* A datagram finds room or is dropped with a word. */
+/* A datagram finds room or is dropped with a word. New requests leave some to what ends or answers
+ * others. */
 static void test_full_ring_drops_datagrams(void **state)
 {
 	struct pair pair;
 
-	pair_init(&pair, 4);
-	for (unsigned i = 0; i < 6; i++)
-		datagram_brings(&pair, 0, "MESSAGE", 1);
-	assert_int_equal(stats_of(&pair, 0).handed_out, 4);
+	pair_init(&pair, 8);
+	for (unsigned i = 0; i < 8; i++)
+		lab_receive(
+			pair.labs[0], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+	assert_int_equal(stats_of(&pair, 0).handed_out, 6);
 	assert_int_equal(stats_of(&pair, 0).handed_lost, 2);
 	assert_int_equal(pair.labs[0]->dropped, 2);
+	lab_receive(pair.labs[0], caller(), request_of("ACK", "UDP", call_of(&pair, 1)));
+	lab_receive(pair.labs[0], caller(), request_of("BYE", "UDP", call_of(&pair, 1)));
+	assert_int_equal(pair.labs[0]->dropped, 2);
+	lab_receive(pair.labs[0], caller(), request_of("BYE", "UDP", call_of(&pair, 1)));
+	assert_int_equal(pair.labs[0]->dropped, 3);
+	assert_false(pair.labs[0]->holds);
 	pair_take(&pair, 1);
-	assert_int_equal(stats_of(&pair, 1).handed_in, 4);
+	assert_int_equal(stats_of(&pair, 1).handed_in, 8);
 	pair_done(&pair);
 }
 
@@ -405,7 +413,8 @@ static void test_errors_of_icmp_leave_room(void **state)
 		lab_event(pair.labs[0], &forged);
 	assert_int_equal(stats_of(&pair, 0).handing, 0);
 	for (unsigned i = 0; i < 32; i++)
-		datagram_brings(&pair, 0, "MESSAGE", 1);
+		lab_receive(pair.labs[0], caller(),
+			request_of(i < 16 ? "MESSAGE" : "BYE", "UDP", call_of(&pair, 1)));
 	assert_int_equal(stats_of(&pair, 0).handed_out, 32);
 	assert_int_equal(pair.labs[0]->dropped, 0);
 	pair_take(&pair, 1);
@@ -433,37 +442,185 @@ static void test_errors_of_icmp_are_afforded(void **state)
 	pair_done(&pair);
 }
 
-/* Messages of a stream wait; when too many do, the connection is closed. */
-static void test_full_ring_closes_streams(void **state)
+/* Messages of streams wait in half of the ring and then here, all that a poll can bring: streams
+ * are not read until the last has been handed over. Datagrams go past them. */
+static void test_full_ring_holds_streams(void **state)
+{
+	enum { MANY = 6000 };
+	struct pair pair;
+	unsigned turns = 0;
+
+	pair_init(&pair, 64);
+	flow_opens(pair.labs[0], stream_hop(0, 3));
+	for (unsigned i = 0; i < MANY; i++) {
+		assert_int_equal(pair.labs[0]->holds, i > 32);
+		lab_receive(pair.labs[0], stream_hop(0, 3),
+			request_of("MESSAGE", "TCP", call_of(&pair, 1)));
+	}
+	assert_int_equal(stats_of(&pair, 0).handed_out, MANY);
+	assert_int_equal(stats_of(&pair, 0).handing, MANY - 32);
+	assert_int_equal(stw_stack_next(pair.labs[0]->stack), pair.labs[0]->now.mono_ms + 1);
+	for (unsigned i = 0; i < 32; i++)
+		lab_receive(pair.labs[0], caller(),
+			request_of(i < 16 ? "OPTIONS" : "BYE", "UDP", call_of(&pair, 1)));
+	for (; stats_of(&pair, 1).handed_in < MANY + 32; turns++) {
+		assert_true(pair.labs[0]->holds || stats_of(&pair, 0).handing == 0);
+		pair_take(&pair, 1);
+		pair_take(&pair, 0);
+	}
+	assert_in_range(turns, MANY / 64, MANY / 32 + 1);
+	assert_false(pair.labs[0]->holds);
+	assert_int_equal(stats_of(&pair, 0).handed_lost, 0);
+	assert_int_equal(pair.labs[0]->dropped + pair.labs[0]->closed, 0);
+	pair_done(&pair);
+}
+
+/* What others hand over is taken as fast as they can read it. */
+static void test_turn_takes_what_a_poll_brings(void **state)
+{
+	enum { MANY = 500 };
+	struct pair pair;
+
+	pair_init(&pair, 0);
+	flow_opens(pair.labs[0], stream_hop(0, 3));
+	for (unsigned i = 0; i < MANY; i++)
+		lab_receive(pair.labs[0], stream_hop(0, 3),
+			request_of("MESSAGE", "TCP", call_of(&pair, 1)));
+	pair_take(&pair, 1);
+	assert_int_equal(stats_of(&pair, 1).handed_in, MANY);
+	pair_done(&pair);
+}
+
+/* Both rings are full and both workers have more: each takes what it got, and all is answered. */
+static void test_both_rings_are_full(void **state)
+{
+	enum { EACH = 100 };
+	struct pair pair;
+
+	pair_init(&pair, 4);
+	for (unsigned worker = 0; worker < 2; worker++) {
+		pair.labs[worker]->answers_options = true;
+		flow_opens(pair.labs[worker], stream_hop(worker, 3));
+		for (unsigned i = 0; i < EACH; i++)
+			lab_receive(pair.labs[worker], stream_hop(worker, 3),
+				request_of("OPTIONS", "TCP", call_of(&pair, !worker)));
+	}
+	for (unsigned i = 0; i < 3 * EACH; i++) {
+		assert_true(i > 0 || (pair.labs[0]->holds && pair.labs[1]->holds));
+		pair_take(&pair, i % 2);
+	}
+	for (unsigned worker = 0; worker < 2; worker++) {
+		assert_int_equal(pair.labs[worker]->sent_count, EACH);
+		assert_false(pair.labs[worker]->holds);
+		assert_int_equal(stats_of(&pair, worker).handed_lost, 0);
+		assert_int_equal(pair.labs[worker]->closed + pair.labs[worker]->dropped, 0);
+	}
+	pair_done(&pair);
+}
+
+/* Answers for connections of a worker that does not move wait, more of them than requests do. */
+static void test_answers_wait(void **state)
+{
+	enum { MANY = 12000 };
+	struct pair pair;
+
+	pair_init(&pair, 0);
+	pair.labs[1]->answers_options = true;
+	flow_opens(pair.labs[0], stream_hop(0, 3));
+	for (unsigned i = 0; i < MANY; i++) {
+		lab_receive(pair.labs[0], stream_hop(0, 3),
+			request_of("OPTIONS", "TCP", call_of(&pair, 1)));
+		pair_take(&pair, 1);
+	}
+	assert_int_equal(stats_of(&pair, 1).handing, MANY - 2048);
+	assert_int_equal(stats_of(&pair, 1).handed_lost, 0);
+	pair.labs[1]->targets[0].has_hop = pair.labs[1]->targets[0].hop_only = true;
+	pair.labs[1]->targets[0].hop = stream_hop(0, 3);
+	lab_receive(pair.labs[1], caller(), request_of("MESSAGE", "UDP", call_of(&pair, 1)));
+	assert_int_equal(stats_of(&pair, 1).handed_lost, 1);
+	assert_memory_equal(pair.labs[1]->sent[0].text, "SIP/2.0 ", 8);
+	pair_done(&pair);
+}
+
+/* ---- what has waited where it was read ------------------------------------------------ */
+
+static void pass(struct pair *pair, unsigned ms)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		pair->labs[i]->now.mono_ms += ms;
+		pair->labs[i]->now.wall_ms += ms;
+	}
+}
+
+/* A new request that is read by one worker and belongs to one. @return refusals of the latter */
+static unsigned waits(struct pair *pair, unsigned reader, unsigned owner, unsigned waited_ms)
+{
+	static unsigned number;
+	char text[1000], branch[32];
+	struct stw_io_event event = { .kind = STW_IO_DATAGRAM,
+		.hop = caller(),
+		.data = text,
+		.waited_us = waited_ms * 1000,
+		.queue_stands = waited_ms > 0 };
+	const char *like = request_of("OPTIONS", "UDP", call_of(pair, owner)), *at;
+
+	at = strstr(like, "z9hG4bK-1");
+	snprintf(branch, sizeof(branch), "z9hG4bK-o%u", number++);
+	event.len = (size_t)snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - like), like, branch,
+		at + strlen("z9hG4bK-1"));
+	lab_event(pair->labs[reader], &event);
+	if (owner != reader)
+		pair_take(pair, owner);
+	return pair->labs[owner]->overload_refused;
+}
+
+/* The queue of one worker stands, that of the other does not: who comes late is refused by both. */
+static void test_late_at_the_other_worker(void **state)
 {
 	struct pair pair;
-	unsigned i;
+	unsigned refused = 0;
 
-	pair_init_flow(&pair, 4);
-	for (i = 0; i < 10; i++)
-		flow_brings(&pair, "MESSAGE", 1);
-	assert_int_equal(stats_of(&pair, 0).handed_out, 10);
-	assert_int_equal(stw_stack_next(pair.labs[0]->stack), pair.labs[0]->now.mono_ms + 1);
-	for (i = 0; i < 3; i++) {
-		pair_take(&pair, 1);
-		pair_take(&pair, 0);
+	pair_init(&pair, 0);
+	pair.labs[1]->answers_options = true;
+	for (unsigned i = 0; i < 30; i++) {
+		refused = waits(&pair, 0, 1, 60);
+		assert_int_equal(waits(&pair, 1, 1, 0), refused);
+		pass(&pair, 10);
 	}
-	assert_int_equal(stats_of(&pair, 1).handed_in, 10);
-	for (i = 0; i < 4 + 1024; i++)
-		flow_brings(&pair, "MESSAGE", 1);
-	assert_int_equal(pair.labs[0]->closed, 0);
-	flow_brings(&pair, "MESSAGE", 1);
-	assert_int_equal(pair.labs[0]->dropped, 1);
-	assert_int_equal(stats_of(&pair, 0).handed_lost, 1);
-	for (i = 0; i < 4 + 1024; i++) {
-		pair_take(&pair, 1);
-		pair_take(&pair, 0);
-	}
-	assert_int_equal(stats_of(&pair, 1).handed_in, 10 + 4 + 1024);
-	lab_wait(pair.labs[1], 40000); /* nobody answers */
-	pair_take(&pair, 0);
-	assert_int_equal(pair.labs[0]->closed, 1);
+	assert_in_range(refused, 19, 20);
+	assert_int_equal(pair.labs[1]->sent_count, 60);
 	pair_done(&pair);
+}
+
+static void count_limits(void *io, unsigned listener, enum stw_queue queue, uint32_t messages)
+{
+	(void)listener, (void)queue;
+	((struct lab *)io)->limited += messages != UINT32_MAX;
+}
+
+/* A queue that is cut goes down at once, half of the target or not: whether it is cut is known
+ * where it was read. */
+static void test_cut_at_the_other_worker(void **state)
+{
+	struct pair pair;
+	unsigned refused;
+
+	lab_io.limit = count_limits;
+	pair_init(&pair, 0);
+	for (unsigned i = 0; i < 2; i++)
+		pair.labs[i]->answers_options = true;
+	for (unsigned i = 0; i < 30; i++) {
+		waits(&pair, 0, 0, 60);
+		waits(&pair, 0, 1, 60);
+		pass(&pair, 10);
+	}
+	assert_int_equal(pair.labs[0]->limited, 1);
+	assert_int_equal(pair.labs[1]->limited, 0);
+	refused = waits(&pair, 0, 1, 60);
+	assert_true(refused > 0);
+	assert_int_equal(waits(&pair, 0, 1, 20), refused);
+	pair_done(&pair);
+	lab_io.limit = NULL;
 }
 
 static void ask_both(struct pair *pair)
@@ -569,8 +726,9 @@ static void test_quiet(void **state)
 	assert_false(stw_workers_quiet(pair.workers));
 	pair_take(&pair, 0);
 	assert_true(stw_workers_quiet(pair.workers));
-	for (unsigned i = 0; i < 5; i++)
-		flow_brings(&pair, "OPTIONS", 1);
+	for (unsigned i = 0; i < 3; i++)
+		lab_receive(pair.labs[0], stream_hop(0, 3),
+			request_of("OPTIONS", "TCP", call_of(&pair, 1)));
 	assert_int_equal(stats_of(&pair, 0).handing, 1);
 	pair_take(&pair, 1);
 	pair_take(&pair, 0);
@@ -681,7 +839,12 @@ int main(void)
 		cmocka_unit_test(test_full_ring_drops_datagrams),
 		cmocka_unit_test(test_errors_of_icmp_leave_room),
 		cmocka_unit_test(test_errors_of_icmp_are_afforded),
-		cmocka_unit_test(test_full_ring_closes_streams),
+		cmocka_unit_test(test_full_ring_holds_streams),
+		cmocka_unit_test(test_turn_takes_what_a_poll_brings),
+		cmocka_unit_test(test_both_rings_are_full),
+		cmocka_unit_test(test_answers_wait),
+		cmocka_unit_test(test_late_at_the_other_worker),
+		cmocka_unit_test(test_cut_at_the_other_worker),
 		cmocka_unit_test(test_end_waits_for_answers),
 		cmocka_unit_test(test_end_waits_for_late_answers),
 		cmocka_unit_test(test_broken_stream_waits_for_answers),

@@ -205,6 +205,31 @@ static void answer_of_a_stream_survives_the_batch(void **state)
 	lab_free(lab);
 }
 
+/* RFC 5626 §3.5.1: each ping has its answer; of those that come together they leave together. */
+static void pings_are_answered(void **state)
+{
+	struct lab *lab = lab_new();
+	struct stw_hop flow = flow_arrives(lab, hop_at(STW_TRANSPORT_TCP, "192.0.2.1", 40000));
+	char pings[4 * 150 + 1] = "";
+	size_t bytes = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pings) - 1; i++)
+		pings[i] = "\r\n"[i % 2];
+	lab_receive(lab, flow, pings);
+	assert_int_equal(lab->sent_count, 3);
+	for (unsigned i = 0; i < 3; i++)
+		bytes += strlen(lab_expect(lab, "\r\n")->text);
+	assert_int_equal(bytes, 2 * 150);
+	lab_receive(lab, flow, "\r\n\r\n");
+	assert_string_equal(lab_expect(lab, "")->text, "\r\n");
+	lab_receive(lab, flow, "\r\n");
+	lab_expect_nothing(lab);
+	flow_closes(lab, flow, 0);
+	lab_is_idle(lab);
+	lab_free(lab);
+}
+
 static void closed_flow_fails_its_branches(void **state)
 {
 	struct lab *lab = lab_new();
@@ -870,6 +895,7 @@ int main(void)
 		cmocka_unit_test(first_answer_of_a_fork_cancels_the_other),
 		cmocka_unit_test(silent_callee_gives_408_to_an_invite_only),
 		cmocka_unit_test(answer_of_a_stream_survives_the_batch),
+		cmocka_unit_test(pings_are_answered),
 		cmocka_unit_test(closed_flow_fails_its_branches),
 		cmocka_unit_test(answer_finds_another_flow),
 		cmocka_unit_test(large_request_falls_back_after_a_second),

@@ -10,8 +10,12 @@ static const char invite_text[] = "INVITE sip:bob@biloxi.com SIP/2.0\r\n"
 				  "Route: <sip:p1.example;lr>, <sip:p2.example;lr>\r\n"
 				  "Route: <sip:p3.example;lr>\r\n"
 				  "Require: 100rel\r\nProxy-Require: foo\r\n"
+				  "Request-Disposition: no-fork\r\n"
+				  "a: *;audio\r\n"
+				  "Reject-Contact: *;video, *;mobility=\"mobile\"\r\n"
 				  "Call-ID: 987asjd97y7atg\r\n"
 				  "CSeq: 986759 INVITE\r\n"
+				  "a: *;automata\r\n"
 				  "Content-Type: text/plain\r\nContent-Length: 4\r\n\r\nbody";
 
 static const char response_text[] = "SIP/2.0 486 Busy Here\r\n"
@@ -20,6 +24,12 @@ static const char response_text[] = "SIP/2.0 486 Busy Here\r\n"
 				    "From: Alice <sip:alice@atlanta.com>;tag=88sja8x\r\n"
 				    "Call-ID: 987asjd97y7atg\r\n"
 				    "CSeq: 986759 INVITE\r\nContent-Length: 0\r\n\r\n";
+
+/* RFC 3841 §5: equal to those of the request. */
+#define PREFERENCES                                                                                \
+	"a: *;audio\r\na: *;automata\r\n"                                                          \
+	"Reject-Contact: *;video, *;mobility=\"mobile\"\r\n"                                       \
+	"Request-Disposition: no-fork\r\n"
 
 static struct lab_msg invite, response;
 
@@ -43,8 +53,7 @@ static void test_ack(void **state)
 		"From: Alice <sip:alice@atlanta.com>;tag=88sja8x\r\n"
 		"To: Bob <sip:bob@biloxi.com>;tag=99sa0xk\r\n"
 		"Call-ID: 987asjd97y7atg\r\n"
-		"CSeq: 986759 ACK\r\n"
-		"Content-Length: 0\r\n\r\n");
+		"CSeq: 986759 ACK\r\n" PREFERENCES "Content-Length: 0\r\n\r\n");
 	stw_write_char(&writer, '\0');
 	assert_int_equal(lab_parse(&ack, buffer)->method, STW_METHOD_ACK);
 }
@@ -67,7 +76,7 @@ static void test_cancel(void **state)
 		"From: Alice <sip:alice@atlanta.com>;tag=88sja8x\r\n"
 		"To: Bob <sip:bob@biloxi.com>\r\n"
 		"Call-ID: 987asjd97y7atg\r\n"
-		"CSeq: 986759 CANCEL\r\n"
+		"CSeq: 986759 CANCEL\r\n" PREFERENCES
 		"Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n"
 		"Content-Length: 0\r\n\r\n");
 }

@@ -295,6 +295,47 @@ static void test_ping_pong(void **state)
 	fixture_done(&f);
 }
 
+/* However they are cut, none is lost; those that come together are one frame. */
+static void test_pings_together(void **state)
+{
+	static const size_t reads[] = { 1, 3, 4, 5, 2050, 16383, 65536 };
+	enum { PINGS = 5000, BYTES = 4 * PINGS + 2 + MESSAGE_LEN };
+	static char stream[BYTES];
+
+	for (size_t i = 0; i < 4 * PINGS + 2; i++)
+		stream[i] = "\r\n"[i % 2];
+	memcpy(stream + 4 * PINGS + 2, message, MESSAGE_LEN);
+	for (size_t r = 0; r < STW_ARRAY_SIZE(reads); r++) {
+		struct fixture f;
+		struct stw_flow_id id;
+		size_t pings = 0, frames = 0, rest[STW_FRAME_BROKEN + 1] = { 0 };
+
+		fixture_init(&f, 10, 10);
+		id = open_flow(&f, 1);
+		for (size_t pos = 0, len; pos < BYTES; pos += len) {
+			const char *data;
+			struct stw_frame frame;
+
+			len = BYTES - pos < reads[r] ? BYTES - pos : reads[r];
+			feed(&f, id, stream + pos, len, 1);
+			do {
+				frame = stw_flows_next(f.flows, id, &data, at(1));
+				rest[frame.kind]++;
+				if (frame.kind == STW_FRAME_PING) {
+					pings += frame.bytes / 4;
+					frames++;
+				}
+			} while (frame.kind != STW_FRAME_MORE);
+		}
+		assert_int_equal(pings, PINGS);
+		assert_in_range(frames, 1, reads[r] < 4 ? PINGS : 2 * (BYTES / reads[r] + 1));
+		assert_int_equal(rest[STW_FRAME_CRLF], 1);
+		assert_int_equal(rest[STW_FRAME_MESSAGE], 1);
+		assert_int_equal(rest[STW_FRAME_BROKEN], 0);
+		fixture_done(&f);
+	}
+}
+
 static void test_idle(void **state)
 {
 	struct fixture f;
@@ -757,6 +798,7 @@ int main(void)
 		cmocka_unit_test(test_byte_by_byte),
 		cmocka_unit_test(test_cut_anywhere),
 		cmocka_unit_test(test_ping_pong),
+		cmocka_unit_test(test_pings_together),
 		cmocka_unit_test(test_idle),
 		cmocka_unit_test(test_slow_message),
 		cmocka_unit_test(test_message_time_starts_anew),

@@ -54,6 +54,16 @@ static const struct {
 	{ STW_TRANSPORT_WSS, "2001:db8::9", -1, -ENOENT },
 };
 
+static void test_on_loopback(void **state)
+{
+	struct stw_listeners listeners;
+
+	some_listeners(&listeners);
+	assert_true(stw_listeners_on_loopback(&listeners, STW_TRANSPORT_UDP));
+	assert_false(stw_listeners_on_loopback(&listeners, STW_TRANSPORT_TCP)); /* of any address */
+	assert_false(stw_listeners_on_loopback(&listeners, STW_TRANSPORT_TLS));
+}
+
 static void test_for(void **state)
 {
 	struct stw_listeners listeners;
@@ -196,6 +206,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_for),
+		cmocka_unit_test(test_on_loopback),
 		cmocka_unit_test(test_sent_by),
 		cmocka_unit_test(test_sent_by_unknown_local),
 		cmocka_unit_test(test_own),
