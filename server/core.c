@@ -129,6 +129,7 @@ static void core_stack_options(const struct stw_core *core, struct stw_stack_opt
 			.max_srv = config->dns.max_srv,
 			.max_questions = config->dns.max_questions,
 			.time_ms = config->dns.max_time_ms,
+			.naptr_ms = config->dns.timeout_ms * 2 / 5,
 			.failed_ms = config->dns.failed_for_ms,
 			.cache = { config->dns.cache_names, config->dns.cache_bytes } },
 		.overload = { .target_ms = config->overload.target_ms,

@@ -387,7 +387,7 @@ void rules_out(struct node *node, struct stw_str text, const struct stw_hop *hop
 void rules_note(struct node *node, const struct stw_note *note);
 void rules_batch_end(struct node *node);
 /* An address did not take datagrams. */
-void rules_refused(struct node *node, const struct stw_addr *remote);
+void rules_refused(struct node *node, const struct stw_addr *remote, struct stw_str message);
 /* A connection of a node is gone. */
 void rules_flow_gone(struct node *node, struct stw_flow_id flow);
 /* What is old enough is looked at for the last time. */

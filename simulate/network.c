@@ -73,8 +73,8 @@ static void datagram_arrives(struct world *world, const struct stw_addr *from,
 }
 
 /* A host that is there but nobody listens says so, now and then. */
-static void datagram_refused(
-	struct world *world, const struct stw_addr *from, const struct stw_addr *to)
+static void datagram_refused(struct world *world, const struct stw_addr *from,
+	const struct stw_addr *to, struct stw_str text)
 {
 	unsigned node = node_at(world, from);
 	struct happening *happening;
@@ -87,6 +87,8 @@ static void datagram_refused(
 	happening->hop =
 		(struct stw_hop){ .transport = STW_TRANSPORT_UDP, .remote = *to, .local = *from };
 	happening->error = ECONNREFUSED;
+	happening->data = must_copy(text.ptr, text.len);
+	happening->len = text.len;
 	plan(world, happening);
 }
 
@@ -107,7 +109,7 @@ void network_datagram(struct world *world, const struct stw_addr *from, const st
 	}
 	if (node < NODES && !world->nodes[node].up) {
 		trace_message(world, from, to, text, "nobody there");
-		datagram_refused(world, from, to);
+		datagram_refused(world, from, to, text);
 		return;
 	}
 	trace_message(world, from, to, text, copies > 1 ? "twice" : "");

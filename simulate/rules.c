@@ -744,7 +744,7 @@ void rules_batch_end(struct node *node)
 /* ---- troubles that explain something --------------------------------------------------------- */
 
 /* Every transaction that still waits at this address hears of it. */
-void rules_refused(struct node *node, const struct stw_addr *remote)
+void rules_refused(struct node *node, const struct stw_addr *remote, struct stw_str message)
 {
 	struct record *lists[] = { node->world->short_records.first,
 		node->world->long_records.first };
@@ -754,7 +754,9 @@ void rules_refused(struct node *node, const struct stw_addr *remote)
 	for (i = 0; i < STW_ARRAY_SIZE(lists); i++) {
 		for (record = lists[i]; record; record = record->later) {
 			if (record->out && record->node == node && !record->got_final &&
-				stw_addr_equal(&record->hop.remote, remote)) {
+				stw_addr_equal(&record->hop.remote, remote) &&
+				memmem(message.ptr, message.len, record->branch,
+					strlen(record->branch))) {
 				record->broken = true;
 				branch_ends(record);
 			}

@@ -276,7 +276,8 @@ static void node_event(struct node *node, struct happening *happening)
 		rules_in(
 			node, (struct stw_str){ happening->data, happening->len }, &happening->hop);
 	else if (happening->kind == NODE_SEND_FAILED)
-		rules_refused(node, &happening->hop.remote);
+		rules_refused(node, &happening->hop.remote,
+			(struct stw_str){ happening->data, happening->len });
 	else if (happening->whole)
 		rules_in(node, (struct stw_str){ happening->whole, happening->whole_len },
 			&happening->hop);

@@ -20,6 +20,8 @@ struct stw_io_options {
 	uint32_t connect_timeout_ms; /* (4000) */
 	uint32_t dns_timeout_ms;     /* a name is answered within, whatever the servers do (4000) */
 	struct stw_str dns_servers;  /* "127.0.0.1:5353,[::1]:53"; empty: the system's */
+	const char *resolv_conf;     /* that names them, read again when it changes; lives as long
+					as the io ("/etc/resolv.conf") */
 	uint16_t workers;            /* that listen on the same addresses: SO_REUSEPORT (1) */
 	uint32_t gather_us;          /* see stw_io_gather() (0: never) */
 };

@@ -49,6 +49,12 @@ bool stw_locate_ask(struct stw_locate *locate, unsigned *ret_question, struct st
 /** The answer to one of them. New questions may be there. */
 void stw_locate_answer(
 	struct stw_locate *locate, unsigned question, const struct stw_dns_answer *answer);
+/**
+ * The NAPTR question has had its part of the time: go on as if there were no such record (RFC 3263
+ * §4.1). When it has timed out in the end, all the others have had their time, too. Does nothing
+ * when it was answered, or is not asked.
+ */
+void stw_locate_skip_naptr(struct stw_locate *locate);
 /** An address is known that could be tried while others are still asked for (RFC 8305 §3). */
 bool stw_locate_usable(const struct stw_locate *locate);
 /** No more patience: what was not answered counts as timed out. */

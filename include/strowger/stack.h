@@ -179,11 +179,12 @@ struct stw_core_ops {
 struct stw_stack_dns {
 	unsigned max_places, max_srv, max_questions; /* of one request, see locate.h */
 	uint32_t time_ms;                            /* for all questions of one request */
+	uint32_t naptr_ms;  /* then SRV is asked without the NAPTR; 0: not before time_ms */
 	uint32_t failed_ms; /* an address that failed comes last for so long */
 	bool loopback;      /* see locate.h */
 	struct stw_dns_limits cache;
 };
-/** 8 addresses, 8 SRV records, 16 questions, 8 s, 60 s, 10,000 names, 4 MiB. */
+/** 8 addresses, 8 SRV records, 16 questions, 8 s, 2 s, 60 s, 10,000 names, 4 MiB. */
 extern const struct stw_stack_dns stw_stack_dns_default;
 
 /** Copied; what it points to must outlive the stack. */

@@ -189,9 +189,11 @@ enum stw_io_event_kind {
 	STW_IO_BYTES,    /* hop (flow set), data, len */
 	STW_IO_ENDED,  /* hop: the peer sends no more, but still gets what is sent until close() */
 	STW_IO_CLOSED, /* hop; error: 0 orderly, else errno of connect, read or write */
-	STW_IO_SEND_FAILED, /* hop without flow; error: a datagram was refused (ICMP) */
-	STW_IO_RESOLVED,    /* query, answer */
-	STW_IO_WOKEN,       /* another thread called stw_io_wake */
+	/* hop without flow; error: a datagram was refused (ICMP); data, len: as much of it as the
+	 * error quotes, from its first byte, or nothing */
+	STW_IO_SEND_FAILED,
+	STW_IO_RESOLVED, /* query, answer */
+	STW_IO_WOKEN,    /* another thread called stw_io_wake */
 };
 
 struct stw_dns_answer;

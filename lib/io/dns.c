@@ -4,7 +4,9 @@
  * asking and closes it when it is idle; so each question in flight has a channel of its own, and
  * with it a port that the kernel has drawn for it alone (RFC 5452 §9.2). c-ares draws the ids,
  * repeats, goes to the next server, and to TCP when an answer is truncated; what came back is read
- * by stw_dns_parse(). Each question is answered once, in time.
+ * by stw_dns_parse(). Each question is answered once, in time, and has its channel no longer than
+ * that. The names of one domain have a part of the channels, so that others are answered while its
+ * servers are silent.
  */
 #include "internal.h"
 
@@ -14,11 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 
-#define DNS_TRIES     3
-#define DNS_PARTS     7    /* of the time: each try waits twice as long as the last, 1 + 2 + 4 */
-#define DNS_UDP_BYTES 1232 /* offered by EDNS: no fragments; what is longer comes by TCP */
-#define HOSTS_TTL_S   5    /* the hosts file may change */
+#define DNS_UDP_BYTES  1232 /* offered by EDNS: no fragments; what is longer comes by TCP */
+#define HOSTS_TTL_S    5    /* the hosts file may change */
+#define SYSTEM_LOOK_MS 1000 /* and so may the servers of the system */
 
 /* ---- questions ----------------------------------------------------------------------- */
 
@@ -40,16 +42,44 @@ static void query_forget(struct query *query)
 
 static void query_finish(struct query *query)
 {
+	if (query->domain) {
+		query->domain->queries--;
+		query->domain->channels -= query->channel != NULL;
+	}
+	query->domain = NULL;
 	if (query->channel)
-		query->channel->query = NULL; /* c-ares may still be at it */
+		query->channel->query = NULL;
 	query->channel = NULL;
 	query_move(query, &query->io->done);
 }
 
+/* Nobody waits for c-ares any more: the channel is free for the next question. */
 static void query_fail(struct query *query, int error)
 {
+	struct dns_channel *channel = query->channel;
+
 	query->answer = (struct stw_dns_answer){ .error = error };
 	query_finish(query);
+	if (!channel)
+		return;
+	ares_cancel(channel->ares);
+	query->io->dns.due_ms = 0;
+}
+
+/* The last two labels stand for the domain whose servers are asked. */
+static struct dns_domain *domain_of(struct dns *dns, struct stw_str name)
+{
+	unsigned dots = 0;
+	size_t from;
+
+	if (name.ptr[name.len - 1] == '.')
+		name.len--;
+	for (from = name.len; from > 0; from--) {
+		dots += name.ptr[from - 1] == '.';
+		if (dots == 2)
+			break;
+	}
+	return &dns->domains[stw_hash_nocase(dns->key, name.ptr + from, name.len - from) % DOMAINS];
 }
 
 /* ---- channels ------------------------------------------------------------------------- */
@@ -69,33 +99,62 @@ static void channel_watch(void *user, ares_socket_t fd, int readable, int writab
 	watch_set(channel->io, fd, events, watch_key(WATCH_DNS, channel->index, (uint32_t)fd));
 }
 
-static int channel_open(struct stw_io *io, struct dns_channel *channel)
+/* Each server is asked in the time that a question has. c-ares asks them in turn, and waits twice
+ * as long in each round as in the last. @return rounds */
+static int rounds_of(const struct stw_io *io, int *ret_timeout_ms)
 {
+	unsigned servers = io->dns.server_count ? io->dns.server_count : 1;
+	int rounds = servers == 1 ? 3 : servers <= 3 ? 2 : 1;
+
+	*ret_timeout_ms = (int)(io->options.dns_timeout_ms / (servers * ((1u << rounds) - 1)) + 1);
+	return rounds;
+}
+
+static int servers_given(ares_channel ares, const struct stw_io *io)
+{
+	return io->dns.servers ? ares_set_servers_ports_csv(ares, io->dns.servers) : ARES_SUCCESS;
+}
+
+/* Not those that the file of the system names by now: it may be half written. */
+static int servers_like(ares_channel ares, ares_channel reader)
+{
+	struct ares_addr_port_node *servers = NULL;
+	int status = ares_get_servers_ports(reader, &servers);
+
+	if (status == ARES_SUCCESS)
+		status = ares_set_servers_ports(ares, servers);
+	ares_free_data(servers);
+	return status;
+}
+
+/* `channel`: for questions; NULL: a reader. */
+static int resolver_open(struct stw_io *io, struct dns_channel *channel, ares_channel *ret)
+{
+	int timeout_ms, rounds = rounds_of(io, &timeout_ms);
 	struct ares_options options = {
 		.flags = ARES_FLAG_EDNS,
 		.ednspsz = DNS_UDP_BYTES,
-		.timeout = (int)(io->options.dns_timeout_ms / DNS_PARTS + 1),
-		.tries = DNS_TRIES,
+		.timeout = timeout_ms,
+		.tries = rounds,
 		.sock_state_cb = channel_watch,
 		.sock_state_cb_data = channel,
 		.ndomains = 0, /* a host in a URI is a full name: nothing is appended */
+		.resolvconf_path = (char *)(uintptr_t)io->options.resolv_conf, /* is copied */
 	};
-	int status;
-
-	channel->io = io;
-	status = ares_init_options(&channel->ares, &options,
+	ares_channel ares;
+	int status = ares_init_options(&ares, &options,
 		ARES_OPT_FLAGS | ARES_OPT_EDNSPSZ | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES |
-			ARES_OPT_SOCK_STATE_CB | ARES_OPT_DOMAINS);
-	if (status != ARES_SUCCESS) {
-		channel->ares = NULL;
+			ARES_OPT_SOCK_STATE_CB | ARES_OPT_DOMAINS | ARES_OPT_RESOLVCONF);
+
+	if (status != ARES_SUCCESS)
 		return status == ARES_ENOMEM ? -ENOMEM : -EIO;
+	status = channel ? servers_like(ares, io->dns.reader) : servers_given(ares, io);
+	if (status != ARES_SUCCESS) {
+		ares_destroy(ares);
+		return status == ARES_ENOMEM ? -ENOMEM : -EINVAL;
 	}
-	if (!io->dns.servers)
-		return 0;
-	status = ares_set_servers_ports_csv(channel->ares, io->dns.servers);
-	if (status == ARES_SUCCESS)
-		return 0;
-	return status == ARES_ENOMEM ? -ENOMEM : -EINVAL;
+	*ret = ares;
+	return 0;
 }
 
 static void channel_close(struct dns_channel *channel)
@@ -108,14 +167,11 @@ static void channel_close(struct dns_channel *channel)
 	free(channel);
 }
 
-/* @return an idle channel; NULL: as many as there may be are at work, or no memory */
-static struct dns_channel *channel_get(struct stw_io *io, int *ret_error)
+static struct dns_channel *channel_new(struct stw_io *io, int *ret_error)
 {
-	struct dns_channel *channel = TAILQ_FIRST(&io->dns.idle);
+	struct dns_channel *channel;
 	uint32_t index = 0;
 
-	if (channel)
-		return channel;
 	while (index < CHANNELS_MAX && io->dns.channels[index])
 		index++;
 	*ret_error = -ENOBUFS;
@@ -130,7 +186,7 @@ static struct dns_channel *channel_get(struct stw_io *io, int *ret_error)
 	channel->io = io;
 	channel->list = &io->dns.idle;
 	TAILQ_INSERT_TAIL(&io->dns.idle, channel, link);
-	*ret_error = channel_open(io, channel);
+	*ret_error = resolver_open(io, channel, &channel->ares);
 	if (*ret_error < 0) {
 		channel_close(channel);
 		return NULL;
@@ -149,6 +205,82 @@ static void channel_schedule(struct dns_channel *channel, uint64_t now_ms)
 	channel->due_ms = now_ms + (uint64_t)left.tv_sec * 1000 + (uint64_t)left.tv_usec / 1000 + 1;
 	if (channel->due_ms < channel->io->dns.due_ms)
 		channel->io->dns.due_ms = channel->due_ms;
+}
+
+/* ---- the servers that the system names --------------------------------------------------------
+ */
+
+static unsigned servers_count(ares_channel ares)
+{
+	struct ares_addr_port_node *servers = NULL;
+	unsigned count = 0;
+
+	if (ares_get_servers_ports(ares, &servers) != ARES_SUCCESS)
+		return 1;
+	for (const struct ares_addr_port_node *server = servers; server; server = server->next)
+		count++;
+	ares_free_data(servers);
+	return count;
+}
+
+static int reader_open(struct stw_io *io)
+{
+	ares_channel reader;
+	int err = resolver_open(io, NULL, &reader);
+
+	if (err < 0)
+		return err;
+	if (io->dns.reader)
+		ares_destroy(io->dns.reader);
+	io->dns.reader = reader;
+	io->dns.server_count = servers_count(reader);
+	return 0;
+}
+
+/* @return true: it has changed since it was read. One that is empty, or not there, is being
+ * replaced. */
+static bool system_look(const struct stw_io *io, struct dns_system *ret)
+{
+	const struct dns_system *old = &io->dns.system;
+	struct stat file;
+
+	if (stat(io->options.resolv_conf, &file) < 0 || file.st_size == 0)
+		return false;
+	ret->device = file.st_dev;
+	ret->inode = file.st_ino;
+	ret->size = file.st_size;
+	ret->changed = file.st_mtim;
+	return ret->device != old->device || ret->inode != old->inode || ret->size != old->size ||
+	       ret->changed.tv_sec != old->changed.tv_sec ||
+	       ret->changed.tv_nsec != old->changed.tv_nsec;
+}
+
+/* Those at work end what they have begun. */
+static void system_follow(struct stw_io *io, uint64_t now_ms)
+{
+	struct dns_system system = { .look_ms = now_ms + SYSTEM_LOOK_MS };
+	struct dns_channel *channel;
+
+	if (io->dns.servers || now_ms < io->dns.system.look_ms)
+		return;
+	io->dns.system.look_ms = system.look_ms;
+	if (!system_look(io, &system) || reader_open(io) < 0)
+		return;
+	io->dns.system = system;
+	for (channel = TAILQ_FIRST(&io->dns.busy); channel; channel = TAILQ_NEXT(channel, link))
+		channel->stale = true;
+	while ((channel = TAILQ_FIRST(&io->dns.idle)))
+		channel_close(channel);
+}
+
+/* @return an idle channel; NULL: as many as there may be are at work, or no memory */
+static struct dns_channel *channel_get(struct stw_io *io, int *ret_error)
+{
+	struct dns_channel *channel;
+
+	system_follow(io, clock_mono_ms());
+	channel = TAILQ_FIRST(&io->dns.idle);
+	return channel ? channel : channel_new(io, ret_error);
 }
 
 /* ---- asking -------------------------------------------------------------------------------- */
@@ -179,6 +311,7 @@ static void query_ask(struct stw_io *io, struct query *query, struct dns_channel
 	channel->ended = false;
 	channel->query = query;
 	query->channel = channel;
+	query->domain->channels++;
 	query_move(query, &io->waiting);
 	ares_query(channel->ares, query->name, 1, query->type, channel_answered, channel);
 	channel_schedule(channel, clock_mono_ms());
@@ -187,34 +320,45 @@ static void query_ask(struct stw_io *io, struct query *query, struct dns_channel
 		io->dns.due_ms = 0;
 }
 
+/* @return 0: it is on its way, or has failed; -ENOBUFS it has to wait */
+static int query_start(struct stw_io *io, struct query *query)
+{
+	struct dns_channel *channel;
+	int error = 0;
+
+	if (query->domain->channels == DOMAIN_CHANNELS)
+		return -ENOBUFS;
+	channel = channel_get(io, &error);
+	if (channel)
+		query_ask(io, query, channel);
+	else if (error == -ENOBUFS || !TAILQ_EMPTY(&io->dns.busy))
+		return -ENOBUFS;
+	else
+		query_fail(query, -EIO);
+	return 0;
+}
+
 /* Those that found no channel get theirs as soon as one is free. */
 static void queue_serve(struct stw_io *io)
 {
-	struct dns_channel *channel;
-	struct query *query;
-	int error = 0;
+	struct query *query, *next;
 
-	while ((query = TAILQ_FIRST(&io->queued))) {
-		channel = channel_get(io, &error);
-		if (channel)
-			query_ask(io, query, channel);
-		else if (error == -ENOBUFS || !TAILQ_EMPTY(&io->dns.busy))
+	for (query = TAILQ_FIRST(&io->queued); query; query = next) {
+		next = TAILQ_NEXT(query, link);
+		if (query_start(io, query) < 0 && query->domain->channels < DOMAIN_CHANNELS)
 			return;
-		else
-			query_fail(query, -EIO);
 	}
 }
 
 /* ---- the hosts file: names of this machine and its neighbours ---------------------------------
  */
 
-static bool hosts_look(struct query *query, int family)
+static bool hosts_look(struct query *query, const char *name, int family)
 {
-	struct dns_channel *channel = query->io->dns.reader;
 	struct hostent *host = NULL;
 	unsigned n = 0;
 
-	if (ares_gethostbyname_file(channel->ares, query->name, family, &host) != ARES_SUCCESS)
+	if (ares_gethostbyname_file(query->io->dns.reader, name, family, &host) != ARES_SUCCESS)
 		return false;
 	for (; host->h_addr_list[n] && n < STW_DNS_RECORDS_MAX; n++) {
 		struct stw_dns_record *record = &query->buffer.records[n];
@@ -230,21 +374,66 @@ static bool hosts_look(struct query *query, int family)
 	return n > 0;
 }
 
-/* A name that the file has in the other family only has no address in this one. "localhost" is
- * never asked of the network (RFC 6761 §6.3). */
+/* "localhost" and what ends with ".localhost", RFC 6761 §6.3. */
+static bool is_localhost(struct stw_str name)
+{
+	static const struct stw_str localhost = { "localhost", 9 };
+	size_t from;
+
+	if (name.len && name.ptr[name.len - 1] == '.')
+		name.len--;
+	if (name.len < localhost.len)
+		return false;
+	from = name.len - localhost.len;
+	return stw_str_equal_nocase(stw_str_cut(name, from, name.len), localhost) &&
+	       (from == 0 || name.ptr[from - 1] == '.');
+}
+
+static void localhost_answer(struct query *query, int family)
+{
+	struct stw_dns_record *record = &query->buffer.records[0];
+
+	*record = (struct stw_dns_record){ .addr.family = family == AF_INET ? 4 : 6 };
+	if (family == AF_INET)
+		memcpy(record->addr.ip, (const uint8_t[]){ 127, 0, 0, 1 }, 4);
+	else
+		memcpy(record->addr.ip, &in6addr_loopback, 16);
+	query->answer = (struct stw_dns_answer){
+		.ttl_s = HOSTS_TTL_S, .local = true, .records = record, .n = 1
+	};
+}
+
+/* "example.com" of "_sip._udp.example.com". */
+static const char *name_served(const char *name)
+{
+	while (*name == '_' && strchr(name, '.'))
+		name = strchr(name, '.') + 1;
+	return name;
+}
+
+static bool hosts_have(struct query *query, const char *name)
+{
+	return hosts_look(query, name, AF_INET) || hosts_look(query, name, AF_INET6);
+}
+
+/* A name that the file has in the other family only has no address in this one; and who has put it
+ * there means these addresses, not the services that the network may know of it. */
 static bool hosts_know(struct query *query)
 {
+	bool addr = query->type == STW_DNS_A || query->type == STW_DNS_AAAA, localhost;
 	int family = query->type == STW_DNS_A ? AF_INET : AF_INET6;
-	bool known;
+	const char *name = addr ? query->name : name_served(query->name);
 
-	if (query->type != STW_DNS_A && query->type != STW_DNS_AAAA)
-		return false;
-	if (hosts_look(query, family))
+	if (addr && hosts_look(query, name, family))
 		return true;
-	known = hosts_look(query, family == AF_INET ? AF_INET6 : AF_INET);
-	if (known)
+	localhost = is_localhost(stw_str_from(name));
+	if (hosts_have(query, name) || (localhost && !addr))
 		query->answer = (struct stw_dns_answer){ .error = -ENOENT, .ttl_s = HOSTS_TTL_S };
-	return known;
+	else if (localhost)
+		localhost_answer(query, family);
+	else
+		return false;
+	return true;
 }
 
 int dns_resolve(struct stw_io *io, struct stw_str name, unsigned type, uint64_t id)
@@ -270,8 +459,13 @@ int dns_resolve(struct stw_io *io, struct stw_str name, unsigned type, uint64_t 
 		query_finish(query);
 		return 0;
 	}
+	query->domain = domain_of(&io->dns, name);
+	if (query->domain->queries++ >= DOMAIN_QUERIES) {
+		query_fail(query, -ENOBUFS);
+		return 0;
+	}
 	query_move(query, &io->queued);
-	queue_serve(io);
+	(void)query_start(io, query);
 	return 0;
 }
 
@@ -299,7 +493,9 @@ static void channels_expire(struct stw_io *io, uint64_t now_ms)
 		next = TAILQ_NEXT(channel, link);
 		if (!channel->ended && channel->due_ms <= now_ms)
 			ares_process_fd(channel->ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-		if (channel->ended) {
+		if (channel->ended && channel->stale) {
+			channel_close(channel);
+		} else if (channel->ended) {
 			channel->due_ms = UINT64_MAX;
 			channel_move(channel, &io->dns.idle);
 		} else {
@@ -308,7 +504,7 @@ static void channels_expire(struct stw_io *io, uint64_t now_ms)
 	}
 	for (channel = TAILQ_FIRST(&io->dns.idle); channel; channel = next) {
 		next = TAILQ_NEXT(channel, link);
-		if (++idle > CHANNELS_IDLE && channel != io->dns.reader)
+		if (++idle > CHANNELS_IDLE)
 			channel_close(channel);
 	}
 }
@@ -385,22 +581,23 @@ int dns_open(struct stw_io *io)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct stw_str servers = io->options.dns_servers;
-	int err = 0;
 
 	pthread_once(&once, library_init);
 	if (library_error)
 		return -ENOMEM;
 	io->dns.due_ms = UINT64_MAX;
+	io->dns.key = (struct stw_hash_key){ stw_io_seed(), stw_io_seed() };
 	if (servers.len) {
 		io->dns.servers = malloc(servers.len + 1);
 		if (!io->dns.servers)
 			return -ENOMEM;
 		memcpy(io->dns.servers, servers.ptr, servers.len);
 		io->dns.servers[servers.len] = '\0';
+	} else {
+		system_look(io, &io->dns.system);
 	}
 	/* Also finds out whether the servers can be read. */
-	io->dns.reader = channel_get(io, &err);
-	return io->dns.reader ? 0 : err;
+	return reader_open(io);
 }
 
 void dns_done(struct stw_io *io)
@@ -415,5 +612,7 @@ void dns_done(struct stw_io *io)
 		while ((query = TAILQ_FIRST(lists[i])))
 			query_forget(query);
 	}
+	if (io->dns.reader)
+		ares_destroy(io->dns.reader);
 	free(io->dns.servers);
 }

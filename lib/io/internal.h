@@ -10,6 +10,8 @@
 #include <sys/epoll.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <sys/types.h>
+#include <time.h>
 
 #define READY_MAX         64   /* connections asked for at a time */
 #define UDP_BATCH         64   /* datagrams in one recvmmsg or sendmmsg */
@@ -28,9 +30,13 @@
 /* Of all flows in one poll: some hundred messages, and one read more. Datagrams wait so long. */
 #define FLOWS_READ_BYTES (1 << 16)
 #define FAILURES_MAX     64   /* SEND_FAILED kept until the next poll */
+#define QUOTE_BYTES      576  /* of what an error quotes; hosts send up to 520 by IPv4 */
 #define QUERIES_MAX      1024 /* names being resolved */
 #define CHANNELS_MAX     256  /* of them at a time asked of a server; the others wait */
 #define CHANNELS_IDLE    8    /* kept for the next questions */
+#define DOMAINS          1024 /* names are counted by their last two labels, in so many places */
+#define DOMAIN_CHANNELS  (CHANNELS_MAX / 4) /* one place has of the channels */
+#define DOMAIN_QUERIES   (QUERIES_MAX / 2)  /* and of the names */
 #define LINGER_MS                                                                                  \
 	5000 /* a flow we closed may take so long to be flushed and closed by the peer             \
 	      */
@@ -153,6 +159,7 @@ struct query {
 	struct query_list *list; /* queued, waiting, done or shown */
 	struct stw_io *io;
 	struct dns_channel *channel; /* waiting: the one that asks */
+	struct dns_domain *domain;   /* queued or waiting: where it counts */
 	uint64_t id, due_ms;
 	uint16_t type;
 	char name[STW_DNS_NAME_MAX + 2]; /* with a final dot, and NUL */
@@ -168,18 +175,37 @@ struct dns_channel {
 	struct stw_io *io;
 	uint32_t index;
 	ares_channel ares;
-	struct query *query; /* NULL: it was answered without c-ares, which is still at work */
+	struct query *query; /* NULL: it has been answered */
 	bool ended;          /* c-ares has called back */
+	bool stale;          /* opened before the system named other servers */
 	uint64_t due_ms;     /* when c-ares wants to be called for its timers */
 };
 TAILQ_HEAD(channel_list, dns_channel);
 
+/* The file in which the system names its servers, as it was when it was read. */
+struct dns_system {
+	dev_t device;
+	ino_t inode;
+	off_t size;
+	struct timespec changed;
+	uint64_t look_ms; /* when it is looked at next */
+};
+
+/* How much of what there is the names of a domain use now. */
+struct dns_domain {
+	uint16_t queries, channels;
+};
+
 struct dns {
 	char *servers; /* for c-ares; NULL: the system's */
 	struct dns_channel *channels[CHANNELS_MAX];
-	struct dns_channel *reader; /* one of them: reads the hosts file */
+	ares_channel reader; /* knows the servers, reads the hosts file, and asks nothing */
 	struct channel_list busy, idle;
-	uint64_t due_ms; /* earliest of the busy ones, or earlier */
+	unsigned server_count;
+	struct dns_system system;
+	struct dns_domain domains[DOMAINS];
+	struct stw_hash_key key; /* of the domains: nobody chooses with whom he shares a place */
+	uint64_t due_ms;         /* earliest of the busy ones, or earlier */
 };
 
 /* ---- io --------------------------------------------------------------------------- */
@@ -187,6 +213,8 @@ struct dns {
 struct send_failure {
 	struct stw_hop hop;
 	int error;
+	char quote[QUOTE_BYTES]; /* of the datagram */
+	size_t quote_len;
 };
 
 /* How long it pays to wait before the next poll. */
@@ -225,7 +253,8 @@ struct stw_io {
 	unsigned query_count;
 
 	struct send_failure failures[FAILURES_MAX];
-	unsigned failure_count;
+	unsigned failure_count,
+		failures_told;       /* of them, in this poll: their quotes are borrowed */
 	struct stw_io_event *events; /* EVENTS_MAX */
 	unsigned event_count;
 };

@@ -151,13 +151,23 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 
 static void failures_tell(struct stw_io *io)
 {
-	for (unsigned i = 0; i < io->failure_count; i++) {
+	for (; io->failures_told < io->failure_count; io->failures_told++) {
+		const struct send_failure *failure = &io->failures[io->failures_told];
 		struct stw_io_event *event = event_add(io, STW_IO_SEND_FAILED);
 
-		event->hop = io->failures[i].hop;
-		event->error = io->failures[i].error;
+		event->hop = failure->hop;
+		event->error = failure->error;
+		event->data = failure->quote;
+		event->len = failure->quote_len;
 	}
-	io->failure_count = 0;
+}
+
+static void failures_forget_told(struct stw_io *io)
+{
+	io->failure_count -= io->failures_told;
+	memmove(io->failures, io->failures + io->failures_told,
+		io->failure_count * sizeof(*io->failures));
+	io->failures_told = 0;
 }
 
 static void pending_tell(struct stw_io *io, unsigned events_max)
@@ -236,6 +246,7 @@ int stw_io_poll(struct stw_io *io, uint64_t deadline_ms, const struct stw_io_eve
 	io->event_count = 0;
 	io->bytes_used = 0;
 	dns_forget_shown(io);
+	failures_forget_told(io);
 	pending_tell(io, EVENTS_MAX - EVENTS_PER_POLL - FAILURES_MAX);
 
 	do
@@ -472,6 +483,8 @@ static void options_fill(struct stw_io_options *options)
 		options->connect_timeout_ms = 4000;
 	if (!options->dns_timeout_ms)
 		options->dns_timeout_ms = 4000;
+	if (!options->resolv_conf)
+		options->resolv_conf = "/etc/resolv.conf";
 }
 
 static int io_open(struct stw_io *io)

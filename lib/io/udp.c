@@ -196,20 +196,33 @@ uint64_t udp_lost(struct io_listener *listener)
 
 /* ---- errors ----------------------------------------------------------------------- */
 
-static void failure_add(
+/* @return NULL: too many are waiting already */
+static struct send_failure *failure_add(
 	struct stw_io *io, uint16_t index, const union sockaddr_any *name, int error)
 {
 	struct send_failure *failure = &io->failures[io->failure_count];
 
 	io->stats.send_failures++;
 	if (io->failure_count == FAILURES_MAX)
-		return;
+		return NULL;
 	memset(failure, 0, sizeof(*failure));
 	failure->hop.transport = STW_TRANSPORT_UDP;
 	failure->hop.listener = index;
 	addr_from_sockaddr(&name->sa, &failure->hop.remote);
 	failure->error = error;
 	io->failure_count++;
+	return failure;
+}
+
+static void failure_quote(struct send_failure *failure, const struct iovec *iov, size_t n)
+{
+	for (size_t i = 0; failure && i < n; i++) {
+		size_t room = sizeof(failure->quote) - failure->quote_len;
+		size_t bytes = iov[i].iov_len < room ? iov[i].iov_len : room;
+
+		memcpy(failure->quote + failure->quote_len, iov[i].iov_base, bytes);
+		failure->quote_len += bytes;
+	}
 }
 
 /*
@@ -239,6 +252,7 @@ static bool error_take(struct msghdr *header, struct sock_extended_err *ret)
 	return false;
 }
 
+/* What is read are the bytes of our datagram that the error quotes. */
 static void errors_receive(struct stw_io *io, uint16_t index, int fd)
 {
 	int ignored;
@@ -248,17 +262,24 @@ static void errors_receive(struct stw_io *io, uint16_t index, int fd)
 		_Alignas(8) char control[512];
 		struct sock_extended_err error;
 		union sockaddr_any name = { 0 };
+		char quote[QUOTE_BYTES];
+		struct iovec iov = { quote, sizeof(quote) };
 		struct msghdr header = {
 			.msg_name = &name,
 			.msg_namelen = sizeof(name),
+			.msg_iov = &iov,
+			.msg_iovlen = 1,
 			.msg_control = control,
 			.msg_controllen = sizeof(control),
 		};
 
-		if (recvmsg(fd, &header, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+		ssize_t bytes = recvmsg(fd, &header, MSG_ERRQUEUE | MSG_DONTWAIT);
+
+		if (bytes < 0)
 			break;
+		iov.iov_len = (size_t)bytes;
 		if (error_take(&header, &error) && error_matters(&error))
-			failure_add(io, index, &name, (int)error.ee_errno);
+			failure_quote(failure_add(io, index, &name, (int)error.ee_errno), &iov, 1);
 	}
 	/* The error that the queue announced would else be the answer to the next call. */
 	getsockopt(fd, SOL_SOCKET, SO_ERROR, &ignored, &len);
@@ -457,7 +478,10 @@ void udp_flush(struct stw_io *io, uint16_t index)
 			break;
 		} else if (++tries == SEND_TRIES) {
 			/* Until then it may be ICMP's answer to an earlier datagram, see ip(7). */
-			failure_add(io, index, &out->names[next++], errno);
+			failure_quote(failure_add(io, index, &out->names[next], errno),
+				out->messages[next].msg_hdr.msg_iov,
+				out->messages[next].msg_hdr.msg_iovlen);
+			next++;
 			tries = 0;
 		}
 	}

@@ -274,6 +274,8 @@ static void branch_transmit(struct branch *branch, struct stw_tx *tx, struct stw
 	struct stw_stack *stack = branch_stack(branch);
 
 	stack->stats.requests_out++;
+	if (tx && tx == branch->tx)
+		refusal_sent(&branch->refusal);
 	if (stack_send(stack, &branch->hop, slices) == 0) {
 		/* A CANCEL may have opened another flow. */
 		if (branch->state == BRANCH_SENDING &&
@@ -473,6 +475,7 @@ void branch_next_place(struct branch *branch)
 	branch->answers = 0;
 	branch->merged = false;
 	branch_unlist(branch);
+	branch->refusal = (struct refusal){ 0 };
 	branch->hop = (struct stw_hop){ .transport = place->transport, .remote = place->addr };
 	branch_send(branch);
 }
@@ -591,9 +594,24 @@ static bool branch_waits_at(const struct branch *branch, const struct stw_io_eve
 	       stw_addr_equal(&branch->hop.remote, &event->hop.remote);
 }
 
+static bool branch_was_refused(const struct branch *branch, const struct stw_io_event *event)
+{
+	return branch_waits_at(branch, event) &&
+	       refusal_is_sure(&branch->refusal, branch->tx->branch, event);
+}
+
 unsigned branch_send_failed(struct stw_stack *stack, const struct stw_io_event *event)
 {
-	return branch_each(stack->on_datagrams, branch_waits_at, event);
+	unsigned seen = branch_each(stack->on_datagrams, branch_was_refused, event);
+	struct branch *branch;
+
+	for (branch = event->len ? NULL : stack->on_datagrams; branch;
+		branch = branch->listed_next) {
+		seen++;
+		if (branch_waits_at(branch, event))
+			branch->refusal.last = true;
+	}
+	return seen;
 }
 
 /* ---- ACK and CANCEL: made from the request as it was sent

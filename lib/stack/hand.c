@@ -295,7 +295,10 @@ static unsigned tell_all(struct stw_stack *stack, const struct parcel *like, uns
  * one that sent: whose request or response it was knows its owner. @return how many are told */
 unsigned stack_tell_failed(struct stw_stack *stack, const struct stw_io_event *event)
 {
-	struct parcel like = { .kind = PARCEL_FAILED, .hop = event->hop, .error = event->error };
+	struct parcel like = { .kind = PARCEL_FAILED,
+		.hop = event->hop,
+		.bytes = { event->data, event->len },
+		.error = event->error };
 
 	return tell_all(stack, &like, 0);
 }
@@ -434,11 +437,14 @@ static void taken_closed(struct stw_stack *stack, const struct parcel *parcel)
 
 static void taken_failed(struct stw_stack *stack, const struct parcel *parcel)
 {
-	struct stw_io_event event = {
-		.kind = STW_IO_SEND_FAILED, .hop = parcel->hop, .error = parcel->error
-	};
+	struct stw_io_event event = { .kind = STW_IO_SEND_FAILED,
+		.hop = parcel->hop,
+		.data = parcel->bytes.ptr,
+		.len = parcel->bytes.len,
+		.error = parcel->error };
 
-	stack_send_failed(stack, &event, false);
+	if (stack_affords_failure(stack))
+		stack_send_failed(stack, &event);
 }
 
 static void taken_outage(struct stw_stack *stack, const struct parcel *parcel)

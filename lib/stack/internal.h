@@ -48,8 +48,15 @@ struct lookup {
 	struct stw_dns_waiter *waiters; /* one for each question */
 	unsigned waiter_count;
 	struct stw_timer timer;              /* TIMER_LOCATE, owner: this */
+	uint64_t end_ms;                     /* of all patience */
 	struct stw_random *random;           /* orders SRV records of equal priority */
 	void (*done)(struct lookup *lookup); /* it is READY or FAILED */
+};
+
+/* An error of ICMP that does not say which datagram it is about is anybody's word: the next copy
+ * has to be refused, too. */
+struct refusal {
+	bool last, before; /* the copy that was sent last, and that before it */
 };
 
 /* One branch of a forwarded request: where it goes and its client transaction. */
@@ -77,6 +84,7 @@ struct branch {
 	struct stw_random random;             /* stateless: the order of its places */
 	struct stw_hop hop;                   /* where it was sent */
 	bool tcp_tried;                       /* sent by TCP only because it is large */
+	struct refusal refusal;               /* of the datagrams to this place */
 	struct stw_slices sent;               /* the request as sent */
 	struct stw_record_route record_route; /* in it */
 	struct stw_tx *tx, *cancel_tx;
@@ -120,6 +128,7 @@ struct box {
 	unsigned reply_count, reply_next;
 	bool reply_is_name; /* maddr is a name: nothing can be sent before it was found */
 	bool reply_moved;   /* reply.remote is one of the places */
+	struct refusal refusal;
 	struct box *replying_next, **replying_link; /* `reply.flow` was opened for a response */
 	struct box *asked_next, **asked_link; /* by the flow it came by, until its final response */
 	struct leave *leave;                  /* … for which the end of that flow waits */
@@ -286,7 +295,8 @@ void stack_dirty(struct box *box);
 int stack_retire(struct stw_stack *stack, struct stw_block *block);
 void stack_close_flow(struct stw_stack *stack, struct stw_flow_id flow);
 void stack_left_flow(struct stw_stack *stack, struct stw_flow_id flow);
-void stack_send_failed(struct stw_stack *stack, const struct stw_io_event *event, bool tell);
+bool stack_affords_failure(struct stw_stack *stack);
+void stack_send_failed(struct stw_stack *stack, const struct stw_io_event *event);
 
 /* receive.c */
 bool stack_receive(
@@ -435,6 +445,12 @@ void branch_flow_closed(struct stw_stack *stack, const struct stw_io_event *even
 void branch_heard(struct stw_tx *tx, const struct stw_via *via);
 unsigned branch_send_failed(struct stw_stack *stack, const struct stw_io_event *event);
 struct branch *branch_free(struct branch *branch);
+
+/* refused.c */
+struct stw_str refused_branch(struct stw_str quote);
+void refusal_sent(struct refusal *refusal);
+bool refusal_is_sure(
+	const struct refusal *refusal, struct stw_str branch, const struct stw_io_event *event);
 
 /* account.c: challenges of servers where we have an account */
 void branch_find_account(struct branch *branch);

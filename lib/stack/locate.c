@@ -95,7 +95,14 @@ static void lookup_run(struct lookup *lookup)
 
 void lookup_expire(struct lookup *lookup)
 {
-	stw_locate_finish(lookup->locate);
+	struct stw_stack *stack = lookup->stack;
+
+	if (stack->now.mono_ms < lookup->end_ms && !stw_locate_usable(lookup->locate)) {
+		stw_locate_skip_naptr(lookup->locate);
+		stw_timer_start(&stack->wheel, &lookup->timer, lookup->end_ms);
+	} else {
+		stw_locate_finish(lookup->locate);
+	}
 	lookup_run(lookup);
 }
 
@@ -118,6 +125,7 @@ void stack_resolved(struct stw_stack *stack, const struct stw_io_event *event)
 int lookup_begin(struct lookup *lookup, struct stw_arena *arena)
 {
 	struct stw_stack *stack = lookup->stack;
+	const struct stw_stack_dns *dns = &stack->options.dns;
 	unsigned max = stack->locate.max_questions;
 
 	lookup->waiters = stw_arena_zalloc(arena, max * sizeof(*lookup->waiters));
@@ -128,8 +136,10 @@ int lookup_begin(struct lookup *lookup, struct stw_arena *arena)
 		0)
 		return -ENOMEM;
 	lookup->timer = (struct stw_timer){ .kind = TIMER_LOCATE, .owner = lookup };
-	stw_timer_start(
-		&stack->wheel, &lookup->timer, stack->now.mono_ms + stack->options.dns.time_ms);
+	lookup->end_ms = stack->now.mono_ms + dns->time_ms;
+	stw_timer_start(&stack->wheel, &lookup->timer,
+		dns->naptr_ms && dns->naptr_ms < dns->time_ms ? stack->now.mono_ms + dns->naptr_ms
+							      : lookup->end_ms);
 	lookup_run(lookup);
 	return 0;
 }

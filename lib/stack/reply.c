@@ -110,6 +110,7 @@ void reply_transmit(struct box *box, struct stw_slices slices)
 		return;
 	}
 	stack->stats.responses_out++;
+	refusal_sent(&box->refusal);
 	err = reply_send(stack, &box->reply, reply_port(box), slices, &opening);
 	if (stw_flow_id_set(opening))
 		reply_opens(box, opening);

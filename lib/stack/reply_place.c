@@ -94,6 +94,7 @@ static bool reply_next_place(struct box *box)
 		if (stack_choose_listener(box->request.stack, &box->request.source, &hop) < 0)
 			continue;
 		box->reply = hop;
+		box->refusal = (struct refusal){ 0 };
 		box->reply_moved = true;
 		box->reply_is_name = false;
 		return true;
@@ -206,9 +207,12 @@ unsigned reply_send_failed(struct stw_stack *stack, const struct stw_io_event *e
 
 	for (box = stack->live; box; box = box->live_next) {
 		seen++;
-		if (box->response && box->reply.transport == event->hop.transport &&
-			stw_addr_equal(&box->reply.remote, &event->hop.remote) &&
-			!reply_try_elsewhere(box) && nobody && !box->request.answered) {
+		if (!box->response || box->reply.transport != event->hop.transport ||
+			!stw_addr_equal(&box->reply.remote, &event->hop.remote))
+			continue;
+		if (!refusal_is_sure(&box->refusal, box->request.msg->via.branch, event)) {
+			box->refusal.last |= event->len == 0;
+		} else if (!reply_try_elsewhere(box) && nobody && !box->request.answered) {
 			reply_failed(box);
 			reply_unheard(box);
 		}

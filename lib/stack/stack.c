@@ -44,6 +44,7 @@ const struct stw_stack_dns stw_stack_dns_default = { .max_places = 8,
 	.max_srv = 8,
 	.max_questions = 16,
 	.time_ms = 8000,
+	.naptr_ms = 2000,
 	.failed_ms = 60000,
 	.cache = { .max_names = 10000, .max_bytes = 4u << 20 } };
 
@@ -302,7 +303,7 @@ static void stack_closed(struct stw_stack *stack, const struct stw_io_event *eve
 #define FAILURE_STEPS_PER_MS 1000
 #define FAILURE_STEPS_MAX    100000
 
-static bool failure_is_afforded(struct stw_stack *stack)
+bool stack_affords_failure(struct stw_stack *stack)
 {
 	uint64_t passed_ms = stack->now.mono_ms - stack->failure_ms;
 
@@ -313,15 +314,26 @@ static bool failure_is_afforded(struct stw_stack *stack)
 	return stack->failure_steps > 0;
 }
 
-/* A datagram was refused. `tell`: the kernel says so, and the others do not know it. */
-void stack_send_failed(struct stw_stack *stack, const struct stw_io_event *event, bool tell)
+/* A datagram was refused. Of `event` the data are the branch of its top Via, if that is known. */
+void stack_send_failed(struct stw_stack *stack, const struct stw_io_event *event)
 {
-	if (!failure_is_afforded(stack))
-		return;
-	if (tell)
-		stack->failure_steps -= stack_tell_failed(stack, event);
 	stack->failure_steps -= 1 + (int64_t)branch_send_failed(stack, event);
 	stack->failure_steps -= reply_send_failed(stack, event);
+}
+
+/* The kernel says so, and the others do not know it. */
+static void stack_refused(struct stw_stack *stack, const struct stw_io_event *event)
+{
+	struct stw_io_event refused = *event;
+	struct stw_str branch;
+
+	if (!stack_affords_failure(stack))
+		return;
+	branch = refused_branch((struct stw_str){ event->data, event->len });
+	refused.data = branch.ptr;
+	refused.len = branch.len;
+	stack->failure_steps -= stack_tell_failed(stack, &refused);
+	stack_send_failed(stack, &refused);
 }
 
 void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event)
@@ -345,7 +357,7 @@ void stw_stack_event(struct stw_stack *stack, const struct stw_io_event *event)
 		stack_closed(stack, event);
 		break;
 	case STW_IO_SEND_FAILED:
-		stack_send_failed(stack, event, true);
+		stack_refused(stack, event);
 		break;
 	case STW_IO_RESOLVED:
 		stack_resolved(stack, event);

@@ -60,6 +60,7 @@ struct stw_locate {
 
 	/* What has been met on the way: */
 	bool timed_out, denied, followed, loopback, limited;
+	bool naptr_failed, naptr_skipped;
 	struct stw_place *places;
 	unsigned place_count;
 };
@@ -144,6 +145,12 @@ static bool question_add(struct stw_locate *locate, const struct question *quest
 	locate->questions[locate->question_count++] = *question;
 	locate->unanswered++;
 	return true;
+}
+
+/* It was not answered: not even that there is no such record. */
+static bool question_failed(const struct stw_dns_answer *answer)
+{
+	return answer->error && answer->error != -ENOENT;
 }
 
 bool stw_locate_ask(struct stw_locate *locate, unsigned *ret_question, struct stw_str *ret_name,
@@ -375,6 +382,8 @@ static void services_guess(struct stw_locate *locate)
 	}
 }
 
+/* §4.2: the address of the domain is meant when there are no SRV records. Whether there are is not
+ * known when the question has failed. */
 static void srv_answered(
 	struct stw_locate *locate, struct service *service, const struct stw_dns_answer *answer)
 {
@@ -383,7 +392,7 @@ static void srv_answered(
 	unsigned n = answer->error ? 0 : answer->n;
 
 	service->answered = true;
-	locate->timed_out |= answer->error == -ETIMEDOUT;
+	locate->timed_out |= question_failed(answer);
 	service->count = locate_order_srv(answer->records, n, locate->random, records, max);
 	if (!service->count) {
 		locate->denied |= n > 0;
@@ -470,14 +479,13 @@ static void services_of_naptr(struct stw_locate *locate, const struct stw_dns_an
 		service_add(locate, sorted[i]->target, naptr_usable(locate, sorted[i]));
 }
 
+/* Without an answer it goes on as without a record. Who keeps the answer back can so lead a sip URI
+ * from TLS to UDP, as whoever forges one; a sips URI asks for the records of TLS alone. */
 static void naptr_answered(struct stw_locate *locate, const struct stw_dns_answer *answer)
 {
 	bool offered = false;
 
-	if (answer->error == -ETIMEDOUT) {
-		locate_fail(locate, &stw_cause_name_timeout);
-		return;
-	}
+	locate->naptr_failed = question_failed(answer);
 	for (unsigned i = 0; !answer->error && i < answer->n; i++)
 		offered |= naptr_is_sip(&answer->records[i]);
 	if (!offered) {
@@ -496,7 +504,7 @@ static void naptr_answered(struct stw_locate *locate, const struct stw_dns_answe
 
 static void locate_give_up(struct stw_locate *locate)
 {
-	if (locate->timed_out)
+	if (locate->timed_out || locate->naptr_failed)
 		locate_fail(locate, &stw_cause_name_timeout);
 	else if (locate->limited)
 		locate_fail(locate, &stw_cause_locate_limit);
@@ -572,7 +580,7 @@ static void locate_step(struct stw_locate *locate)
 	}
 }
 
-void stw_locate_answer(
+static void locate_answer(
 	struct stw_locate *locate, unsigned index, const struct stw_dns_answer *answer)
 {
 	struct question *question = &locate->questions[index];
@@ -589,7 +597,7 @@ void stw_locate_answer(
 		srv_answered(locate, &locate->services[question->service], answer);
 		break;
 	case QUESTION_ADDR:
-		locate->timed_out |= answer->error && answer->error != -ENOENT;
+		locate->timed_out |= question_failed(answer);
 		if (index >= locate->hosts_first)
 			addr_answered(locate, question, answer);
 		break;
@@ -606,14 +614,32 @@ bool stw_locate_usable(const struct stw_locate *locate)
 	return false;
 }
 
+static const struct stw_dns_answer locate_timeout = { .error = -ETIMEDOUT };
+
 void stw_locate_finish(struct stw_locate *locate)
 {
-	static const struct stw_dns_answer timeout = { .error = -ETIMEDOUT };
-
 	while (locate->state == STW_LOCATE_ASKING) {
 		for (unsigned i = 0; i < locate->question_count; i++)
-			stw_locate_answer(locate, i, &timeout);
+			locate_answer(locate, i, &locate_timeout);
 	}
+}
+
+void stw_locate_answer(
+	struct stw_locate *locate, unsigned index, const struct stw_dns_answer *answer)
+{
+	if (!locate->naptr_skipped || locate->questions[index].kind != QUESTION_NAPTR)
+		locate_answer(locate, index, answer);
+	else if (answer->error == -ETIMEDOUT)
+		stw_locate_finish(locate);
+}
+
+void stw_locate_skip_naptr(struct stw_locate *locate)
+{
+	if (!locate->question_count || locate->questions[0].kind != QUESTION_NAPTR ||
+		locate->questions[0].answered)
+		return;
+	locate->naptr_skipped = true;
+	locate_answer(locate, 0, &locate_timeout);
 }
 
 /* ---- begin and end

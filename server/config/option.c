@@ -362,10 +362,13 @@
 		"they ask for.",                                                                   \
 		"RFC 7339 §5.5")                                                                   \
 	OPTION("dns.servers", LIST, dns.servers, "", 0, 8, "ADDRESS or ADDRESS:PORT", "[]",        \
-		RESTART, FORM(servers), "Name servers to ask. Empty: those of the system.",        \
+		RESTART, FORM(servers),                                                            \
+		"Name servers to ask. Empty: those of the system, also when they change.",         \
 		"RFC 3263")                                                                        \
 	OPTION("dns.timeout", DURATION, dns.timeout_ms, "ms", 100, 60 * MS_PER_S, "", "5s",        \
-		RESTART, NO_FORM, "How long a name server may take for one question.",             \
+		RESTART, NO_FORM,                                                                  \
+		"How long one question may take, with all the name servers together. After two "   \
+		"fifths of it a NAPTR record is done without.",                                    \
 		"RFC 3263 §4")                                                                     \
 	OPTION("dns.max_time", DURATION, dns.max_time_ms, "ms", 100, 60 * MS_PER_S, "", "8s",      \
 		LIVE, NO_FORM,                                                                     \

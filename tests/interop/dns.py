@@ -431,6 +431,26 @@ def ttl_zero(bench):
     require(len(asked) == 1, f"gone: {len(asked)} questions for three requests")
 
 
+def slow_domain(bench):
+    """The silent servers of one domain hold back no name of another."""
+    peer = bench.add(Peer())
+
+    def handler(query, send):
+        if not query.name.endswith(".slow.test"):
+            answers_a(query, send, [record(query.name, A, address())])
+
+    server = sip_server(bench, bench.add(Responder(handler)))
+    with Datagrams(server.port) as client:
+        via = f"SIP/2.0/UDP {client.address}:{client.port};rport;branch=z9hG4bK"
+        for number in range(300):
+            client.send(request("MESSAGE", f"sip:x@n{number}.slow.test:5060", from_="<sip:alice@strowger.test>;tag=a",
+                                via=f"{via}{random.random()}"))
+    begin = time.monotonic()
+    reaches(server, f"sip:x@good.test:{peer.port}", peer)
+    took = time.monotonic() - begin
+    require(took < 0.5, f"{took:.1f} s beside a slow domain")
+
+
 if __name__ == "__main__":
     run_tests([
         ("a zone of Knot DNS: NAPTR, SRV, CNAME, 503, dead hosts, truncation", real_zone),
@@ -440,4 +460,5 @@ if __name__ == "__main__":
         ("circles of CNAMEs and pointers", circles),
         ("too much", too_much),
         ("TTL 0, TTL, absence", ttl_zero),
+        ("a slow domain beside others", slow_domain),
     ])

@@ -537,9 +537,11 @@ static int play_party_event(struct scenario *s, struct party *party, struct stw_
 {
 	if (is_word(what, "closes tcp"))
 		world_close(s, party);
-	else if (is_word(what, "unreachable") || is_word(what, "reachable"))
+	else if (is_word(what, "unreachable") || is_word(what, "reachable") ||
+		 is_word(what, "unreachable unquoted")) {
 		party->unreachable = what.ptr[0] == 'u';
-	else if (is_word(what, "silent"))
+		party->unquoted = is_word(what, "unreachable unquoted");
+	} else if (is_word(what, "silent"))
 		party->silent = true;
 	else if (is_word(what, "uses tcp"))
 		party->uses_tcp = true;

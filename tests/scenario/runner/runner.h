@@ -87,7 +87,7 @@ struct party {
 	struct stw_str name, password;
 	struct stw_addr addr;
 	bool user; /* of our domain */
-	bool unreachable, silent, connect_fails, connect_hangs, uses_tcp;
+	bool unreachable, unquoted, silent, connect_fails, connect_hangs, uses_tcp;
 	struct message *pending, **pending_end;
 	struct message *history; /* newest first */
 	struct call *calls, *call;

@@ -163,6 +163,8 @@ static int ops_send(void *io, const struct stw_hop *hop, struct stw_slices slice
 
 		refused->event.hop = *hop;
 		refused->event.error = ECONNREFUSED;
+		refused->event.data = buffer;
+		refused->event.len = party->unquoted ? 0 : bytes;
 		tell(s, "server -x %.*s  (unreachable)", STW_STR_ARG(party->name));
 		return 0;
 	}

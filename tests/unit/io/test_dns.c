@@ -230,17 +230,101 @@ static void test_many_at_once(void **state)
 
 /* ---- without ------------------------------------------------------------------------ */
 
-/* From the hosts file; the network is not asked. */
+/* A name server that says nothing, but looks whether it is asked. */
+static int silent_server(char *servers, size_t size)
+{
+	struct stw_addr addr;
+	int fd = test_socket(SOCK_DGRAM, "127.0.0.1", &addr);
+	size_t len = strlen(servers);
+
+	snprintf(servers + len, size - len, "%s127.0.0.1:%u", len ? "," : "", addr.port);
+	return fd;
+}
+
+/* @return has a question for a name that begins with this label (empty: any) come? What came is
+ * gone. */
+static bool is_asked(int server, const char *label)
+{
+	char wanted[70] = "", message[512];
+	ssize_t bytes;
+	bool asked = false;
+
+	if (*label)
+		snprintf(wanted, sizeof(wanted), "%c%s", (char)strlen(label), label);
+	while ((bytes = recv(server, message, sizeof(message), MSG_DONTWAIT)) > 0)
+		asked |= bytes > 12 && !memcmp(message + 12, wanted, strlen(wanted));
+	return asked;
+}
+
+/* From the hosts file, or known without it; the network is not asked (RFC 6761 §6.3). */
 static void test_localhost(void **state)
 {
+	static const char *const names[] = { "localhost", "LOCALHOST.", "any.localhost" },
+				 *const absent[] = { "localhost", "_sip._udp.localhost",
+					 "_sips._tcp.any.localhost." };
+	char servers[64] = "";
+	int server = silent_server(servers, sizeof(servers));
 	struct stw_io *io =
-		test_io(&(struct stw_io_options){ .dns_servers = STW_STR("127.0.0.1:9") });
-	const struct stw_dns_answer *answer = test_resolved(io, "localhost");
+		test_io(&(struct stw_io_options){ .dns_servers = stw_str_from(servers) });
+	const struct stw_dns_answer *answer;
 
-	assert_int_equal(answer->error, 0);
+	for (size_t i = 0; i < STW_ARRAY_SIZE(names); i++) {
+		answer = test_resolved(io, names[i]);
+		assert_int_equal(answer->error, 0);
+		assert_true(answer->local);
+		assert_true(has_addr(answer, "127.0.0.1"));
+	}
+	answer = test_asked(io, "any.localhost", STW_DNS_AAAA);
+	assert_int_equal(answer->n, 1);
 	assert_true(answer->local);
-	assert_true(has_addr(answer, "127.0.0.1"));
+	assert_true(has_addr(answer, "::1"));
+	for (size_t i = 0; i < STW_ARRAY_SIZE(absent); i++) {
+		assert_int_equal(test_asked(io, absent[i], STW_DNS_SRV)->error, -ENOENT);
+		assert_int_equal(test_asked(io, absent[i], STW_DNS_NAPTR)->error, -ENOENT);
+	}
+	assert_false(is_asked(server, ""));
+	test_resolve(io, "_sip.", 2);
+	test_resolve(io, "notlocalhost", 1);
+	assert_true(is_asked(server, "notlocalhost"));
+	close(server);
 	stw_io_free(io);
+}
+
+/* @return a name of the hosts file that is not localhost; empty: there is none */
+static void name_of_hosts(char *ret, size_t size)
+{
+	FILE *file = fopen("/etc/hosts", "r");
+	char line[512], name[128];
+
+	*ret = '\0';
+	while (file && !*ret && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%*[0-9.] %127s", name) == 1 && !strstr(name, "localhost"))
+			snprintf(ret, size, "%s", name);
+	}
+	if (file)
+		fclose(file);
+}
+
+/* A name of the hosts file has these addresses, and no services. */
+static void test_hosts_file(void **state)
+{
+	char servers[64] = "", name[128], service[160];
+	int server = silent_server(servers, sizeof(servers));
+	struct stw_io *io =
+		test_io(&(struct stw_io_options){ .dns_servers = stw_str_from(servers) });
+
+	name_of_hosts(name, sizeof(name));
+	if (*name) {
+		snprintf(service, sizeof(service), "_sip._udp.%s", name);
+		assert_true(test_resolved(io, name)->local);
+		assert_int_equal(test_asked(io, name, STW_DNS_NAPTR)->error, -ENOENT);
+		assert_int_equal(test_asked(io, service, STW_DNS_SRV)->error, -ENOENT);
+		assert_false(is_asked(server, ""));
+	}
+	close(server);
+	stw_io_free(io);
+	if (!*name)
+		skip();
 }
 
 static void test_bad_names(void **state)
@@ -283,6 +367,156 @@ static void test_timeout(void **state)
 	close(one_fd);
 	close(two_fd);
 	stw_io_free(io);
+}
+
+/* Names that nobody answers, with a number between the parts. */
+static void ask_silent(
+	struct stw_io *io, int server, const char *before, const char *behind, unsigned count)
+{
+	char name[64];
+
+	for (unsigned i = 0; i < count; i++) {
+		snprintf(name, sizeof(name), "%s%u%s", before, i, behind);
+		test_resolve(io, name, 1000 + i);
+		is_asked(server, "");
+	}
+}
+
+/* A question that was given up holds no channel: others are asked at once. */
+static void test_given_up(void **state)
+{
+	enum { QUESTIONS = 300 };
+	struct stw_io_options options = { .dns_timeout_ms = 400 };
+	char servers[128] = "";
+	int fds[3] = { silent_server(servers, sizeof(servers)),
+		silent_server(servers, sizeof(servers)), silent_server(servers, sizeof(servers)) };
+	const struct stw_io_event *events;
+	struct stw_io *io;
+
+	options.dns_servers = stw_str_from(servers);
+	io = test_io(&options);
+	ask_silent(io, fds[0], "x.n", ".test", QUESTIONS);
+	for (int left = QUESTIONS; left > 0;) {
+		int n = test_poll(io, TEST_WAIT_MS, &events);
+
+		assert_true(n > 0);
+		left -= n;
+		is_asked(fds[0], "");
+	}
+	test_resolve(io, "next.test", 1);
+	assert_true(is_asked(fds[0], "next"));
+	for (unsigned i = 0; i < STW_ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+	stw_io_free(io);
+}
+
+/* However many servers there are, the last one is asked while the question has time. */
+static void test_last_server(void **state)
+{
+	struct stw_io_options options = { .dns_timeout_ms = 800 };
+
+	for (unsigned count = 1; count <= 8; count++) {
+		char servers[256] = "";
+		struct stw_io *io;
+		int fds[8];
+
+		for (unsigned i = 0; i < count; i++)
+			fds[i] = silent_server(servers, sizeof(servers));
+		options.dns_servers = stw_str_from(servers);
+		io = test_io(&options);
+		assert_int_equal(test_resolved(io, "silent.test")->error, -ETIMEDOUT);
+		for (unsigned i = 0; i < count; i++) {
+			assert_true(is_asked(fds[i], "silent"));
+			close(fds[i]);
+		}
+		stw_io_free(io);
+	}
+}
+
+/* While the servers of one domain are silent, the names of others are asked; and a domain has a
+ * part of the room for questions. */
+static void test_slow_domain(void **state)
+{
+	struct stw_io_options options = { .dns_timeout_ms = 60000 };
+	const struct stw_io_event *events;
+	char servers[64] = "";
+	int server = silent_server(servers, sizeof(servers));
+	struct stw_io *io;
+
+	options.dns_servers = stw_str_from(servers);
+	io = test_io(&options);
+	ask_silent(io, server, "x", ".slow.test", 300);
+	ask_silent(io, server, "_sip._udp.x", ".SLOW.test.", 200);
+	test_nothing(io, 0);
+	test_resolve(io, "good.test", 1);
+	assert_true(is_asked(server, "good"));
+	ask_silent(io, server, "y", ".slow.test", 200);
+	assert_in_range(test_poll(io, 0, &events), 150, 200);
+	assert_int_equal(events[0].answer->error, -ENOBUFS);
+	test_resolve(io, "better.test", 2);
+	assert_true(is_asked(server, "better"));
+	close(server);
+	stw_io_free(io);
+}
+
+static void file_write(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* The port of name servers: resolv.conf can name no other. -1: it is not given to us */
+static int server_at(const char *host)
+{
+	struct stw_addr addr = test_addr(host, 53);
+	union test_name name;
+	socklen_t len = test_name(&addr, &name);
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	assert_true(fd >= 0);
+	if (bind(fd, &name.sa, len) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* When the system names other servers, those are asked within a second; until then, and while the
+ * file is empty, the old ones. */
+static void test_system_changes(void **state)
+{
+	char path[] = "/tmp/strowger-resolv-XXXXXX";
+	struct stw_io_options options = { .dns_timeout_ms = 60000, .resolv_conf = path };
+	int first = server_at("127.9.9.1"), second = server_at("127.9.9.2"), fd = mkstemp(path);
+	struct stw_io *io;
+
+	assert_true(fd >= 0);
+	close(fd);
+	file_write(path, "nameserver 127.9.9.1\n");
+	io = test_io(&options);
+	for (int i = 0; first >= 0 && second >= 0 && i < 2; i++) {
+		int old = i ? second : first, new = i ? first : second;
+
+		test_resolve(io, i ? "four.test" : "one.test", 1);
+		assert_true(is_asked(old, i ? "four" : "one"));
+		file_write(path, "");
+		test_nothing(io, 1100);
+		test_resolve(io, "two.test", 2);
+		assert_true(is_asked(old, "two"));
+		file_write(path, i ? "nameserver 127.9.9.1\n" : "nameserver 127.9.9.2\n");
+		test_nothing(io, 1100);
+		test_resolve(io, "three.test", 3);
+		assert_true(is_asked(new, "three"));
+		assert_false(is_asked(old, "three"));
+	}
+	unlink(path);
+	stw_io_free(io);
+	if (first < 0 || second < 0)
+		skip();
+	close(first);
+	close(second);
 }
 
 static void test_server_gone(void **state)
@@ -379,8 +613,13 @@ int main(void)
 		cmocka_unit_test(test_no_search_list),
 		cmocka_unit_test(test_many_at_once),
 		cmocka_unit_test(test_localhost),
+		cmocka_unit_test(test_hosts_file),
 		cmocka_unit_test(test_bad_names),
 		cmocka_unit_test(test_timeout),
+		cmocka_unit_test(test_given_up),
+		cmocka_unit_test(test_last_server),
+		cmocka_unit_test(test_slow_domain),
+		cmocka_unit_test(test_system_changes),
 		cmocka_unit_test(test_server_gone),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_ports_and_ids),

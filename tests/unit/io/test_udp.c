@@ -207,6 +207,8 @@ static void test_refused(void **state)
 
 		event = test_next(io, STW_IO_SEND_FAILED);
 		assert_int_equal(event->error, ECONNREFUSED);
+		assert_int_equal(event->len, 1);
+		assert_memory_equal(event->data, "x", 1);
 		assert_true(stw_addr_equal(&event->hop.remote, &gone));
 		assert_int_equal(event->hop.transport, STW_TRANSPORT_UDP);
 		assert_false(stw_flow_id_set(event->hop.flow));
@@ -219,6 +221,41 @@ static void test_refused(void **state)
 	}
 }
 
+/* Each error quotes its own datagram, as much of it as the kernel sends back. */
+static void test_refused_quotes(void **state)
+{
+	struct stw_io *io = test_io(&(struct stw_io_options){ 0 });
+	const struct stw_io_event *events;
+	struct stw_addr gone[3];
+	char data[1200];
+	int n = 0, seen = 0;
+
+	test_listen(io, STW_TRANSPORT_UDP, "127.0.0.1");
+	for (int i = 0; i < 3; i++) {
+		struct stw_str slice = { data, sizeof(data) };
+		struct stw_hop hop;
+
+		close(test_socket(SOCK_DGRAM, "127.0.0.1", &gone[i]));
+		hop = hop_to(&gone[i]);
+		memset(data, 'a' + i, sizeof(data));
+		assert_int_equal(stw_io_ops()->send(io, &hop, (struct stw_slices){ &slice, 1 }), 0);
+		stw_io_flush(io);
+	}
+	for (; seen < 3; seen += n) {
+		n = test_poll(io, TEST_WAIT_MS, &events);
+		assert_true(n > 0);
+		for (int i = 0; i < n; i++) {
+			assert_int_equal(events[i].kind, STW_IO_SEND_FAILED);
+			assert_in_range(events[i].len, 500, 576);
+			for (int j = 0; j < 3; j++) {
+				if (stw_addr_equal(&events[i].hop.remote, &gone[j]))
+					assert_int_equal(events[i].data[499], 'a' + j);
+			}
+		}
+	}
+	stw_io_free(io);
+}
+
 /* The kernel itself refuses: from an address that is not ours. The next datagram still goes out. */
 static void test_send_error(void **state)
 {
@@ -226,6 +263,7 @@ static void test_send_error(void **state)
 	struct stw_addr peer;
 	int fd = test_socket(SOCK_DGRAM, "127.0.0.1", &peer);
 	struct stw_hop hop = hop_to(&peer), bad = hop;
+	const struct stw_io_event *event;
 
 	test_listen(io, STW_TRANSPORT_UDP, "0.0.0.0");
 	bad.local = test_addr("192.0.2.77", 0);
@@ -233,7 +271,10 @@ static void test_send_error(void **state)
 	assert_int_equal(test_send(io, &hop, "good"), 0);
 	stw_io_flush(io);
 	test_expect(fd, "good");
-	assert_true(test_next(io, STW_IO_SEND_FAILED)->error > 0);
+	event = test_next(io, STW_IO_SEND_FAILED);
+	assert_true(event->error > 0);
+	assert_int_equal(event->len, 3);
+	assert_memory_equal(event->data, "bad", 3);
 	close(fd);
 	stw_io_free(io);
 }
@@ -396,6 +437,7 @@ int main(void)
 		cmocka_unit_test(test_many_slices),
 		cmocka_unit_test(test_largest),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_refused_quotes),
 		cmocka_unit_test(test_send_error),
 		cmocka_unit_test(test_wrong_hop),
 		cmocka_unit_test(test_listen_errors),

@@ -480,4 +480,20 @@ static inline void flow_ends(struct lab *lab, struct stw_hop hop)
 	lab_event(lab, &event);
 }
 
+static inline void name_is_answered(struct lab *lab, unsigned n)
+{
+	struct stw_dns_record records[3] = { { .priority = 0 } };
+	struct stw_dns_answer answer = {
+		.error = n ? 0 : -ENOENT, .ttl_s = 60, .records = records, .n = n
+	};
+	struct stw_io_event event = {
+		.kind = STW_IO_RESOLVED, .query = lab->query, .answer = &answer
+	};
+
+	stw_addr_from_host(STW_STR("192.0.2.2"), 0, &records[0].addr);
+	stw_addr_from_host(STW_STR("192.0.2.3"), 0, &records[1].addr);
+	stw_addr_from_host(STW_STR("224.0.0.1"), 0, &records[2].addr);
+	lab_event(lab, &event);
+}
+
 #endif

@@ -396,76 +396,6 @@ static void large_request_falls_back_at_once(void **state)
 /* ---- names
  * --------------------------------------------------------------------------------------- */
 
-static void name_is_answered(struct lab *lab, unsigned n)
-{
-	struct stw_dns_record records[3] = { { .priority = 0 } };
-	struct stw_dns_answer answer = {
-		.error = n ? 0 : -ENOENT, .ttl_s = 60, .records = records, .n = n
-	};
-	struct stw_io_event event = {
-		.kind = STW_IO_RESOLVED, .query = lab->query, .answer = &answer
-	};
-
-	stw_addr_from_host(STW_STR("192.0.2.2"), 0, &records[0].addr);
-	stw_addr_from_host(STW_STR("192.0.2.3"), 0, &records[1].addr);
-	stw_addr_from_host(STW_STR("224.0.0.1"), 0, &records[2].addr);
-	lab_event(lab, &event);
-}
-
-static void next_address_is_tried(void **state)
-{
-	struct lab *lab = lab_new();
-	struct stw_io_event refused = { .kind = STW_IO_SEND_FAILED, .error = ECONNREFUSED };
-	const struct sent *invite;
-
-	(void)state;
-	lab_target(lab, "sip:bob@name.test:5060");
-	lab_receive(lab, caller(), request_text("INVITE", "i1", 1, ""));
-	lab_expect(lab, "SIP/2.0 100 ");
-	assert_int_equal(lab->asked, 1);
-	name_is_answered(lab, 3);
-	refused.hop = lab_expect(lab, "INVITE ")->hop;
-	lab_event(lab, &refused);
-	invite = lab_expect(lab, "INVITE ");
-	sent_to(invite, hop_at(STW_TRANSPORT_UDP, "192.0.2.3", 5060));
-	refused.hop = invite->hop;
-	lab_event(lab, &refused);
-	lab_expect(lab, "SIP/2.0 500 ");
-	lab_receive(lab, caller(), request_text("ACK", "i1", 1, ""));
-	lab_wait(lab, TIMEOUT_MS);
-	lab_expect_nothing(lab);
-	lab_is_idle(lab);
-	lab_free(lab);
-}
-
-/* Who forges errors of ICMP makes us look at our requests so often and no more. */
-static void refusals_are_limited(void **state)
-{
-	struct lab *lab = lab_new();
-	struct stw_io_event forged = { .kind = STW_IO_SEND_FAILED,
-		.error = ECONNREFUSED,
-		.hop = hop_at(STW_TRANSPORT_UDP, "192.0.2.99", 5060) };
-	struct stw_io_event refused = forged;
-
-	(void)state;
-	lab_target(lab, "sip:bob@name.test:5060");
-	lab_receive(lab, caller(), request_text("INVITE", "i1", 1, ""));
-	lab_expect(lab, "SIP/2.0 100 ");
-	name_is_answered(lab, 2);
-	refused.hop = lab_expect(lab, "INVITE ")->hop;
-	lab_begin(lab);
-	/* Each looks at the request and at its branch. */
-	for (unsigned i = 0; i < 40000; i++)
-		stw_stack_event(lab->stack, &forged);
-	stw_stack_event(lab->stack, &refused);
-	lab_end(lab);
-	lab_expect_nothing(lab);
-	lab_wait(lab, 100);
-	lab_event(lab, &refused);
-	lab_expect(lab, "INVITE ");
-	lab_free(lab);
-}
-
 static void name_not_found(void **state)
 {
 	struct lab *lab = lab_new();
@@ -972,8 +902,6 @@ int main(void)
 		cmocka_unit_test(large_request_on_an_opening_flow_falls_back),
 		cmocka_unit_test(large_request_on_an_open_flow_stays),
 		cmocka_unit_test(large_request_falls_back_at_once),
-		cmocka_unit_test(next_address_is_tried),
-		cmocka_unit_test(refusals_are_limited),
 		cmocka_unit_test(name_not_found),
 		cmocka_unit_test(name_answered_after_cancel),
 		cmocka_unit_test(no_next_address_after_cancel),

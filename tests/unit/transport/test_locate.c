@@ -230,11 +230,32 @@ static const struct {
 		"NAPTR example.com; SRV _sip._udp.example.com; SRV _sip._tcp.example.com; "
 		"A a.example.com",
 		"UDP 192.0.2.1:5070" },
-	{ "sip:x@example.com", "ut", { "example.com NAPTR timeout", UDP1, A1 }, "NAPTR example.com",
+	{ "sip:x@example.com", "ut", { "example.com NAPTR timeout", UDP1, A1 },
+		"NAPTR example.com; SRV _sip._udp.example.com; SRV _sip._tcp.example.com; "
+		"A a.example.com",
+		"UDP 192.0.2.1:5070" },
+	{ "sip:x@example.com", "ut", { "example.com NAPTR timeout", AHOST },
+		"NAPTR example.com; SRV _sip._udp.example.com; SRV _sip._tcp.example.com; "
+		"A example.com",
+		"UDP 192.0.2.9:5060" },
+	{ "sips:x@example.com", "uts", { "example.com NAPTR timeout", UDP1, TCP1, A1, AHOST },
+		"NAPTR example.com; SRV _sips._tcp.example.com; A example.com",
+		"TLS 192.0.2.9:5061" },
+	/* There may be a record that leads somewhere. */
+	{ "sip:x@example.com", "ut", { "example.com NAPTR failure" },
+		"NAPTR example.com; SRV _sip._udp.example.com; SRV _sip._tcp.example.com; "
+		"A example.com",
 		"dns-timeout" },
 	{ "sip:x@example.com", "ut", { "_sip._udp.example.com SRV timeout", AHOST },
 		"NAPTR example.com; SRV _sip._udp.example.com; SRV _sip._tcp.example.com",
 		"dns-timeout" },
+	{ "sip:x@example.com", "ut", { "_sip._tcp.example.com SRV failure", AHOST },
+		"NAPTR example.com; SRV _sip._udp.example.com; SRV _sip._tcp.example.com",
+		"dns-timeout" },
+	{ "sip:x@example.com", "ut", { "_sip._udp.example.com SRV failure", TCP1, A1 },
+		"NAPTR example.com; SRV _sip._udp.example.com; SRV _sip._tcp.example.com; "
+		"A a.example.com",
+		"TCP 192.0.2.1:5071" },
 	{ "sip:x@example.com", "ut", { 0 },
 		"NAPTR example.com; SRV _sip._udp.example.com; SRV _sip._tcp.example.com; "
 		"A example.com",
@@ -569,6 +590,53 @@ static void test_finish(void **state)
 	stw_arena_done(&arena);
 }
 
+/* A NAPTR that is not answered in its part of the time is done without, and what comes late changes
+ * nothing; but when it has had all the time, so have the others. */
+static void test_skip_naptr(void **state)
+{
+	static const char *const lines[] = { UDP1, A1, NULL };
+	static const struct stw_dns_answer timeout = { .error = -ETIMEDOUT };
+	struct stw_dns_record record = { .service = STW_STR("SIP+D2T"),
+		.target = STW_STR("_sip._tcp.example.com"),
+		.terminal_srv = true };
+	struct stw_dns_answer late = { .records = &record, .n = 1 };
+	struct zone zone = { .lines = lines };
+	struct stw_locate *locate;
+	enum stw_dns_type type;
+	struct stw_str name;
+	unsigned naptr, question;
+	char result[128];
+
+	listen_as("ut");
+	for (int i = 0; i < 2; i++) {
+		locate = locate_begin("sip:x@example.com");
+		assert_true(stw_locate_ask(locate, &naptr, &name, &type));
+		assert_int_equal(type, STW_DNS_NAPTR);
+		stw_locate_skip_naptr(locate);
+		assert_true(stw_locate_ask(locate, &question, &name, &type));
+		assert_int_equal(type, STW_DNS_SRV);
+		stw_locate_answer(locate, naptr, i ? &timeout : &late);
+		if (i == 0) {
+			stw_locate_answer(
+				locate, question, &(struct stw_dns_answer){ .error = -ENOENT });
+			locate_run(locate, &zone);
+			assert_string_equal(
+				zone.questions, "SRV _sip._tcp.example.com; A example.com");
+		}
+		locate_text(locate, result, sizeof(result));
+		assert_string_equal(result, "dns-timeout");
+		stw_arena_done(&arena);
+	}
+	/* Nothing is skipped where it is not waited for. */
+	locate = locate_begin("sip:x@a.example.com:5060");
+	stw_locate_skip_naptr(locate);
+	locate_run(locate, &zone);
+	locate_text(locate, result, sizeof(result));
+	assert_string_equal(result, "UDP 192.0.2.1:5060");
+	stw_locate_skip_naptr(locate);
+	stw_arena_done(&arena);
+}
+
 static void test_no_memory(void **state)
 {
 	static const char *const lines[] = {
@@ -694,6 +762,7 @@ int main(void)
 		cmocka_unit_test(test_address_order),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_finish),
+		cmocka_unit_test(test_skip_naptr),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_rule),
 		cmocka_unit_test(test_outages),
