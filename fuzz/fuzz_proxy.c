@@ -67,6 +67,9 @@ static void forward(const struct stw_msg *msg, unsigned which, struct stw_arena 
 	struct stw_record_route_side side = { STW_TRANSPORT_UDP, STW_STR("p1.example.com") };
 	struct stw_proxy_routing routing;
 	struct stw_via_stamp stamp;
+	struct stw_record_route_options record_options = {
+		.request = msg, .in = side, .out = side, .branch = STW_STR("z9hG4bKp1")
+	};
 	struct stw_record_route ours;
 	struct stw_forward_options forward_options = { .proxy = &options,
 		.request = msg,
@@ -90,7 +93,8 @@ static void forward(const struct stw_msg *msg, unsigned which, struct stw_arena 
 	stw_via_stamp(&msg->via, &source, &stamp);
 	stw_proxy_flow(&routing, &hop);
 	hop = (struct stw_hop){ .transport = STW_TRANSPORT_TCP, .remote = source };
-	must(stw_record_route_write(&options, msg, &side, &side, &hop, arena, &ours) == 0);
+	record_options.flow = &hop;
+	must(stw_record_route_write(&options, &record_options, arena, &ours) == 0);
 	forward_options.record_route = ours.lines;
 	must(stw_path_write(&options, &hop, &side, false, arena, &forward_options.path) == 0);
 	stw_forward_next_hop(&forward_options, arena, &uri);

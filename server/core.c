@@ -54,6 +54,8 @@ static void core_note(void *user, const struct stw_note *note)
 	stw_decisions_note(core->decisions, note, place);
 	if (stw_calls_count(core->calls))
 		stw_calls_note(core->calls, note);
+	if (note->dialog || note->refresh)
+		stw_refreshes_note(core->refreshes, note);
 	if (core->options.log)
 		core->options.log(core->options.log_context, note, place);
 }
@@ -213,6 +215,9 @@ static int core_calls_new(struct stw_core *core)
 	if (!core->options.busy)
 		err = stw_busy_new(options.key, core->config->limits.max_calls, &core->own_busy);
 	core->busy = options.busy = core->options.busy ? core->options.busy : core->own_busy;
+	if (err == 0)
+		err = stw_refreshes_new(
+			options.max, options.max_age_s, core->now, &core->refreshes);
 	return err < 0 ? err : stw_calls_new(&options, core->now, &core->calls);
 }
 
@@ -266,6 +271,7 @@ void stw_core_reload(struct stw_core *core, struct stw_config *config)
 	core_stack_options(core, &stack);
 	stw_stack_reconfigure(core->stack, &stack);
 	stw_calls_max_age(core->calls, config->call.max_age_s);
+	stw_refreshes_max_age(core->refreshes, config->call.max_age_s);
 	stw_queues_look(core->queues, core->options.worker);
 }
 
@@ -319,6 +325,7 @@ struct stw_core *stw_core_free(struct stw_core *core)
 	stw_stack_free(core->stack);
 	stw_route_features_free(core);
 	stw_calls_free(core->calls);
+	stw_refreshes_free(core->refreshes);
 	stw_busy_free(core->own_busy);
 	stw_queues_free(core->own_queues);
 	stw_decisions_free(core->decisions);
@@ -337,6 +344,7 @@ void stw_core_begin(struct stw_core *core, struct stw_now now)
 	core->removed_users = stw_store_removed_users(core->options.store);
 	stw_stack_begin(core->stack, now);
 	stw_calls_now(core->calls, now);
+	stw_refreshes_now(core->refreshes, now);
 }
 
 void stw_core_event(struct stw_core *core, const struct stw_io_event *event)
@@ -420,6 +428,7 @@ void stw_core_work(struct stw_core *core)
 		stw_registrations_set(core->registrations, core->config);
 	}
 	stw_calls_timers(core->calls);
+	stw_refreshes_timers(core->refreshes);
 	core_sweep(core);
 	core_answers(core);
 	stw_store_run(core->options.store);
@@ -436,9 +445,11 @@ uint64_t stw_core_next(const struct stw_core *core)
 {
 	uint64_t next = stw_stack_next(core->stack), calls = stw_calls_next(core->calls);
 	uint64_t queues = stw_queues_next(core->queues, core->options.worker);
+	uint64_t refreshes = stw_refreshes_next(core->refreshes);
 
 	next = calls < next ? calls : next;
 	next = queues < next ? queues : next;
+	next = refreshes < next ? refreshes : next;
 	if (core_registers(core))
 		return 0;
 

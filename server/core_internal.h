@@ -3,6 +3,7 @@
 #ifndef STW_CORE_INTERNAL_H
 #define STW_CORE_INTERNAL_H
 
+#include "server/call/refresh.h"
 #include "server/core.h"
 #include "server/hook/cache.h"
 #include "server/hook/hook.h"
@@ -22,6 +23,7 @@ struct stw_core {
 	struct stw_busy *busy; /* options.busy or own_busy */
 	struct stw_busy *own_busy;
 	struct stw_calls *calls;
+	struct stw_refreshes *refreshes;
 	struct stw_now now;
 	struct stw_now started;
 	struct stw_feature_call *feature_calls; /* server/route/feature.c */

@@ -60,9 +60,14 @@ struct stw_proxy_routing {
 	bool has_route;       /* Route values remain: the next hop is theirs */
 	bool in_dialog;       /* our mark verified: belongs to a dialog that passed through us */
 	bool hop_known;       /* … and goes to where that dialog goes */
-	bool forged;          /* a mark of ours is there but does not verify */
-	struct stw_str flow;  /* a URI of ours was used that leads to a phone: stw_proxy_flow() says
-				 where; empty: none */
+	bool by_callee;       /* … sent by who did not begin it */
+	uint64_t hop;         /* where it goes, hashed for that dialog; 0: unknown */
+	/* The dialog, hashed: the same for both sides, and each has proved which one it is. Of
+	 * INVITE, UPDATE and BYE, and of what goes elsewhere; 0: unknown. */
+	uint64_t dialog;
+	bool forged;         /* a mark of ours is there but does not verify */
+	struct stw_str flow; /* a URI of ours was used that leads to a phone: stw_proxy_flow() says
+				where; empty: none */
 	struct stw_str next_route; /* first remaining Route value (its URI decides the next hop) */
 };
 
@@ -72,6 +77,20 @@ int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct s
 /** The request was copied (stw_msg_keep()): borrow from the copy instead. */
 void stw_proxy_routing_move(
 	struct stw_proxy_routing *routing, const struct stw_msg *from, const struct stw_msg *to);
+
+/** A target refresh (RFC 3261 §12.2.1.2, §12.2.2): where both sides of the dialog are from now on.
+ */
+struct stw_proxy_refresh {
+	const struct stw_proxy_routing *routing; /* of the request */
+	uint32_t cseq;
+	/* Contact of the request and of the response, hashed as `hop` is; 0: it has none, or it is
+	 * not known that the other side has answered. */
+	uint64_t requester, answerer;
+};
+/** False: the response to this request is none, or it is not known of which dialog. */
+bool stw_proxy_refresh_find(const struct stw_proxy_options *options, const struct stw_msg *request,
+	const struct stw_proxy_routing *routing, const struct stw_msg *response,
+	struct stw_proxy_refresh *ret);
 
 /** Where the flow token leads (RFC 5626 §5.3) that our Path or Record-Route had. False: there is
  * none. */
@@ -181,11 +200,20 @@ struct stw_record_route_side {
 	enum stw_transport transport;
 	struct stw_str sent_by;
 };
-/** What was written into a request: the response brings it back. */
+/** What goes into our lines. Borrowed. */
+struct stw_record_route_options {
+	const struct stw_msg *request;
+	struct stw_record_route_side in, out;
+	const struct stw_hop *flow; /* of a phone that is reached by it alone; NULL: none */
+	struct stw_str branch;      /* our own, of the request as it goes on */
+};
+/** What was written into a request on one branch: the response brings it back. */
 struct stw_record_route {
-	struct stw_str lines; /* empty: nothing */
-	uint64_t mark;        /* of the dialog, the same in all branches of the request */
-	uint32_t hop_at;      /* where the caller is, in the first of the lines */
+	struct stw_str lines;
+	uint64_t mark;   /* of the dialog, the same in all branches of the request */
+	size_t side_at;  /* where in the value of the first line … */
+	char secret[16]; /* … this stands, the callee's of this branch, */
+	char proof[16];  /* and what the caller gets in its place */
 };
 /** Path for a REGISTER (RFC 3327 §5.2): ourselves as `out` names us, with a flow token of `source`;
  * `require`: and Require: path. The lines lie in `arena`. @return 0; -ENOMEM; -ENOBUFS */
@@ -194,14 +222,14 @@ int stw_path_write(const struct stw_proxy_options *options, const struct stw_hop
 	struct stw_str *ret_lines);
 /**
  * Record-Route for a request that goes from one side to the other: one line, or two when transport
- * or host and port differ (RFC 5658). Carries the mark (lr;stw=…) of the dialog and of where the
- * caller is; with `flow` also a flow token of it (RFC 5626 §5.2), for a phone that is reached by it
- * alone. The lines lie in `arena`.
+ * or host and port differ (RFC 5658). Carries the mark (lr;stw=…) of the dialog, of where the
+ * caller is, and what proves the callee to be him; with `flow` also a flow token of it (RFC 5626
+ * §5.2). The lines lie in `arena`.
  * @return 0; -ENOMEM; -ENOBUFS
  */
-int stw_record_route_write(const struct stw_proxy_options *options, const struct stw_msg *request,
-	const struct stw_record_route_side *in, const struct stw_record_route_side *out,
-	const struct stw_hop *flow, struct stw_arena *arena, struct stw_record_route *ret);
+int stw_record_route_write(const struct stw_proxy_options *proxy,
+	const struct stw_record_route_options *options, struct stw_arena *arena,
+	struct stw_record_route *ret);
 
 /** The incoming Max-Breadth, RFC 5393 §5.3.3: of the request, at most ours; ours when it has none.
  */
@@ -229,8 +257,6 @@ struct stw_str stw_proxy_stateless_branch(const struct stw_proxy_options *option
 /** Via branch and the method of CSeq have matched (§17.1.3): are Call-ID, From tag, CSeq number
  * and, in a dialog, To tag those of the request, too (§8.2.6.2)? */
 bool stw_response_fits(const struct stw_msg *request, const struct stw_msg *response);
-/** Record-Route values of a request as it was received: they stand below ours in the response. */
-unsigned stw_record_route_count(const struct stw_msg *request);
 /** A 2xx to INVITE or UPDATE without Session-Expires: who has sent it does not know session timers
  * (RFC 4028 §8.2). */
 bool stw_relay_wants_session(const struct stw_msg *response);
@@ -241,13 +267,13 @@ int stw_relay_session(const struct stw_msg *response, uint32_t interval_s, struc
 struct stw_relay_options {
 	const struct stw_proxy_options *proxy;
 	const struct stw_msg *response;
-	unsigned record_routes;              /* values that the request brought */
-	const struct stw_record_route *ours; /* what we have put above them; NULL: not known */
+	const struct stw_record_route *ours; /* on its branch; NULL: not kept, found anew */
 	struct stw_str lines;                /* go behind the last header field; may be empty */
 	struct stw_str via_params; /* ";oc=…", behind the Via below ours; may be empty */
 };
 /** The response as it goes upstream: top Via removed, our Record-Route values marked with where
- * the callee is. New text lies in `arena`. @return 0; -ENOMEM; -ENOBUFS */
+ * the callee is, and with the proof where the secret was. New text lies in `arena`. @return 0;
+ * -ENOMEM; -ENOBUFS */
 int stw_relay_build(
 	const struct stw_relay_options *options, struct stw_arena *arena, struct stw_slices *ret);
 

@@ -81,8 +81,10 @@ struct stw_note {
 	const struct stw_refusal *refusal; /* facts and option of an own response; may be NULL */
 	bool relayed;                      /* RESPONSE_OUT: passed on, not made by us */
 	bool in_dialog;                    /* RESPONSE_OUT: see struct stw_proxy_routing */
-	struct stw_str uri;                /* REQUEST_OUT: Request-URI of the branch */
-	bool misfit;                       /* RESPONSE_IN: !stw_response_fits(): it counts as 502 */
+	uint64_t dialog;                   /* RESPONSE_OUT: likewise */
+	const struct stw_proxy_refresh *refresh; /* RESPONSE_IN: NULL: it is none */
+	struct stw_str uri;                      /* REQUEST_OUT: Request-URI of the branch */
+	bool misfit;        /* RESPONSE_IN: !stw_response_fits(): it counts as 502 */
 	uint32_t session_s; /* RESPONSE_IN: the session interval that this 2xx gets here; 0: none */
 	const struct stw_proxy_target
 		*target; /* of the branch that it is about (REQUEST_OUT, RESPONSE_IN, TIMEOUT,

@@ -4,10 +4,15 @@
 #include <string.h>
 
 /* z9hG4bK, unique part, ".", loop hash. */
-#define UNIQUE_LEN 16
+#define UNIQUE_LEN PROXY_UNIQUE_LEN
 static const char cookie[] = "z9hG4bK";
 #define COOKIE_LEN (sizeof(cookie) - 1)
 #define LOOP_AT    (COOKIE_LEN + UNIQUE_LEN + 1)
+
+struct stw_str proxy_branch_unique_part(struct stw_str branch)
+{
+	return stw_str_cut(branch, COOKIE_LEN, COOKIE_LEN + UNIQUE_LEN);
+}
 
 static const char worker_marks[] = STW_WORKER_MARKS;
 

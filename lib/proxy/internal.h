@@ -16,11 +16,18 @@ enum proxy_mix_use {
 	PROXY_MIX_LOOP,
 	PROXY_MIX_STATELESS,
 	PROXY_MIX_FLOW,
+	PROXY_MIX_SECRET,
+	PROXY_MIX_PROOF,
+	PROXY_MIX_DIALOG,
 };
 
 struct stw_hasher proxy_mix_begin(struct stw_hash_key key, enum proxy_mix_use use);
 void proxy_write_hash(struct stw_writer *writer, uint64_t hash);
+struct stw_str proxy_hash_text(uint64_t hash, char buffer[PROXY_HASH_TEXT]);
 bool proxy_hash_equals(struct stw_str text, uint64_t hash);
+bool proxy_hash_text_equals(struct stw_str text, struct stw_str hash);
+/* Of a text of that length. One that is no hash has some number. */
+uint64_t proxy_hash_read(struct stw_str text);
 
 /* Mark of the dialog that a request with this Call-ID and From tag establishes. */
 uint64_t proxy_mark(
@@ -28,12 +35,21 @@ uint64_t proxy_mark(
 /* Where the requests go that are sent to this URI in the dialog of the mark. */
 uint64_t proxy_hop(
 	const struct stw_proxy_options *options, uint64_t mark, const struct stw_uri *uri);
-/* Where the other side of the dialog is reached, as a message from there says: by the Record-Route
- * value that stands next to ours (`route`), or by its Contact. False: it does not say. */
-bool proxy_hop_find(const struct stw_msg *msg, struct stw_str route, struct stw_uri *ret);
-/* The two parts of our mark in a Record-Route or Route URI. */
-bool proxy_mark_find(
-	const struct stw_uri *uri, struct stw_str *ret_dialog, struct stw_str *ret_hop);
+/* The same of the other side of the dialog, as a message from there says: of the Record-Route value
+ * that stands next to ours (`route`), or of its Contact. 0: it does not say. */
+uint64_t proxy_hop_of_sender(const struct stw_proxy_options *options, uint64_t mark,
+	const struct stw_msg *msg, struct stw_str route);
+/* The parts of our mark in a Record-Route or Route URI. */
+struct proxy_mark_parts {
+	struct stw_str dialog, hop;
+	struct stw_str side; /* of the callee a secret, of the caller its proof */
+};
+bool proxy_mark_find(const struct stw_uri *uri, struct proxy_mark_parts *ret);
+/* What only the callee learns: of one INVITE on one branch, so that no other INVITE has it. */
+uint64_t proxy_secret(
+	const struct stw_proxy_options *options, uint64_t mark, struct stw_str branch);
+/* What only the caller learns. It belongs to the secret, but we alone can tell that. */
+uint64_t proxy_proof(const struct stw_proxy_options *options, uint64_t mark, uint64_t secret);
 /* Are we responsible for the host: a listener of ours, or a domain (§16.4)? `port` 0: not given. */
 bool proxy_owns_host(const struct stw_proxy_options *options, struct stw_str host, uint16_t port);
 /* Does the URI name us so? */
@@ -42,6 +58,9 @@ bool proxy_owns_uri(const struct stw_proxy_options *options, const struct stw_ur
 /* ---- branch.c ---------------------------------------------------------------------------------
  */
 
+#define PROXY_UNIQUE_LEN 16
+/* The first part of a branch value of ours: no other one has it. Longer it is never. */
+struct stw_str proxy_branch_unique_part(struct stw_str branch);
 /* The second part of a branch value of ours; false when it has another form. */
 bool proxy_branch_loop_part(struct stw_str branch, struct stw_str *ret);
 
@@ -98,8 +117,8 @@ bool proxy_flow_find(
 /* "sip:HOST:PORT;transport=tcp": ourselves as this side names us. */
 void proxy_write_own_uri(
 	struct stw_writer *writer, const struct stw_record_route_side *side, bool sips);
-/* In a response that makes a dialog: our Record-Route values say to the caller where the callee is,
- * as they said to the callee where the caller is. @return 0, -ENOMEM */
+/* In a response: our Record-Route values say to the caller where the callee is, as they said to the
+ * callee where the caller is, and prove the caller to be him. @return 0, -ENOMEM */
 int proxy_record_route_return(
 	const struct stw_relay_options *options, struct stw_edit *edit, struct stw_arena *arena);
 

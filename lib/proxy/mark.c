@@ -2,6 +2,9 @@
 #include "internal.h"
 
 #include <endian.h>
+#include <string.h>
+
+#define SMALL_LETTERS UINT64_C(0x2020202020202020)
 
 struct stw_hasher proxy_mix_begin(struct stw_hash_key key, enum proxy_mix_use use)
 {
@@ -18,16 +21,47 @@ void proxy_write_hash(struct stw_writer *writer, uint64_t hash)
 	stw_write_hex(writer, &hash, sizeof(hash));
 }
 
+struct stw_str proxy_hash_text(uint64_t hash, char buffer[PROXY_HASH_TEXT])
+{
+	struct stw_writer writer;
+
+	stw_writer_init(&writer, buffer, PROXY_HASH_TEXT);
+	proxy_write_hash(&writer, hash);
+	return stw_writer_text(&writer);
+}
+
+bool proxy_hash_text_equals(struct stw_str text, struct stw_str hash)
+{
+	/* As it was written, mostly. */
+	return stw_str_equal(text, hash) || stw_str_equal_nocase(text, hash);
+}
+
 bool proxy_hash_equals(struct stw_str text, uint64_t hash)
 {
 	char buffer[PROXY_HASH_TEXT];
-	struct stw_writer writer;
 
-	stw_writer_init(&writer, buffer, sizeof(buffer));
-	proxy_write_hash(&writer, hash);
-	/* As it was written, mostly. */
-	return stw_str_equal(text, stw_writer_text(&writer)) ||
-	       stw_str_equal_nocase(text, stw_writer_text(&writer));
+	return proxy_hash_text_equals(text, proxy_hash_text(hash, buffer));
+}
+
+/* Eight digits as four bytes, both in the order of the text. */
+static uint32_t hex_read(const char *digits)
+{
+	uint64_t word;
+
+	memcpy(&word, digits, sizeof(word));
+	word = le64toh(word);
+	word = (word & UINT64_C(0x0f0f0f0f0f0f0f0f)) +
+	       (word >> 6 & UINT64_C(0x0101010101010101)) * 9;
+	word = (word << 4 | word >> 8) & UINT64_C(0x00ff00ff00ff00ff);
+	word = (word | word >> 8) & UINT64_C(0x0000ffff0000ffff);
+	return (uint32_t)(word | word >> 16);
+}
+
+uint64_t proxy_hash_read(struct stw_str text)
+{
+	uint64_t low = hex_read(text.ptr), high = hex_read(text.ptr + PROXY_HASH_TEXT / 2);
+
+	return htobe64(htole64(low | high << 32));
 }
 
 uint64_t proxy_mark(
@@ -55,20 +89,43 @@ uint64_t proxy_hop(
 	return stw_hasher_value(&mix);
 }
 
-bool proxy_hop_find(const struct stw_msg *msg, struct stw_str route, struct stw_uri *ret)
+uint64_t proxy_hop_of_sender(const struct stw_proxy_options *options, uint64_t mark,
+	const struct stw_msg *msg, struct stw_str route)
 {
 	struct stw_values contacts = stw_msg_values(msg, STW_HDR_CONTACT);
 	struct stw_address address;
 
-	if (!route.len && !stw_values_next(&contacts, &route))
-		return false;
-	if (stw_address_parse(route, &address) < 0 || address.wildcard || !address.uri.host.len)
-		return false;
-	*ret = address.uri;
-	return true;
+	if ((!route.len && !stw_values_next(&contacts, &route)) ||
+		stw_address_parse(route, &address) < 0 || address.wildcard || !address.uri.host.len)
+		return 0;
+	return proxy_hop(options, mark, &address.uri);
 }
 
-bool proxy_mark_find(const struct stw_uri *uri, struct stw_str *ret_dialog, struct stw_str *ret_hop)
+uint64_t proxy_secret(const struct stw_proxy_options *options, uint64_t mark, struct stw_str branch)
+{
+	struct stw_hasher mix = proxy_mix_begin(options->key, PROXY_MIX_SECRET);
+	struct stw_str unique = proxy_branch_unique_part(branch);
+	uint64_t words[PROXY_UNIQUE_LEN / sizeof(uint64_t)] = { 0 };
+
+	if (unique.len)
+		memcpy(words, unique.ptr, unique.len);
+	stw_hasher_number(&mix, mark);
+	/* Responses are matched in any case (§7.3.1): letters without it. */
+	stw_hasher_number(&mix, words[0] | SMALL_LETTERS);
+	stw_hasher_number(&mix, words[1] | SMALL_LETTERS);
+	return stw_hasher_value(&mix);
+}
+
+uint64_t proxy_proof(const struct stw_proxy_options *options, uint64_t mark, uint64_t secret)
+{
+	struct stw_hasher mix = proxy_mix_begin(options->key, PROXY_MIX_PROOF);
+
+	stw_hasher_number(&mix, mark);
+	stw_hasher_number(&mix, secret);
+	return stw_hasher_value(&mix);
+}
+
+bool proxy_mark_find(const struct stw_uri *uri, struct proxy_mark_parts *ret)
 {
 	const struct stw_str ours = STW_STR(";lr;stw=");
 	struct stw_str mark;
@@ -77,8 +134,9 @@ bool proxy_mark_find(const struct stw_uri *uri, struct stw_str *ret_dialog, stru
 		mark = stw_str_cut(uri->params, ours.len, stw_str_find(uri->params, ';', ours.len));
 	else if (!stw_uri_param(uri, STW_STR("stw"), &mark))
 		return false;
-	*ret_dialog = stw_str_cut(mark, 0, PROXY_HASH_TEXT);
-	*ret_hop = stw_str_cut(mark, PROXY_HASH_TEXT, mark.len);
+	ret->dialog = stw_str_cut(mark, 0, PROXY_HASH_TEXT);
+	ret->hop = stw_str_cut(mark, PROXY_HASH_TEXT, 2 * PROXY_HASH_TEXT);
+	ret->side = stw_str_cut(mark, 2 * PROXY_HASH_TEXT, mark.len);
 	return true;
 }
 

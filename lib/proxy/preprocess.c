@@ -14,8 +14,10 @@ struct preprocess {
 	bool verified;                           /* a mark of ours is right … */
 	bool forged;                             /* … or wrong */
 	uint64_t mark;                           /* the one that is right */
+	bool by_callee;                          /* the tag in it is that of To */
 	struct stw_str hops[OWN_ROUTES_MAX + 1]; /* where it says that the dialog goes */
 	unsigned hop_count;
+	struct stw_str side; /* proves which side has sent it */
 	struct stw_str flow; /* that the last of them leads to */
 };
 
@@ -24,29 +26,41 @@ static bool mark_verifies(struct preprocess *pre, struct stw_str mark)
 {
 	const struct stw_msg *request = pre->request;
 
+	pre->by_callee = false;
 	pre->mark = proxy_mark(pre->options, request, request->from.tag);
 	if (proxy_hash_equals(mark, pre->mark))
 		return true;
 	if (!request->to.tag.ptr)
 		return false;
+	pre->by_callee = true;
 	pre->mark = proxy_mark(pre->options, request, request->to.tag);
 	return proxy_hash_equals(mark, pre->mark);
+}
+
+/* Where the request that made the dialog has come to us twice, its sides have two marks each, in
+ * opposite order: the one counts that the first time has made. */
+static void side_note(struct preprocess *pre, struct stw_str side, bool by_callee_before)
+{
+	if (!pre->side.len || pre->by_callee || by_callee_before)
+		pre->side = side.len == PROXY_HASH_TEXT ? side : STW_STR_NONE;
 }
 
 /* A URI of ours was used: note what its mark says. */
 static bool mark_note(struct preprocess *pre, const struct stw_uri *uri)
 {
-	struct stw_str mark, hop;
+	bool by_callee_before = pre->by_callee;
+	struct proxy_mark_parts parts;
 
-	if (!proxy_mark_find(uri, &mark, &hop))
+	if (!proxy_mark_find(uri, &parts))
 		return false;
-	if (!mark_verifies(pre, mark)) {
+	if (!mark_verifies(pre, parts.dialog)) {
 		pre->forged = true;
 		return false;
 	}
 	pre->verified = true;
 	if (pre->hop_count < STW_ARRAY_SIZE(pre->hops))
-		pre->hops[pre->hop_count++] = hop;
+		pre->hops[pre->hop_count++] = parts.hop;
+	side_note(pre, parts.side, by_callee_before);
 	return true;
 }
 
@@ -142,27 +156,57 @@ static int routes_remove_own(struct preprocess *pre, unsigned count, struct stw_
 	return 0;
 }
 
-/* Does the request go where the mark says: to the Contact of the other side, or to the proxy on the
- * way to it. */
-static bool hop_verifies(const struct preprocess *pre, const struct stw_proxy_routing *routing)
+/* To the Contact of the other side, or to the proxy on the way to it. */
+static uint64_t hop_of(const struct preprocess *pre, const struct stw_proxy_routing *routing)
 {
 	struct stw_address address;
 	const struct stw_uri *uri = &routing->uri;
-	uint64_t hop;
 
 	if (routing->has_route) {
 		if (stw_address_parse(routing->next_route, &address) < 0)
-			return false;
+			return 0;
 		uri = &address.uri;
 	}
-	if (!uri->host.len)
-		return false;
-	hop = proxy_hop(pre->options, pre->mark, uri);
-	for (unsigned i = 0; i < pre->hop_count; i++) {
+	return uri->host.len ? proxy_hop(pre->options, pre->mark, uri) : 0;
+}
+
+/* Does the request go where the mark says? */
+static bool hop_verifies(const struct preprocess *pre, uint64_t hop)
+{
+	for (unsigned i = 0; hop && i < pre->hop_count; i++) {
 		if (proxy_hash_equals(pre->hops[i], hop))
 			return true;
 	}
 	return false;
+}
+
+/* What the callee proves by a secret, the caller has the proof of. The mark holds Call-ID and the
+ * caller's tag. */
+static uint64_t dialog_of(const struct preprocess *pre)
+{
+	struct stw_hasher mix = proxy_mix_begin(pre->options->key, PROXY_MIX_DIALOG);
+	const struct stw_msg *request = pre->request;
+	uint64_t proof = proxy_hash_read(pre->side);
+
+	if (pre->by_callee)
+		proof = proxy_proof(pre->options, pre->mark, proof);
+	stw_hasher_number(&mix, pre->mark);
+	stw_hasher_text(&mix, pre->by_callee ? request->from.tag : request->to.tag);
+	stw_hasher_number(&mix, proof);
+	return stw_hasher_value(&mix);
+}
+
+/* What is in the dialog mostly changes nothing of it and goes where it should. */
+static void dialog_note(const struct preprocess *pre, struct stw_proxy_routing *ret)
+{
+	enum stw_method method = pre->request->method;
+
+	ret->by_callee = pre->by_callee;
+	ret->hop = hop_of(pre, ret);
+	ret->hop_known = hop_verifies(pre, ret->hop);
+	if (pre->side.len && (!ret->hop_known || method == STW_METHOD_INVITE ||
+				     method == STW_METHOD_UPDATE || method == STW_METHOD_BYE))
+		ret->dialog = dialog_of(pre);
 }
 
 int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct stw_msg *request,
@@ -192,8 +236,27 @@ int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct s
 	if (!pre.forged)
 		ret->flow = pre.flow;
 	ret->in_dialog = pre.verified && !pre.forged && request->to.tag.ptr;
-	ret->hop_known = ret->in_dialog && hop_verifies(&pre, ret);
+	if (ret->in_dialog)
+		dialog_note(&pre, ret);
 	return 0;
+}
+
+bool stw_proxy_refresh_find(const struct stw_proxy_options *options, const struct stw_msg *request,
+	const struct stw_proxy_routing *routing, const struct stw_msg *response,
+	struct stw_proxy_refresh *ret)
+{
+	uint64_t mark;
+
+	if (!routing->dialog || response->code / 100 != 2 ||
+		(request->method != STW_METHOD_INVITE && request->method != STW_METHOD_UPDATE))
+		return false;
+	mark = proxy_mark(
+		options, request, routing->by_callee ? request->to.tag : request->from.tag);
+	*ret = (struct stw_proxy_refresh){ .routing = routing,
+		.cseq = request->cseq.number,
+		.requester = proxy_hop_of_sender(options, mark, request, STW_STR_NONE),
+		.answerer = proxy_hop_of_sender(options, mark, response, STW_STR_NONE) };
+	return true;
 }
 
 void stw_proxy_routing_move(

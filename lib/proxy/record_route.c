@@ -5,14 +5,14 @@
 #include <errno.h>
 #include <string.h>
 
-#define LINE_MAX       768
-#define FIELD_NAME     "Record-Route: "
-#define OWN_VALUES_MAX 2
+#define LINE_MAX   768
+#define FIELD_NAME "Record-Route: "
 
 /* What both lines of a request have. */
 struct line_parts {
 	bool sips;
-	uint64_t mark[2];           /* of the dialog, and of where the caller is */
+	uint64_t mark, hop; /* of the dialog, and of where the caller is */
+	struct stw_str secret;
 	const struct stw_hop *flow; /* of the phone that is reached by it alone; NULL: none */
 };
 
@@ -32,14 +32,15 @@ void proxy_write_own_uri(
 
 static void line_write(struct stw_writer *writer, const struct stw_proxy_options *options,
 	const struct stw_record_route_side *side, const struct line_parts *parts,
-	uint32_t *ret_hop_at)
+	size_t *ret_side_at)
 {
 	stw_write_text(writer, FIELD_NAME "<");
 	proxy_write_own_uri(writer, side, parts->sips);
 	stw_write_text(writer, ";lr;stw=");
-	proxy_write_hash(writer, parts->mark[0]);
-	*ret_hop_at = (uint32_t)writer->len;
-	proxy_write_hash(writer, parts->mark[1]);
+	proxy_write_hash(writer, parts->mark);
+	proxy_write_hash(writer, parts->hop);
+	*ret_side_at = writer->len;
+	stw_write_str(writer, parts->secret);
 	if (parts->flow)
 		proxy_flow_write(writer, options, parts->flow);
 	stw_write_text(writer, ">\r\n");
@@ -51,130 +52,139 @@ static uint64_t hop_of_caller(
 {
 	struct stw_values values = stw_msg_values(request, STW_HDR_RECORD_ROUTE);
 	struct stw_str route = STW_STR_NONE;
-	struct stw_uri uri = { 0 };
 
 	stw_values_next(&values, &route);
-	proxy_hop_find(request, route, &uri);
-	return proxy_hop(options, mark, &uri);
+	return proxy_hop_of_sender(options, mark, request, route);
 }
 
-int stw_record_route_write(const struct stw_proxy_options *options, const struct stw_msg *request,
-	const struct stw_record_route_side *in, const struct stw_record_route_side *out,
-	const struct stw_hop *flow, struct stw_arena *arena, struct stw_record_route *ret)
+/* `msg`: the request, or a response to it. */
+static struct stw_record_route marks_make(
+	const struct stw_proxy_options *options, const struct stw_msg *msg, struct stw_str branch)
 {
-	struct line_parts parts = { .sips = request->uri.scheme == STW_SCHEME_SIPS, .flow = flow };
+	struct stw_record_route made = { .mark = proxy_mark(options, msg, msg->from.tag) };
+	uint64_t secret = proxy_secret(options, made.mark, branch);
+
+	proxy_hash_text(secret, made.secret);
+	proxy_hash_text(proxy_proof(options, made.mark, secret), made.proof);
+	return made;
+}
+
+int stw_record_route_write(const struct stw_proxy_options *proxy,
+	const struct stw_record_route_options *options, struct stw_arena *arena,
+	struct stw_record_route *ret)
+{
+	const struct stw_record_route_side *in = &options->in, *out = &options->out;
+	const struct stw_msg *request = options->request;
+	struct stw_record_route made = marks_make(proxy, request, options->branch);
+	struct line_parts parts = { .sips = request->uri.scheme == STW_SCHEME_SIPS,
+		.mark = made.mark,
+		.hop = hop_of_caller(proxy, request, made.mark),
+		.secret = { made.secret, sizeof(made.secret) },
+		.flow = options->flow };
 	char buffer[2 * LINE_MAX];
 	struct stw_writer writer;
-	uint32_t hop_at, second;
+	size_t second;
 
-	parts.mark[0] = proxy_mark(options, request, request->from.tag);
-	parts.mark[1] = hop_of_caller(options, request, parts.mark[0]);
 	stw_writer_init(&writer, buffer, sizeof(buffer));
 	/* The callee meets the side that sent to it first, the caller the other one (RFC 5658 §6.2:
 	 * "any multi-homed situation"). */
-	line_write(&writer, options, out, &parts, &hop_at);
+	line_write(&writer, proxy, out, &parts, &made.side_at);
 	if (in->transport != out->transport || !stw_str_equal_nocase(in->sent_by, out->sent_by))
-		line_write(&writer, options, in, &parts, &second);
+		line_write(&writer, proxy, in, &parts, &second);
 	if (writer.overflow)
 		return -ENOBUFS;
-	if (stw_arena_copy(arena, stw_writer_text(&writer), &ret->lines) < 0)
+	if (stw_arena_copy(arena, stw_writer_text(&writer), &made.lines) < 0)
 		return -ENOMEM;
-	ret->mark = parts.mark[0];
-	ret->hop_at = hop_at;
+	made.side_at -= sizeof(FIELD_NAME) - 1;
+	*ret = made;
 	return 0;
 }
 
 /* ---- on the way back -------------------------------------------------------------------------
  */
 
-unsigned stw_record_route_count(const struct stw_msg *msg)
+/* Most phones return the first line as it was written. */
+static bool is_as_written(const struct stw_record_route *ours, struct stw_str value)
 {
-	struct stw_values values = stw_msg_values(msg, STW_HDR_RECORD_ROUTE);
-	struct stw_str value;
-	unsigned n = 0;
-
-	while (stw_values_next(&values, &value))
-		n++;
-	return n;
+	return ours->side_at && value.len >= ours->side_at + sizeof(ours->secret) &&
+	       memcmp(value.ptr + ours->side_at, ours->secret, sizeof(ours->secret)) == 0;
 }
 
-/* Most phones return the one line as it was written. */
-static bool is_as_written(
-	const struct stw_record_route *ours, struct stw_str value, struct stw_str *ret_hop)
+/* Where the third part of a mark stands in it, whatever has become of the rest. */
+static size_t side_find(struct stw_str value)
 {
-	const size_t name = sizeof(FIELD_NAME) - 1, end = sizeof("\r\n") - 1;
+	const struct stw_str name = STW_STR(";stw");
+	size_t at = 0;
 
-	if (!ours || ours->lines.len != name + value.len + end ||
-		memcmp(ours->lines.ptr + name, value.ptr, value.len) != 0)
-		return false;
-	*ret_hop = stw_str_cut(value, ours->hop_at - name, ours->hop_at - name + PROXY_HASH_TEXT);
+	while ((at = stw_str_find(value, '=', at)) < value.len) {
+		if (at >= name.len &&
+			stw_str_equal_nocase(stw_str_cut(value, at - name.len, at), name))
+			return at + 1 + 2 * PROXY_HASH_TEXT;
+		at++;
+	}
+	return value.len;
+}
+
+/* Written by us on this branch, for no other value has its secret. @return also what is for the
+ * callee alone: the hop, and behind it the secret */
+static bool value_is_ours(
+	const struct stw_record_route *ours, struct stw_str value, struct stw_str *ret_for_callee)
+{
+	size_t at = ours->side_at;
+
+	if (!is_as_written(ours, value)) {
+		at = side_find(value);
+		if (!proxy_hash_text_equals(stw_str_cut(value, at, at + PROXY_HASH_TEXT),
+			    (struct stw_str){ ours->secret, sizeof(ours->secret) }))
+			return false;
+	}
+	*ret_for_callee = stw_str_cut(value, at - PROXY_HASH_TEXT, at + PROXY_HASH_TEXT);
 	return true;
 }
 
-/* A value of ours, with a mark that is right. */
-static bool value_is_ours(const struct stw_relay_options *options, uint64_t mark,
-	struct stw_str value, struct stw_str *ret_hop)
+/* What stands there for the caller. Where no dialog came of it, it leads nowhere. */
+static int for_caller_write(const struct stw_relay_options *options,
+	const struct stw_record_route *ours, struct stw_str above, struct stw_arena *arena,
+	struct stw_str *ret)
 {
-	struct stw_address address;
-	struct stw_str dialog;
+	char buffer[2 * PROXY_HASH_TEXT];
+	struct stw_writer writer;
+	uint64_t hop = 0;
 
-	return is_as_written(options->ours, value, ret_hop) ||
-	       (stw_address_parse(value, &address) == 0 &&
-		       proxy_owns_uri(options->proxy, &address.uri) &&
-		       proxy_mark_find(&address.uri, &dialog, ret_hop) &&
-		       ret_hop->len == PROXY_HASH_TEXT && proxy_hash_equals(dialog, mark));
+	if (options->response->code > 100 && options->response->code < 300)
+		hop = proxy_hop_of_sender(options->proxy, ours->mark, options->response, above);
+	stw_writer_init(&writer, buffer, sizeof(buffer));
+	proxy_write_hash(&writer, hop);
+	stw_write_str(&writer, (struct stw_str){ ours->proof, sizeof(ours->proof) });
+	return stw_arena_copy(arena, stw_writer_text(&writer), ret);
 }
 
-/* Ours are those that stand directly above what the request brought. @return how many, with the
- * one above them */
-static unsigned own_values(const struct stw_relay_options *options, uint64_t mark,
-	struct stw_str ret_hops[OWN_VALUES_MAX], struct stw_str *ret_above)
-{
-	struct stw_values values = stw_msg_values(options->response, STW_HDR_RECORD_ROUTE);
-	unsigned all = stw_record_route_count(options->response), n = 0;
-	unsigned below = options->record_routes;
-	struct stw_str value;
-
-	*ret_above = STW_STR_NONE;
-	for (unsigned i = 0; i + below < all && stw_values_next(&values, &value); i++) {
-		if (i + below + OWN_VALUES_MAX >= all &&
-			value_is_ours(options, mark, value, &ret_hops[n])) {
-			n++;
-			continue;
-		}
-		*ret_above = value;
-		n = 0;
-	}
-	return n;
-}
-
+/* The secret is not for the caller, so it counts neither where the value stands (a phone may keep
+ * but some of them), nor what else has been changed of it, nor that a refusal needs none. */
 int proxy_record_route_return(
 	const struct stw_relay_options *options, struct stw_edit *edit, struct stw_arena *arena)
 {
 	const struct stw_msg *response = options->response;
-	struct stw_str hops[OWN_VALUES_MAX], above, text;
-	char buffer[PROXY_HASH_TEXT];
-	struct stw_uri uri = { 0 };
-	struct stw_writer writer;
-	uint64_t mark;
-	unsigned n;
-	int err;
+	struct stw_values values = stw_msg_values(response, STW_HDR_RECORD_ROUTE);
+	struct stw_str value, for_callee, above = STW_STR_NONE, text = STW_STR_NONE;
+	const struct stw_record_route *ours = options->ours;
+	struct stw_record_route again;
 
-	if (response->code <= 100 || response->code >= 300 ||
-		!stw_msg_find(response, STW_HDR_RECORD_ROUTE))
+	if (!stw_msg_find(response, STW_HDR_RECORD_ROUTE) || (ours && !ours->lines.len))
 		return 0;
-	mark = options->ours && options->ours->lines.len
-		       ? options->ours->mark
-		       : proxy_mark(options->proxy, response, response->from.tag);
-	n = own_values(options, mark, hops, &above);
-	if (!n)
-		return 0;
-	proxy_hop_find(response, above, &uri);
-	stw_writer_init(&writer, buffer, sizeof(buffer));
-	proxy_write_hash(&writer, proxy_hop(options->proxy, mark, &uri));
-	err = stw_arena_copy(arena, stw_writer_text(&writer), &text);
-	while (err == 0 && n--)
-		stw_edit_splice(
-			edit, (uint32_t)(hops[n].ptr - response->data), PROXY_HASH_TEXT, text);
-	return err;
+	if (!ours) {
+		again = marks_make(options->proxy, response, response->via.branch);
+		ours = &again;
+	}
+	while (stw_values_next(&values, &value)) {
+		if (!value_is_ours(ours, value, &for_callee)) {
+			above = value;
+			continue;
+		}
+		if (!text.len && for_caller_write(options, ours, above, arena, &text) < 0)
+			return -ENOMEM;
+		stw_edit_splice(edit, (uint32_t)(for_callee.ptr - response->data),
+			(uint32_t)for_callee.len, text);
+	}
+	return 0;
 }

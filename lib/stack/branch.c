@@ -139,22 +139,24 @@ static bool branch_records_route(const struct stw_request *request)
 	       (method == STW_METHOD_NOTIFY && request->routing.in_dialog);
 }
 
-static int branch_record_route(struct branch *branch, struct stw_str sent_by)
+static int branch_record_route(
+	struct branch *branch, struct stw_str sent_by, struct stw_str branch_id)
 {
 	struct stw_request *request = &branch->box->request;
-	struct stw_record_route_side in = { .transport = request->source.transport };
-	struct stw_record_route_side out = { .transport = branch->hop.transport,
-		.sent_by = sent_by };
-	const struct stw_hop *flow = NULL;
+	struct stw_record_route_options options = { .request = request->msg,
+		.in = { .transport = request->source.transport },
+		.out = { .transport = branch->hop.transport, .sent_by = sent_by },
+		.branch = branch_id };
 	char buffer[300];
 
 	if (!branch_records_route(request))
 		return 0;
 	if (branch->target.flow_in || branch->target.flow_out)
-		flow = branch->target.flow_in ? &request->source : &branch->hop;
-	in.sent_by = stack_sent_by(request->stack, &request->source, buffer, sizeof(buffer));
-	return stw_record_route_write(&request->stack->options.proxy, request->msg, &in, &out, flow,
-		&request->arena, &branch->box->record_route);
+		options.flow = branch->target.flow_in ? &request->source : &branch->hop;
+	options.in.sent_by =
+		stack_sent_by(request->stack, &request->source, buffer, sizeof(buffer));
+	return stw_record_route_write(
+		&request->stack->options.proxy, &options, &request->arena, &branch->record_route);
 }
 
 /* RFC 3327 §5.2 */
@@ -213,8 +215,8 @@ static int branch_build(struct branch *branch, struct stw_str branch_id)
 	if (branch->box->client)
 		return err < 0 ? err : client_build(branch, options.via);
 	if (err == 0)
-		err = branch_record_route(branch, sent_by);
-	options.record_route = branch->box->record_route.lines;
+		err = branch_record_route(branch, sent_by, branch_id);
+	options.record_route = branch->record_route.lines;
 	if (err == 0 && branch->target.add_path)
 		err = branch_path(branch, sent_by, &options.path);
 	if (branch->box->service) {

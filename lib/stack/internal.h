@@ -81,11 +81,12 @@ struct branch {
 	struct lookup lookup;
 	struct stw_place *places, number; /* where it may go, in order; the second is of a number */
 	unsigned place_count, place_next;
-	struct stw_random random; /* stateless: the order of its places */
-	struct stw_hop hop;       /* where it was sent */
-	bool tcp_tried;           /* sent by TCP only because it is large */
-	struct refusal refusal;   /* of the datagrams to this place */
-	struct stw_slices sent;   /* the request as sent */
+	struct stw_random random;             /* stateless: the order of its places */
+	struct stw_hop hop;                   /* where it was sent */
+	bool tcp_tried;                       /* sent by TCP only because it is large */
+	struct refusal refusal;               /* of the datagrams to this place */
+	struct stw_slices sent;               /* the request as sent */
+	struct stw_record_route record_route; /* in it */
 	struct stw_tx *tx, *cancel_tx;
 	struct stw_timer timer_c, fallback, cancel_wait, place_timer;
 	struct stw_block *cancel; /* bytes of the CANCEL, kept for its transaction */
@@ -139,9 +140,8 @@ struct box {
 	struct stw_str to_tag;     /* of our responses; empty: derived from the request */
 	struct service *service;   /* NULL: a plain call */
 	struct branch *branches;
-	struct stw_record_route record_route; /* of the branch that was built last */
-	struct stw_timer no_answer, expires;  /* and for a non-INVITE: of all, of a level */
-	struct stw_timer *unheard;            /* NULL: each response has found its way so far */
+	struct stw_timer no_answer, expires; /* and for a non-INVITE: of all, of a level */
+	struct stw_timer *unheard;           /* NULL: each response has found its way so far */
 	uint32_t ring_timeout_ms;
 	uint32_t session_s;                 /* stw_request_session() */
 	const struct stw_cause *lost_cause; /* why the last branch found no place */

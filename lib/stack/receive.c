@@ -122,8 +122,34 @@ static const struct stw_cause *response_misfit(
 	return &stw_cause_response_no_way_up;
 }
 
+/* Nothing but the Request-URI has said where it goes: no Route, whose proxies may take it anywhere,
+ * and no binding or flow, which somebody else may have as well. */
+static bool branch_goes_by_uri(const struct branch *branch)
+{
+	const struct stw_proxy_routing *routing = &branch->box->request.routing;
+
+	return !routing->has_route && !branch->target.has_hop &&
+	       stw_str_equal(branch->target.uri, routing->uri_text);
+}
+
+/* Who answers is where the dialog goes only when the request was on no other way. */
+static void note_refresh(
+	struct stw_note *note, const struct branch *branch, struct stw_proxy_refresh *refresh)
+{
+	const struct stw_request *request = &branch->box->request;
+
+	if (!note->misfit && request->routing.dialog &&
+		stw_proxy_refresh_find(&request->stack->options.proxy, request->msg,
+			&request->routing, note->msg, refresh)) {
+		if (!branch_goes_by_uri(branch))
+			refresh->answerer = 0;
+		note->refresh = refresh;
+	}
+}
+
 /* What the response belongs to. */
-static void note_branch(struct stw_note *note, const struct stw_tx *tx, struct stw_msg *response)
+static void note_branch(struct stw_note *note, const struct stw_tx *tx, struct stw_msg *response,
+	struct stw_proxy_refresh *refresh)
 {
 	const struct branch *branch;
 	uint32_t session_s = 0;
@@ -135,6 +161,7 @@ static void note_branch(struct stw_note *note, const struct stw_tx *tx, struct s
 		note->misfit = !stw_response_fits(note->request, response);
 		if (!note->misfit) /* the same Call-ID */
 			response->call_hash = note->request->call_hash;
+		note_refresh(note, branch, refresh);
 		session_s = branch->box->session_s;
 	} else if (tx->user_kind == USER_REMAINS) {
 		note->misfit = !remains_fits(tx->user, response);
@@ -153,6 +180,7 @@ static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 		.phrase = stw_msg_phrase(stack->msg),
 		.method = stack->msg->cseq.method,
 		.method_name = stack->msg->cseq.name };
+	struct stw_proxy_refresh refresh;
 	const struct stw_cause *cause;
 	struct stw_tx *tx;
 	unsigned actions;
@@ -175,7 +203,7 @@ static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 	}
 	branch_heard(tx, &stack->msg->via);
 	if (tx->user)
-		note_branch(&note, tx, stack->msg);
+		note_branch(&note, tx, stack->msg, &refresh);
 	actions = stw_tx_receive_response(tx, stack->msg, stack->now);
 	if (actions & STW_TX_PASS_UP)
 		stack_note(stack, &note);

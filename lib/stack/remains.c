@@ -22,10 +22,9 @@ struct remains {
 	union {
 		struct stw_str response_text;
 		struct {
-			uint64_t identity;      /* of the responses that fit the request */
-			unsigned record_routes; /* of the request */
-			uint32_t session_s;     /* stw_request_session() */
-			bool in_dialog;         /* it had a To tag */
+			uint64_t identity;  /* of the responses that fit the request */
+			uint32_t session_s; /* stw_request_session() */
+			bool in_dialog;     /* it had a To tag */
 		};
 	};
 };
@@ -224,7 +223,6 @@ bool box_settle(struct box *box)
 	if (box->context && box->request.msg->method == STW_METHOD_INVITE) {
 		remains->in_dialog = box->request.msg->to.tag.ptr;
 		remains->session_s = box->session_s;
-		remains->record_routes = stw_record_route_count(box->request.msg);
 		remains->identity =
 			identity_of(remains->stack, box->request.msg, remains->in_dialog);
 	}
@@ -276,9 +274,7 @@ static void remains_relay(struct remains *remains, const struct stw_msg *respons
 		.code = response->code,
 		.phrase = stw_msg_phrase(response),
 		.relayed = true };
-	struct stw_relay_options relay = { .proxy = &stack->options.proxy,
-		.response = response,
-		.record_routes = remains->record_routes };
+	struct stw_relay_options relay = { .proxy = &stack->options.proxy, .response = response };
 	struct stw_slices slices;
 	unsigned actions = STW_TX_SEND;
 

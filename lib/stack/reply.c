@@ -257,6 +257,7 @@ static void reply_note(struct box *box, struct stw_note *note)
 	note->method = box->request.msg->method;
 	note->method_name = stw_msg_method_name(box->request.msg);
 	note->in_dialog = box->request.routing.in_dialog;
+	note->dialog = box->request.routing.dialog;
 	stack_note(box->request.stack, note);
 }
 
@@ -377,6 +378,18 @@ void reply_trying(struct box *box)
 	reply_own(box, &trying, 100);
 }
 
+/* What was written on the branch by which it came, or came when it was kept. NULL: it is not known
+ * any more */
+static const struct stw_record_route *reply_record_route(
+	const struct box *box, const struct stw_msg *response)
+{
+	const struct branch *branch = box->branches;
+
+	while (branch && !(branch->tx && stw_str_equal(branch->tx->branch, response->via.branch)))
+		branch = branch->next;
+	return branch ? &branch->record_route : NULL;
+}
+
 /* §16.7 step 9: a response from below goes up, its top Via removed. */
 void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str lines,
 	const struct stw_cause *cause)
@@ -388,8 +401,7 @@ void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str
 	struct stw_stack *stack = box->request.stack;
 	struct stw_relay_options relay = { .proxy = &stack->options.proxy,
 		.response = response,
-		.record_routes = stw_record_route_count(box->request.msg),
-		.ours = &box->record_route,
+		.ours = reply_record_route(box, response),
 		.lines = lines };
 	char buffer[STW_OVERLOAD_PARAMS_MAX];
 	struct stw_slices slices;

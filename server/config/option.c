@@ -335,7 +335,8 @@
 	OPTION("limits.max_calls", UINT, limits.max_calls, "", 100, 10000000, "", "100000",        \
 		RESTART, NO_FORM,                                                                  \
 		"Calls that are followed at a time, for max_calls of users, queues and records; "  \
-		"those beyond it pass, but do not count.",                                         \
+		"those beyond it pass, but do not count. Of as many dialogs it is remembered "     \
+		"where a side has moved to.",                                                      \
 		"")                                                                                \
 	OPTION("limits.max_sources", UINT, limits.max_sources, "", 64, 10000000, "", "65536",      \
 		RESTART, NO_FORM,                                                                  \

@@ -37,15 +37,15 @@ enum stw_verdict stw_route_validate(struct stw_check *check)
 }
 
 /* In a dialog that passed through us nobody is asked again, as long as the request goes where the
- * dialog does: to the place that our mark covers, to one of our users, or to a phone of the user
- * whom To names (he may have moved). */
+ * dialog does: to the place that our mark covers, or that the other side has moved to since
+ * (§12.2.1.2), to one of our users, or to a phone of the user whom To names. */
 static bool stays_in_dialog(struct stw_check *check)
 {
 	const struct stw_proxy_routing *routing = &check->request->routing;
 	struct stw_proxy_target target;
 
 	return routing->in_dialog &&
-	       (routing->hop_known ||
+	       (routing->hop_known || stw_refreshes_lead(check->core->refreshes, routing) ||
 		       (!routing->has_route &&
 			       (check->domain.len || stw_route_binding_of_to(check, &target))));
 }

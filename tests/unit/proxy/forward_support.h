@@ -63,6 +63,18 @@ static inline void proxy_init(struct proxy *proxy, const char *name, const char 
 	proxy->options.max_breadth = 60;
 }
 
+/* Our lines for this request, on a branch of the same name each time. */
+static inline int record_route(const struct proxy *proxy, const struct message *request,
+	const struct stw_record_route_side *in, const struct stw_record_route_side *out,
+	struct stw_arena *arena, struct stw_record_route *ret)
+{
+	struct stw_record_route_options options = {
+		.request = &request->msg, .in = *in, .out = *out, .branch = STW_STR("z9hG4bKp1")
+	};
+
+	return stw_record_route_write(&proxy->options, &options, arena, ret);
+}
+
 /* Slices in one piece with a NUL behind; free() it. */
 static inline char *joined(struct stw_slices slices)
 {

@@ -378,9 +378,7 @@ static void invite_through(const struct proxy *via, char **text, const char *tar
 
 	stw_arena_init(&arena, 4096);
 	message_parse(&request, *text);
-	assert_int_equal(stw_record_route_write(
-				 &via->options, &request.msg, &side, &side, NULL, &arena, &ours),
-		0);
+	assert_int_equal(record_route(via, &request, &side, &side, &arena, &ours), 0);
 	out = forwarded(via, &request, &target, ours.lines);
 	free(*text);
 	*text = out;

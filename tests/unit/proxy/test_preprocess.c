@@ -124,7 +124,7 @@ static const struct {
 static void put_mark(const char *text, char *ret)
 {
 	struct stw_record_route_side side = { STW_TRANSPORT_UDP, STW_STR("p1.example.com") };
-	static char mark[33];
+	static char mark[49];
 	const char *at;
 
 	if (!mark[0]) {
@@ -134,10 +134,8 @@ static void put_mark(const char *text, char *ret)
 
 		stw_arena_init(&arena, 4096);
 		message_parse(&invite, request_text("sip:b@y.com", "", INITIAL));
-		assert_int_equal(stw_record_route_write(&proxy.options, &invite.msg, &side, &side,
-					 NULL, &arena, &ours),
-			0);
-		memcpy(mark, strstr(ours.lines.ptr, "stw=") + 4, 32);
+		assert_int_equal(record_route(&proxy, &invite, &side, &side, &arena, &ours), 0);
+		memcpy(mark, strstr(ours.lines.ptr, "stw=") + 4, sizeof(mark) - 1);
 		message_done(&invite);
 		stw_arena_done(&arena);
 	}

@@ -66,7 +66,7 @@ static void assert_lines(struct stw_str lines, const char *expected)
 			assert_int_equal(lines.ptr[at++], *expected);
 			continue;
 		}
-		for (unsigned i = 0; i < 32; i++, at++) {
+		for (unsigned i = 0; i < 48; i++, at++) {
 			assert_true(at < lines.len);
 			assert_non_null(strchr("0123456789abcdef", lines.ptr[at]));
 		}
@@ -83,8 +83,8 @@ static void exact_lines(void **state)
 
 		stw_arena_init(&arena, 4096);
 		request_parse(&request, cases[i].uri, ";tag=a");
-		assert_int_equal(stw_record_route_write(&proxy.options, &request.msg, &cases[i].in,
-					 &cases[i].out, NULL, &arena, &ours),
+		assert_int_equal(
+			record_route(&proxy, &request, &cases[i].in, &cases[i].out, &arena, &ours),
 			0);
 		assert_lines(ours.lines, cases[i].expected);
 		message_done(&request);
@@ -105,10 +105,8 @@ static void marks_differ(void **state)
 
 		stw_arena_init(&arena, 4096);
 		request_parse(&request, "sip:b@y.com", tags[i]);
-		stw_record_route_write(&proxy.options, &request.msg, &cases[0].in, &cases[0].out,
-			NULL, &arena, &ours);
-		stw_record_route_write(&proxy.options, &request.msg, &cases[0].in, &cases[0].out,
-			NULL, &arena, &again);
+		record_route(&proxy, &request, &cases[0].in, &cases[0].out, &arena, &ours);
+		record_route(&proxy, &request, &cases[0].in, &cases[0].out, &arena, &again);
 		assert_true(stw_str_equal(ours.lines, again.lines));
 		snprintf(text[i], sizeof(text[i]), "%.*s", STW_STR_ARG(ours.lines));
 		for (size_t j = 0; j < i; j++)
@@ -121,7 +119,9 @@ static void marks_differ(void **state)
 static void limits(void **state)
 {
 	struct stw_record_route_side side = cases[0].in;
-	struct stw_record_route ours = { .lines = STW_STR("unset"), .mark = 1, .hop_at = 2 };
+	struct stw_record_route ours = {
+		.lines = STW_STR("unset"), .mark = 1, .secret = "2", .proof = "3"
+	};
 	struct message request;
 	struct stw_arena arena;
 	char host[2000];
@@ -130,16 +130,12 @@ static void limits(void **state)
 	stw_arena_init(&arena, 4096);
 	request_parse(&request, "sip:b@y.com", ";tag=a");
 	support_fail_allocation(1);
-	assert_int_equal(stw_record_route_write(
-				 &proxy.options, &request.msg, &side, &side, NULL, &arena, &ours),
-		-ENOMEM);
+	assert_int_equal(record_route(&proxy, &request, &side, &side, &arena, &ours), -ENOMEM);
 	support_fail_allocation(0);
 	side.sent_by = (struct stw_str){ host, sizeof(host) };
-	assert_int_equal(stw_record_route_write(
-				 &proxy.options, &request.msg, &side, &side, NULL, &arena, &ours),
-		-ENOBUFS);
+	assert_int_equal(record_route(&proxy, &request, &side, &side, &arena, &ours), -ENOBUFS);
 	assert_str(ours.lines, "unset");
-	assert_true(ours.mark == 1 && ours.hop_at == 2);
+	assert_true(ours.mark == 1 && ours.secret[0] == '2' && ours.proof[0] == '3');
 	message_done(&request);
 	stw_arena_done(&arena);
 }

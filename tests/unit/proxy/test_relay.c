@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
+
 #include "forward_support.h"
 
 static struct proxy proxy;
@@ -48,7 +50,6 @@ static void exact_bytes(void **state)
 		stw_arena_init(&arena, 4096);
 		message_parse(&request, REQUEST "\r\n");
 		message_parse(&response, cases[i].in);
-		options.record_routes = stw_record_route_count(&request.msg);
 		assert_int_equal(stw_relay_build(&options, &arena, &slices), 0);
 		text = joined(slices);
 		assert_string_equal(text, cases[i].out);
@@ -71,7 +72,6 @@ static void allocation_failure(void **state)
 		stw_arena_init(&arena, 4096);
 		message_parse(&request, REQUEST "\r\n");
 		message_parse(&response, cases[i].in);
-		options.record_routes = stw_record_route_count(&request.msg);
 		support_fail_allocation(1);
 		assert_int_equal(stw_relay_build(&options, &arena, &slices), -ENOMEM);
 		support_fail_allocation(0);
@@ -151,15 +151,13 @@ static void hop_in_return(size_t i, bool remembered)
 	snprintf(text, sizeof(text), REQUEST "Contact: <sip:a@192.0.2.3>\r\n%s\r\n",
 		returns[i].upper);
 	message_parse(&request, text);
-	assert_int_equal(stw_record_route_write(&proxy.options, &request.msg, &in,
-				 returns[i].two ? &out : &in, NULL, &arena, &ours),
-		0);
+	assert_int_equal(
+		record_route(&proxy, &request, &in, returns[i].two ? &out : &in, &arena, &ours), 0);
 	snprintf(text, sizeof(text),
 		"SIP/2.0 %s\r\nVia: " OURS "\r\nVia: " UDP "\r\n%s%.*s%s" TAIL "%s\r\n",
 		returns[i].status, returns[i].lower, STW_STR_ARG(ours.lines), returns[i].upper,
 		returns[i].contact);
 	message_parse(&response, text);
-	options.record_routes = stw_record_route_count(&request.msg);
 	assert_int_equal(stw_relay_build(&options, &arena, &slices), 0);
 	out_text = joined(slices);
 	message_parse(&relayed, out_text);
@@ -191,35 +189,219 @@ static void hops_in_returns(void **state)
 	}
 }
 
-/* A value of another proxy, as long as what was written and with our mark, stays what it is. */
-static void other_value(void **state)
+/* ---- which side has sent it --------------------------------------------------------------------
+ */
+
+/* An INVITE as it leaves on a branch. */
+static struct stw_record_route written_on(const char *branch, struct stw_arena *arena)
 {
 	struct stw_record_route_side side = { STW_TRANSPORT_UDP, STW_STR("p1.example.com") };
-	struct message request, response;
+	struct stw_record_route_options options = {
+		.in = side, .out = side, .branch = stw_str_from(branch)
+	};
 	struct stw_record_route ours;
+	struct message request;
+
+	message_parse(&request, REQUEST "Contact: <sip:a@192.0.2.3>\r\n\r\n");
+	options.request = &request.msg;
+	assert_int_equal(stw_record_route_write(&proxy.options, &options, arena, &ours), 0);
+	message_done(&request);
+	return ours;
+}
+
+/* The value of the mark that our first Record-Route has. */
+static const char *mark_of(struct stw_str lines, char ret[49])
+{
+	const char *at = memmem(lines.ptr, lines.len, "stw=", 4);
+
+	assert_non_null(at);
+	memcpy(ret, at + 4, 48);
+	ret[48] = '\0';
+	return ret;
+}
+
+/* §7.3.1: a branch is the same in any case. */
+#define SHOUTED "SIP/2.0/UDP p1.example.com;branch=Z9HG4BKP1"
+
+/* What the caller gets when these lines are in the response to the first branch; free() it. */
+static char *returned(const char *status, const char *lines, const struct stw_record_route *ours)
+{
+	struct message response;
 	struct stw_relay_options options = {
-		.proxy = &proxy.options, .response = &response.msg, .ours = &ours
+		.proxy = &proxy.options, .response = &response.msg, .ours = ours
 	};
 	struct stw_slices slices;
+	struct stw_arena arena;
+	char text[4096], *out;
+
+	stw_arena_init(&arena, 8192);
+	snprintf(text, sizeof(text),
+		"SIP/2.0 %s\r\nVia: %s\r\nVia: " UDP "\r\n%s" TAIL CONTACT "\r\n", status,
+		ours ? OURS : SHOUTED, lines);
+	message_parse(&response, text);
+	assert_int_equal(stw_relay_build(&options, &arena, &slices), 0);
+	out = joined(slices);
+	message_done(&response);
+	stw_arena_done(&arena);
+	return out;
+}
+
+/* Of a mark on the first branch. */
+static void mark_return(const char *status, const char *mark, char ret[49])
+{
+	char lines[200], *out;
+
+	snprintf(lines, sizeof(lines), "Record-Route: <sip:p1.example.com;lr;stw=%s>\r\n", mark);
+	out = returned(status, lines, NULL);
+	mark_of(stw_str_from(out), ret);
+	free(out);
+}
+
+/* What becomes of our value: * is its mark. */
+static const struct {
+	const char *lines;
+	bool upper;
+} rewritten[] = {
+	{ "Record-Route: <sip:p1.example.com;lr;stw=*>\r\n", false },
+	{ "Record-Route: <sip:p1.example.com;lr;stw=*>\r\n", true },
+	{ "RECORD-ROUTE: <SIP:P1.EXAMPLE.COM;LR;STW=*>\r\n", true },
+	{ "Record-Route: <sip:p1.example.com;transport=udp;stw=*;lr=on>;a=b\r\n", false },
+	/* by a router that writes over what it takes for an address */
+	{ "Record-Route: <sip:203.0.113.9:4711;lr;stw=*>\r\n", false },
+	/* cut, by a phone with little room for it */
+	{ "Record-Route: <sip:p1.example.com;lr;stw=*\r\n", false },
+	/* others above, below, in front, and both of two */
+	{ UPPER "Record-Route: <sip:a.com;lr>, <sip:p1.example.com;lr;stw=*>\r\n" LOWER, false },
+	{ "Record-Route: <sip:p1.example.com;lr;stw=*>, "
+	  "<sip:[2001:db8::1];transport=tcp;lr;stw=*>\r\n",
+		false },
+	{ "Record-Route: <sip:p1.example.com;lr;stw=*>\r\n" UPPER
+	  "Record-Route: <sip:p1.example.com;lr;stw=*>\r\n",
+		false },
+};
+
+static void rewrite(size_t which, const char *mark, char *ret)
+{
+	for (const char *from = rewritten[which].lines; *from; from++) {
+		if (*from != '*')
+			*ret++ = *from;
+		for (size_t i = 0; *from == '*' && i < 48; i++)
+			*ret++ = rewritten[which].upper ? (char)toupper((unsigned char)mark[i])
+							: mark[i];
+	}
+	*ret = '\0';
+}
+
+/* The caller must not learn it, whatever the phone makes of its Record-Route, and in which
+ * response.
+ */
+static void secret_stays(void **state)
+{
+	static const char *const statuses[] = { "100 Trying", "183 Session Progress", "200 OK",
+		"302 Moved Temporarily", "401 Unauthorized", "486 Busy Here", "603 Decline" };
+	struct stw_record_route ours;
+	struct stw_arena arena;
+	char mark[49], proof[17], lines[1024], *out;
+
+	stw_arena_init(&arena, 8192);
+	ours = written_on("z9hG4bKp1", &arena);
+	snprintf(proof, sizeof(proof), "%.16s", ours.proof);
+	for (size_t i = 0; i < STW_ARRAY_SIZE(rewritten) * STW_ARRAY_SIZE(statuses) * 2; i++) {
+		size_t which = i / 2 % STW_ARRAY_SIZE(rewritten);
+
+		rewrite(which, mark_of(ours.lines, mark), lines);
+		out = returned(
+			statuses[i / 2 / STW_ARRAY_SIZE(rewritten)], lines, i % 2 ? &ours : NULL);
+		if (strcasestr(out, mark + 32) || !strstr(out, proof))
+			fail_msg("%s", out);
+		free(out);
+	}
+	stw_arena_done(&arena);
+}
+
+/* Of another proxy, of us in another branch: they stay what they are. */
+static void other_values(void **state)
+{
+	struct stw_record_route ours, other;
 	struct stw_arena arena;
 	char text[1024], *line, *out;
 
 	stw_arena_init(&arena, 8192);
-	message_parse(&request, REQUEST "Contact: <sip:a@192.0.2.3>\r\n\r\n");
-	assert_int_equal(stw_record_route_write(
-				 &proxy.options, &request.msg, &side, &side, NULL, &arena, &ours),
-		0);
-	snprintf(text, sizeof(text), "SIP/2.0 200 OK\r\nVia: " OURS "\r\n%.*s" TAIL CONTACT "\r\n",
-		STW_STR_ARG(ours.lines));
-	line = strstr(text, "Record-Route");
-	memcpy(strstr(line, "p1"), "p9", 2);
-	message_parse(&response, text);
-	assert_int_equal(stw_relay_build(&options, &arena, &slices), 0);
-	out = joined(slices);
-	assert_string_equal(strstr(out, "Record-Route"), line);
-	free(out);
-	message_done(&response);
+	ours = written_on("z9hG4bKp1", &arena);
+	other = written_on("z9hG4bKp2", &arena);
+	assert_int_equal(other.lines.len, ours.lines.len);
+	assert_true(other.mark == ours.mark);
+	assert_memory_not_equal(other.secret, ours.secret, sizeof(ours.secret));
+	assert_memory_not_equal(other.proof, ours.proof, sizeof(ours.proof));
+	snprintf(text, sizeof(text),
+		"Record-Route: <sip:p9.example.com;lr;stw=1;xstw=%048u>\r\n%.*s", 7,
+		STW_STR_ARG(other.lines));
+	for (unsigned i = 0; i < 2; i++) {
+		out = returned("200 OK", text, i ? &ours : NULL);
+		line = strstr(out, "Record-Route");
+		assert_memory_equal(line, text, strlen(text));
+		free(out);
+	}
+	stw_arena_done(&arena);
+}
+
+static struct stw_proxy_routing routing_of(
+	const char *mark, const char *from, const char *to, const char *method)
+{
+	struct stw_proxy_routing routing;
+	struct message request;
+	char text[2048];
+
+	snprintf(text, sizeof(text),
+		"%s sip:b@192.0.2.4:5070 SIP/2.0\r\nVia: SIP/2.0/UDP u1;branch=z9hG4bKu2\r\n"
+		"Route: <sip:p1.example.com;lr;stw=%s>\r\nFrom: <sip:a@x.com>;tag=%s\r\n"
+		"To: <sip:b@y.com>;tag=%s\r\nCall-ID: c1\r\nCSeq: 2 %s\r\n\r\n",
+		method, mark, from, to, method);
+	message_parse(&request, text);
+	assert_int_equal(stw_proxy_preprocess(&proxy.options, &request.msg, NULL, &routing), 0);
 	message_done(&request);
+	return routing;
+}
+
+static void sides_prove(void **state)
+{
+	char callee[49], caller[49], other[49], refused[49];
+	struct stw_proxy_routing routing;
+	struct stw_arena arena;
+	uint64_t dialog;
+
+	stw_arena_init(&arena, 8192);
+	mark_of(written_on("z9hG4bKp1", &arena).lines, callee);
+	mark_return("200 OK", callee, caller);
+	mark_return("486 Busy Here", callee, refused);
+
+	routing = routing_of(caller, "a", "b", "BYE");
+	dialog = routing.dialog;
+	assert_true(routing.in_dialog && routing.hop_known && !routing.by_callee && dialog);
+	routing = routing_of(callee, "b", "a", "BYE");
+	assert_true(routing.in_dialog && routing.by_callee);
+	assert_true(routing.dialog == dialog);
+	/* The tags of the other side, and another phone of the fork. */
+	assert_true(routing_of(caller, "b", "a", "BYE").dialog != dialog);
+	assert_true(routing_of(callee, "a", "b", "BYE").dialog != dialog);
+	assert_true(routing_of(caller, "a", "c", "BYE").dialog != dialog);
+	/* What refused the call has the proof, but leads nowhere. */
+	assert_memory_equal(refused + 32, caller + 32, 16);
+	assert_false(routing_of(refused, "a", "b", "BYE").hop_known);
+	/* The same INVITE, sent again. */
+	mark_of(written_on("z9hG4bKp2", &arena).lines, other);
+	assert_memory_equal(other, callee, 32);
+	assert_true(routing_of(other, "b", "a", "BYE").dialog != dialog);
+	/* It is no way to learn what the other side of a call has: this secret is of another
+	 * branch. */
+	mark_return("200 OK", other, refused);
+	assert_string_equal(refused, other);
+	/* Not worth a hash; and the mark of a version that had two parts. */
+	assert_true(routing_of(caller, "a", "b", "INFO").dialog == 0);
+	assert_true(routing_of(callee, "b", "a", "INFO").dialog == dialog);
+	caller[32] = '\0';
+	routing = routing_of(caller, "a", "b", "BYE");
+	assert_true(routing.in_dialog && routing.hop_known && !routing.dialog);
 	stw_arena_done(&arena);
 }
 
@@ -233,7 +415,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hops_in_returns),
-		cmocka_unit_test(other_value),
+		cmocka_unit_test(secret_stays),
+		cmocka_unit_test(other_values),
+		cmocka_unit_test(sides_prove),
 		cmocka_unit_test(exact_bytes),
 		cmocka_unit_test(allocation_failure),
 	};
