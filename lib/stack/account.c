@@ -200,7 +200,7 @@ int branch_sign(struct branch *branch)
 	char *buffer;
 
 	branch->credentials = STW_STR_NONE;
-	if (!stw_digest_client_ready(client))
+	if (!client || !stw_digest_client_ready(client))
 		return 0;
 	if (uri_max > ACCOUNT_BYTES)
 		uri_max = ACCOUNT_BYTES;
@@ -297,7 +297,9 @@ static void wait_and_repeat(struct branch *branch)
 
 bool branch_challenged(struct branch *branch, const struct stw_msg *response)
 {
-	if (branch->state == BRANCH_ENDED)
+	/* Without a client the login was taken away meanwhile: what is asked for is the caller's.
+	 */
+	if (branch->state == BRANCH_ENDED || !branch->account->client)
 		return false;
 	/* What is only known by its address teaches no others. */
 	if (branch->target.account)
