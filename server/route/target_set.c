@@ -15,6 +15,16 @@ static bool target_is_source(const struct stw_binding *binding, const struct stw
 	       stw_addr_same_ip(&where.addr, &binding->source.remote);
 }
 
+/* A gateway may be a trunk and have phones of ours. What it has registered from its own address
+ * leads to it without the dial plan; what a phone elsewhere writes does not (stw_route_guard()). */
+static bool target_is_registrant(const struct stw_binding *binding, const struct stw_uri *uri)
+{
+	struct stw_target where;
+
+	return !binding->path.len && stw_target_from_uri(uri, &where) == 0 && !where.need_resolve &&
+	       stw_addr_equal(&where.addr, &binding->source.remote);
+}
+
 /* Where a binding, whose URI is `uri`, is reached: registration.use_source. */
 static struct stw_proxy_target target_of(
 	const struct stw_check *check, const struct stw_binding *binding, const struct stw_uri *uri)
@@ -24,6 +34,7 @@ static struct stw_proxy_target target_of(
 		.q = binding->q,
 		.binding = true,
 		.loopback = stw_addr_is_loopback(&binding->source.remote),
+		.granted = target_is_registrant(binding, uri),
 		.path = binding->path,
 		.instance = binding->instance };
 
