@@ -104,13 +104,17 @@ static bool addr_is_trunk(const struct stw_addr *addr, bool any_port, const stru
 	       (any_port ? stw_addr_same_ip(&where.addr, addr) : stw_addr_equal(&where.addr, addr));
 }
 
-/* Where the names of the trunk have led to. */
+/* Where the names of the trunk lead. The DNS alone makes nobody the trunk: from where it has
+ * answered to our login, it calls us. */
 static bool account_is_at(const struct stw_request *request, const struct stw_trunk *trunk,
-	const struct stw_addr *addr, bool any_port)
+	const struct stw_addr *addr, bool is_source, bool any_port)
 {
 	const struct stw_account *account = stw_stack_account_find(request->stack, trunk->name);
 
-	return account && stw_account_is_at(account, addr, any_port);
+	if (!account)
+		return false;
+	return is_source ? trunk->user.len && stw_account_answered_at(account, addr, any_port)
+			 : stw_account_leads_to(account, addr, stw_stack_now(request->stack));
 }
 
 /* By one of the two, the other is NULL. A connection of theirs comes from any port. */
@@ -128,9 +132,7 @@ static const struct stw_trunk *trunk_find(const struct stw_config *config,
 				: addr_is_trunk(addr, any_port, &trunk->parsed[u]))
 				return trunk;
 		}
-		/* Who comes from there is known by the login. */
-		if (addr && (!is_source || trunk->user.len) &&
-			account_is_at(request, trunk, addr, any_port))
+		if (addr && account_is_at(request, trunk, addr, is_source, any_port))
 			return trunk;
 	}
 	return NULL;
