@@ -405,5 +405,7 @@ unsigned stw_route_bindings(struct stw_check *check, struct stw_str aor,
 /* In a dialog: the binding of the user whom To names that has the Request-URI as its Contact, and
  * how it is reached. */
 bool stw_route_binding_of_to(struct stw_check *check, struct stw_proxy_target *ret);
+/* In a dialog: the Request-URI, where it is not reached as any other would be. */
+bool stw_route_target_of_to(struct stw_check *check, struct stw_proxy_target *ret);
 
 #endif
