@@ -496,6 +496,7 @@ void service_ended(struct box *box, unsigned code, const struct stw_msg *respons
 void service_expire(struct box *box);
 
 /* forward.c: the context's actions */
+void forward_response(struct box *box, unsigned index, const struct stw_msg *response);
 void forward_run(struct box *box);
 void request_end_held(struct box *box, const struct stw_cause *cause);
 void forward_cancel(struct box *box, const struct stw_msg *cancel);
