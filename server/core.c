@@ -255,36 +255,11 @@ int stw_core_new(const struct stw_core_options *options, struct stw_now now, str
 	return 0;
 }
 
-static bool trunk_has_moved(const struct stw_trunk *old, const struct stw_config *config)
-{
-	const struct stw_trunk *trunk = config->trunks;
-	const struct stw_trunk *end = trunk + config->trunk_count;
-
-	while (trunk < end && !stw_str_equal(trunk->name, old->name))
-		trunk++;
-	if (trunk == end || trunk->uri_count != old->uri_count)
-		return true;
-	for (unsigned i = 0; i < old->uri_count; i++) {
-		if (!stw_str_equal(trunk->uris[i], old->uris[i]))
-			return true;
-	}
-	return false;
-}
-
-/* What the URIs of a trunk have led to counts for them only. */
-static void core_trunks_move(struct stw_core *core, const struct stw_config *config)
-{
-	for (unsigned i = 0; i < core->config->trunk_count; i++) {
-		if (trunk_has_moved(&core->config->trunks[i], config))
-			stw_stack_account_moved(core->stack, core->config->trunks[i].name);
-	}
-}
-
 void stw_core_reload(struct stw_core *core, struct stw_config *config)
 {
 	struct stw_stack_options stack;
 
-	core_trunks_move(core, config);
+	stw_route_trunks_reload(core, config);
 	stw_config_unref(core->config);
 	core->config = stw_config_ref(config);
 	core->registrations_set = false;

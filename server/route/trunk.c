@@ -35,15 +35,52 @@ int stw_route_trunk_uri(struct stw_check *check, const struct stw_uri *gateway,
 	return 0;
 }
 
-int stw_route_trunk_account(
-	struct stw_check *check, const struct stw_trunk *trunk, struct stw_account **ret)
+static int trunk_account(
+	struct stw_stack *stack, const struct stw_trunk *trunk, struct stw_account **ret)
 {
 	struct stw_account_options options = { .name = trunk->name,
 		.user = trunk->user,
 		.password = trunk->password,
 		.realm = trunk->realm };
 
-	return stw_stack_account(check->request->stack, &options, ret);
+	return stw_stack_account(stack, &options, ret);
+}
+
+int stw_route_trunk_account(
+	struct stw_check *check, const struct stw_trunk *trunk, struct stw_account **ret)
+{
+	return trunk_account(check->request->stack, trunk, ret);
+}
+
+static bool config_has_uris(const struct stw_config *config, const struct stw_trunk *like)
+{
+	const struct stw_trunk *trunk = config->trunks;
+	const struct stw_trunk *end = trunk + config->trunk_count;
+
+	while (trunk < end && !stw_str_equal(trunk->name, like->name))
+		trunk++;
+	if (trunk == end || trunk->uri_count != like->uri_count)
+		return false;
+	for (unsigned i = 0; i < like->uri_count; i++) {
+		if (!stw_str_equal(trunk->uris[i], like->uris[i]))
+			return false;
+	}
+	return true;
+}
+
+/* What its old URIs have led to is not this trunk. Without memory the next call sets the login. */
+void stw_route_trunks_reload(struct stw_core *core, const struct stw_config *config)
+{
+	struct stw_account *account;
+
+	for (unsigned i = 0; i < config->trunk_count; i++) {
+		const struct stw_trunk *trunk = &config->trunks[i];
+
+		if (!config_has_uris(core->config, trunk))
+			stw_stack_account_moved(core->stack, trunk->name);
+		if (stw_stack_account_find(core->stack, trunk->name))
+			(void)trunk_account(core->stack, trunk, &account);
+	}
 }
 
 enum stw_verdict stw_route_trunk(
