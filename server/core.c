@@ -265,6 +265,7 @@ void stw_core_reload(struct stw_core *core, struct stw_config *config)
 {
 	struct stw_stack_options stack;
 
+	stw_route_trunks_reload(core, config);
 	stw_config_unref(core->config);
 	core->config = stw_config_ref(config);
 	core->registrations_set = false;

@@ -258,9 +258,13 @@ int stw_stack_account(struct stw_stack *stack, const struct stw_account_options 
 /** NULL: there is none of this name. */
 const struct stw_account *stw_stack_account_find(
 	const struct stw_stack *stack, struct stw_str name);
-/** Was the account used at this address, or does a name of it lead there? @param any_port  … or at
- * another port there */
-bool stw_account_is_at(
+/** Its server has other names now: what the old ones led to, and who answered there, is nobody. */
+void stw_stack_account_moved(struct stw_stack *stack, struct stw_str name);
+/** Has a name of it led there within the last hour? */
+bool stw_account_leads_to(
+	const struct stw_account *account, const struct stw_addr *addr, struct stw_now now);
+/** Has its server answered there to who has a login? @param any_port  … or at another port there */
+bool stw_account_answered_at(
 	const struct stw_account *account, const struct stw_addr *addr, bool any_port);
 
 /** Counters since the start; the last line are numbers of now. */

@@ -65,9 +65,10 @@ struct stw_client_job {
 	const struct stw_hop *hop; /* a flow or address: that of a binding, or where a request
 				      came from */
 	bool hop_only;             /* when its connection is gone: fail, do not try the URI */
-	/** Of the places that a name leads to the one that is tried first, unless it has failed:
-	 * who has asked for a password there, or knows us. NULL: as the DNS says. */
+	/** Of the places that a name leads to the one that is tried first, unless it has failed, or
+	 * the DNS has one of better priority: who knows us there. NULL: as the DNS says. */
 	const struct stw_addr *prefer;
+	bool prefer_always; /* whatever its priority: it has asked for this request */
 	const struct stw_client_ops *ops;
 	void *user;
 };

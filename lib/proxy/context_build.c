@@ -227,7 +227,9 @@ static bool contact_read(const struct stw_response_context *context, const struc
 static bool contact_follow(struct stw_response_context *context, const struct branch *branch,
 	struct stw_str value, unsigned best_q)
 {
-	struct stw_proxy_target target = { .q = branch->target.q };
+	/* Who is on this machine itself leads there as whoever calls from it. */
+	struct stw_proxy_target target = { .q = branch->target.q,
+		.loopback = branch->target.loopback };
 	struct stw_address contact;
 
 	if (!contact_read(context, branch, value, &contact))
@@ -325,7 +327,8 @@ bool context_add_sip_form(struct stw_response_context *context, const struct bra
 {
 	const struct stw_uri *asked = &context->request->uri;
 	bool ipv6 = asked->host_kind == STW_HOST_IPV6;
-	struct stw_proxy_target target = { .q = branch->target.q };
+	struct stw_proxy_target target = { .q = branch->target.q,
+		.loopback = branch->target.loopback };
 	char port[8] = "";
 	struct stw_uri tried;
 

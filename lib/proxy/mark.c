@@ -144,8 +144,9 @@ bool proxy_mark_find(const struct stw_uri *uri, struct proxy_mark_parts *ret)
 static bool is_our_domain(
 	const struct stw_proxy_options *options, struct stw_str host, uint16_t port)
 {
+	host = stw_host_relative(host);
 	for (unsigned i = 0; i < options->domain_count; i++) {
-		if (stw_str_equal_nocase(host, options->domains[i]))
+		if (stw_str_equal_nocase(host, stw_host_relative(options->domains[i])))
 			return port == 0 || port == 5060;
 	}
 	return false;

@@ -13,13 +13,22 @@
 #include "internal.h"
 
 #define ACCOUNT_PLACES 64
-#define ACCOUNT_BYTES  8192 /* of the credentials for a request */
-#define STALE_MAX      2    /* answers, when all that was wrong is the age of the nonce */
+#define ACCOUNT_BYTES  8192    /* of the credentials for a request */
+#define STALE_MAX      2       /* answers, when all that was wrong is the age of the nonce */
+#define NAMED_MS       3600000 /* what its name has led to is held for its server so long … */
+#define NAMED_AGAIN_MS 60000   /* … from then, as exact as this */
+
+/* What the DNS names may change with each answer of it; who has answered us is at that address. */
+struct account_place {
+	struct stw_addr addr;
+	uint64_t named_until_ms; /* it counts as where the name leads until then (monotonic) */
+	bool answered;
+};
 
 struct stw_account {
 	struct stw_account *next;
-	struct stw_digest_client *client;       /* NULL: no login, or only others have used it */
-	struct stw_addr places[ACCOUNT_PLACES]; /* where it leads; the oldest is replaced */
+	struct stw_digest_client *client; /* NULL: no login, or only others have used it */
+	struct account_place places[ACCOUNT_PLACES]; /* the oldest is replaced */
 	unsigned place_count, place_next;
 	size_t name_len;
 	char name[];
@@ -95,46 +104,94 @@ void accounts_free(struct stw_stack *stack)
 
 /* ---- where it leads ----------------------------------------------------------------------- */
 
-bool stw_account_is_at(
+/* @return place_count: it is none */
+static unsigned place_find(const struct stw_account *account, const struct stw_addr *addr)
+{
+	unsigned i = 0;
+
+	while (i < account->place_count && !stw_addr_equal(&account->places[i].addr, addr))
+		i++;
+	return i;
+}
+
+bool stw_account_leads_to(
+	const struct stw_account *account, const struct stw_addr *addr, struct stw_now now)
+{
+	unsigned i = place_find(account, addr);
+
+	return i < account->place_count && now.mono_ms < account->places[i].named_until_ms;
+}
+
+bool stw_account_answered_at(
 	const struct stw_account *account, const struct stw_addr *addr, bool any_port)
 {
 	for (unsigned i = 0; i < account->place_count; i++) {
-		if (any_port ? stw_addr_same_ip(&account->places[i], addr)
-			     : stw_addr_equal(&account->places[i], addr))
+		const struct account_place *place = &account->places[i];
+
+		if (place->answered && (any_port ? stw_addr_same_ip(&place->addr, addr)
+						 : stw_addr_equal(&place->addr, addr)))
 			return true;
 	}
 	return false;
 }
 
-/* @return true: it is new */
-static bool account_learn(struct stw_account *account, const struct stw_addr *addr)
+static struct account_place *place_take(struct stw_account *account, const struct stw_addr *addr)
 {
-	if (stw_account_is_at(account, addr, false))
-		return false;
-	account->places[account->place_next] = *addr;
+	unsigned i = place_find(account, addr);
+	struct account_place *place;
+
+	if (i < account->place_count)
+		return &account->places[i];
+	place = &account->places[account->place_next];
+	*place = (struct account_place){ .addr = *addr };
 	account->place_next = (account->place_next + 1) % ACCOUNT_PLACES;
 	if (account->place_count < ACCOUNT_PLACES)
 		account->place_count++;
+	return place;
+}
+
+/* @return true: that is news */
+static bool account_learn(
+	struct stw_account *account, const struct stw_addr *addr, bool answered, struct stw_now now)
+{
+	struct account_place *place = place_take(account, addr);
+	uint64_t until_ms = now.mono_ms + NAMED_MS;
+
+	if (answered ? place->answered : until_ms < place->named_until_ms + NAMED_AGAIN_MS)
+		return false;
+	if (answered)
+		place->answered = true;
+	else
+		place->named_until_ms = until_ms;
 	return true;
 }
 
-void account_told(struct stw_stack *stack, struct stw_str name, const struct stw_addr *addr)
+void account_told(
+	struct stw_stack *stack, struct stw_str name, const struct stw_addr *addr, bool answered)
 {
 	struct stw_account *account = account_find(stack, name);
 
 	if (!account)
 		account = account_new(stack, name);
 	if (account)
-		account_learn(account, addr);
+		account_learn(account, addr, answered, stack->now);
 }
 
 /* Here and at the other workers. */
-static void account_learn_all(
-	struct stw_stack *stack, struct stw_account *account, const struct stw_addr *addr)
+static void account_learn_all(struct stw_stack *stack, struct stw_account *account,
+	const struct stw_addr *addr, bool answered)
 {
-	if (account_learn(account, addr))
-		stack_tell_account(
-			stack, (struct stw_str){ account->name, account->name_len }, addr);
+	if (account_learn(account, addr, answered, stack->now))
+		stack_tell_account(stack, (struct stw_str){ account->name, account->name_len },
+			addr, answered);
+}
+
+void stw_stack_account_moved(struct stw_stack *stack, struct stw_str name)
+{
+	struct stw_account *account = account_find(stack, name);
+
+	if (account)
+		account->place_count = account->place_next = 0;
 }
 
 /* All that its name leads to: who meets one of these addresses by another way is at the same
@@ -145,7 +202,8 @@ void branch_teach_account(struct branch *branch)
 	struct stw_account *account = branch->target.account;
 
 	for (unsigned i = 0; account && i < branch->place_count; i++)
-		account_learn_all(branch->box->request.stack, account, &branch->places[i].addr);
+		account_learn_all(
+			branch->box->request.stack, account, &branch->places[i].addr, false);
 }
 
 /* In a dialog the target is what the peers have told one another: that it leads to the server of an
@@ -162,7 +220,8 @@ void branch_find_account(struct branch *branch)
 	if (branch->target.account || !request->routing.in_dialog || branch->target.has_hop)
 		return;
 	for (account = request->stack->accounts; account; account = account->next) {
-		if (account->client && stw_account_is_at(account, &branch->hop.remote, false))
+		if (account->client &&
+			place_find(account, &branch->hop.remote) < account->place_count)
 			branch->account = account;
 	}
 }
@@ -200,7 +259,7 @@ int branch_sign(struct branch *branch)
 	char *buffer;
 
 	branch->credentials = STW_STR_NONE;
-	if (!stw_digest_client_ready(client))
+	if (!client || !stw_digest_client_ready(client))
 		return 0;
 	if (uri_max > ACCOUNT_BYTES)
 		uri_max = ACCOUNT_BYTES;
@@ -297,11 +356,14 @@ static void wait_and_repeat(struct branch *branch)
 
 bool branch_challenged(struct branch *branch, const struct stw_msg *response)
 {
-	if (branch->state == BRANCH_ENDED)
+	/* Without a client the login was taken away meanwhile: what is asked for is the caller's.
+	 */
+	if (branch->state == BRANCH_ENDED || !branch->account->client)
 		return false;
 	/* What is only known by its address teaches no others. */
 	if (branch->target.account)
-		account_learn_all(branch->box->request.stack, branch->account, &branch->hop.remote);
+		account_learn_all(
+			branch->box->request.stack, branch->account, &branch->hop.remote, true);
 	if (response->code == 401 || response->code == 407) {
 		answer_challenge(branch, response);
 		return true;

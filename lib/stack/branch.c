@@ -827,8 +827,7 @@ static void branch_pass_up(struct branch *branch, const struct stw_msg *response
 	} else {
 		if (stw_response_context_ends_others(branch->box->context, response))
 			branch_unwant_all(branch->box);
-		stw_response_context_response(branch->box->context, branch->index, response);
-		forward_run(branch->box);
+		forward_response(branch->box, branch->index, response);
 	}
 	if (branch->cancel_waits && response->code < 200)
 		branch_cancel(branch, branch->cancel_lines);

@@ -20,6 +20,7 @@ struct stw_client {
 	void *user;
 	struct stw_str next_hop; /* URI of the first Route or of an outbound proxy; empty: none */
 	struct stw_addr prefer;  /* family 0: none */
+	bool prefer_always;
 	bool contact;
 	struct stw_str contact_user, contact_uri_params, contact_params;
 	bool failed;             /* that was told */
@@ -145,6 +146,7 @@ static int client_copy(
 
 	if (job->prefer)
 		client->prefer = *job->prefer;
+	client->prefer_always = job->prefer_always;
 	client->contact = job->contact;
 	if (err == 0)
 		err = stw_arena_copy(arena, job->contact_user, &client->contact_user);
@@ -270,12 +272,21 @@ int client_next_hop(const struct box *box, struct stw_uri *ret)
 	return err;
 }
 
+/* RFC 2782: a server of better priority is the one to use as soon as it can be reached. */
+static bool client_may_prefer(
+	const struct box *box, const struct stw_place *place, const struct stw_place *first)
+{
+	return stw_addr_equal(&place->addr, &box->client->prefer) &&
+	       (box->client->prefer_always || (place->priority == first->priority &&
+						      place->transport == first->transport));
+}
+
 void client_prefer(const struct box *box, struct stw_place *places, unsigned n)
 {
 	struct stw_place first;
 
 	for (unsigned i = 1; i < n; i++) {
-		if (!stw_addr_equal(&places[i].addr, &box->client->prefer))
+		if (!client_may_prefer(box, &places[i], &places[0]))
 			continue;
 		first = places[i];
 		memmove(places + 1, places, i * sizeof(*places));

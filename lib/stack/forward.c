@@ -158,6 +158,25 @@ void forward_run(struct box *box)
 	}
 }
 
+static unsigned forward_levels(const struct box *box)
+{
+	return box->request.msg->method == STW_METHOD_INVITE
+		       ? 0
+		       : stw_response_context_levels_left(box->context);
+}
+
+/* §16.7 step 4: a redirection may bring targets when the last level has the time that is left,
+ * which they are given their share of. */
+void forward_response(struct box *box, unsigned index, const struct stw_msg *response)
+{
+	unsigned levels = forward_levels(box);
+
+	stw_response_context_response(box->context, index, response);
+	if (forward_levels(box) > levels)
+		forward_share_time(box);
+	forward_run(box);
+}
+
 /* RFC 3326 §2: one reason for each protocol. Without memory the first. */
 static struct stw_str forward_reasons(struct stw_stack *stack, const struct stw_msg *cancel)
 {

@@ -285,6 +285,7 @@ static unsigned tell_all(struct stw_stack *stack, const struct parcel *like, uns
 		parcel->hop = like->hop;
 		parcel->error = like->error;
 		parcel->for_ms = like->for_ms;
+		parcel->answered = like->answered;
 		parcel_push(stack, to, parcel, waits_max);
 		told++;
 	}
@@ -314,9 +315,12 @@ void stack_tell_outage(struct stw_stack *stack, const struct stw_place *place, u
 }
 
 /* What comes from there is no stranger's to the others either. */
-void stack_tell_account(struct stw_stack *stack, struct stw_str name, const struct stw_addr *addr)
+void stack_tell_account(
+	struct stw_stack *stack, struct stw_str name, const struct stw_addr *addr, bool answered)
 {
-	struct parcel like = { .kind = PARCEL_ACCOUNT, .hop.remote = *addr, .bytes = name };
+	struct parcel like = {
+		.kind = PARCEL_ACCOUNT, .hop.remote = *addr, .bytes = name, .answered = answered
+	};
 
 	tell_all(stack, &like, OUTBOX_REQUESTS);
 }
@@ -490,7 +494,7 @@ static void parcel_take(struct stw_stack *stack, struct parcel *parcel)
 		taken_outage(stack, parcel);
 		break;
 	case PARCEL_ACCOUNT:
-		account_told(stack, parcel->bytes, &parcel->hop.remote);
+		account_told(stack, parcel->bytes, &parcel->hop.remote, parcel->answered);
 		break;
 	}
 	parcel->next = stack->taken;

@@ -192,7 +192,8 @@ struct parcel {
 	bool opens;    /* SEND: the flow was opening, its sender waits for a word */
 	int error;
 	uint32_t for_ms;
-	uint64_t handed_ms;                  /* when it was handed over … */
+	bool answered;      /* ACCOUNT: its server did, there; else its name leads there */
+	uint64_t handed_ms; /* when it was handed over … */
 	struct stw_overload_arrival arrival; /* … and how it had come there */
 };
 
@@ -336,7 +337,8 @@ void stack_tell_closed(struct stw_stack *stack, struct stw_flow_id flow, uint64_
 bool stack_tell_leaves(struct stw_stack *stack, struct stw_flow_id flow, uint64_t handed);
 unsigned stack_tell_failed(struct stw_stack *stack, const struct stw_io_event *event);
 void stack_tell_outage(struct stw_stack *stack, const struct stw_place *place, uint32_t for_ms);
-void stack_tell_account(struct stw_stack *stack, struct stw_str name, const struct stw_addr *addr);
+void stack_tell_account(
+	struct stw_stack *stack, struct stw_str name, const struct stw_addr *addr, bool answered);
 void stack_hand_end(struct stw_stack *stack);
 void stack_hand_free(struct stw_stack *stack);
 /* admit.c: row F12. NULL, or why the request is refused (code 0: dropped), all of it in `ret`;
@@ -460,7 +462,8 @@ int branch_sign(struct branch *branch);
 bool branch_challenged(struct branch *branch, const struct stw_msg *response);
 void branch_merged_over(struct branch *branch);
 void accounts_free(struct stw_stack *stack);
-void account_told(struct stw_stack *stack, struct stw_str name, const struct stw_addr *addr);
+void account_told(
+	struct stw_stack *stack, struct stw_str name, const struct stw_addr *addr, bool answered);
 
 /* reply_place.c: where else a response goes (RFC 3263 §5) */
 void reply_opens(struct box *box, struct stw_flow_id flow);
@@ -509,6 +512,7 @@ void service_ended(struct box *box, unsigned code, const struct stw_msg *respons
 void service_expire(struct box *box);
 
 /* forward.c: the context's actions */
+void forward_response(struct box *box, unsigned index, const struct stw_msg *response);
 void forward_run(struct box *box);
 void request_end_held(struct box *box, const struct stw_cause *cause);
 void forward_cancel(struct box *box, const struct stw_msg *cancel);

@@ -219,7 +219,8 @@ static void branch_by_name(struct branch *branch)
 }
 
 /* What strangers write leads into this machine itself only where that is meant, as for names
- * (loopback_served() in transport/locate.c). In a dialog it is the Contact of the other side. */
+ * (loopback_served() in transport/locate.c). In a dialog it is the Contact of the other side, which
+ * our mark covers; after a target refresh the core knows (stw_route_target_of_to()). */
 static bool branch_is_led_inside(const struct branch *branch)
 {
 	const struct stw_target *where = &branch->lookup.where;

@@ -156,7 +156,7 @@ static enum stw_verdict ack_forward(struct stw_check *check)
 		if (!bound)
 			return stw_route_refuse(check, &stw_cause_ack_unmatched);
 	} else if (!routing->has_route) {
-		bound = stw_route_binding_of_to(check, &target) && target.has_hop;
+		bound = stw_route_target_of_to(check, &target);
 	}
 	stw_request_forward_stateless(check->request, bound ? &target : NULL);
 	return STW_DONE;

@@ -256,6 +256,10 @@ enum stw_verdict stw_route_trunk_direct(struct stw_check *check);
 enum stw_verdict stw_route_trunk_incoming(struct stw_check *check);
 /** The trunk where the Request-URI is registered as our Contact; NULL: none. */
 const struct stw_trunk *stw_route_trunk_of_contact(const struct stw_check *check);
+/** The trunks of `config`, which comes in the place of the core's: calls under way have their
+ * login.
+ */
+void stw_route_trunks_reload(struct stw_core *core, const struct stw_config *config);
 /** Why a request may not go there: stw_core_ops.guard. */
 const struct stw_cause *stw_route_guard(struct stw_core *core, const struct stw_request *request,
 	const struct stw_uri *uri, const struct stw_hop *hop);
@@ -405,5 +409,7 @@ unsigned stw_route_bindings(struct stw_check *check, struct stw_str aor,
 /* In a dialog: the binding of the user whom To names that has the Request-URI as its Contact, and
  * how it is reached. */
 bool stw_route_binding_of_to(struct stw_check *check, struct stw_proxy_target *ret);
+/* In a dialog: the Request-URI, where it is not reached as any other would be. */
+bool stw_route_target_of_to(struct stw_check *check, struct stw_proxy_target *ret);
 
 #endif

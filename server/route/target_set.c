@@ -15,6 +15,16 @@ static bool target_is_source(const struct stw_binding *binding, const struct stw
 	       stw_addr_same_ip(&where.addr, &binding->source.remote);
 }
 
+/* A gateway may be a trunk and have phones of ours. What it has registered from its own address
+ * leads to it without the dial plan; what a phone elsewhere writes does not (stw_route_guard()). */
+static bool target_is_registrant(const struct stw_binding *binding, const struct stw_uri *uri)
+{
+	struct stw_target where;
+
+	return !binding->path.len && stw_target_from_uri(uri, &where) == 0 && !where.need_resolve &&
+	       stw_addr_equal(&where.addr, &binding->source.remote);
+}
+
 /* Where a binding, whose URI is `uri`, is reached: registration.use_source. */
 static struct stw_proxy_target target_of(
 	const struct stw_check *check, const struct stw_binding *binding, const struct stw_uri *uri)
@@ -24,6 +34,7 @@ static struct stw_proxy_target target_of(
 		.q = binding->q,
 		.binding = true,
 		.loopback = stw_addr_is_loopback(&binding->source.remote),
+		.granted = target_is_registrant(binding, uri),
 		.path = binding->path,
 		.instance = binding->instance };
 
@@ -64,22 +75,28 @@ enum stw_verdict stw_route_forward(
 	return stw_route_submit(check, &job);
 }
 
+/* Of the user whom To names. */
+static const struct stw_bindings *bindings_of_to(struct stw_check *check)
+{
+	const struct stw_uri *to = &check->request->msg->to.uri;
+	struct stw_str domain = stw_route_domain(check->core, to), aor;
+
+	if (!domain.len || stw_route_aor(check, to, domain, &aor) < 0)
+		return NULL;
+	return stw_location_find(check->core->options.location, aor);
+}
+
 /* In a dialog the Request-URI is the Contact of the user whom To names. When he is registered with
  * it and is reached by his source (behind a translator, over his connection: has_hop), the request
  * goes there too. */
 bool stw_route_binding_of_to(struct stw_check *check, struct stw_proxy_target *ret)
 {
 	const struct stw_request *request = check->request;
-	const struct stw_uri *to = &request->msg->to.uri;
-	struct stw_str domain = stw_route_domain(check->core, to), aor;
-	const struct stw_bindings *bindings;
+	const struct stw_bindings *bindings = bindings_of_to(check);
 	struct stw_binding binding;
 	struct stw_uri contact;
 	size_t cursor = 0;
 
-	if (!domain.len || stw_route_aor(check, to, domain, &aor) < 0)
-		return false;
-	bindings = stw_location_find(check->core->options.location, aor);
 	while (bindings && stw_bindings_next(bindings, &cursor, &binding)) {
 		if (binding.expires_ms <= check->core->now.wall_ms ||
 			stw_uri_parse_like(binding.uri, &request->routing.uri, &contact) < 0 ||
@@ -90,6 +107,39 @@ bool stw_route_binding_of_to(struct stw_check *check, struct stw_proxy_target *r
 		return true;
 	}
 	return false;
+}
+
+/* §12.2: a target refresh moves the remote target, which our mark does not cover then. Whose phone
+ * is on this machine itself may move it there, by the transport that he has registered with. */
+static bool moves_inside(struct stw_check *check)
+{
+	const struct stw_bindings *bindings = bindings_of_to(check);
+	struct stw_binding binding;
+	struct stw_target where;
+	size_t cursor = 0;
+
+	if (stw_target_from_uri(&check->request->routing.uri, &where) < 0 || where.need_resolve ||
+		!stw_addr_is_loopback(&where.addr))
+		return false;
+	while (bindings && stw_bindings_next(bindings, &cursor, &binding)) {
+		if (binding.expires_ms > check->core->now.wall_ms &&
+			stw_addr_same_ip(&where.addr, &binding.source.remote) &&
+			(!where.transport_given || where.transport == binding.source.transport))
+			return true;
+	}
+	return false;
+}
+
+bool stw_route_target_of_to(struct stw_check *check, struct stw_proxy_target *ret)
+{
+	const struct stw_proxy_routing *routing = &check->request->routing;
+
+	if (!routing->in_dialog)
+		return false;
+	if (stw_route_binding_of_to(check, ret) && ret->has_hop)
+		return true;
+	*ret = (struct stw_proxy_target){ .uri = routing->uri_text, .q = 1000, .loopback = true };
+	return moves_inside(check);
 }
 
 unsigned stw_route_bindings(struct stw_check *check, struct stw_str aor,
@@ -152,9 +202,7 @@ enum stw_verdict stw_route_target_set(struct stw_check *check)
 	if (request->routing.has_route)
 		return stw_route_forward(check, NULL, 0);
 	if (!check->domain.len)
-		return stw_route_forward(check, targets,
-			request->routing.in_dialog && stw_route_binding_of_to(check, targets) &&
-				targets[0].has_hop);
+		return stw_route_forward(check, targets, stw_route_target_of_to(check, targets));
 	if (stw_route_aor(check, check->called, check->domain, &aor) < 0)
 		return stw_route_refuse(check, &stw_cause_bad_request_uri);
 	verdict = stw_route_preferences(check);

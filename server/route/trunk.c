@@ -35,15 +35,52 @@ int stw_route_trunk_uri(struct stw_check *check, const struct stw_uri *gateway,
 	return 0;
 }
 
-int stw_route_trunk_account(
-	struct stw_check *check, const struct stw_trunk *trunk, struct stw_account **ret)
+static int trunk_account(
+	struct stw_stack *stack, const struct stw_trunk *trunk, struct stw_account **ret)
 {
 	struct stw_account_options options = { .name = trunk->name,
 		.user = trunk->user,
 		.password = trunk->password,
 		.realm = trunk->realm };
 
-	return stw_stack_account(check->request->stack, &options, ret);
+	return stw_stack_account(stack, &options, ret);
+}
+
+int stw_route_trunk_account(
+	struct stw_check *check, const struct stw_trunk *trunk, struct stw_account **ret)
+{
+	return trunk_account(check->request->stack, trunk, ret);
+}
+
+static bool config_has_uris(const struct stw_config *config, const struct stw_trunk *like)
+{
+	const struct stw_trunk *trunk = config->trunks;
+	const struct stw_trunk *end = trunk + config->trunk_count;
+
+	while (trunk < end && !stw_str_equal(trunk->name, like->name))
+		trunk++;
+	if (trunk == end || trunk->uri_count != like->uri_count)
+		return false;
+	for (unsigned i = 0; i < like->uri_count; i++) {
+		if (!stw_str_equal(trunk->uris[i], like->uris[i]))
+			return false;
+	}
+	return true;
+}
+
+/* What its old URIs have led to is not this trunk. Without memory the next call sets the login. */
+void stw_route_trunks_reload(struct stw_core *core, const struct stw_config *config)
+{
+	struct stw_account *account;
+
+	for (unsigned i = 0; i < config->trunk_count; i++) {
+		const struct stw_trunk *trunk = &config->trunks[i];
+
+		if (!config_has_uris(core->config, trunk))
+			stw_stack_account_moved(core->stack, trunk->name);
+		if (stw_stack_account_find(core->stack, trunk->name))
+			(void)trunk_account(core->stack, trunk, &account);
+	}
 }
 
 enum stw_verdict stw_route_trunk(
@@ -104,13 +141,17 @@ static bool addr_is_trunk(const struct stw_addr *addr, bool any_port, const stru
 	       (any_port ? stw_addr_same_ip(&where.addr, addr) : stw_addr_equal(&where.addr, addr));
 }
 
-/* Where the names of the trunk have led to. */
+/* Where the names of the trunk lead. The DNS alone makes nobody the trunk: from where it has
+ * answered to our login, it calls us. */
 static bool account_is_at(const struct stw_request *request, const struct stw_trunk *trunk,
-	const struct stw_addr *addr, bool any_port)
+	const struct stw_addr *addr, bool is_source, bool any_port)
 {
 	const struct stw_account *account = stw_stack_account_find(request->stack, trunk->name);
 
-	return account && stw_account_is_at(account, addr, any_port);
+	if (!account)
+		return false;
+	return is_source ? trunk->user.len && stw_account_answered_at(account, addr, any_port)
+			 : stw_account_leads_to(account, addr, stw_stack_now(request->stack));
 }
 
 /* By one of the two, the other is NULL. A connection of theirs comes from any port. */
@@ -128,9 +169,7 @@ static const struct stw_trunk *trunk_find(const struct stw_config *config,
 				: addr_is_trunk(addr, any_port, &trunk->parsed[u]))
 				return trunk;
 		}
-		/* Who comes from there is known by the login. */
-		if (addr && (!is_source || trunk->user.len) &&
-			account_is_at(request, trunk, addr, any_port))
+		if (addr && account_is_at(request, trunk, addr, is_source, any_port))
 			return trunk;
 	}
 	return NULL;

@@ -41,6 +41,7 @@ struct registration {
 	unsigned uri, home;        /* the place that is tried, and where it is registered */
 	struct stw_addr place;     /* of its name, who has heard us last; family 0: nobody */
 	struct stw_addr home_place;
+	bool heard;          /* what comes next belongs there: it answers, or says farewell */
 	unsigned answers;    /* to challenges of this place … */
 	unsigned challenges; /* … and of all, in this round */
 	unsigned failures;   /* rounds in a row */
@@ -219,6 +220,7 @@ static void registration_send(struct registration *registration)
 		.uri = registration->registrar,
 		.outbound = registration->uris[registration->uri],
 		.prefer = &registration->place,
+		.prefer_always = registration->heard,
 		.contact = true,
 		.contact_user = { registration->contact, STW_TRUNK_CONTACT_BYTES - 1 },
 		.ops = &registration_ops,
@@ -240,6 +242,7 @@ static void registration_send(struct registration *registration)
 static void round_begin(struct registration *registration)
 {
 	registration->uri = 0;
+	registration->heard = false;
 	registration->answers = registration->challenges = 0;
 	registration->interval_set = false;
 	registration_send(registration);
@@ -302,6 +305,7 @@ static void registration_part(struct registration *registration)
 	registration->farewell = true;
 	registration->uri = registration->home;
 	registration->place = registration->home_place;
+	registration->heard = true;
 	registration->answers = registration->challenges = 0;
 	registration_send(registration);
 }
@@ -476,7 +480,8 @@ static uint32_t retry_after_s(const struct stw_msg *response)
 }
 
 /* RFC 3263 §4.3: a name may have several servers, each with nonces and bindings of its own. What
- * comes next goes to the same one, for as long as it can be reached. */
+ * comes next goes to the same one, for as long as it can be reached; the next round only among
+ * those of the best priority. */
 static void registration_heard(struct registration *registration, const struct stw_client *client)
 {
 	const struct stw_addr *place = &stw_client_hop(client)->remote;
@@ -484,6 +489,7 @@ static void registration_heard(struct registration *registration, const struct s
 	if (!stw_addr_equal(place, &registration->place))
 		registration->answers = 0;
 	registration->place = *place;
+	registration->heard = true;
 }
 
 static void registration_response(
