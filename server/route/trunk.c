@@ -54,12 +54,15 @@ int stw_route_trunk_account(
 
 static bool config_has_uris(const struct stw_config *config, const struct stw_trunk *like)
 {
-	const struct stw_trunk *trunk = config->trunks;
-	const struct stw_trunk *end = trunk + config->trunk_count;
+	const struct stw_trunk *trunk;
+	unsigned at = 0;
 
-	while (trunk < end && !stw_str_equal(trunk->name, like->name))
-		trunk++;
-	if (trunk == end || trunk->uri_count != like->uri_count)
+	while (at < config->trunk_count && !stw_str_equal(config->trunks[at].name, like->name))
+		at++;
+	if (at == config->trunk_count)
+		return false;
+	trunk = &config->trunks[at];
+	if (trunk->uri_count != like->uri_count)
 		return false;
 	for (unsigned i = 0; i < like->uri_count; i++) {
 		if (!stw_str_equal(trunk->uris[i], like->uris[i]))

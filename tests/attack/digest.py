@@ -166,7 +166,7 @@ def hijack(server):
                          ("<sip:bob@strowger.test:5060>", 403), ("<sip:bob@strowger.test;user=phone>", 403),
                          ("<sip:bob@strowger.test;maddr=127.0.0.1>", 403),
                          ('"alice" <sip:bob@strowger.test>', 403), ("sip:bob@strowger.test", 403),
-                         ("<sip:BOB@strowger.test>", 404), ("<sip:bob@strowger.test.>", 404),
+                         ("<sip:BOB@strowger.test>", 404), ("<sip:bob@strowger.test.>", 403),
                          ("<sip:bob%00@strowger.test>", 404), ("<sip:bob%40strowger.test@strowger.test>", 404),
                          ("<sip:bob%20@strowger.test>", 404), ("<sip:strowger.test>", 404),
                          ("<tel:+15551234>", 400), ("<tel:bob>", 400), ("<mailto:bob@strowger.test>", 400),

@@ -69,7 +69,7 @@ def relay_by_form(server):
                 ("our address, another port", f"sip:bob@{victim.address}:{victim.port}", "", (403,)),
                 ("tel", "tel:+1900", "", (403, 404, 416)), ("sips", f"sips:v@{there}", "", (403,)),
                 ("an escaped host", f"sip:v@%31{there[1:]}", "", (400, 403)),
-                ("our domain with a dot", f"sip:v@{DOMAIN}.", "", (403,)),
+                ("our domain with a dot", f"sip:v@{DOMAIN}.", "", (404,)),
                 ("our domain as user", f"sip:{DOMAIN}@{there}", "", (403,)),
                 ("our domain before @", f"sip:bob@{DOMAIN}@{there}", "", (400,)),
                 ("Path", f"sip:bob@{DOMAIN}", f"Path: <sip:{there};lr>\r\n", (480,)),
