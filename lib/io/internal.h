@@ -28,7 +28,7 @@
 #define ACCEPTS_MAX      16    /* connections accepted per listener in one poll */
 #define FLOW_READ_BYTES  16384 /* read per flow in one poll */
 /* Of all flows in one poll: some hundred messages, and one read more. Datagrams wait so long. */
-#define FLOWS_READ_BYTES (1 << 16)
+#define FLOWS_READ_BYTES (1 << 17)
 #define FAILURES_MAX     64   /* SEND_FAILED kept until the next poll */
 #define QUOTE_BYTES      576  /* of what an error quotes; hosts send up to 520 by IPv4 */
 #define QUERIES_MAX      1024 /* names being resolved */

@@ -4,7 +4,7 @@
 
 #define PEERS     200 /* more than are asked for at a time */
 #define READ      16384
-#define READ_ALL  (1 << 16)
+#define READ_ALL  (1 << 17)
 #define BUSY      20
 #define SETTLE_US 20000
 
