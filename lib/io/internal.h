@@ -27,16 +27,18 @@
 #define TCP_WINDOW_BYTES (1 << 20)
 #define ACCEPTS_MAX      16    /* connections accepted per listener in one poll */
 #define FLOW_READ_BYTES  16384 /* read per flow in one poll */
-/* Of all flows in one poll: some hundred messages, and one read more. Datagrams wait so long. */
-#define FLOWS_READ_BYTES (1 << 17)
-#define FAILURES_MAX     64   /* SEND_FAILED kept until the next poll */
-#define QUOTE_BYTES      576  /* of what an error quotes; hosts send up to 520 by IPv4 */
-#define QUERIES_MAX      1024 /* names being resolved */
-#define CHANNELS_MAX     256  /* of them at a time asked of a server; the others wait */
-#define CHANNELS_IDLE    8    /* kept for the next questions */
-#define DOMAINS          1024 /* names are counted by their last two labels, in so many places */
-#define DOMAIN_CHANNELS  (CHANNELS_MAX / 4) /* one place has of the channels */
-#define DOMAIN_QUERIES   (QUERIES_MAX / 2)  /* and of the names */
+/* Of all flows in one poll, and one read more: so much that what leaves in a turn is worth the
+ * kernel's part of it; but while more than one batch of datagrams waits, some hundred messages. */
+#define FLOWS_READ_BYTES  (1 << 19)
+#define FLOWS_READ_BESIDE (1 << 16)
+#define FAILURES_MAX      64   /* SEND_FAILED kept until the next poll */
+#define QUOTE_BYTES       576  /* of what an error quotes; hosts send up to 520 by IPv4 */
+#define QUERIES_MAX       1024 /* names being resolved */
+#define CHANNELS_MAX      256  /* of them at a time asked of a server; the others wait */
+#define CHANNELS_IDLE     8    /* kept for the next questions */
+#define DOMAINS           1024 /* names are counted by their last two labels, in so many places */
+#define DOMAIN_CHANNELS   (CHANNELS_MAX / 4) /* one place has of the channels */
+#define DOMAIN_QUERIES    (QUERIES_MAX / 2)  /* and of the names */
 #define LINGER_MS                                                                                  \
 	5000 /* a flow we closed may take so long to be flushed and closed by the peer             \
 	      */
@@ -240,9 +242,10 @@ struct stw_io {
 	struct flow_list opening, closing, dead; /* the first two in order of due_ms */
 	struct flow_list pushed, held;
 	struct flows_ready ready;
-	bool holds;         /* no flow is read */
-	bool crowded;       /* more connections may be ready than one poll serves */
-	bool urgent_stands; /* more than one batch of what is urgent waited */
+	bool holds;           /* no flow is read */
+	bool crowded;         /* more connections may be ready than one poll serves */
+	bool urgent_stands;   /* more than one batch of what is urgent waited */
+	bool datagrams_stand; /* the same of any queue */
 	unsigned turns;
 	char *bytes; /* FLOWS_READ_BYTES and one read */
 	size_t bytes_used;

@@ -102,11 +102,11 @@ static void flow_told(struct stw_io *io, const struct epoll_event *told)
 }
 
 /* As much as one poll may bring; the others come first in the next one. */
-static void flows_ready(struct stw_io *io)
+static void flows_ready(struct stw_io *io, size_t bytes)
 {
 	struct flows_ready *ready = &io->ready;
 
-	while (flows_wait(io) && io->bytes_used < FLOWS_READ_BYTES)
+	while (flows_wait(io) && io->bytes_used < bytes)
 		flow_told(io, &ready->v[ready->next++]);
 	if (flows_wait(io))
 		ready->split = io->crowded = true;
@@ -196,11 +196,13 @@ static int wait_ms(const struct stw_io *io, uint64_t deadline_ms)
  * urgent ones keep coming, but not each. */
 static void all_ready(struct stw_io *io, const struct epoll_event *ready, int n)
 {
-	io->urgent_stands = false;
+	bool stood = io->datagrams_stand;
+
+	io->urgent_stands = io->datagrams_stand = false;
 	datagrams_ready(io, ready, n, STW_QUEUE_URGENT);
 	for (int i = 0; i < n; i++)
 		watch_ready(io, ready[i].data.u64, ready[i].events);
-	flows_ready(io);
+	flows_ready(io, stood || io->datagrams_stand ? FLOWS_READ_BESIDE : FLOWS_READ_BYTES);
 	if (io->urgent_stands && ++io->turns % URGENT_TURNS)
 		return;
 	datagrams_ready(io, ready, n, STW_QUEUE_REGISTER);

@@ -355,7 +355,7 @@ static void datagrams_receive(struct stw_io *io, uint16_t index, enum stw_queue 
 		header->msg_controllen = UDP_CONTROL_BYTES;
 	}
 	if (n == UDP_BATCH) {
-		io->gather.stands = true;
+		io->gather.stands = io->datagrams_stand = true;
 		queue->message_bytes = mean_bytes(
 			queue->message_bytes, message_bytes(in->messages[n - 1].msg_len));
 		io->urgent_stands |= number == STW_QUEUE_URGENT;

@@ -4,8 +4,9 @@
 
 #define PEERS     200 /* more than are asked for at a time */
 #define READ      16384
-#define READ_ALL  (1 << 17)
-#define BUSY      20
+#define READ_ALL  (1 << 19)
+#define BESIDE    (1 << 16) /* datagrams that stand */
+#define BUSY      40
 #define SETTLE_US 20000
 
 struct crowd {
@@ -178,6 +179,29 @@ static void test_rest_is_not_waited_for(void **state)
 	crowd_done(&crowd);
 }
 
+/* While datagrams stand, connections bring less. */
+static void test_beside_datagrams(void **state)
+{
+	const struct stw_io_event *events;
+	struct crowd crowd;
+	size_t bytes = 0;
+	int n;
+
+	crowd_init(&crowd, &(struct stw_io_options){ 0 }, BUSY);
+	crowd_send(&crowd, 3 * READ);
+	for (unsigned i = 0; i < 300; i++)
+		datagram_send(&crowd, "hello");
+	usleep(SETTLE_US);
+	n = test_poll(crowd.io, TEST_WAIT_MS, &events);
+	assert_int_equal(count_kind(events, n, STW_IO_DATAGRAM), 64);
+	n = test_poll(crowd.io, TEST_WAIT_MS, &events);
+	assert_int_equal(count_kind(events, n, STW_IO_DATAGRAM), 64);
+	for (int i = 0; i < n; i++)
+		bytes += events[i].kind == STW_IO_BYTES ? events[i].len : 0;
+	assert_in_range(bytes, BESIDE, BESIDE + READ);
+	crowd_done(&crowd);
+}
+
 /* That as many were ready as are asked for at a time says something of that poll alone. */
 static void test_full_report_is_not_for_ever(void **state)
 {
@@ -250,6 +274,7 @@ int main(void)
 		cmocka_unit_test(test_urgent_first),
 		cmocka_unit_test(test_bounded),
 		cmocka_unit_test(test_rest_is_not_waited_for),
+		cmocka_unit_test(test_beside_datagrams),
 		cmocka_unit_test(test_full_report_is_not_for_ever),
 		cmocka_unit_test(test_closed_before_its_turn),
 		cmocka_unit_test(test_told_once),
