@@ -151,8 +151,9 @@ void tcp_accept(struct stw_io *io, uint16_t index)
 		return;
 	for (unsigned i = 0; i < ACCEPTS_MAX; i++) {
 		if (!accept_one(io, index))
-			break;
+			return;
 	}
+	io->gather.stands = true; /* more wait perhaps */
 }
 
 /* ---- connecting ------------------------------------------------------------------------ */
