@@ -232,12 +232,22 @@ static void forward_time_up(struct box *box)
 	stw_response_context_give_up_silent(box->context);
 }
 
+/* Who answers now comes too late: the record says why nothing went up. */
+static void forward_client_gone(struct box *box)
+{
+	const struct stw_request *request = &box->request;
+
+	if (!request->answered)
+		stack_drop(request->stack, &request->source, request->msg, &stw_cause_timer_f);
+	stw_response_context_abandon(box->context);
+}
+
 static void forward_non_invite_timer(struct box *box, struct stw_timer *timer)
 {
 	if (timer->kind == TIMER_LEVEL)
 		stw_response_context_level_over(box->context);
 	else if (timer->kind == TIMER_CLIENT_GONE)
-		stw_response_context_abandon(box->context);
+		forward_client_gone(box);
 	else
 		forward_time_up(box);
 	forward_run(box);
