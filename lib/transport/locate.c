@@ -90,16 +90,8 @@ static bool family_served(
  * we listen on loopback. */
 static bool loopback_served(const struct stw_locate *locate, enum stw_transport transport)
 {
-	const struct stw_listeners *listeners = locate->options.listeners;
-
-	if (locate->options.loopback)
-		return true;
-	for (unsigned i = 0; i < listeners->n; i++) {
-		if (listeners->v[i].transport == transport &&
-			stw_addr_is_loopback(&listeners->v[i].bind))
-			return true;
-	}
-	return false;
+	return locate->options.loopback ||
+	       stw_listeners_on_loopback(locate->options.listeners, transport);
 }
 
 static unsigned sources_of(const struct stw_locate *locate, struct stw_addr ret[SOURCES_MAX])

@@ -20,6 +20,7 @@
 #include <strowger/io.h>
 
 #include "server/decision/decision.h"
+#include "server/thread.h"
 
 #define QUEUES_MAX   64u
 #define PLACES       4096u
@@ -269,16 +270,12 @@ int stw_log_writer_new(const struct stw_log_writer_options *options, struct stw_
 
 int stw_log_writer_start(struct stw_log_writer *writer, void (*thread_start)(void))
 {
-	sigset_t all, before;
 	int err;
 
 	writer->thread_start = thread_start;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&writer->thread, NULL, writer_thread, writer);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	err = stw_thread_start(&writer->thread, writer_thread, writer);
 	writer->started = err == 0;
-	return -err;
+	return err;
 }
 
 /* @return false: it has not come to its end, and may never */

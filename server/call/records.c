@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/call/records.h"
+#include "server/thread.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -239,15 +240,11 @@ static void *records_thread(void *context)
 
 static int records_start(struct stw_records *records)
 {
-	sigset_t all, before;
 	int err;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&records->thread, NULL, records_thread, records);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	err = stw_thread_start(&records->thread, records_thread, records);
 	records->started = err == 0;
-	return -err;
+	return err;
 }
 
 /* ---- life --------------------------------------------------------------------------------------

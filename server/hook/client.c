@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/hook/internal.h"
+#include "server/thread.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -534,16 +535,11 @@ static int lines_new(struct stw_hook_client *client)
 
 static int thread_new(struct stw_hook_client *client)
 {
-	sigset_t all, before;
 	int err;
 
-	/* Signals belong to the main thread. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&client->thread, NULL, client_thread, client);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	err = stw_thread_start(&client->thread, client_thread, client);
 	client->started = err == 0;
-	return -err;
+	return err;
 }
 
 int stw_hook_client_new(const struct stw_hook_client_options *options, struct stw_hook_client **ret)

@@ -6,6 +6,7 @@
  */
 #include "server/directory/change.h"
 #include "server/store/internal.h"
+#include "server/thread.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -792,18 +793,13 @@ static void *store_thread(void *context)
 	return NULL;
 }
 
-/* Signals belong to the threads of the server. */
 static int store_start(struct stw_store *store)
 {
-	sigset_t all, before;
 	int err;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&store->thread, NULL, store_thread, store);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	err = stw_thread_start(&store->thread, store_thread, store);
 	store->started = err == 0;
-	return -err;
+	return err;
 }
 
 /* A semaphore, because whoever is woken by a condition variable waits for its mutex first: on one
