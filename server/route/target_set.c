@@ -3,26 +3,10 @@
  * is. */
 #include "server/route/route.h"
 
-/* A Contact at the host that the REGISTER came from can be reached as it is: only its port differs,
- * because the phone registers from another one. A connection is always worth using while it lasts.
- */
-static bool target_is_source(const struct stw_binding *binding, const struct stw_uri *uri)
+/* Does the URI name an address, which takes no DNS to find? */
+static bool target_is_address(const struct stw_uri *uri, struct stw_target *ret)
 {
-	struct stw_target where;
-
-	return binding->source.transport == STW_TRANSPORT_UDP &&
-	       stw_target_from_uri(uri, &where) == 0 && !where.need_resolve &&
-	       stw_addr_same_ip(&where.addr, &binding->source.remote);
-}
-
-/* A gateway may be a trunk and have phones of ours. What it has registered from its own address
- * leads to it without the dial plan; what a phone elsewhere writes does not (stw_route_guard()). */
-static bool target_is_registrant(const struct stw_binding *binding, const struct stw_uri *uri)
-{
-	struct stw_target where;
-
-	return !binding->path.len && stw_target_from_uri(uri, &where) == 0 && !where.need_resolve &&
-	       stw_addr_equal(&where.addr, &binding->source.remote);
+	return stw_target_from_uri(uri, ret) == 0 && !ret->need_resolve;
 }
 
 /* Where a binding, whose URI is `uri`, is reached: registration.use_source. */
@@ -30,21 +14,32 @@ static struct stw_proxy_target target_of(
 	const struct stw_check *check, const struct stw_binding *binding, const struct stw_uri *uri)
 {
 	enum stw_use_source use = check->config->registration.use_source;
+	const struct stw_hop *source = &binding->source;
+	struct stw_target where;
+	bool is_address = target_is_address(uri, &where);
 	struct stw_proxy_target target = { .uri = binding->uri,
 		.q = binding->q,
 		.binding = true,
-		.loopback = stw_addr_is_loopback(&binding->source.remote),
-		.granted = target_is_registrant(binding, uri),
+		.loopback = stw_addr_is_loopback(&source->remote),
 		.path = binding->path,
 		.instance = binding->instance };
 
-	if (use == STW_USE_SOURCE_NEVER || binding->path.len || !binding->source.remote.family)
+	/* A gateway may be a trunk and have phones of ours. What it has registered from its own
+	 * address leads to it without the dial plan; what a phone elsewhere writes does not
+	 * (stw_route_guard()). */
+	target.granted =
+		is_address && !binding->path.len && stw_addr_equal(&where.addr, &source->remote);
+	if (use == STW_USE_SOURCE_NEVER || binding->path.len || !source->remote.family)
 		return target;
-	if (use == STW_USE_SOURCE_ALWAYS || !target_is_source(binding, uri)) {
-		target.has_hop = true;
-		target.hop_only = use == STW_USE_SOURCE_ALWAYS;
-		target.hop = binding->source;
-	}
+	/* A Contact at the host that the REGISTER came from can be reached as it is: only its port
+	 * differs, because the phone registers from another one. A connection is always worth
+	 * using while it lasts. */
+	if (use == STW_USE_SOURCE_AUTO && is_address && source->transport == STW_TRANSPORT_UDP &&
+		stw_addr_same_ip(&where.addr, &source->remote))
+		return target;
+	target.has_hop = true;
+	target.hop_only = use == STW_USE_SOURCE_ALWAYS;
+	target.hop = *source;
 	return target;
 }
 
@@ -86,13 +81,11 @@ static const struct stw_bindings *bindings_of_to(struct stw_check *check)
 	return stw_location_find(check->core->options.location, aor);
 }
 
-/* In a dialog the Request-URI is the Contact of the user whom To names. When he is registered with
- * it and is reached by his source (behind a translator, over his connection: has_hop), the request
- * goes there too. */
-bool stw_route_binding_of_to(struct stw_check *check, struct stw_proxy_target *ret)
+/* The one whose URI is the Request-URI. */
+static bool binding_find(
+	struct stw_check *check, const struct stw_bindings *bindings, struct stw_proxy_target *ret)
 {
 	const struct stw_request *request = check->request;
-	const struct stw_bindings *bindings = bindings_of_to(check);
 	struct stw_binding binding;
 	struct stw_uri contact;
 	size_t cursor = 0;
@@ -109,19 +102,23 @@ bool stw_route_binding_of_to(struct stw_check *check, struct stw_proxy_target *r
 	return false;
 }
 
+bool stw_route_binding_of_to(struct stw_check *check, struct stw_proxy_target *ret)
+{
+	return binding_find(check, bindings_of_to(check), ret);
+}
+
 /* §12.2: a target refresh moves the remote target, which our mark does not cover then. Whose phone
  * is on this machine itself may move it there, by the transport that he has registered with. */
-static bool moves_inside(struct stw_check *check)
+static bool moves_inside(struct stw_check *check, const struct stw_bindings *bindings)
 {
-	const struct stw_bindings *bindings = bindings_of_to(check);
 	struct stw_binding binding;
 	struct stw_target where;
 	size_t cursor = 0;
 
-	if (stw_target_from_uri(&check->request->routing.uri, &where) < 0 || where.need_resolve ||
+	if (!bindings || !target_is_address(&check->request->routing.uri, &where) ||
 		!stw_addr_is_loopback(&where.addr))
 		return false;
-	while (bindings && stw_bindings_next(bindings, &cursor, &binding)) {
+	while (stw_bindings_next(bindings, &cursor, &binding)) {
 		if (binding.expires_ms > check->core->now.wall_ms &&
 			stw_addr_same_ip(&where.addr, &binding.source.remote) &&
 			(!where.transport_given || where.transport == binding.source.transport))
@@ -130,16 +127,21 @@ static bool moves_inside(struct stw_check *check)
 	return false;
 }
 
+/* In a dialog the Request-URI is the Contact of the user whom To names. When he is registered with
+ * it and is reached by his source (behind a translator, over his connection: has_hop), the request
+ * goes there too. */
 bool stw_route_target_of_to(struct stw_check *check, struct stw_proxy_target *ret)
 {
 	const struct stw_proxy_routing *routing = &check->request->routing;
+	const struct stw_bindings *bindings;
 
 	if (!routing->in_dialog)
 		return false;
-	if (stw_route_binding_of_to(check, ret) && ret->has_hop)
+	bindings = bindings_of_to(check);
+	if (binding_find(check, bindings, ret) && ret->has_hop)
 		return true;
 	*ret = (struct stw_proxy_target){ .uri = routing->uri_text, .q = 1000, .loopback = true };
-	return moves_inside(check);
+	return moves_inside(check, bindings);
 }
 
 unsigned stw_route_bindings(struct stw_check *check, struct stw_str aor,
