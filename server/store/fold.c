@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FOLD_ROWS 512 /* in one transaction */
+/* In one transaction, as long as one of a full group of registrations: those wait for it, and a
+ * fold shall leave them half of the time. Each page of a dropped group is read. */
+#define FOLD_ROWS   64
+#define FOLD_GROUPS 32
 
 static bool is_due(const struct fold *fold, const struct stw_bindings *bindings)
 {
@@ -97,20 +100,20 @@ static int fold_rows(struct fold *fold, struct db *db, const struct stw_location
 	return err < 0 ? err : 0;
 }
 
-int fold_step(
-	struct fold *fold, struct db *db, const struct stw_location *location, uint64_t last_group)
+int fold_step(struct fold *fold, struct db *db, const struct stw_location *location)
 {
-	int err = db_begin(db);
+	bool rows = fold->at < fold->n;
+	int err = db_begin(db), dropped = 0;
 
-	if (err == 0)
+	if (err == 0 && rows)
 		err = fold_rows(fold, db, location);
-	if (err == 0 && fold->at == fold->n)
-		err = db_journal_drop(db, fold->until, fold->until == last_group);
+	if (err == 0 && !rows)
+		err = dropped = db_journal_drop(db, fold->until, FOLD_GROUPS);
 	if (err >= 0)
 		err = db_commit(db);
 	if (err < 0)
 		db_rollback(db);
-	if (err == 0 && fold->at < fold->n)
+	if (err == 0 && (rows || dropped == FOLD_GROUPS))
 		return 1;
 	fold_end(fold);
 	return err;

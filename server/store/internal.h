@@ -32,8 +32,8 @@ uint8_t *db_room(struct db *db, size_t bytes);
 
 /** Within a transaction. @return rows changed, -errno */
 int db_journal_put(struct db *db, uint64_t number, const void *data, size_t len);
-/** Groups up to a number, or all. */
-int db_journal_drop(struct db *db, uint64_t until, bool all);
+/** The oldest groups up to a number, at most `max` of them. */
+int db_journal_drop(struct db *db, uint64_t until, unsigned max);
 int db_bindings_put(struct db *db, const struct stw_bindings *bindings);
 int db_bindings_delete(struct db *db, struct stw_str aor);
 int db_user_set(struct db *db, const struct stw_user *user);
@@ -64,10 +64,9 @@ struct fold {
 /** What the groups behind `after` up to `until` have changed. @return 0, -ENOMEM */
 int fold_begin(
 	struct fold *fold, const struct stw_location *location, uint64_t after, uint64_t until);
-/** One part, in a transaction of its own. With the last one the journal up to `until` goes.
- *  @param last_group  of the journal. @return 1 there is more; 0 done; -errno: given up */
-int fold_step(
-	struct fold *fold, struct db *db, const struct stw_location *location, uint64_t last_group);
+/** One part, in a transaction of its own: rows, and behind them the journal up to `until` goes,
+ *  the oldest first. @return 1 there is more; 0 done; -errno: given up */
+int fold_step(struct fold *fold, struct db *db, const struct stw_location *location);
 void fold_end(struct fold *fold);
 
 #endif

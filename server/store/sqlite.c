@@ -18,6 +18,9 @@
 #define APPLICATION_ID 0x53545731 /* "STW1" */
 #define BUSY_MS        2000
 
+/* Some builds of SQLite write zeros over each page that they free: all of the journal once more. */
+#define WIPE_LITTLE "PRAGMA secure_delete = FAST"
+
 static const char schema[] =
 	"CREATE TABLE users("
 	" aor TEXT PRIMARY KEY, user TEXT NOT NULL, domain TEXT NOT NULL,"
@@ -32,7 +35,6 @@ enum statement {
 	BINDINGS_DELETE,
 	JOURNAL_PUT,
 	JOURNAL_DROP,
-	JOURNAL_CLEAR,
 	USER_PUT,
 	USER_DELETE,
 	SETTINGS_PUT,
@@ -46,8 +48,8 @@ static const char *const statements[STATEMENTS] = {
 	[BINDINGS_PUT] = "INSERT OR REPLACE INTO bindings VALUES(?,?,?,?)",
 	[BINDINGS_DELETE] = "DELETE FROM bindings WHERE aor = ?",
 	[JOURNAL_PUT] = "INSERT INTO journal VALUES(?,?)",
-	[JOURNAL_DROP] = "DELETE FROM journal WHERE number <= ?",
-	[JOURNAL_CLEAR] = "DELETE FROM journal",
+	[JOURNAL_DROP] = "DELETE FROM journal WHERE number IN"
+			 " (SELECT number FROM journal WHERE number <= ? ORDER BY number LIMIT ?)",
 	[USER_PUT] = "INSERT OR REPLACE INTO users VALUES(?,?,?,?,?,?)",
 	[USER_DELETE] = "DELETE FROM users WHERE aor = ?",
 	[SETTINGS_PUT] = "UPDATE users SET settings = ? WHERE aor = ?",
@@ -154,12 +156,12 @@ int db_journal_put(struct db *db, uint64_t number, const void *data, size_t len)
 	return db_run(db, JOURNAL_PUT);
 }
 
-/* Without a condition SQLite frees the pages unread. */
-int db_journal_drop(struct db *db, uint64_t until, bool all)
+int db_journal_drop(struct db *db, uint64_t until, unsigned max)
 {
-	if (all)
-		return db_run(db, JOURNAL_CLEAR);
-	sqlite3_bind_int64(db->statements[JOURNAL_DROP], 1, (int64_t)until);
+	sqlite3_stmt *statement = db->statements[JOURNAL_DROP];
+
+	sqlite3_bind_int64(statement, 1, (int64_t)until);
+	sqlite3_bind_int64(statement, 2, max);
 	return db_run(db, JOURNAL_DROP);
 }
 
@@ -224,10 +226,16 @@ int db_user_set(struct db *db, const struct stw_user *user)
 	return db_run(db, USER_PUT);
 }
 
+/* What his password is known by leaves the file, too. */
 int db_user_remove(struct db *db, struct stw_str aor)
 {
+	int rows;
+
+	sqlite3_exec(db->handle, "PRAGMA secure_delete = ON", NULL, NULL, NULL);
 	bind_str(db->statements[USER_DELETE], 1, aor);
-	return db_run(db, USER_DELETE);
+	rows = db_run(db, USER_DELETE);
+	sqlite3_exec(db->handle, WIPE_LITTLE, NULL, NULL, NULL);
+	return rows;
 }
 
 int db_settings_set(struct db *db, struct stw_str aor, struct stw_str text)
@@ -584,6 +592,8 @@ static int db_set_up(struct db *db, bool sync_full)
 	if (err == 0)
 		err = db_exec(db,
 			sync_full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+	if (err == 0)
+		err = db_exec(db, WIPE_LITTLE);
 	return err < 0 ? err : db_prepare(db);
 }
 

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <time.h>
 
-#define QUEUE_MAX       4096  /* jobs of a queue under way: submitted, result not yet taken */
+#define QUEUE_MAX       16384 /* jobs of a queue under way: submitted, result not yet taken */
 #define GROUP_MAX       256   /* jobs in one transaction */
 #define SWEEP_PLACES    65536 /* of the map, looked at by one sweep */
 #define SWEEP_AORS      256   /* changed by one sweep */
@@ -674,7 +674,7 @@ static bool store_fold(struct stw_store *store)
 
 	if (!store->fold.running)
 		return false;
-	more = fold_step(&store->fold, store->db, store->options.location, store->last_group);
+	more = fold_step(&store->fold, store->db, store->options.location);
 	if (more == 0)
 		store->folded = until;
 	else if (more < 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Users who are removed while a worker registers their phones. */
+/* Users who are removed: while a worker registers their phones, and from the file. */
 #include "store_fixture.h"
 
 static void submit(struct fixture *fixture, struct stw_job *job, unsigned queue)
@@ -63,10 +63,48 @@ static void name_of_another(void **state)
 	fixture_close(fixture);
 }
 
+static bool file_holds(const char *path, const void *bytes, size_t len)
+{
+	static char file[1 << 20];
+	int fd = open(path, O_RDONLY);
+	ssize_t n = read(fd, file, sizeof(file));
+
+	close(fd);
+	assert_true(n > 0 && n < (ssize_t)sizeof(file));
+	return memmem(file, (size_t)n, bytes, len);
+}
+
+/* Also of pages that are free then. */
+static void leave_the_file(void **state)
+{
+	enum { USERS = 500 };
+	struct stw_user_row *rows = calloc(USERS, sizeof(*rows)), gone;
+	struct stw_job job = { .kind = STW_JOB_USER_SET, .users = rows, .user_count = USERS };
+	struct fixture *fixture = *state;
+	char names[USERS][8];
+	unsigned i;
+
+	assert_int_equal(fixture_open(fixture, false, start), 0);
+	for (i = 0; i < USERS; i++) {
+		snprintf(names[i], sizeof(names[i]), "u%u", i);
+		rows[i] = user_row(names[i], (char)('A' + i % 50));
+	}
+	assert_int_equal(run(fixture, &job)->changed, USERS);
+	gone = rows[7];
+	fixture_reopen(fixture, start);
+	assert_true(file_holds(fixture->path, &gone.ha1_user, sizeof(gone.ha1_user)));
+	job.kind = STW_JOB_USER_REMOVE;
+	assert_int_equal(run(fixture, &job)->changed, USERS);
+	fixture_close(fixture);
+	assert_false(file_holds(fixture->path, &gone.ha1_user, sizeof(gone.ha1_user)));
+	free(rows);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(name_of_another, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(leave_the_file, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

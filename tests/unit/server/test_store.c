@@ -2,7 +2,7 @@
 /* The real SQLite in a folder of its own. */
 #include "store_fixture.h"
 
-#define JOBS 4096
+#define JOBS 16384
 #define MANY 10000
 
 /* ---- what is kept
