@@ -651,22 +651,27 @@ static void store_reclaim(struct stw_store *store, bool now)
 	store->replaced = 0;
 }
 
-/* Now and then, and when the journal has grown long beside what it would become. Without memory for
- * it the journal grows on until the next time. */
+/* Has the journal grown long beside what it would become? */
+static bool journal_is_long(const struct stw_store *store)
+{
+	size_t rows = 4 * stw_location_count(store->options.location);
+
+	return store->journaled >= (rows > FOLD_AT ? rows : FOLD_AT);
+}
+
+/* Now and then, and when the journal is long. Without memory for it the journal grows on until the
+ * next time. */
 static void store_fold_begin(struct stw_store *store, bool now)
 {
-	size_t long_ago = 4 * stw_location_count(store->options.location);
-
-	if (store->fold.running || !store->journaled)
-		return;
-	if (!now && store->journaled < (long_ago > FOLD_AT ? long_ago : FOLD_AT))
+	if (store->fold.running || !store->journaled || (!now && !journal_is_long(store)))
 		return;
 	if (fold_begin(&store->fold, store->options.location, store->folded, store->last_group) ==
 		0)
 		store->journaled = 0;
 }
 
-/* @return false: nothing to fold */
+/* While more registrations wait than a group takes, the journal may grow as long once more.
+ * @return false: nothing to fold */
 static bool store_fold(struct stw_store *store)
 {
 	uint64_t until = store->fold.until;
@@ -674,6 +679,8 @@ static bool store_fold(struct stw_store *store)
 
 	if (!store->fold.running)
 		return false;
+	if (atomic_load(&store->waiting) >= GROUP_MAX && !journal_is_long(store))
+		return true;
 	more = fold_step(&store->fold, store->db, store->options.location);
 	if (more == 0)
 		store->folded = until;
