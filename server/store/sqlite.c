@@ -48,8 +48,9 @@ static const char *const statements[STATEMENTS] = {
 	[BINDINGS_PUT] = "INSERT OR REPLACE INTO bindings VALUES(?,?,?,?)",
 	[BINDINGS_DELETE] = "DELETE FROM bindings WHERE aor = ?",
 	[JOURNAL_PUT] = "INSERT INTO journal VALUES(?,?)",
-	[JOURNAL_DROP] = "DELETE FROM journal WHERE number IN"
-			 " (SELECT number FROM journal WHERE number <= ? ORDER BY number LIMIT ?)",
+	[JOURNAL_DROP] =
+		("DELETE FROM journal WHERE number IN"
+		 " (SELECT number FROM journal WHERE number <= ? ORDER BY number LIMIT ?)"),
 	[USER_PUT] = "INSERT OR REPLACE INTO users VALUES(?,?,?,?,?,?)",
 	[USER_DELETE] = "DELETE FROM users WHERE aor = ?",
 	[SETTINGS_PUT] = "UPDATE users SET settings = ? WHERE aor = ?",
