@@ -253,8 +253,9 @@ void queues_done(struct world *world);
 
 /* A request comes that calls a queue. NULL: it does not */
 struct queue_caller *queue_comes(struct node *node, const struct sip *sip);
-/* A CANCEL has come; a BYE, or a response went out that ends the call without one. */
-void queue_cancelled(struct node *node, struct stw_str call_id);
+/* A CANCEL has come, or no response gets to him; a BYE, or a response went out that ends the call
+ * without one. */
+void queue_caller_gone(struct node *node, struct stw_str call_id);
 void queue_call_ends(struct node *node, struct stw_str call_id);
 /* `again`: the same response to the same request, sent once more */
 void queue_response(

@@ -32,7 +32,8 @@ struct queue_caller {
 	unsigned expires_s; /* of his INVITE; 0: none */
 	bool no_queue;
 	bool listed;          /* among the callers of the node */
-	bool cancelled, over; /* there is a final response */
+	bool gone;            /* he has hung up, or the host says that he hears nothing */
+	bool over;            /* there is a final response */
 	/* what the messages of the server tell */
 	bool in_line, waits, rung;
 	bool unfit; /* for an agent at least: others may come first */
@@ -547,7 +548,7 @@ void queue_answered(struct node *node, struct queue_caller *caller, int owner)
 {
 	if (!lives(node, caller) || owner == NOBODY)
 		return;
-	if (!caller->answers++ && !caller->over && !caller->cancelled) {
+	if (!caller->answers++ && !caller->over && !caller->gone) {
 		caller->answered_by = owner;
 		caller->too_late = node->world->now.mono_ms >=
 				   caller->in_ms + 1000ull * queue_of(node, caller)->max_wait_s;
@@ -570,7 +571,7 @@ void queue_branch_ends(struct node *node, struct queue_caller *caller, int owner
 	if (!lives(node, caller) || owner == NOBODY || caller->agent != owner || !caller->open)
 		return;
 	agent = &node->agents[owner];
-	if (--caller->open || caller->cancelled || caller->over || caller->answers ||
+	if (--caller->open || caller->gone || caller->over || caller->answers ||
 		agent->talks || agent->changing || agent->changed_ms >= caller->ring_ms ||
 		!is_plain(node, caller))
 		return;
@@ -599,10 +600,10 @@ void queue_call_ends(struct node *node, struct stw_str call_id)
 	}
 }
 
-void queue_cancelled(struct node *node, struct stw_str call_id)
+void queue_caller_gone(struct node *node, struct stw_str call_id)
 {
 	for (struct queue_caller *caller = node->callers; caller; caller = caller->next)
-		caller->cancelled |= stw_str_equal(call_id, stw_str_from(caller->call_id));
+		caller->gone |= stw_str_equal(call_id, stw_str_from(caller->call_id));
 }
 
 /* The server has forgotten them. */
@@ -638,7 +639,7 @@ static bool waits_on(const struct node *node, const struct queue_caller *caller)
 
 	if (caller->expires_s && caller->expires_s < patience_s)
 		patience_s = caller->expires_s;
-	return caller->waits && !caller->cancelled && caller->waits_batch < node->queue_batch &&
+	return caller->waits && !caller->gone && caller->waits_batch < node->queue_batch &&
 	       node->world->now.mono_ms < caller->in_ms + 1000ull * patience_s;
 }
 

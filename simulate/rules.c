@@ -293,7 +293,7 @@ void rules_in(struct node *node, struct stw_str text, const struct stw_hop *hop)
 	if (sip_is(sip.method, "BYE"))
 		queue_call_ends(node, sip.call_id);
 	if (sip_is(sip.method, "CANCEL")) {
-		queue_cancelled(node, sip.call_id);
+		queue_caller_gone(node, sip.call_id);
 		call_given_up(world, sip.call_id);
 	}
 	device = sip_is(sip.method, "REGISTER") ? device_of(node, record->call_id) : NULL;
@@ -743,14 +743,18 @@ void rules_batch_end(struct node *node)
 
 /* ---- troubles that explain something --------------------------------------------------------- */
 
-/* Every transaction that still waits at this address hears of it. */
+/* Every transaction that still waits at this address hears of it. A caller whom no response reaches
+ * is given up (RFC 3261 §17.2.4). */
 void rules_refused(struct node *node, const struct stw_addr *remote, struct stw_str message)
 {
 	struct record *lists[] = { node->world->short_records.first,
 		node->world->long_records.first };
 	struct record *record;
+	struct sip sip;
 	unsigned i;
 
+	if (sip_read(message, &sip) && !sip.request && sip_is(sip.method, "INVITE"))
+		queue_caller_gone(node, sip.call_id);
 	for (i = 0; i < STW_ARRAY_SIZE(lists); i++) {
 		for (record = lists[i]; record; record = record->later) {
 			if (record->out && record->node == node && !record->got_final &&
