@@ -31,9 +31,9 @@ struct queue_caller {
 	uint64_t order, in_ms;
 	unsigned expires_s; /* of his INVITE; 0: none */
 	bool no_queue;
-	bool listed;          /* among the callers of the node */
-	bool gone;            /* he has hung up, or the host says that he hears nothing */
-	bool over;            /* there is a final response */
+	bool listed; /* among the callers of the node */
+	bool gone;   /* he has hung up, or the host says that he hears nothing */
+	bool over;   /* there is a final response */
 	/* what the messages of the server tell */
 	bool in_line, waits, rung;
 	bool unfit; /* for an agent at least: others may come first */
@@ -571,9 +571,8 @@ void queue_branch_ends(struct node *node, struct queue_caller *caller, int owner
 	if (!lives(node, caller) || owner == NOBODY || caller->agent != owner || !caller->open)
 		return;
 	agent = &node->agents[owner];
-	if (--caller->open || caller->gone || caller->over || caller->answers ||
-		agent->talks || agent->changing || agent->changed_ms >= caller->ring_ms ||
-		!is_plain(node, caller))
+	if (--caller->open || caller->gone || caller->over || caller->answers || agent->talks ||
+		agent->changing || agent->changed_ms >= caller->ring_ms || !is_plain(node, caller))
 		return;
 	agent->rests_ms = node->world->now.mono_ms + STW_QUEUE_REST_MS;
 }
