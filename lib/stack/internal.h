@@ -128,6 +128,7 @@ struct box {
 	unsigned reply_count, reply_next;
 	bool reply_is_name; /* maddr is a name: nothing can be sent before it was found */
 	bool reply_moved;   /* reply.remote is one of the places */
+	bool reply_gone;    /* nobody is where it came from any more */
 	struct refusal refusal;
 	struct box *replying_next, **replying_link; /* `reply.flow` was opened for a response */
 	struct box *asked_next, **asked_link; /* by the flow it came by, until its final response */
@@ -382,9 +383,9 @@ void reply_tx_actions(struct stw_tx *tx, unsigned actions);
 /* To where responses go; the transaction hears of it only when that fails. */
 uint16_t reply_port(const struct box *box);
 /* Over the flow of the request, or when that is gone a new one to sent-by, which has `port`
- * (§18.2.2); `ret_opening`: one that is not there yet. @return 0, -errno */
+ * (§18.2.2), which is `ret_flow`. @return 0, -errno */
 int reply_send(struct stw_stack *stack, const struct stw_hop *reply, uint16_t port,
-	struct stw_slices slices, struct stw_flow_id *ret_opening);
+	struct stw_slices slices, struct stw_flow_id *ret_flow);
 void reply_transmit(struct box *box, struct stw_slices slices);
 void reply_again(struct box *box);
 int reply_settle(struct stw_stack *stack, struct stw_slices *slices);
@@ -466,10 +467,10 @@ void account_told(
 	struct stw_stack *stack, struct stw_str name, const struct stw_addr *addr, bool answered);
 
 /* reply_place.c: where else a response goes (RFC 3263 §5) */
-void reply_opens(struct box *box, struct stw_flow_id flow);
+void reply_takes(struct box *box, struct stw_flow_id flow);
 bool reply_is_on_its_way(const struct box *box);
 void reply_flow_opened(struct stw_stack *stack, struct stw_flow_id flow);
-bool reply_try_elsewhere(struct box *box);
+bool reply_try_elsewhere(struct box *box, bool gone);
 void reply_failed(struct box *box);
 void reply_unheard(struct box *box);
 void reply_find_maddr(struct box *box);

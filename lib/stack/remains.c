@@ -244,12 +244,12 @@ bool box_settle(struct box *box)
 static void remains_send(struct remains *remains, struct stw_slices slices)
 {
 	struct stw_stack *stack = remains->stack;
-	struct stw_flow_id opening;
+	struct stw_flow_id flow;
 
 	if (!slices.n)
 		return;
 	stack->stats.responses_out++;
-	if (reply_send(stack, &remains->reply, remains->reply_port, slices, &opening) < 0 &&
+	if (reply_send(stack, &remains->reply, remains->reply_port, slices, &flow) < 0 &&
 		remains->server) {
 		stw_tx_transport_error(remains->server, stack->now);
 		stack_drop(stack, &remains->reply, NULL, &stw_cause_transport_error);

@@ -79,20 +79,20 @@ static struct stw_hop reply_hop(struct stw_stack *stack, const struct stw_hop *r
 }
 
 int reply_send(struct stw_stack *stack, const struct stw_hop *reply, uint16_t port,
-	struct stw_slices slices, struct stw_flow_id *ret_opening)
+	struct stw_slices slices, struct stw_flow_id *ret_flow)
 {
 	int err = -ENOTCONN;
 	bool elsewhere;
 
-	*ret_opening = (struct stw_flow_id){ 0 };
+	*ret_flow = (struct stw_flow_id){ 0 };
 	/* A flow that has just ended is known to have by then. */
 	for (unsigned i = 0; i < 2 && err == -ENOTCONN; i++) {
 		struct stw_hop hop = reply_hop(stack, reply, port);
 
 		elsewhere = stw_transport_reliable(hop.transport) && !stw_flow_id_set(hop.flow);
 		err = stack_send_response(stack, &hop, port, slices);
-		if (err == 0 && elsewhere && stw_flows_is_opening(stack->flows, hop.flow))
-			*ret_opening = hop.flow;
+		if (err == 0 && elsewhere)
+			*ret_flow = hop.flow;
 	}
 	return err;
 }
@@ -100,7 +100,8 @@ int reply_send(struct stw_stack *stack, const struct stw_hop *reply, uint16_t po
 void reply_transmit(struct box *box, struct stw_slices slices)
 {
 	struct stw_stack *stack = box->request.stack;
-	struct stw_flow_id opening;
+	struct stw_flow_id flow;
+	bool gone;
 	int err;
 
 	if (!slices.n)
@@ -111,14 +112,15 @@ void reply_transmit(struct box *box, struct stw_slices slices)
 	}
 	stack->stats.responses_out++;
 	refusal_sent(&box->refusal);
-	err = reply_send(stack, &box->reply, reply_port(box), slices, &opening);
-	if (stw_flow_id_set(opening))
-		reply_opens(box, opening);
-	if (err == 0 || reply_try_elsewhere(box))
+	err = reply_send(stack, &box->reply, reply_port(box), slices, &flow);
+	if (stw_flow_id_set(flow))
+		reply_takes(box, flow);
+	/* What is too large for a datagram says nothing of others; room comes again. */
+	gone = stw_transport_reliable(box->reply.transport) && err != -ENOBUFS && err != -ENOMEM;
+	if (err == 0 || reply_try_elsewhere(box, gone))
 		return;
 	reply_failed(box);
-	/* What is too large for a datagram says nothing of others; room comes again. */
-	if (stw_transport_reliable(box->reply.transport) && err != -ENOBUFS && err != -ENOMEM)
+	if (gone)
 		reply_unheard(box);
 }
 

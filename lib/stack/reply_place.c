@@ -21,15 +21,17 @@ static void replying_unlist(struct box *box)
 	box->replying_link = NULL;
 }
 
-/* A connection was asked for to carry a response: whether it opens is not known. The request stays
- * until then, though its transaction may have ended (Timer J is zero on streams). */
-void reply_opens(struct box *box, struct stw_flow_id flow)
+/* Another connection carries the response. Where it was asked for, whether it opens is not known:
+ * the request stays until then, though its transaction may have ended (Timer J is zero on streams).
+ */
+void reply_takes(struct box *box, struct stw_flow_id flow)
 {
 	struct stw_stack *stack = box->request.stack;
 
-	if (!box->alive || box->replying_link)
-		return;
+	replying_unlist(box);
 	box->reply.flow = flow;
+	if (!box->alive || !stw_flows_is_opening(stack->flows, flow))
+		return;
 	box->replying_next = stack->replying;
 	box->replying_link = &stack->replying;
 	if (stack->replying)
@@ -93,6 +95,7 @@ static bool reply_next_place(struct box *box)
 
 		if (stack_choose_listener(box->request.stack, &box->request.source, &hop) < 0)
 			continue;
+		replying_unlist(box); /* what opens is for the place before */
 		box->reply = hop;
 		box->refusal = (struct refusal){ 0 };
 		box->reply_moved = true;
@@ -106,7 +109,17 @@ static void reply_nowhere(struct box *box)
 {
 	stack_drop(box->request.stack, &box->request.source, box->request.msg,
 		&stw_cause_via_unusable);
-	reply_unheard(box);
+	if (box->reply_is_name || box->reply_gone)
+		reply_unheard(box);
+}
+
+/* A later response has opened a connection, or found one, while sent-by was looked up. */
+static bool reply_has_connection(const struct box *box)
+{
+	struct stw_hop hop;
+
+	return !box->reply_is_name && stw_transport_reliable(box->reply.transport) &&
+	       stw_flows_hop(box->request.stack->flows, box->reply.flow, &hop);
 }
 
 static void reply_located(struct lookup *lookup)
@@ -115,11 +128,13 @@ static void reply_located(struct lookup *lookup)
 
 	if (stw_locate_state(lookup->locate) == STW_LOCATE_READY)
 		box->reply_places = stw_locate_places(lookup->locate, &box->reply_count);
+	stack_dirty(box);
+	if (reply_has_connection(box))
+		return;
 	if (reply_next_place(box))
 		reply_again(box);
 	else
 		reply_nowhere(box);
-	stack_dirty(box);
 }
 
 /* Once for each request. @return false: there is nothing to look up */
@@ -142,16 +157,19 @@ static bool reply_look_up(struct box *box, struct stw_str name, uint16_t port)
 	return lookup_begin(lookup, &box->request.arena) == 0;
 }
 
-/* What was tried has failed. @return true: another place is tried, or looked for */
-bool reply_try_elsewhere(struct box *box)
+/* What was tried has failed; `gone`: and will fail again. @return true: another place is tried, or
+ * looked for */
+bool reply_try_elsewhere(struct box *box, bool gone)
 {
 	const struct stw_via *via = &box->request.msg->via;
 
+	box->reply_gone = box->reply_gone || gone;
 	if (reply_next_place(box)) {
 		reply_again(box);
 		return true;
 	}
-	return via->host_kind == STW_HOST_NAME && reply_look_up(box, via->host, via->port);
+	return stw_timer_running(&box->reply_lookup.timer) ||
+	       (via->host_kind == STW_HOST_NAME && reply_look_up(box, via->host, via->port));
 }
 
 /* §18.2.2: maddr has the port of sent-by, or the default one: there is no SRV record to ask for. */
@@ -189,7 +207,7 @@ void reply_flow_closed(struct stw_stack *stack, struct stw_flow_id flow)
 		if (!stw_flow_id_equal(box->reply.flow, flow))
 			continue;
 		replying_unlist(box);
-		if (!reply_try_elsewhere(box)) {
+		if (!reply_try_elsewhere(box, true)) {
 			reply_failed(box);
 			reply_unheard(box);
 		}
@@ -212,7 +230,7 @@ unsigned reply_send_failed(struct stw_stack *stack, const struct stw_io_event *e
 			continue;
 		if (!refusal_is_sure(&box->refusal, box->request.msg->via.branch, event)) {
 			box->refusal.last |= event->len == 0;
-		} else if (!reply_try_elsewhere(box) && nobody && !box->request.answered) {
+		} else if (!reply_try_elsewhere(box, nobody) && nobody && !box->request.answered) {
 			reply_failed(box);
 			reply_unheard(box);
 		}

@@ -537,11 +537,7 @@ static int play_party_event(struct scenario *s, struct party *party, struct stw_
 {
 	if (is_word(what, "closes tcp"))
 		world_close(s, party);
-	else if (is_word(what, "unreachable") || is_word(what, "reachable") ||
-		 is_word(what, "unreachable unquoted")) {
-		party->unreachable = what.ptr[0] == 'u';
-		party->unquoted = is_word(what, "unreachable unquoted");
-	} else if (is_word(what, "silent"))
+	else if (is_word(what, "silent"))
 		party->silent = true;
 	else if (is_word(what, "uses tcp"))
 		party->uses_tcp = true;
@@ -552,7 +548,7 @@ static int play_party_event(struct scenario *s, struct party *party, struct stw_
 	else if (stw_str_starts(what, STW_STR("has ")))
 		return server_user_settings(
 			s, party, expand(s, party, stw_str_cut(what, 4, what.len)));
-	else
+	else if (!world_reach(party, what))
 		return fail(s, "\"%.*s\" cannot be understood", STW_STR_ARG(what));
 	return world_settle(s);
 }

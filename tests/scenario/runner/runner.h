@@ -86,8 +86,9 @@ struct party {
 	struct party *next;
 	struct stw_str name, password;
 	struct stw_addr addr;
-	bool user; /* of our domain */
-	bool unreachable, unquoted, silent, connect_fails, connect_hangs, uses_tcp;
+	bool user;       /* of our domain */
+	int unreachable; /* what ICMP says of it; 0: nothing */
+	bool unquoted, silent, connect_fails, connect_hangs, uses_tcp;
 	struct message *pending, **pending_end;
 	struct message *history; /* newest first */
 	struct call *calls, *call;
@@ -223,6 +224,8 @@ int world_send(
 	struct scenario *s, struct party *party, bool reliable, const struct message *message);
 int world_bytes(struct scenario *s, struct party *party, struct stw_str bytes);
 void world_close(struct scenario *s, struct party *party);
+/* What ICMP says of it from now on. @return false: these words do not tell */
+bool world_reach(struct party *party, struct stw_str words);
 void world_forget_flows(struct scenario *s);
 void world_stop(struct scenario *s);
 /* One step towards `limit_ms`: what is due, or the next moment at which something is. */

@@ -162,7 +162,7 @@ static int ops_send(void *io, const struct stw_hop *hop, struct stw_slices slice
 			happen(s, worker_of(s, &hop->remote), 0, STW_IO_SEND_FAILED);
 
 		refused->event.hop = *hop;
-		refused->event.error = ECONNREFUSED;
+		refused->event.error = party->unreachable;
 		refused->event.data = buffer;
 		refused->event.len = party->unquoted ? 0 : bytes;
 		tell(s, "server -x %.*s  (unreachable)", STW_STR_ARG(party->name));
@@ -332,6 +332,29 @@ int world_send(
 	happening->event.data = message->text.ptr;
 	happening->event.len = message->text.len;
 	return world_settle(s);
+}
+
+bool world_reach(struct party *party, struct stw_str words)
+{
+	static const struct {
+		const char *words;
+		int error;
+		bool unquoted;
+	} rows[] = {
+		{ "reachable", 0, false },
+		{ "unreachable", ECONNREFUSED, false },
+		{ "unreachable unquoted", ECONNREFUSED, true },
+		{ "unreachable host", EHOSTUNREACH, false },
+	};
+
+	for (unsigned i = 0; i < STW_ARRAY_SIZE(rows); i++) {
+		if (!is_word(words, rows[i].words))
+			continue;
+		party->unreachable = rows[i].error;
+		party->unquoted = rows[i].unquoted;
+		return true;
+	}
+	return false;
 }
 
 void world_close(struct scenario *s, struct party *party)
