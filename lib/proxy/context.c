@@ -326,21 +326,37 @@ void candidate_own(
 		candidate_put(context, slot, &candidate);
 }
 
+/* Behind the first those with a long URI and Path get half of what is left: else one user's phones
+ * would leave nothing for those of the next, and for what they answer. */
+static bool is_too_long(const struct stw_response_context *context,
+	const struct stw_proxy_target *target, size_t used_before)
+{
+	size_t bytes = target->uri.len + target->path.len + target->instance.len;
+	size_t used = context->arena.used_bytes - used_before;
+
+	return bytes > LONG_TARGET_BYTES && used &&
+	       used + bytes > (CONTEXT_BYTES_MAX - used_before) / 2;
+}
+
 int stw_response_context_add(
 	struct stw_response_context *context, const struct stw_proxy_target *targets, unsigned n)
 {
-	unsigned i;
+	size_t used_before = context->arena.used_bytes;
+	unsigned i, lost = 0;
 	int err;
 
 	if (context->closed)
 		return 0;
 	context->groups++;
 	for (i = 0; i < n; i++) {
-		err = context_target_add(context, &targets[i], context->groups);
-		if (err < 0)
+		err = is_too_long(context, &targets[i], used_before)
+			      ? -ENOMEM
+			      : context_target_add(context, &targets[i], context->groups);
+		if (err == -ENOBUFS)
 			return err;
+		lost += err < 0;
 	}
-	return 0;
+	return lost && lost == n ? -ENOMEM : 0;
 }
 
 void stw_response_context_ask(struct stw_response_context *context)

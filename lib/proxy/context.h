@@ -75,6 +75,7 @@ struct entry {
 #define ENTRIES_EMBEDDED     ENTRIES_FOR(2)
 #define CONTEXT_BYTES_MAX    65536u
 #define CONTEXT_BRANCHES_MAX 256u
+#define LONG_TARGET_BYTES    2048u
 #define EARLY_MAX            16u /* of a branch: their 199s are written in one go */
 
 struct stw_response_context {

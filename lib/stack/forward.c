@@ -339,6 +339,7 @@ void stw_request_proxy(struct stw_request *request, const struct stw_proxy_job *
 		return;
 	}
 	if (forward_open(box, job) < 0) {
+		box->context = stw_response_context_free(box->context);
 		stw_request_refuse(request, &refusal);
 		return;
 	}
