@@ -86,9 +86,10 @@ void fold_end(struct fold *fold)
 	*fold = (struct fold){ .running = false };
 }
 
-static int fold_rows(struct fold *fold, struct db *db, const struct stw_location *location)
+static int fold_rows(
+	struct fold *fold, struct db *db, const struct stw_location *location, size_t max)
 {
-	size_t end = fold->n - fold->at > FOLD_ROWS ? fold->at + FOLD_ROWS : fold->n;
+	size_t end = fold->n - fold->at > max ? fold->at + max : fold->n;
 	const struct stw_bindings *bindings;
 	int err = 0;
 
@@ -100,20 +101,20 @@ static int fold_rows(struct fold *fold, struct db *db, const struct stw_location
 	return err < 0 ? err : 0;
 }
 
-int fold_step(struct fold *fold, struct db *db, const struct stw_location *location)
+int fold_step(struct fold *fold, struct db *db, const struct stw_location *location, unsigned parts)
 {
 	bool rows = fold->at < fold->n;
 	int err = db_begin(db), dropped = 0;
 
 	if (err == 0 && rows)
-		err = fold_rows(fold, db, location);
+		err = fold_rows(fold, db, location, (size_t)parts * FOLD_ROWS);
 	if (err == 0 && !rows)
-		err = dropped = db_journal_drop(db, fold->until, FOLD_GROUPS);
+		err = dropped = db_journal_drop(db, fold->until, parts * FOLD_GROUPS);
 	if (err >= 0)
 		err = db_commit(db);
 	if (err < 0)
 		db_rollback(db);
-	if (err == 0 && (rows || dropped == FOLD_GROUPS))
+	if (err == 0 && (rows || dropped == (int)(parts * FOLD_GROUPS)))
 		return 1;
 	fold_end(fold);
 	return err;

@@ -64,9 +64,10 @@ struct fold {
 /** What the groups behind `after` up to `until` have changed. @return 0, -ENOMEM */
 int fold_begin(
 	struct fold *fold, const struct stw_location *location, uint64_t after, uint64_t until);
-/** One part, in a transaction of its own: rows, and behind them the journal up to `until` goes,
- *  the oldest first. @return 1 there is more; 0 done; -errno: given up */
-int fold_step(struct fold *fold, struct db *db, const struct stw_location *location);
+/** So many parts, in a transaction of their own: rows, and behind them the journal up to `until`
+ * goes, the oldest first. @return 1 there is more; 0 done; -errno: given up */
+int fold_step(
+	struct fold *fold, struct db *db, const struct stw_location *location, unsigned parts);
 void fold_end(struct fold *fold);
 
 #endif

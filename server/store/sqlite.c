@@ -18,8 +18,10 @@
 #define APPLICATION_ID 0x53545731 /* "STW1" */
 #define BUSY_MS        2000
 
-/* Some builds of SQLite write zeros over each page that they free: all of the journal once more. */
-#define WIPE_LITTLE "PRAGMA secure_delete = FAST"
+/* With zeros over each page that becomes free nothing of a user stays in the file; over those of
+ * the journal they would be all of it once more. */
+static const char wipe_all[] = "PRAGMA secure_delete = ON";
+static const char wipe_little[] = "PRAGMA secure_delete = FAST";
 
 static const char schema[] =
 	"CREATE TABLE users("
@@ -160,10 +162,15 @@ int db_journal_put(struct db *db, uint64_t number, const void *data, size_t len)
 int db_journal_drop(struct db *db, uint64_t until, unsigned max)
 {
 	sqlite3_stmt *statement = db->statements[JOURNAL_DROP];
+	int rows;
 
 	sqlite3_bind_int64(statement, 1, (int64_t)until);
 	sqlite3_bind_int64(statement, 2, max);
-	return db_run(db, JOURNAL_DROP);
+	sqlite3_exec(db->handle, wipe_little, NULL, NULL, NULL);
+	rows = db_run(db, JOURNAL_DROP);
+	if (sqlite3_exec(db->handle, wipe_all, NULL, NULL, NULL) != SQLITE_OK)
+		return -ENOMEM;
+	return rows;
 }
 
 /* For who looks into the file: the URIs, one a line. */
@@ -227,16 +234,10 @@ int db_user_set(struct db *db, const struct stw_user *user)
 	return db_run(db, USER_PUT);
 }
 
-/* What his password is known by leaves the file, too. */
 int db_user_remove(struct db *db, struct stw_str aor)
 {
-	int rows;
-
-	sqlite3_exec(db->handle, "PRAGMA secure_delete = ON", NULL, NULL, NULL);
 	bind_str(db->statements[USER_DELETE], 1, aor);
-	rows = db_run(db, USER_DELETE);
-	sqlite3_exec(db->handle, WIPE_LITTLE, NULL, NULL, NULL);
-	return rows;
+	return db_run(db, USER_DELETE);
 }
 
 int db_settings_set(struct db *db, struct stw_str aor, struct stw_str text)
@@ -594,7 +595,7 @@ static int db_set_up(struct db *db, bool sync_full)
 		err = db_exec(db,
 			sync_full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
 	if (err == 0)
-		err = db_exec(db, WIPE_LITTLE);
+		err = db_exec(db, wipe_all);
 	return err < 0 ? err : db_prepare(db);
 }
 

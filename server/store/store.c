@@ -24,6 +24,7 @@
 #define SWEEP_AORS      256   /* changed by one sweep */
 #define GROUP_BYTES_MAX (16u << 20)
 #define MET_BITS        4096
+#define FOLD_PARTS_LAST 64     /* that are one when the store is closed */
 #define FOLD_AT         262144 /* snapshots in the journal, or four for each address-of-record */
 #define RECLAIM_AT      512    /* replaced snapshots and users */
 #define PACE_US         2000   /* from one group to the next, under load */
@@ -45,8 +46,10 @@ struct stw_store {
 	size_t sweep_cursor;
 	uint64_t last_group; /* in the journal */
 	uint64_t folded;     /* groups up to it are rows */
-	size_t journaled;    /* snapshots behind it */
+	size_t journaled;    /* snapshots behind it, and behind what is being folded */
 	struct fold fold;
+	size_t folding;    /* snapshots of which `fold` makes rows */
+	bool fold_due;     /* however short the journal is */
 	size_t replaced;   /* that readers may still hold */
 	uint64_t group_us; /* when the last group of registrations began */
 	bool pressed;      /* soon after the one before */
@@ -651,37 +654,50 @@ static void store_reclaim(struct stw_store *store, bool now)
 	store->replaced = 0;
 }
 
-/* Has the journal grown long beside what it would become? */
-static bool journal_is_long(const struct stw_store *store)
+/* Snapshots that make the journal long beside what it would become. */
+static size_t journal_limit(const struct stw_store *store)
 {
 	size_t rows = 4 * stw_location_count(store->options.location);
 
-	return store->journaled >= (rows > FOLD_AT ? rows : FOLD_AT);
+	return rows > FOLD_AT ? rows : FOLD_AT;
+}
+
+/* While more registrations wait than a group takes, the journal may grow as long once more. */
+static bool fold_waits(const struct stw_store *store)
+{
+	size_t folding = store->fold.running ? store->folding : 0;
+
+	return atomic_load(&store->waiting) >= GROUP_MAX &&
+	       folding + store->journaled < 2 * journal_limit(store);
 }
 
 /* Now and then, and when the journal is long. Without memory for it the journal grows on until the
  * next time. */
-static void store_fold_begin(struct stw_store *store, bool now)
+static void store_fold_begin(struct stw_store *store)
 {
-	if (store->fold.running || !store->journaled || (!now && !journal_is_long(store)))
+	if (!store->journaled || (!store->fold_due && store->journaled < journal_limit(store)))
 		return;
-	if (fold_begin(&store->fold, store->options.location, store->folded, store->last_group) ==
-		0)
-		store->journaled = 0;
+	store->fold_due = false;
+	if (fold_begin(&store->fold, store->options.location, store->folded, store->last_group) < 0)
+		return;
+	store->folding = store->journaled;
+	store->journaled = 0;
 }
 
-/* While more registrations wait than a group takes, the journal may grow as long once more.
- * @return false: nothing to fold */
-static bool store_fold(struct stw_store *store)
+/* @param parts  of which one step is made; @return false: nothing to fold */
+static bool store_fold(struct stw_store *store, unsigned parts)
 {
-	uint64_t until = store->fold.until;
+	uint64_t until;
 	int more;
 
+	if (fold_waits(store))
+		return store->fold.running;
+	if (!store->fold.running)
+		store_fold_begin(store);
 	if (!store->fold.running)
 		return false;
-	if (atomic_load(&store->waiting) >= GROUP_MAX && !journal_is_long(store))
-		return true;
-	more = fold_step(&store->fold, store->db, store->options.location);
+	until = store->fold.until;
+	more = fold_step(&store->fold, store->db, store->options.location, parts);
 	if (more == 0)
 		store->folded = until;
 	else if (more < 0)
@@ -689,13 +705,14 @@ static bool store_fold(struct stw_store *store)
 	return true;
 }
 
-/* What is left in the journal when the store is closed would have to be read at the next start. */
+/* What is left in the journal when the store is closed would have to be read at the next start. In
+ * larger parts: nobody waits. */
 static void store_fold_all(struct stw_store *store)
 {
-	while (store_fold(store))
+	while (store->fold.running && store_fold(store, FOLD_PARTS_LAST))
 		;
-	store_fold_begin(store, true);
-	while (store_fold(store))
+	store->fold_due = true;
+	while (store_fold(store, FOLD_PARTS_LAST))
 		;
 }
 
@@ -745,7 +762,7 @@ static bool store_run_group(struct stw_store *store)
 	store_reclaim(store, swept);
 	if (swept && store->options.threaded)
 		stw_memory_return();
-	store_fold_begin(store, swept);
+	store->fold_due = store->fold_due || swept;
 	stw_arena_done(&group.arena);
 	free(group.changes);
 	free(group.hashes);
@@ -792,7 +809,7 @@ static void *store_thread(void *context)
 	if (store->options.thread_start)
 		store->options.thread_start();
 	do {
-		while ((int)store_run_group(store) | (int)store_fold(store))
+		while ((int)store_run_group(store) | (int)store_fold(store, 1))
 			store_nap(store);
 	} while (store_sleep(store));
 	store_fold_all(store);
@@ -867,7 +884,8 @@ void stw_store_run(struct stw_store *store)
 {
 	if (store->options.held && *store->options.held)
 		return;
-	while (!store->options.threaded && ((int)store_run_group(store) | (int)store_fold(store)))
+	while (!store->options.threaded &&
+		((int)store_run_group(store) | (int)store_fold(store, 1)))
 		;
 }
 

@@ -100,11 +100,45 @@ static void leave_the_file(void **state)
 	free(rows);
 }
 
+/* Also of pages that were his, and became free before. */
+static void leave_no_settings(void **state)
+{
+	struct fixture *fixture = *state;
+	struct stw_user_row row = user_row("u1", 1);
+	struct stw_job set = { .kind = STW_JOB_USER_SET, .users = &row, .user_count = 1 };
+	struct stw_job gone = { .kind = STW_JOB_USER_REMOVE, .users = &row, .user_count = 1 };
+	struct stw_setting_error error;
+	struct stw_str change;
+	struct stw_job settings = { .kind = STW_JOB_SETTINGS,
+		.aor = STW_STR("sip:u1@example.com"),
+		.settings = &change,
+		.setting_count = 1,
+		.setting_error = &error };
+	char text[4096];
+	int len = snprintf(text, sizeof(text), "block=");
+
+	for (unsigned i = 0; i < 100; i++)
+		len += snprintf(text + len, sizeof(text) - (size_t)len, "%snever-again-%u@h",
+			i ? "," : "", i);
+	assert_int_equal(fixture_open(fixture, false, start), 0);
+	run(fixture, &set);
+	change = (struct stw_str){ text, (size_t)len };
+	assert_int_equal(run(fixture, &settings)->changed, 1);
+	fixture_reopen(fixture, start);
+	assert_true(file_holds(fixture->path, "never-again", 11));
+	change = STW_STR("block=");
+	assert_int_equal(run(fixture, &settings)->changed, 1);
+	assert_int_equal(run(fixture, &gone)->changed, 1);
+	fixture_close(fixture);
+	assert_false(file_holds(fixture->path, "never-again", 11));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(name_of_another, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(leave_the_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(leave_no_settings, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
