@@ -38,6 +38,10 @@ struct stw_addr {
 	uint32_t scope; /* IPv6 link-local only */
 };
 
+/** What counts as one source: the IPv4 address, or the /64 of an IPv6 address, all of which one
+ * host may have. */
+uint64_t stw_addr_network(const struct stw_addr *addr);
+
 #define STW_ADDR_TEXT_MAX 64
 
 /** A numeric host without brackets, or with. @return 0, -EBADMSG */

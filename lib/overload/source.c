@@ -62,18 +62,9 @@ struct stw_sources *stw_sources_free(struct stw_sources *sources)
 
 /* ---- finding one ------------------------------------------------------------------- */
 
-/* The network that counts as one source, as one word. */
-static uint64_t source_net(const struct stw_addr *addr)
-{
-	uint64_t net = 0;
-
-	memcpy(&net, addr->ip, addr->family == 4 ? 4 : sizeof(net));
-	return net;
-}
-
 static uint64_t source_tag(const struct stw_sources *sources, const struct stw_addr *addr)
 {
-	uint64_t words[2] = { source_net(addr), addr->family };
+	uint64_t words[2] = { stw_addr_network(addr), addr->family };
 	uint64_t hash = stw_hash(sources->key, words, sizeof(words));
 
 	/* The lowest bit says the family when it is shown. */
@@ -125,7 +116,7 @@ static struct source *source_take(
 		if (source_worth(&set[i], now_ms) < source_worth(source, now_ms))
 			source = &set[i];
 	}
-	atomic_store_explicit(&source->net, source_net(addr), memory_order_relaxed);
+	atomic_store_explicit(&source->net, stw_addr_network(addr), memory_order_relaxed);
 	atomic_store_explicit(&source->next_us, 0, memory_order_relaxed);
 	atomic_store_explicit(&source->reply_us, 0, memory_order_relaxed);
 	atomic_store_explicit(&source->known_ms, 0, memory_order_relaxed);

@@ -92,6 +92,14 @@ int stw_addr_from_host(struct stw_str host, uint16_t port, struct stw_addr *ret)
 	return 0;
 }
 
+uint64_t stw_addr_network(const struct stw_addr *addr)
+{
+	uint64_t net = 0;
+
+	memcpy(&net, addr->ip, addr->family == 4 ? 4 : sizeof(net));
+	return net;
+}
+
 bool stw_addr_equal(const struct stw_addr *a, const struct stw_addr *b)
 {
 	return a->family == b->family && a->port == b->port && a->scope == b->scope &&

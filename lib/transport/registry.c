@@ -97,7 +97,8 @@ void registry_give(struct stw_flow_registry *registry)
 static _Atomic uint64_t *source_set(
 	const struct stw_flow_registry *registry, const struct stw_addr *addr, uint64_t *ret_tag)
 {
-	uint64_t hash = stw_hash(registry->key, addr->ip, sizeof(addr->ip));
+	uint64_t words[2] = { stw_addr_network(addr), addr->family };
+	uint64_t hash = stw_hash(registry->key, words, sizeof(words));
 
 	*ret_tag = hash & ~COUNT_MASK;
 	return registry->ways + (hash & registry->mask & COUNT_MASK) * WAYS;

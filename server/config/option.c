@@ -296,8 +296,8 @@
 		"10000", RESTART, NO_FORM, "Open connections in all; more are closed at once.",    \
 		"RFC 3261 §18")                                                                    \
 	OPTION("limits.max_connections_per_source", UINT, limits.max_connections_per_source, "",   \
-		1, 1000000, "", "64", RESTART, NO_FORM, "Open connections from one IP address.",   \
-		"RFC 3261 §18")                                                                    \
+		1, 1000000, "", "64", RESTART, NO_FORM,                                            \
+		"Open connections from one address (IPv6: /64).", "RFC 3261 §18")                  \
 	OPTION("limits.connection_idle", DURATION, limits.connection_idle_ms, "ms", 10 * MS_PER_S, \
 		MS_PER_DAY, "", "15m", RESTART, NO_FORM,                                           \
 		"A connection that carried nothing for so long is closed. Phones behind NAT send " \
