@@ -11,6 +11,7 @@
 #define HEADER_BYTES  12
 #define WALK_MAX      2048 /* records of an answer that are looked at, those of all walks */
 #define CNAMES_MAX    8
+#define POINTERS_MAX  127u
 #define LABEL_MAX     63
 #define TYPE_CNAME    5
 #define TYPE_SOA      6
@@ -113,6 +114,7 @@ static bool name_add_label(struct name *name, const uint8_t *label, size_t len)
 static size_t name_read(const struct wire *wire, size_t at, struct name *ret)
 {
 	size_t behind = 0, start = at;
+	unsigned pointers = 0;
 
 	ret->len = 0;
 	ret->odd = false;
@@ -130,7 +132,9 @@ static size_t name_read(const struct wire *wire, size_t at, struct name *ret)
 			at += len;
 			continue;
 		}
-		if (len < 0xc0 || at >= wire->len)
+		/* No more than a name has labels: a long chain would be followed for each record.
+		 */
+		if (len < 0xc0 || at >= wire->len || pointers++ == POINTERS_MAX)
 			return 0;
 		if (!behind)
 			behind = at + 1;

@@ -283,6 +283,33 @@ static void test_broken(void **state)
 	assert_int_equal(parse("a.test", STW_DNS_A).error, -EIO);
 }
 
+/* The owner of a record at the end of a chain of pointers, which lies in the record before. */
+static int parse_chained(unsigned pointers)
+{
+	size_t at;
+
+	begin(&m, 0, 2, 0, "a.test", STW_DNS_A);
+	at = put_record(&m, "", 4711, 60);
+	put16(&m, 0xc00c);
+	for (unsigned i = 2; i < pointers; i++)
+		put16(&m, 0xc000 | (unsigned)(m.len - 2));
+	put_end(&m, at);
+	put16(&m, 0xc000 | (unsigned)(m.len - 2));
+	put16(&m, STW_DNS_A);
+	put16(&m, 1);
+	put32(&m, 60);
+	put16(&m, 4);
+	put32(&m, 1);
+	return parse("a.test", STW_DNS_A).error;
+}
+
+/* No more than a name has labels: each would be followed for each record. */
+static void test_chain_of_pointers(void **state)
+{
+	assert_int_equal(parse_chained(127), 0);
+	assert_int_equal(parse_chained(128), -EIO);
+}
+
 /* Every prefix, and every byte turned round: no answer is ever more than there is. */
 static void test_cut_and_bent(void **state)
 {
@@ -398,6 +425,7 @@ int main(void)
 		cmocka_unit_test(test_absence),
 		cmocka_unit_test(test_aliases),
 		cmocka_unit_test(test_broken),
+		cmocka_unit_test(test_chain_of_pointers),
 		cmocka_unit_test(test_cut_and_bent),
 		cmocka_unit_test(test_walks),
 		cmocka_unit_test(test_many),
