@@ -129,6 +129,7 @@ struct box {
 	bool reply_is_name; /* maddr is a name: nothing can be sent before it was found */
 	bool reply_moved;   /* reply.remote is one of the places */
 	bool reply_gone;    /* nobody is where it came from any more */
+	bool reply_asks;    /* reply_lookup is under way */
 	struct refusal refusal;
 	struct box *replying_next, **replying_link; /* `reply.flow` was opened for a response */
 	struct box *asked_next, **asked_link; /* by the flow it came by, until its final response */
@@ -262,7 +263,8 @@ struct stw_stack {
 	uint32_t rooms[STW_OVERLOAD_QUEUES]; /* what the kernel was told last */
 	struct stw_stack_stats stats;
 	unsigned live_count;
-	size_t large_bytes;    /* blocks and arenas of requests, see stack_room_used() */
+	size_t large_bytes;     /* blocks and arenas of requests, see stack_room_used() */
+	unsigned reply_lookups; /* names in Vias that are asked for */
 	int64_t failure_steps; /* requests and branches that ICMP may still make us look at; stack.c
 				*/
 	uint64_t failure_ms;
@@ -347,6 +349,8 @@ void stack_hand_free(struct stw_stack *stack);
 #define ADMIT_BYTES 128
 /* shed.c: a flood is refused before it is read. @return true: that was it */
 bool stack_shed(struct stw_stack *stack, const struct stw_hop *hop, const char *data, size_t len);
+/* One more of this source, where sources are limited. @return why it is too much, or NULL */
+const struct stw_cause *shed_source(struct stw_stack *stack, const struct stw_addr *source);
 /* What was answered on a connection goes out, before what came by it is forgotten. */
 void stack_shed_flush(struct stw_stack *stack);
 

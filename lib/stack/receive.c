@@ -62,16 +62,22 @@ static void note_request(struct stw_stack *stack, const struct stw_hop *hop)
 }
 
 /* A fault of syntax: answered without state when an answer can be addressed (F2), never for an ACK
- * (F3). */
+ * (F3), and not for a source that is over its limit: maddr may lead the answer to anybody. */
 static void receive_fault(
 	struct stw_stack *stack, const struct stw_hop *hop, const struct stw_cause *cause)
 {
+	const struct stw_cause *limit;
 	struct stw_refusal refusal = { .cause = cause };
 	struct box *box;
 
 	stack->stats.faults++;
 	if (!stack->msg->is_request || stack->msg->method == STW_METHOD_ACK || !cause->code) {
 		stack_drop(stack, hop, stack->msg, cause);
+		return;
+	}
+	limit = shed_source(stack, &hop->remote);
+	if (limit) {
+		stack_drop(stack, hop, stack->msg, limit);
 		return;
 	}
 	box = box_new(stack, hop);

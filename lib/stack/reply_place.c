@@ -11,6 +11,10 @@
 
 #include "internal.h"
 
+/* So many at a time: they are asked for strangers, too, and each holds what a name of a target may
+ * need until a slow server has answered. */
+#define LOOKUPS_MAX 16u
+
 static void replying_unlist(struct box *box)
 {
 	if (!box->replying_link)
@@ -45,9 +49,17 @@ bool reply_is_on_its_way(const struct box *box)
 	return box->replying_link || stw_timer_running(&box->reply_lookup.timer);
 }
 
+static void reply_asks_no_more(struct box *box)
+{
+	if (box->reply_asks)
+		box->request.stack->reply_lookups--;
+	box->reply_asks = false;
+}
+
 void reply_place_end(struct box *box)
 {
 	replying_unlist(box);
+	reply_asks_no_more(box);
 	if (box->reply_lookup.stack)
 		lookup_end(&box->reply_lookup);
 }
@@ -126,6 +138,7 @@ static void reply_located(struct lookup *lookup)
 {
 	struct box *box = STW_CONTAINER_OF(lookup, struct box, reply_lookup);
 
+	reply_asks_no_more(box);
 	if (stw_locate_state(lookup->locate) == STW_LOCATE_READY)
 		box->reply_places = stw_locate_places(lookup->locate, &box->reply_count);
 	stack_dirty(box);
@@ -141,10 +154,14 @@ static void reply_located(struct lookup *lookup)
 static bool reply_look_up(struct box *box, struct stw_str name, uint16_t port)
 {
 	struct lookup *lookup = &box->reply_lookup;
+	struct stw_stack *stack = box->request.stack;
 
-	if (lookup->stack || !box->alive || !stw_dns_name_valid(name))
+	if (lookup->stack || !box->alive || !stw_dns_name_valid(name) ||
+		stack->reply_lookups >= LOOKUPS_MAX)
 		return false;
-	lookup->stack = box->request.stack;
+	stack->reply_lookups++;
+	box->reply_asks = true;
+	lookup->stack = stack;
 	lookup->random = &lookup->stack->random;
 	lookup->done = reply_located;
 	lookup->where = (struct stw_target){ .transport = box->request.source.transport,
@@ -154,7 +171,10 @@ static bool reply_look_up(struct box *box, struct stw_str name, uint16_t port)
 		.port = port,
 		.port_given = port,
 		.need_resolve = true };
-	return lookup_begin(lookup, &box->request.arena) == 0;
+	if (lookup_begin(lookup, &box->request.arena) == 0)
+		return true;
+	reply_asks_no_more(box);
+	return false;
 }
 
 /* What was tried has failed; `gone`: and will fail again. @return true: another place is tried, or

@@ -219,7 +219,7 @@ static bool answer(struct stw_stack *stack, const struct stw_hop *hop,
 
 /* ---- the verdict -------------------------------------------------------------------------- */
 
-static const struct stw_cause *shed_source(struct stw_stack *stack, const struct stw_addr *source)
+const struct stw_cause *shed_source(struct stw_stack *stack, const struct stw_addr *source)
 {
 	enum stw_overload_verdict verdict;
 
