@@ -94,6 +94,16 @@ static bool host_is_ours(const struct stw_admin *admin, struct MHD_Connection *c
 	return host && port && host_is(host, admin->address, (size_t)(port - admin->address));
 }
 
+/* Such a page can also send a request to our own name: it would not see the answer, but the server
+ * would make it. Browsers say whose request it is (W3C Fetch Metadata). */
+static bool site_is_ours(struct MHD_Connection *connection)
+{
+	const char *site =
+		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Sec-Fetch-Site");
+
+	return !site || strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0;
+}
+
 struct repeats {
 	unsigned hosts, lengths, encodings;
 };
@@ -172,6 +182,8 @@ static enum MHD_Result exchange_step(struct stw_admin *admin, struct MHD_Connect
 	request->number = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "n");
 	if (request->read_only && !host_is_ours(admin, connection))
 		stw_api_error(&reply, 403, "the Host of the request is no name of this address");
+	else if (request->read_only && !site_is_ours(connection))
+		stw_api_error(&reply, 403, "the request is of a page of another site");
 	else
 		exchange_run(admin, request, exchange, &reply);
 	result = exchange_reply(connection, &reply, false);

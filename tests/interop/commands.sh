@@ -397,6 +397,9 @@ ok $? "a body over loopback is not read"
 curl -s -H 'Host: evil.test' "http://$http/v1/users" >"$home/said"
 grep -q "no name of this address" "$home/said"
 ok $? "another Host is refused"
+curl -s -H 'Sec-Fetch-Site: cross-site' "http://$http/v1/users" >"$home/said"
+grep -q "page of another site" "$home/said"
+ok $? "so is what a page of another site asks for"
 run 1 "running already" "a second --try on the same socket" serve --try --socket "$home/try.sock"
 "$strowger" serve --try --socket "$home/other.sock" >"$home/out2" 2>/dev/null &
 second=$!
