@@ -35,7 +35,7 @@ static struct stw_config *config_make(struct node *node)
 		"20}\ncall: {ring_timeout: %llus}\n"
 		"proxy: {recurse: %s, serial_fallback: %s, all_busy_600: %s, timer_c: %s}\n"
 		"limits: {connection_idle: %s, max_transactions: %u}\n"
-		"decisions: {keep_calls: 100}\n%s%s",
+		"decisions: {keep_calls: 300}\n%s%s",
 		node->domain, 100 + node->index, 100 + node->index,
 		node->auth_required ? "true" : "false", chance(world, 700) ? "tcp" : "send",
 		chance(world, 800) ? "auto" : "always", (unsigned long long)(5 + below(world, 40)),
