@@ -353,10 +353,13 @@ void stw_core_event(struct stw_core *core, const struct stw_io_event *event)
 	stw_stack_event(core->stack, event);
 }
 
-/* Who has registered, logged in, or wants to be disturbed again may take a call. */
+/* Who has registered, logged in, or wants to be disturbed again may take a call. What the store has
+ * not taken changes nothing. */
 static void core_queues_hear(struct stw_core *core, const struct stw_job *job)
 {
-	for (unsigned i = 0; job->kind == STW_JOB_SETTINGS && i < job->setting_count; i++) {
+	bool changed = job->kind == STW_JOB_SETTINGS && !job->cause && !job->refused;
+
+	for (unsigned i = 0; changed && i < job->setting_count; i++) {
 		if (stw_str_starts(job->settings[i], STW_STR("queues")))
 			stw_queues_forgive(core->queues, job->aor);
 	}
