@@ -15,12 +15,11 @@
 
 #include "server/queue/queue.h"
 
-#define TICK_MS     3000
-#define LATE_MS     1000   /* a timer of the server that is due has been heard by then */
-#define IDLE_MS     10000  /* whose phones say nothing for so long is in no call … */
-#define SERVICES_MS 70000  /* … that may ring elsewhere meanwhile */
-#define CHANGES_MS  100000 /* agents come and go for so long behind the last call */
-#define NOBODY      (-1)
+#define TICK_MS    3000
+#define LATE_MS    1000  /* a timer of the server that is due has been heard by then */
+#define IDLE_MS    70000 /* a call of who has phones that say nothing may ring elsewhere meanwhile */
+#define CHANGES_MS 100000 /* agents come and go for so long behind the last call */
+#define NOBODY     (-1)
 
 /* Somebody who has called a queue, from his INVITE to the end of the call. */
 struct queue_caller {
@@ -439,7 +438,7 @@ static bool is_free(const struct node *node, unsigned user, unsigned queue)
 	const struct world *world = node->world;
 	const struct queue_agent *agent = &node->agents[user];
 	const struct device *device = &world->devices[(node->index * USERS + user) * DEVICES_MAX];
-	uint64_t now = world->now.mono_ms, idle_ms = world->services ? SERVICES_MS : IDLE_MS;
+	uint64_t now = world->now.mono_ms, idle_ms = IDLE_MS;
 
 	/* His wrap-up time may have begun with the end of another call. */
 	for (unsigned i = 0; i < QUEUES; i++)
