@@ -283,6 +283,10 @@ void rules_in(struct node *node, struct stw_str text, const struct stw_hop *hop)
 	key = record_key(node, false, sip.branch, sip.sent_by, sip.method);
 	record = keyed_find(&world->records, key);
 	if (record) {
+		/* Behind Timer J (§17.2.2) a copy that was long on its way is a new request. */
+		if (record->final && !record->invite &&
+			world->now.mono_ms >= record->first_response_ms + STW_TIMER_B_MS)
+			record->final_hash = 0;
 		/* Once its ACK has come, an INVITE is absorbed. */
 		record->owed = record->final && !record->invite;
 		record->two_ways |= hop->transport != record->hop.transport ||
