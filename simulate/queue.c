@@ -16,8 +16,8 @@
 #include "server/queue/queue.h"
 
 #define TICK_MS    3000
-#define LATE_MS    1000  /* a timer of the server that is due has been heard by then */
-#define IDLE_MS    70000 /* a call of who has phones that say nothing may ring elsewhere meanwhile */
+#define LATE_MS    1000   /* a timer of the server that is due has been heard by then */
+#define IDLE_MS    70000  /* his last call may ring elsewhere meanwhile */
 #define CHANGES_MS 100000 /* agents come and go for so long behind the last call */
 #define NOBODY     (-1)
 
