@@ -317,7 +317,7 @@ int stw_response_context_new(const struct stw_proxy_options *options, const stru
 	struct stw_response_context **ret);
 /** Add a group of targets (copied). They are ordered by q behind what is there; duplicates by URI
  * are dropped, and so are some for which there is no memory.
- *  @return 0; -ENOBUFS over max_branches; -ENOMEM for any of them */
+ *  @return 0; -ENOBUFS over max_branches; -ENOMEM: none of them is there */
 int stw_response_context_add(
 	struct stw_response_context *context, const struct stw_proxy_target *targets, unsigned n);
 /** What is to be done when all was tried is asked (NEXT) before the best response goes up. A 6xx,

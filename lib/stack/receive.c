@@ -75,7 +75,7 @@ static void receive_fault(
 		stack_drop(stack, hop, stack->msg, cause);
 		return;
 	}
-	limit = shed_source(stack, &hop->remote);
+	limit = stack->admitted ? NULL : shed_source(stack, &hop->remote);
 	if (limit) {
 		stack_drop(stack, hop, stack->msg, limit);
 		return;
@@ -390,6 +390,7 @@ void stack_receive_broken(struct stw_stack *stack, const struct stw_hop *hop, co
 {
 	struct stw_fault fault = { 0 };
 
+	stack->admitted = false;
 	if (stw_msg_parse(stack->msg, data, len, &stack->options.flows.message, &fault) ==
 		-EAGAIN) {
 		stack->stats.dropped++;

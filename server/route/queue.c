@@ -485,8 +485,7 @@ static uint64_t whose_call(struct stw_check *check)
 		if (stw_route_trunk_of_source(check) || stw_route_trunk_of_contact(check) ||
 			is_exempt(check->config, addr))
 			return 0;
-		stw_hasher_text(&hasher,
-			(struct stw_str){ (const char *)addr->ip, addr->family == 4 ? 4 : 8 });
+		stw_hasher_number(&hasher, stw_addr_network(addr));
 	}
 	return stw_hasher_value(&hasher) | 1;
 }
