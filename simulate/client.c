@@ -368,6 +368,8 @@ static bool client_answers_challenge(
 	again->attempts = client->attempts + 1;
 	again->call = client->call;
 	again->dialog = client->dialog;
+	if (again->call && again->call->reached)
+		again->call->anew = true;
 	return true;
 }
 

@@ -335,6 +335,7 @@ struct call {
 	bool plain;      /* an INVITE to a user or a group, without oddities */
 	bool redirected; /* a phone has named another address */
 	bool given_up; /* a CANCEL has reached a server: the caller's, or that of his own server */
+	bool anew;     /* the caller has begun it again, with credentials, after phones had rung */
 	int group;     /* that is called; -1: a user */
 	int queue;     /* likewise */
 	bool died;     /* a phone that takes part in it did */

@@ -467,8 +467,8 @@ void service_final(struct world *world, const struct call *call, unsigned code)
 	if (!is_known(world, call) || call->successes || code / 100 == 2 || code == 0)
 		return;
 	/* His own server has its patience too, and wants to know who calls when the call comes back
-	 * to it from another one. */
-	if (code == 407 || (elsewhere && (code == 408 || call->given_up)))
+	 * to it from another one: what came of the first attempt says nothing about the second. */
+	if (code == 407 || (elsewhere && (code == 408 || call->given_up || call->anew)))
 		return;
 	if (call->group >= 0)
 		group_final(world, call, code);
