@@ -276,6 +276,9 @@ struct stw_msg_limits {
 
 extern const struct stw_msg_limits stw_msg_limits_default;
 
+/** None: for what was let in before, and has grown since by what is added on the way. */
+extern const struct stw_msg_limits stw_msg_limits_none;
+
 #define STW_MSG_FIELDS_MAX 256
 #define STW_MSG_REPEATED   0x8000u /* in stw_msg.first */
 
@@ -322,6 +325,10 @@ struct stw_msg {
  */
 int stw_msg_parse(struct stw_msg *msg, const char *data, size_t len,
 	const struct stw_msg_limits *limits, struct stw_fault *fault);
+
+/** Room in the index that is enough for this message: its lines in front of the body. Together with
+ * stw_msg_limits_none. */
+uint16_t stw_msg_lines(const char *data, size_t len);
 
 /**
  * F9: mandatory header fields present once and well-formed (§8.1.1, §8.2.2), CSeq method equal to

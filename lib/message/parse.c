@@ -15,6 +15,14 @@ const struct stw_msg_limits stw_msg_limits_default = {
 	.max_field = 8192,
 };
 
+const struct stw_msg_limits stw_msg_limits_none = {
+	.max_message = UINT32_MAX,
+	.max_uri = UINT32_MAX,
+	.max_body = UINT32_MAX,
+	.max_headers = UINT32_MAX,
+	.max_field = UINT32_MAX,
+};
+
 /* State of one pass. */
 struct scan {
 	struct stw_msg *msg;
@@ -607,6 +615,19 @@ static unsigned field_max(const struct stw_msg *msg, const struct stw_msg_limits
 								 : limits->max_headers;
 
 	return max < STW_MSG_REPEATED ? max : STW_MSG_REPEATED - 1;
+}
+
+uint16_t stw_msg_lines(const char *data, size_t len)
+{
+	const char *end = data + len, *at = data;
+	unsigned n = 0;
+
+	while (at < end && *at != '\r' && *at != '\n' && n < STW_MSG_REPEATED - 1) {
+		at = memchr(at, '\n', (size_t)(end - at));
+		at = at ? at + 1 : end;
+		n++;
+	}
+	return (uint16_t)n;
 }
 
 int stw_msg_parse(struct stw_msg *msg, const char *data, size_t len,

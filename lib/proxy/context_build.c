@@ -16,17 +16,21 @@
 static int bytes_keep(
 	const char *bytes, size_t len, struct stw_block **ret_block, struct stw_msg **ret)
 {
-	static const struct stw_msg_limits limits = { UINT32_MAX, UINT32_MAX, UINT32_MAX,
-		UINT32_MAX, UINT32_MAX, false };
-	struct stw_field fields[STW_MSG_FIELDS_MAX];
-	struct stw_msg msg = { .fields = fields, .field_capacity = STW_MSG_FIELDS_MAX };
+	struct stw_msg msg = { .field_capacity = stw_msg_lines(bytes, len) };
 	struct stw_fault fault;
+	int err = -EBADMSG;
 
-	if (stw_msg_parse(&msg, bytes, len, &limits, &fault) < 0)
-		return -EBADMSG;
-	/* It came through the check before; what it could not read then it need not read now. */
-	(void)stw_msg_check(&msg, &fault);
-	return stw_msg_keep(&msg, ret_block, ret);
+	msg.fields = malloc((msg.field_capacity + 1u) * sizeof(*msg.fields));
+	if (!msg.fields)
+		return -ENOMEM;
+	if (stw_msg_parse(&msg, bytes, len, &stw_msg_limits_none, &fault) == 0) {
+		/* It came through the check before; what it could not read then it need not read
+		 * now. */
+		(void)stw_msg_check(&msg, &fault);
+		err = stw_msg_keep(&msg, ret_block, ret);
+	}
+	free(msg.fields);
+	return err;
 }
 
 static int edit_keep(
@@ -263,12 +267,17 @@ static unsigned contacts_best_q(const struct stw_response_context *context,
 	return best;
 }
 
-/* The contacts that are left, one a line. @return how many were taken away */
+/* Contacts are joined until a line is so long: neither many lines nor a long one shall be too much
+ * for whoever reads them. */
+#define CONTACT_LINE_BYTES 1000
+
+/* The contacts that are left. @return how many were taken away */
 static unsigned contacts_follow(struct stw_response_context *context, const struct branch *branch,
 	const struct stw_msg *response, struct stw_writer *left)
 {
 	struct stw_values values = stw_msg_values(response, STW_HDR_CONTACT);
 	unsigned seen = 0, taken = 0, best_q = contacts_best_q(context, branch, response);
+	size_t line_at = 0;
 	struct stw_str value;
 
 	while (stw_values_next(&values, &value)) {
@@ -276,10 +285,16 @@ static unsigned contacts_follow(struct stw_response_context *context, const stru
 			taken++;
 			continue;
 		}
-		stw_write_text(left, "Contact: ");
+		if (left->len && left->len - line_at + value.len < CONTACT_LINE_BYTES) {
+			stw_write_text(left, ", ");
+		} else {
+			stw_write_text(left, left->len ? "\r\nContact: " : "Contact: ");
+			line_at = left->len;
+		}
 		stw_write_str(left, value);
-		stw_write_text(left, "\r\n");
 	}
+	if (left->len)
+		stw_write_text(left, "\r\n");
 	return taken;
 }
 
@@ -300,8 +315,8 @@ static int redirect_keep(
 int context_redirect(struct stw_response_context *context, const struct branch *branch,
 	const struct stw_msg *response, struct candidate *ret)
 {
-	/* A value of one byte and its comma may become a line of twelve. */
-	size_t capacity = 12 * (size_t)response->len;
+	/* A value of one byte and its comma may become three; and the names of some lines. */
+	size_t capacity = 2 * (size_t)response->len + 64;
 	char *buffer = preferences_read(context) == 0 ? malloc(capacity) : NULL;
 	struct stw_writer left;
 	unsigned taken;

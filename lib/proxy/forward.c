@@ -305,12 +305,25 @@ static void content_length_edit(struct forward *forward)
 	stw_edit_append_field(&forward->edit, forward_text(forward, from));
 }
 
+/* Several may have named it; the same cut twice would be one too many. */
+static bool is_named_before(const struct stw_forward_options *options, unsigned i)
+{
+	unsigned j = 0;
+
+	while (j < i && !stw_str_equal_nocase(options->without[j], options->without[i]))
+		j++;
+	return j < i;
+}
+
 static void fields_remove(struct forward *forward)
 {
-	for (unsigned i = 0; i < forward->options->without_count; i++) {
-		struct stw_str name = forward->options->without[i];
-		const struct stw_field *field = stw_msg_find_name(forward->request, name);
+	const struct stw_forward_options *options = forward->options;
+	const struct stw_field *field;
 
+	for (unsigned i = 0; i < options->without_count; i++) {
+		if (is_named_before(options, i))
+			continue;
+		field = stw_msg_find_name(forward->request, options->without[i]);
 		for (; field; field = stw_msg_find_next(forward->request, field))
 			stw_edit_remove_field(&forward->edit, field);
 	}

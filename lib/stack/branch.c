@@ -93,6 +93,9 @@ static void branch_withdraw(struct branch *branch)
 	stw_timer_stop(&stack->wheel, &branch->cancel_wait);
 	stw_timer_stop(&stack->wheel, &branch->place_timer);
 	lookup_end(&branch->lookup);
+	if (branch->ack_waits)
+		stack->ack_lookups--;
+	branch->ack_waits = false;
 }
 
 /* The memory is the request's; only what was registered elsewhere is undone. */
@@ -617,6 +620,7 @@ unsigned branch_send_failed(struct stw_stack *stack, const struct stw_io_event *
 /* ---- ACK and CANCEL: made from the request as it was sent
  * ---------------------------------------- */
 
+/* It has grown since it was let in: no limit of what comes in is one for it. */
 static struct stw_msg *branch_sent_msg(struct branch *branch)
 {
 	struct stw_arena *scratch = &branch_stack(branch)->scratch;
@@ -627,13 +631,12 @@ static struct stw_msg *branch_sent_msg(struct branch *branch)
 
 	if (!msg || !text)
 		return NULL;
-	msg->fields = stw_arena_alloc(scratch, STW_MSG_FIELDS_MAX * sizeof(*msg->fields));
-	msg->field_capacity = STW_MSG_FIELDS_MAX;
+	stw_slices_flatten(branch->sent, text);
+	msg->field_capacity = stw_msg_lines(text, bytes);
+	msg->fields = stw_arena_alloc(scratch, msg->field_capacity * sizeof(*msg->fields));
 	if (!msg->fields)
 		return NULL;
-	stw_slices_flatten(branch->sent, text);
-	if (stw_msg_parse(msg, text, bytes, &branch_stack(branch)->options.flows.message, &fault) <
-			0 ||
+	if (stw_msg_parse(msg, text, bytes, &stw_msg_limits_none, &fault) < 0 ||
 		stw_msg_check(msg, &fault) < 0)
 		return NULL;
 	return msg;

@@ -69,6 +69,7 @@ struct branch {
 	enum branch_state state;
 	struct stw_proxy_target target;
 	bool stateless; /* ACK: sent once, no transaction */
+	bool ack_waits; /* it is one of stack.ack_lookups */
 	bool unwanted;  /* the call is over for it: what was not sent yet is not sent any more */
 	bool flow_gone; /* the binding's connection is gone, its Contact is tried */
 	bool server;    /* the next hop is another server, not a phone */
@@ -265,6 +266,7 @@ struct stw_stack {
 	unsigned live_count;
 	size_t large_bytes;     /* blocks and arenas of requests, see stack_room_used() */
 	unsigned reply_lookups; /* names in Vias that are asked for */
+	unsigned ack_lookups;   /* ACKs that wait for a name */
 	int64_t failure_steps; /* requests and branches that ICMP may still make us look at; stack.c
 				*/
 	uint64_t failure_ms;

@@ -209,6 +209,22 @@ const struct stw_cause *branch_barred(
 /* ---- where to
  * --------------------------------------------------------------------------------------- */
 
+/* ACKs that wait for a name, of each worker: no limit counts them otherwise, for an ACK is no
+ * transaction, and is never refused. */
+#define ACK_LOOKUPS_MAX 1024u
+
+static void branch_ack_waits(struct branch *branch)
+{
+	struct stw_stack *stack = locate_stack(branch);
+
+	if (stack->ack_lookups >= ACK_LOOKUPS_MAX) {
+		branch_fail(branch, &stw_cause_acks_wait);
+		return;
+	}
+	stack->ack_lookups++;
+	branch->ack_waits = true;
+}
+
 static void branch_by_name(struct branch *branch)
 {
 	branch->state = BRANCH_RESOLVING;
@@ -216,6 +232,8 @@ static void branch_by_name(struct branch *branch)
 	branch->lookup.done = branch_located;
 	if (lookup_begin(&branch->lookup, &branch->box->request.arena) < 0)
 		branch_fail(branch, &stw_cause_out_of_memory);
+	else if (branch->stateless && branch->state == BRANCH_RESOLVING && !branch->box->client)
+		branch_ack_waits(branch);
 }
 
 /* What strangers write leads into this machine itself only where that is meant, as for names

@@ -392,6 +392,18 @@ static const struct stw_record_route *reply_record_route(
 	return branch ? &branch->record_route : NULL;
 }
 
+/* It cannot be written: no memory for it, which counts as lost, or it wants more changes than one
+ * can do (as with our Record-Route a hundred times over), as each copy of it will. */
+static void reply_not_relayed(struct box *box, unsigned code, int err)
+{
+	struct stw_refusal refusal = { .cause = &stw_cause_bad_response_downstream };
+
+	if (err != -ENOBUFS)
+		reply_lost(box, code);
+	else if (code >= 200 && !box->request.answered)
+		reply_own(box, &refusal, refusal.cause->code);
+}
+
 /* §16.7 step 9: a response from below goes up, its top Via removed. */
 void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str lines,
 	const struct stw_cause *cause)
@@ -407,13 +419,17 @@ void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str
 		.lines = lines };
 	char buffer[STW_OVERLOAD_PARAMS_MAX];
 	struct stw_slices slices;
+	int err;
 
 	relay.via_params =
 		stw_overload_params(&stack->overload, &box->request.msg->via, stack->now, buffer);
-	if (stw_arena_copy(&stack->scratch, relay.via_params, &relay.via_params) < 0 ||
-		stw_relay_session(response, box->session_s, &stack->scratch, &relay.lines) < 0 ||
-		stw_relay_build(&relay, &stack->scratch, &slices) < 0) {
-		reply_lost(box, response->code);
+	err = stw_arena_copy(&stack->scratch, relay.via_params, &relay.via_params);
+	if (err == 0)
+		err = stw_relay_session(response, box->session_s, &stack->scratch, &relay.lines);
+	if (err == 0)
+		err = stw_relay_build(&relay, &stack->scratch, &slices);
+	if (err < 0) {
+		reply_not_relayed(box, response->code, err);
 		return;
 	}
 	if (response->code >= 200)
