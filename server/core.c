@@ -21,14 +21,13 @@ static void core_request(void *user, struct stw_request *request)
 	stw_route_request(user, request);
 }
 
-/* RFC 7339 §5.10.1: what belongs to running calls is never refused. */
 static const struct stw_cause *core_admit(
 	void *user, const struct stw_msg *request, struct stw_str *ret_headers)
 {
 	const struct stw_core *core = user;
 
-	if (!core->draining || request->to.tag.ptr || request->method == STW_METHOD_BYE ||
-		request->method == STW_METHOD_PRACK)
+	(void)request;
+	if (!core->draining)
 		return NULL;
 	*ret_headers = STW_STR("Retry-After: 60\r\n");
 	return &stw_cause_maintenance;

@@ -149,8 +149,9 @@ struct stw_core_ops {
 	 * is never answered, and a CANCEL of nothing included). The core answers, waits or
 	 * forwards. */
 	void (*request)(void *core, struct stw_request *request);
-	/** Row F12: NULL, or why new work is refused now (maintenance, overload), with whole header
-	 * lines (Retry-After) that outlive the call. May be NULL. */
+	/** Row F12: NULL, or why new work is refused now (maintenance), with whole header lines
+	 * (Retry-After) that outlive the call. Not asked about what belongs to running calls
+	 * (RFC 7339 §5.10.1). May be NULL. */
 	const struct stw_cause *(*admit)(
 		void *core, const struct stw_msg *request, struct stw_str *ret_headers);
 	/** A forwarded request that asks (stw_proxy_job): all that was tried has failed. Answered

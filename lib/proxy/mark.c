@@ -74,7 +74,8 @@ uint64_t proxy_mark(
 	return stw_hasher_value(&mix);
 }
 
-/* What decides is where the packets go (RFC 3263 §4): maddr or host, and port. */
+/* What decides is where the packets go (RFC 3263 §4): maddr or host, and port. When that is us, the
+ * user does. */
 uint64_t proxy_hop(
 	const struct stw_proxy_options *options, uint64_t mark, const struct stw_uri *uri)
 {
@@ -86,6 +87,8 @@ uint64_t proxy_hop(
 	stw_hasher_number(&mix, mark);
 	stw_hasher_text_nocase(&mix, host);
 	stw_hasher_number(&mix, uri->port);
+	if (proxy_owns_uri(options, uri))
+		stw_hasher_text(&mix, uri->user);
 	return stw_hasher_value(&mix);
 }
 

@@ -54,6 +54,15 @@ static bool in_dialog(struct box *box)
 	       box->request.routing.in_dialog;
 }
 
+/* What it ends is not here: else it would not be asked whether it may come in. */
+static bool ends_something(enum stw_method method)
+{
+	return method == STW_METHOD_BYE || method == STW_METHOD_PRACK ||
+	       method == STW_METHOD_CANCEL;
+}
+
+/* In earnest, what ends something comes again: it is never refused, and beyond the limit not
+ * answered, or whoever writes such a method could have any number of answers sent to others. */
 static const struct stw_cause *admit_source(
 	struct box *box, bool known, struct stw_refusal *ret, struct stw_writer *writer)
 {
@@ -69,7 +78,7 @@ static const struct stw_cause *admit_source(
 	stw_refusal_fact(ret, "limit",
 		number_text(writer, known ? limits->known_rate : limits->stranger_rate));
 	stw_refusal_fact(ret, "source", known ? STW_STR("known") : STW_STR("stranger"));
-	if (verdict == STW_OVERLOAD_DROP) {
+	if (verdict == STW_OVERLOAD_DROP || ends_something(stack->msg->method)) {
 		stack->stats.source_dropped++;
 		return &stw_cause_source_flood;
 	}
@@ -125,11 +134,12 @@ static const struct stw_cause *admit_new(
 	const struct stw_addr *remote = &box->request.source.remote;
 	bool limited = source_limited(stack, remote);
 	bool known = limited && stw_sources_known(stack->options.sources, remote, stack->now);
-	enum stw_overload_class class;
+	bool inside = in_dialog(box);
+	enum stw_overload_class class =
+		stw_overload_classify(stack->msg, inside, known || !limited);
 	const struct stw_cause *cause = NULL;
 
-	class = stw_overload_classify(stack->msg, in_dialog(box), known || !limited);
-	if (limited && class != STW_OVERLOAD_NEVER)
+	if (limited && !inside)
 		cause = admit_source(box, known, ret, writer);
 	return cause ? cause : admit_waited(box, class, ret, writer);
 }
@@ -142,7 +152,7 @@ static uint32_t admit_room(struct box *box, bool emergency)
 	const struct stw_stack *stack = box->request.stack;
 	uint32_t max = stack->options.max_transactions;
 	enum stw_method method = stack->msg->method;
-	bool ends = method == STW_METHOD_BYE || method == STW_METHOD_PRACK;
+	bool ends = ends_something(method);
 	unsigned eighths = 0;
 
 	if (emergency)
@@ -178,18 +188,20 @@ const struct stw_cause *admit_request(
 {
 	struct stw_stack *stack = box->request.stack;
 	const struct stw_core_ops *core = stack->options.core;
+	enum stw_method method = stack->msg->method;
 	struct stw_writer writer;
 	bool emergency;
 
-	if (stack->msg->method == STW_METHOD_ACK || stack->msg->method == STW_METHOD_CANCEL)
+	if (method == STW_METHOD_ACK)
 		return NULL;
 	stw_writer_init(&writer, buffer, ADMIT_BYTES);
 	emergency = is_emergency(stack);
 	if (!emergency && !stack->admitted)
 		ret->cause = admit_new(box, ret, &writer);
-	if (ret->cause)
+	if (ret->cause || method == STW_METHOD_CANCEL)
 		return ret->cause;
-	if (admit_kept(box, emergency, ret, &writer) && core->admit && !emergency)
+	if (admit_kept(box, emergency, ret, &writer) && core->admit && !emergency &&
+		!in_dialog(box) && !ends_something(method))
 		ret->cause = core->admit(stack->options.core_user, stack->msg, &ret->headers);
 	return ret->cause;
 }

@@ -320,8 +320,8 @@ static struct call *call_of_way(
 	return found;
 }
 
-/* Of an INVITE outside a dialog, or its CANCEL. Of a response only where its request is not kept so
- * long: then its Vias have to do. */
+/* Of the INVITE that has begun it, or its CANCEL. Of a response only where its request is not kept
+ * so long: then its Vias have to do. */
 static struct call *call_of_invite(
 	const struct stw_calls *calls, const struct names *names, const struct stw_msg *msg)
 {
@@ -847,10 +847,9 @@ static void note_dialogs(
 	}
 }
 
-static bool is_outside(const struct stw_msg *request)
+static bool is_invite(const struct stw_msg *request)
 {
-	return (request->method == STW_METHOD_INVITE || request->method == STW_METHOD_CANCEL) &&
-	       !request->to.tag.len;
+	return request->method == STW_METHOD_INVITE || request->method == STW_METHOD_CANCEL;
 }
 
 void stw_calls_note(struct stw_calls *calls, const struct stw_note *note)
@@ -868,11 +867,11 @@ void stw_calls_note(struct stw_calls *calls, const struct stw_note *note)
 		return;
 	request = msg->is_request ? msg : note->request;
 	unknown = !request && msg->cseq.method == STW_METHOD_INVITE;
-	if (unknown || (request && is_outside(request)))
+	if (unknown || (request && is_invite(request)))
 		call = call_of_invite(calls, &names, request ? request : msg);
 	if (call)
 		note_invite(calls, call, note);
-	else if (!request || !is_outside(request))
+	else if (!request || !is_invite(request) || request->to.tag.len)
 		note_dialogs(calls, &names, note);
 }
 

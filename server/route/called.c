@@ -198,10 +198,9 @@ static bool is_allowed(const struct stw_settings *settings, const struct caller 
 enum stw_verdict stw_route_called(struct stw_check *check, const struct stw_user *user)
 {
 	const struct stw_settings *settings = user->settings;
-	const struct stw_msg *msg = check->request->msg;
 	struct caller caller;
 
-	if (!settings || msg->to.tag.ptr)
+	if (!settings || check->request->routing.in_dialog)
 		return STW_PASS;
 	if (settings->state == STW_USER_CLOSED)
 		return stw_route_refuse(check, &stw_cause_user_closed);
@@ -218,7 +217,7 @@ bool stw_route_dnd(struct stw_check *check, const struct stw_user *user)
 	const struct stw_settings *settings = user->settings;
 	struct caller caller;
 
-	if (!settings || !settings->dnd || check->request->msg->to.tag.ptr ||
+	if (!settings || !settings->dnd || check->request->routing.in_dialog ||
 		check->request->msg->method != STW_METHOD_INVITE)
 		return false;
 	if (!settings->allow.n)
@@ -240,9 +239,7 @@ static bool domain_redirects(const struct stw_config *config, struct stw_str dom
 
 bool stw_route_redirects(struct stw_check *check, const struct stw_user *user)
 {
-	const struct stw_msg *msg = check->request->msg;
-
-	if (msg->to.tag.ptr)
+	if (check->request->routing.in_dialog)
 		return false;
 	if (user->settings && (user->settings->forward[STW_FORWARD_BUSY].len ||
 				      user->settings->forward[STW_FORWARD_NO_ANSWER].len))

@@ -10,8 +10,7 @@ static bool is_asked(const struct stw_check *check)
 	const struct stw_msg *msg = check->request->msg;
 
 	return (msg->method == STW_METHOD_INVITE || msg->method == STW_METHOD_OPTIONS) &&
-	       !msg->to.tag.ptr && !check->request->routing.in_dialog &&
-	       core_follows_calls(check->core);
+	       !check->request->routing.in_dialog && core_follows_calls(check->core);
 }
 
 static unsigned limit_of(const struct stw_user *user)

@@ -38,16 +38,15 @@ enum stw_verdict stw_route_validate(struct stw_check *check)
 
 /* In a dialog that passed through us nobody is asked again, as long as the request goes where the
  * dialog does: to the place that our mark covers, or that the other side has moved to since
- * (§12.2.1.2), to one of our users, or to a phone of the user whom To names. */
-static bool stays_in_dialog(struct stw_check *check)
+ * (§12.2.1.2), or to a phone of the user whom To names. */
+bool stw_route_stays_in_dialog(struct stw_check *check)
 {
 	const struct stw_proxy_routing *routing = &check->request->routing;
 	struct stw_proxy_target target;
 
 	return routing->in_dialog &&
 	       (routing->hop_known || stw_refreshes_lead(check->core->refreshes, routing) ||
-		       (!routing->has_route &&
-			       (check->domain.len || stw_route_binding_of_to(check, &target))));
+		       (!routing->has_route && stw_route_binding_of_to(check, &target)));
 }
 
 /* §22.3: our own users prove who they are. */
@@ -56,7 +55,8 @@ static enum stw_verdict check_caller(struct stw_check *check)
 	struct stw_str from;
 	enum stw_verdict verdict;
 
-	if (!check->config->auth.required || !check->caller_domain.len || stays_in_dialog(check))
+	if (!check->config->auth.required || !check->caller_domain.len ||
+		stw_route_stays_in_dialog(check))
 		return STW_PASS;
 	verdict = stw_route_authenticate(check, STW_HDR_PROXY_AUTHORIZATION, check->caller_domain);
 	if (verdict != STW_PASS)
@@ -81,7 +81,7 @@ static enum stw_verdict check_relay(struct stw_check *check)
 	const struct stw_request *request = check->request;
 	bool to_us = check->domain.len && !request->routing.has_route;
 
-	if (check->caller_domain.len || stays_in_dialog(check))
+	if (check->caller_domain.len || stw_route_stays_in_dialog(check))
 		return STW_PASS;
 	if (!to_us) {
 		if (request->routing.in_dialog) {

@@ -34,7 +34,7 @@ bool stw_route_hears_rejection(const struct stw_check *check)
 	const struct stw_msg *msg = check->request->msg;
 
 	return check->config->analytics.announcement.len && msg->method == STW_METHOD_INVITE &&
-	       !msg->to.tag.ptr && !understands_608(msg);
+	       !check->request->routing.in_dialog && !understands_608(msg);
 }
 
 /* ---- the announcement ---- */

@@ -144,5 +144,9 @@ void stw_route_request(struct stw_core *core, struct stw_request *request)
 	}
 	check.domain = route_domain(&check);
 	check.caller_domain = caller_domain;
+	/* One of our users, but not the other side of that dialog: it begins anew with him. */
+	if (request->routing.in_dialog && check.domain.len && !request->routing.has_route &&
+		!stw_route_stays_in_dialog(&check))
+		request->routing.in_dialog = false;
 	stw_route_run(&check, route_choose(&check));
 }

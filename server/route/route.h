@@ -133,6 +133,10 @@ extern const struct stw_check_row stw_route_ack_rows[];
 extern const struct stw_check_row stw_route_registrar_rows[];
 extern const struct stw_check_row stw_route_server_rows[];
 
+/* proxy.c */
+/** It goes where its dialog does: nobody is asked who he is. */
+bool stw_route_stays_in_dialog(struct stw_check *check);
+
 /* domain.c */
 /** The domain of ours that host[:port] names, or empty. Our own addresses stand for the first
  * domain. */
