@@ -316,8 +316,8 @@
 	OPTION("limits.source_rate", UINT, limits.source.stranger_rate, "", 0, 1000000, "", "100", \
 		LIVE, NO_FORM,                                                                     \
 		"Requests a second with which an address that has proven nothing may begin "       \
-		"something; more is answered with 503. ACK, BYE and what belongs to a call does "  \
-		"not count. 0: no limit.",                                                         \
+		"something; more is answered with 503. ACK and what belongs to a call does not "   \
+		"count; a BYE of none is not answered then. 0: no limit.",                         \
 		"RFC 3261 §26.3.2.4")                                                              \
 	OPTION("limits.known_source_rate", UINT, limits.source.known_rate, "", 0, 1000000, "",     \
 		"1000", LIVE, NO_FORM,                                                             \
