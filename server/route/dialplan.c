@@ -153,7 +153,8 @@ bool stw_route_class_held(struct stw_check *check, struct stw_str class)
 		return true;
 	if (!check->caller_domain.len)
 		return false;
-	if (check->inquiries &&
+	/* What the web server grants is the caller's, and not of who forwards his call. */
+	if (!check->on_behalf.len && check->inquiries &&
 		list_has(check->inquiries[STW_PURPOSE_ANALYTICS].reply.classes,
 			check->inquiries[STW_PURPOSE_ANALYTICS].reply.class_count, class))
 		return true;

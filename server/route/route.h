@@ -244,7 +244,8 @@ static inline bool stw_route_may_be_emergency(const struct stw_msg *request)
 }
 
 /* dialplan.c */
-/** Has the caller this class? His own ones, or those of all our users; empty: everybody. */
+/** Has the caller this class, or who forwards his call? His own ones, or those of all our users;
+ * what the web server has granted is for the caller. Empty: everybody. */
 bool stw_route_class_held(struct stw_check *check, struct stw_str class);
 
 /* trunk.c */
