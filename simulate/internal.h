@@ -266,7 +266,8 @@ void queue_noted(struct node *node, struct stw_str call_id, const char *what);
  * `owner`: whose phone it is for */
 bool queue_rings(struct node *node, struct queue_caller *caller, const struct sip *sip, int owner);
 void queue_answered(struct node *node, struct queue_caller *caller, int owner);
-void queue_branch_ends(struct node *node, struct queue_caller *caller, int owner);
+/** `code`: that his phone has given; 0: none */
+void queue_branch_ends(struct node *node, struct queue_caller *caller, int owner, unsigned code);
 
 void disk_register(struct world *world);
 void disk_unregister(void);

@@ -40,6 +40,7 @@ struct queue_caller {
 	unsigned told_place;
 	int agent; /* who rings */
 	unsigned open;
+	bool misfit; /* a phone that rang for him spoke of what he had sent: it may count, or not */
 	uint64_t ring_ms;
 	int answered_by;
 	bool too_late; /* for the queue he had waited for too long, and was its caller no more */
@@ -532,6 +533,7 @@ bool queue_rings(struct node *node, struct queue_caller *caller, const struct si
 		caller->ring_ms = now;
 		caller->rung_batch = node->queue_batch;
 		caller->open = 0;
+		caller->misfit = false;
 	}
 	caller->in_line = caller->rung = true;
 	caller->waits = false;
@@ -563,15 +565,18 @@ void queue_answered(struct node *node, struct queue_caller *caller, int owner)
 	}
 }
 
-void queue_branch_ends(struct node *node, struct queue_caller *caller, int owner)
+void queue_branch_ends(struct node *node, struct queue_caller *caller, int owner, unsigned code)
 {
 	struct queue_agent *agent;
 
 	if (!lives(node, caller) || owner == NOBODY || caller->agent != owner || !caller->open)
 		return;
 	agent = &node->agents[owner];
-	if (--caller->open || caller->gone || caller->over || caller->answers || agent->talks ||
-		agent->changing || agent->changed_ms >= caller->ring_ms || !is_plain(node, caller))
+	caller->misfit |=
+		code == 606 || (code / 100 == 4 && code != 408 && code != 480 && code != 486);
+	if (--caller->open || caller->misfit || caller->gone || caller->over || caller->answers ||
+		agent->talks || agent->changing || agent->changed_ms >= caller->ring_ms ||
+		!is_plain(node, caller))
 		return;
 	agent->rests_ms = node->world->now.mono_ms + STW_QUEUE_REST_MS;
 }

@@ -221,10 +221,10 @@ static void registration_answered(
 /* ---- into a server --------------------------------------------------------------------------- */
 
 /* For the queue nothing more comes of it. */
-static void branch_ends(struct record *record)
+static void branch_ends(struct record *record, unsigned code)
 {
 	if (!record->branch_ended && record->caller && record->out)
-		queue_branch_ends(record->node, record->caller, record->owner);
+		queue_branch_ends(record->node, record->caller, record->owner, code);
 	record->branch_ended = true;
 }
 
@@ -251,7 +251,7 @@ static void response_in(struct node *node, const struct sip *sip, const struct s
 	} else if (!record->got_final) {
 		if (sip->code < 300 && record->caller && !record->late)
 			queue_answered(node, record->caller, record->owner);
-		branch_ends(record);
+		branch_ends(record, sip->code);
 		record->got_final = true;
 		record->broken |=
 			hop->transport != STW_TRANSPORT_UDP || sip->code < 300 || age > 30000;
@@ -474,7 +474,7 @@ static void cancel_out(struct node *node, const struct sip *sip, bool first)
 
 	if (invite) {
 		invite->cancelled = true;
-		branch_ends(invite);
+		branch_ends(invite, 0);
 	}
 	if (!invite) {
 		wrong(node->world, sip->call_id, "server%u: CANCEL of a branch that was not sent",
@@ -766,7 +766,7 @@ void rules_refused(struct node *node, const struct stw_addr *remote, struct stw_
 				memmem(message.ptr, message.len, record->branch,
 					strlen(record->branch))) {
 				record->broken = true;
-				branch_ends(record);
+				branch_ends(record, 0);
 			}
 		}
 	}
@@ -783,7 +783,7 @@ void rules_flow_gone(struct node *node, struct stw_flow_id flow)
 		for (record = lists[i]; record; record = record->later) {
 			if (record->node == node && stw_flow_id_equal(record->hop.flow, flow)) {
 				record->flow_gone = record->broken = true;
-				branch_ends(record);
+				branch_ends(record, 0);
 			}
 		}
 	}

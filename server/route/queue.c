@@ -281,14 +281,38 @@ static void waiting_ring(struct stw_waiting *waiting, const struct stw_queue_tas
 		stw_request_settle(check.request, &check.refusal);
 }
 
-/* The Max-Breadth that the caller allows (RFC 5393 §5.3.3) is too small for the agent's phones, or
- * we have no way to them: no fault of his. */
+/* What a phone says of its user or of itself: he is busy, away, declines or has forwarded it, or it
+ * does not work. Anything else (§21.4; of §21.5 and §21.6 what is left out here) speaks of what
+ * this caller has sent: three such INVITEs would take the agent off the queue. */
+static bool is_of_agent(unsigned code)
+{
+	switch (code) {
+	case 408:
+	case 430: /* RFC 5626 §11.5: the phone has left the edge it came by */
+	case 480:
+	case 486:
+		return true;
+	case 505:
+	case 513:
+	case 580: /* RFC 3312 §8 */
+	case 606:
+	case 607: /* RFC 8197: not this caller */
+	case 608: /* RFC 8688 */
+		return false;
+	default:
+		return code / 100 == 3 || code / 100 == 5 || code / 100 == 6;
+	}
+}
+
+/* The Max-Breadth that the caller allows (RFC 5393 §5.3.3, 440) may be too small for the agent's
+ * phones, or we have no way to them: no fault of his. */
 static enum stw_queue_failure failure_of(
 	const struct stw_waiting *waiting, const struct stw_outcome *outcome)
 {
 	if (waiting->withdrawn)
 		return STW_QUEUE_GONE;
-	if (outcome->cause == &stw_cause_max_breadth || outcome->cause == &stw_cause_no_listener)
+	if (!outcome->expired &&
+		(outcome->cause == &stw_cause_no_listener || !is_of_agent(outcome->code)))
 		return STW_QUEUE_UNFIT;
 	return STW_QUEUE_DECLINED;
 }
