@@ -11,9 +11,9 @@
 
 /** One Contact of an address-of-record and where it is reached. */
 struct stw_binding {
-	struct stw_str uri;    /* Contact URI as registered */
-	struct stw_str params; /* contact parameters but q and expires: ";a=b…" or empty */
-	struct stw_str call_id;
+	struct stw_str uri;        /* Contact URI as registered */
+	struct stw_str params;     /* contact parameters but q and expires: ";a=b…" or empty */
+	struct stw_str call_id;    /* or, of a long one, a hash */
 	struct stw_str path;       /* Path values "<…>, <…>", or empty */
 	struct stw_str user_agent; /* empty: unknown */
 	struct stw_str instance;   /* value of +sip.instance, or empty */
@@ -80,7 +80,7 @@ struct stw_register {
 	bool wildcard; /* Contact: * with Expires: 0 */
 	unsigned n;    /* 0: only a question (§10.2.3) */
 	struct stw_register_contact *contacts;
-	struct stw_str call_id;
+	struct stw_str call_id; /* as in struct stw_binding */
 	uint32_t cseq;
 	struct stw_str echo_path; /* Path lines for the 200 (RFC 3327 §5.3), or empty */
 };

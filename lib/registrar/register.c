@@ -4,6 +4,7 @@
 #include <strowger/registrar.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 /* All the text that one request may leave with us. A message is 64 KiB at most. */
@@ -12,6 +13,7 @@
 #define CONTACT_BYTES_MAX    2048
 #define PATH_BYTES_MAX       2048
 #define USER_AGENT_BYTES_MAX 128
+#define CALL_ID_BYTES_MAX    255
 /* "requested expiration interval … smaller than one hour" (§10.3 step 7). */
 #define HOUR_S 3600
 /* "Malformed values SHOULD be treated as equivalent to 3600" (§20.10, §20.19). */
@@ -309,13 +311,36 @@ static struct stw_str user_agent_cut(struct stw_str text)
 	return stw_str_cut(text, 0, len);
 }
 
+/*
+ * A Call-ID is only compared with the next one (§10.3 step 7): of a long one 128 bits are kept,
+ * behind a "#", which no Call-ID has. Each binding of a request has it, in memory and in the store.
+ * The keys are constants: it is the same after a restart. Who makes two of one hash has deceived
+ * his own bindings only.
+ */
+static int copy_call_id(struct stw_arena *arena, struct stw_str call_id, struct stw_str *ret)
+{
+	static const struct stw_hash_key keys[] = { { 1, 0 }, { 2, 0 } };
+	uint64_t hashes[STW_ARRAY_SIZE(keys)];
+
+	if (call_id.len <= CALL_ID_BYTES_MAX)
+		return stw_arena_copy(arena, call_id, ret);
+	for (size_t i = 0; i < STW_ARRAY_SIZE(keys); i++) {
+		struct stw_hasher hasher;
+
+		stw_hasher_init(&hasher, keys[i]);
+		stw_hasher_text(&hasher, call_id);
+		hashes[i] = stw_hasher_value(&hasher);
+	}
+	return stw_arena_printf(arena, ret, "#%016" PRIx64 "%016" PRIx64, hashes[0], hashes[1]);
+}
+
 static int read_common(struct reader *reader, struct stw_str aor)
 {
 	struct stw_register *request = reader->request;
 	struct stw_str agent = stw_msg_value(reader->msg, STW_HDR_USER_AGENT);
 
 	if (stw_arena_copy(&request->arena, aor, &request->aor) < 0 ||
-		stw_arena_copy(&request->arena, reader->msg->call_id, &request->call_id) < 0 ||
+		copy_call_id(&request->arena, reader->msg->call_id, &request->call_id) < 0 ||
 		copy_unfolded(&request->arena, user_agent_cut(agent), &reader->common.user_agent) <
 			0)
 		return -ENOMEM;

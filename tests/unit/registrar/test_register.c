@@ -252,6 +252,40 @@ static void limits(void **state)
 	free(request);
 }
 
+/* Of a long Call-ID as much is kept as tells it from others. */
+static void long_call_ids(void **state)
+{
+	static const char contact[] = "Contact: <sip:w@192.0.2.4>\r\n";
+	struct stw_register a, b;
+	static const size_t lengths[] = { 255, 256, 4000 };
+	char text[4001];
+
+	for (size_t i = 0; i < STW_ARRAY_SIZE(lengths); i++) {
+		size_t len = lengths[i];
+
+		memset(text, 'x', len);
+		text[len] = '\0';
+		assert_null(request_parse(&options, text, 1, contact, &a));
+		assert_true(a.call_id.len <= 255);
+		assert_true((len == 255) == stw_str_equal(a.call_id, stw_str_from(text)));
+		assert_true(stw_str_equal(a.contacts[0].binding.call_id, a.call_id));
+		assert_null(request_parse(&options, text, 1, contact, &b));
+		assert_true(stw_str_equal(a.call_id, b.call_id));
+		stw_register_done(&b);
+		text[len - 1] = 'y';
+		assert_null(request_parse(&options, text, 1, contact, &b));
+		assert_false(stw_str_equal(a.call_id, b.call_id));
+		stw_register_done(&a);
+		stw_register_done(&b);
+	}
+	/* It goes into the store: as it was. */
+	memset(text, 'x', 256);
+	text[256] = '\0';
+	assert_null(request_parse(&options, text, 1, contact, &a));
+	assert_true(stw_str_equal(a.call_id, STW_STR("#caf5c085ad23a3ef74e15e4942b5f970")));
+	stw_register_done(&a);
+}
+
 static void no_memory(void **state)
 {
 	struct stw_register *request = malloc(sizeof(*request));
@@ -286,6 +320,7 @@ int main(void)
 		cmocka_unit_test(path),
 		cmocka_unit_test(what_a_binding_keeps),
 		cmocka_unit_test(limits),
+		cmocka_unit_test(long_call_ids),
 		cmocka_unit_test(no_memory),
 	};
 
