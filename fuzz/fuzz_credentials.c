@@ -50,7 +50,7 @@ static void check(struct stw_nonces *nonces, const struct stw_credentials *crede
 	if (stw_auth_check(nonces, &input, now) == STW_AUTH_OK)
 		abort();
 	stw_writer_init(&writer, buffer, sizeof(buffer));
-	stw_auth_info_write(&writer, nonces, credentials, 1, now);
+	stw_auth_info_write(&writer, nonces, credentials, 1, 1, now);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

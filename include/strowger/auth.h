@@ -67,17 +67,24 @@ void stw_nonces_start(struct stw_nonces *nonces, struct stw_now now);
 /** Accepts NULL; returns NULL. */
 struct stw_nonces *stw_nonces_free(struct stw_nonces *nonces);
 
+/** Where a nonce is good: in the realm, and for requests of the peer that it was sent to. Whoever
+ * only writes another sender into a datagram has not seen it. */
+struct stw_nonce_scope {
+	struct stw_str realm;
+	uint64_t peer; /* tells senders apart; 0: anybody */
+};
+
 #define STW_NONCE_TEXT_MAX 80
-/** A nonce of now: time and random, and an HMAC over our start, both and the realm. Empty when the
+/** A nonce of now: time and random, and an HMAC over our start, both and the scope. Empty when the
  * digest library fails. */
-struct stw_str stw_nonce_make(const struct stw_nonces *nonces, struct stw_str realm,
+struct stw_str stw_nonce_make(const struct stw_nonces *nonces, struct stw_nonce_scope scope,
 	uint64_t random, struct stw_now now, char buffer[STW_NONCE_TEXT_MAX]);
 
 enum stw_auth_verdict {
 	STW_AUTH_OK,
 	STW_AUTH_NONE,  /* no credentials for the realm */
-	STW_AUTH_STALE, /* digest right, nonce too old, of another secret or start, or its count
-			   replayed: challenge with stale=true */
+	STW_AUTH_STALE, /* digest right, nonce too old, of another secret, start or peer, or its
+			   count replayed: challenge with stale=true */
 	STW_AUTH_BAD,   /* user unknown, digest wrong, no nonce of ours, algorithm not offered, uri
 			   does not match */
 	STW_AUTH_MALFORMED, /* cannot be parsed; challenge again */
@@ -89,6 +96,7 @@ struct stw_auth_check {
 	const struct stw_credentials *credentials;
 	const struct stw_ha1 *ha1; /* NULL: user unknown; the same work is done against a dummy */
 	struct stw_str realm;
+	uint64_t peer;    /* as in struct stw_nonce_scope */
 	unsigned offered; /* set of 1 << algorithm that may be used */
 	bool uri_ours;    /* the Digest uri names this server: enough, clients differ in what they
 			     write */
@@ -127,7 +135,8 @@ void stw_challenge_write(struct stw_writer *writer, const struct stw_challenge *
 /** "Authentication-Info: nextnonce=…" line for a 2xx when the nonce is past half its life (RFC 7616
  * §3.5); else nothing. */
 void stw_auth_info_write(struct stw_writer *writer, struct stw_nonces *nonces,
-	const struct stw_credentials *credentials, uint64_t random, struct stw_now now);
+	const struct stw_credentials *credentials, uint64_t peer, uint64_t random,
+	struct stw_now now);
 
 /* ---- the client's side: answer a challenge ------------------------------------------------ */
 

@@ -26,21 +26,23 @@ void stw_challenge_write(struct stw_writer *writer, const struct stw_challenge *
 }
 
 void stw_auth_info_write(struct stw_writer *writer, struct stw_nonces *nonces,
-	const struct stw_credentials *credentials, uint64_t random, struct stw_now now)
+	const struct stw_credentials *credentials, uint64_t peer, uint64_t random,
+	struct stw_now now)
 {
 	char buffer[STW_NONCE_TEXT_MAX], realm_text[256];
+	struct stw_nonce_scope scope = { .peer = peer };
 	struct nonce nonce;
-	struct stw_str realm, next;
+	struct stw_str next;
 	int len = auth_unescape(credentials->realm, realm_text, sizeof(realm_text));
 
 	if (len < 0)
 		return;
-	realm = (struct stw_str){ realm_text, (size_t)len };
-	if (nonce_open(nonces, realm, credentials->nonce, &nonce) < 0)
+	scope.realm = (struct stw_str){ realm_text, (size_t)len };
+	if (nonce_open(nonces, scope, credentials->nonce, &nonce) < 0)
 		return;
 	if (!nonce_is_aging(nonces, &nonce, now))
 		return;
-	next = stw_nonce_make(nonces, realm, random, now, buffer);
+	next = stw_nonce_make(nonces, scope, random, now, buffer);
 	if (!next.len)
 		return;
 	stw_write_str(writer, stw_header_name(STW_HDR_AUTHENTICATION_INFO));

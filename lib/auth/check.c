@@ -97,8 +97,9 @@ static enum stw_auth_verdict nonce_spend(struct stw_nonces *nonces, const struct
 }
 
 /*
- * A right digest over a nonce of another secret or start comes from a client that knew us before a
- * restart: stale, so that its user is not asked for the password again (RFC 7616 §3.3).
+ * A right digest over a nonce of another secret, start or peer comes from a client that knew us
+ * before a restart, or has moved: stale, so that its user is not asked for the password again (RFC
+ * 7616 §3.3).
  */
 enum stw_auth_verdict stw_auth_check(
 	struct stw_nonces *nonces, const struct stw_auth_check *check, struct stw_now now)
@@ -110,7 +111,8 @@ enum stw_auth_verdict stw_auth_check(
 
 	if (!credentials || !auth_unescaped_equal(credentials->realm, check->realm))
 		return STW_AUTH_NONE;
-	genuine = nonce_open(nonces, check->realm, credentials->nonce, &nonce);
+	genuine = nonce_open(nonces, (struct stw_nonce_scope){ check->realm, check->peer },
+		credentials->nonce, &nonce);
 	meant = check->uri_ours || uri_meant(check->request, credentials->uri);
 	right = response_right(check);
 	if (!right || !meant || genuine == -EBADMSG ||

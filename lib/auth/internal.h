@@ -85,8 +85,8 @@ struct nonce {
 };
 
 /** @return 0; -EBADMSG: never a nonce of ours; -EACCES: shaped like ours, from another secret,
- * start or realm */
-int nonce_open(const struct stw_nonces *nonces, struct stw_str realm, struct stw_str text,
+ * start, realm or peer */
+int nonce_open(const struct stw_nonces *nonces, struct stw_nonce_scope scope, struct stw_str text,
 	struct nonce *ret);
 /** Milliseconds since a nonce was issued; another worker's may be of some later, which counts as
  * its distance. */

@@ -13,8 +13,8 @@
  *
  *     "1" base64url( issued_ms: 6 bytes | random: 8 bytes | HMAC-SHA-256, first 16 bytes )
  *
- * The HMAC covers our start, version, time, random and realm. 30 bytes fill 40 characters without a
- * spare bit, so that each character counts.
+ * The HMAC covers our start, version, time, random, peer and realm. 30 bytes fill 40 characters
+ * without a spare bit, so that each character counts.
  *
  * The wall clock is read once, at the start, and from there on time is that of the monotonic clock:
  * somebody may set the wall clock by hours, and no nonce shall be older or younger for it.
@@ -109,16 +109,18 @@ struct stw_nonces *stw_nonces_free(struct stw_nonces *nonces)
 }
 
 static int mac_make(const struct stw_nonces *nonces, const uint8_t plain[PLAIN_BYTES],
-	struct stw_str realm, uint8_t ret[32])
+	struct stw_nonce_scope scope, uint8_t ret[32])
 {
 	SHA256_CTX inner = nonces->inner, outer = nonces->outer;
 	const uint8_t version = VERSION;
-	uint8_t hash[SHA256_DIGEST_LENGTH];
+	uint8_t hash[SHA256_DIGEST_LENGTH], peer[sizeof(scope.peer)];
 	bool made;
 
+	put_number(peer, sizeof(peer), scope.peer);
 	made = SHA256_Update(&inner, &version, 1) == 1 &&
 	       SHA256_Update(&inner, plain, PLAIN_BYTES) == 1 &&
-	       SHA256_Update(&inner, realm.ptr, realm.len) == 1 &&
+	       SHA256_Update(&inner, peer, sizeof(peer)) == 1 &&
+	       SHA256_Update(&inner, scope.realm.ptr, scope.realm.len) == 1 &&
 	       SHA256_Final(hash, &inner) == 1 && SHA256_Update(&outer, hash, sizeof(hash)) == 1 &&
 	       SHA256_Final(ret, &outer) == 1;
 	return made ? 0 : -EIO;
@@ -177,14 +179,14 @@ static uint64_t time_ms(const struct stw_nonces *nonces, struct stw_now now)
 	return (now.mono_ms + nonces->ahead_ms) & ((UINT64_C(1) << 8 * TIME_BYTES) - 1);
 }
 
-struct stw_str stw_nonce_make(const struct stw_nonces *nonces, struct stw_str realm,
+struct stw_str stw_nonce_make(const struct stw_nonces *nonces, struct stw_nonce_scope scope,
 	uint64_t random, struct stw_now now, char buffer[STW_NONCE_TEXT_MAX])
 {
 	uint8_t bytes[NONCE_BYTES], mac[32];
 
 	put_number(bytes, TIME_BYTES, time_ms(nonces, now));
 	put_number(bytes + TIME_BYTES, RANDOM_BYTES, random);
-	if (mac_make(nonces, bytes, realm, mac) < 0)
+	if (mac_make(nonces, bytes, scope, mac) < 0)
 		return (struct stw_str){ buffer, 0 };
 	memcpy(bytes + PLAIN_BYTES, mac, MAC_BYTES);
 	buffer[0] = VERSION;
@@ -192,14 +194,14 @@ struct stw_str stw_nonce_make(const struct stw_nonces *nonces, struct stw_str re
 	return (struct stw_str){ buffer, NONCE_TEXT };
 }
 
-int nonce_open(const struct stw_nonces *nonces, struct stw_str realm, struct stw_str text,
+int nonce_open(const struct stw_nonces *nonces, struct stw_nonce_scope scope, struct stw_str text,
 	struct nonce *ret)
 {
 	uint8_t bytes[NONCE_BYTES], mac[32];
 
 	if (text.len != NONCE_TEXT || text.ptr[0] != VERSION || decode(text.ptr + 1, bytes) < 0)
 		return -EBADMSG;
-	if (mac_make(nonces, bytes, realm, mac) < 0)
+	if (mac_make(nonces, bytes, scope, mac) < 0)
 		return -EACCES;
 	if (CRYPTO_memcmp(bytes + PLAIN_BYTES, mac, MAC_BYTES) != 0)
 		return -EACCES;

@@ -32,7 +32,8 @@ static const struct stw_cause *challenge(
 		.algorithm_count = STW_ARRAY_SIZE(algorithms),
 		.stale = stale };
 
-	challenge.nonce = stw_nonce_make(ua->nonces, realm,
+	/* Of any peer: a request may come by one proxy now and by another one then. */
+	challenge.nonce = stw_nonce_make(ua->nonces, (struct stw_nonce_scope){ .realm = realm },
 		stw_random_next(stw_stack_random(ua->stack)), stw_stack_now(ua->stack), nonce);
 	stw_challenge_write(&check->writer, &challenge);
 	check_line(check);

@@ -171,6 +171,7 @@ static void write_next_nonce(
 	if (realm.len &&
 		stw_credentials_find(request->msg, STW_HDR_AUTHORIZATION, realm, &credentials) == 0)
 		stw_auth_info_write(writer, core->nonces, &credentials,
+			stw_addr_network(&request->source.remote),
 			stw_random_next(stw_request_random(request)), core->now);
 }
 

@@ -186,7 +186,7 @@ static void draft_body(struct draft *draft, struct stw_str body)
  * --------------------------------------------------------------------------------------- */
 
 struct auth_words {
-	struct stw_str user, password, algorithm, nc, cnonce, uri, realm;
+	struct stw_str user, password, algorithm, nc, cnonce, uri, realm, of;
 };
 
 static int auth_read(struct scenario *s, struct stw_str text, struct auth_words *ret)
@@ -202,6 +202,7 @@ static int auth_read(struct scenario *s, struct stw_str text, struct auth_words 
 		{ "cnonce", &ret->cnonce },
 		{ "uri", &ret->uri },
 		{ "realm", &ret->realm },
+		{ "of", &ret->of },
 	};
 	struct stw_str word;
 	size_t equal, i;
@@ -219,7 +220,7 @@ static int auth_read(struct scenario *s, struct stw_str text, struct auth_words 
 	return 0;
 }
 
-/* The newest challenge this party got that fits the words. */
+/* The newest challenge that the party got and that fits the words. */
 static const struct stw_field *challenge_find(struct scenario *s, const struct party *party,
 	const struct auth_words *words, const struct message **ret)
 {
@@ -270,6 +271,7 @@ static int draft_authenticate(
 		.cnonce = STW_STR("c0ffee"),
 		.uri = draft->uri };
 	const struct message *message = NULL;
+	const struct party *giver;
 	const struct stw_field *field;
 	struct stw_digest_answer answer;
 	struct stw_writer writer;
@@ -279,7 +281,8 @@ static int draft_authenticate(
 
 	if (auth_read(s, order->auth, &words) < 0)
 		return -1;
-	field = challenge_find(s, party, &words, &message);
+	giver = words.of.len ? party_find(s, words.of) : party;
+	field = giver ? challenge_find(s, giver, &words, &message) : NULL;
 	if (!field)
 		return fail(s, "auth: %.*s has got no such challenge", STW_STR_ARG(party->name));
 	answer = (struct stw_digest_answer){ .header = message->msg.code == 407

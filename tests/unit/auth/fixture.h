@@ -15,6 +15,8 @@
 #define PASSWORD STW_STR("wonderland, \"or\" not")
 #define URI      "sip:bob@example.com"
 #define LIFETIME 300
+#define PEER     UINT64_C(0xcb007107)
+#define SCOPE    ((struct stw_nonce_scope){ REALM, PEER })
 #define ALL      ((1u << STW_DIGEST_ALGORITHMS) - 1)
 
 static const uint8_t secret[32] = "a secret of just thirty-two byte";

@@ -72,7 +72,8 @@ static void round_trip(
 		.header = STW_HDR_PROXY_AUTHENTICATE,
 		.realm = realm,
 		.algorithms = &algorithm,
-		.nonce = stw_nonce_make(nonces, realm, ++random, start, nonce),
+		.nonce = stw_nonce_make(
+			nonces, (struct stw_nonce_scope){ realm, PEER }, ++random, start, nonce),
 		.algorithm_count = 1,
 	};
 	struct stw_digest_answer answer = {
@@ -87,7 +88,11 @@ static void round_trip(
 	struct stw_credentials credentials;
 	bool ages = true;
 	struct stw_auth_check check = {
-		.credentials = &credentials, .realm = realm, .offered = ALL, .nonce_ages = &ages
+		.credentials = &credentials,
+		.realm = realm,
+		.peer = PEER,
+		.offered = ALL,
+		.nonce_ages = &ages,
 	};
 	struct stw_writer writer;
 	struct request request;
@@ -111,9 +116,9 @@ static void round_trip(
 	assert_false(ages);
 
 	stw_writer_init(&writer, lines, sizeof(lines));
-	stw_auth_info_write(&writer, nonces, &credentials, 9, later(LIFETIME * 1000 / 2));
+	stw_auth_info_write(&writer, nonces, &credentials, PEER, 9, later(LIFETIME * 1000 / 2));
 	assert_str(stw_writer_text(&writer), "");
-	stw_auth_info_write(&writer, nonces, &credentials, 9, later(LIFETIME * 1000 / 2 + 1));
+	stw_auth_info_write(&writer, nonces, &credentials, PEER, 9, later(LIFETIME * 1000 / 2 + 1));
 	assert_true(stw_str_starts(
 		stw_writer_text(&writer), STW_STR("Authentication-Info: nextnonce=\"1")));
 	assert_memory_equal(lines + writer.len - 3, "\"\r\n", 3);
@@ -134,7 +139,7 @@ static void no_next_nonce_for_a_forged_one(void **state)
 	char buffer[256];
 
 	stw_writer_init(&writer, buffer, sizeof(buffer));
-	stw_auth_info_write(&writer, *state, &credentials, 9, start);
+	stw_auth_info_write(&writer, *state, &credentials, PEER, 9, start);
 	assert_int_equal(writer.len, 0);
 }
 

@@ -37,7 +37,7 @@ struct attempt {
 	const char *uri, *request_uri;
 	uint32_t nc;
 	unsigned offered;
-	bool unknown, tampered;
+	bool unknown, tampered, moved;
 	int64_t after_ms, wall_step_ms; /* time since the start, and how far the clock was set */
 };
 
@@ -91,6 +91,7 @@ static enum stw_auth_verdict verdict(struct fixture *fixture, struct attempt att
 		.credentials = &credentials,
 		.ha1 = attempt.unknown ? NULL : &fixture->ha1,
 		.realm = REALM,
+		.peer = attempt.moved ? PEER + 1 : PEER,
 		.offered = attempt.offered ? attempt.offered : ALL,
 	};
 
@@ -110,7 +111,7 @@ static struct stw_str fresh(struct fixture *fixture, char buffer[STW_NONCE_TEXT_
 {
 	static uint64_t random;
 
-	return stw_nonce_make(fixture->nonces, REALM, ++random, start, buffer);
+	return stw_nonce_make(fixture->nonces, SCOPE, ++random, start, buffer);
 }
 
 static void right_credentials(void **state)
@@ -214,7 +215,11 @@ static void unknown_user(void **state)
 		.uri = STW_STR(URI),
 	};
 	struct stw_auth_check check = {
-		.request = &request.msg, .credentials = &credentials, .realm = REALM, .offered = ALL
+		.request = &request.msg,
+		.credentials = &credentials,
+		.realm = REALM,
+		.peer = PEER,
+		.offered = ALL,
 	};
 
 	request_make(&request, URI, STW_STR(""), "");
@@ -247,6 +252,20 @@ static void forged_nonce(void **state)
 		STW_AUTH_BAD);
 }
 
+/* It was given to somebody else, or the client has moved: stale for who knows the password, and not
+ * used up. */
+static void another_peer(void **state)
+{
+	char buffer[STW_NONCE_TEXT_MAX];
+	struct attempt attempt = { .nonce = fresh(*state, buffer), .moved = true };
+
+	assert_int_equal(verdict(*state, attempt), STW_AUTH_STALE);
+	attempt.password = STW_STR("wrong");
+	assert_int_equal(verdict(*state, attempt), STW_AUTH_BAD);
+	attempt = (struct attempt){ .nonce = attempt.nonce };
+	assert_int_equal(verdict(*state, attempt), STW_AUTH_OK);
+}
+
 /* §5 of the design: after a restart clients are challenged again, without asking their users. */
 static void restart(void **state)
 {
@@ -262,7 +281,7 @@ static void restart(void **state)
 	assert_int_equal(stw_nonces_new(secret, LIFETIME, 256, &after.nonces), 0);
 	stw_nonces_start(after.nonces, later(1));
 	assert_int_equal(verdict(&after, attempt), STW_AUTH_STALE);
-	attempt.nonce = stw_nonce_make(after.nonces, REALM, 99, later(1), young);
+	attempt.nonce = stw_nonce_make(after.nonces, SCOPE, 99, later(1), young);
 	assert_int_equal(verdict(&after, attempt), STW_AUTH_OK);
 	stw_nonces_free(after.nonces);
 }
@@ -286,7 +305,7 @@ static void clock_is_set(void **state)
 		/* Each of five that come after makes one forgotten that was issued before it. */
 		for (unsigned k = 0; k < 5; k++) {
 			now.mono_ms++;
-			attempt.nonce = stw_nonce_make(fixture.nonces, REALM, 1000 + k, now, after);
+			attempt.nonce = stw_nonce_make(fixture.nonces, SCOPE, 1000 + k, now, after);
 			assert_int_equal(verdict(&fixture, attempt), STW_AUTH_OK);
 		}
 		attempt.after_ms = 1005 + LIFETIME * 1000 + 1;
@@ -305,7 +324,7 @@ static void restart_after_clock_was_ahead(void **state)
 
 	assert_int_equal(stw_nonces_new(secret, LIFETIME, 256, &fixture.nonces), 0);
 	stw_nonces_start(fixture.nonces, later(60000));
-	attempt.nonce = stw_nonce_make(fixture.nonces, REALM, 7, later(60000), buffer);
+	attempt.nonce = stw_nonce_make(fixture.nonces, SCOPE, 7, later(60000), buffer);
 	assert_int_equal(verdict(&fixture, attempt), STW_AUTH_OK);
 	stw_nonces_free(fixture.nonces);
 
@@ -441,6 +460,7 @@ int main(void)
 		TEST(unknown_user),
 		TEST(failures_spend_no_count),
 		TEST(forged_nonce),
+		TEST(another_peer),
 		TEST(restart),
 		TEST(restart_after_clock_was_ahead),
 		TEST(clock_is_set),

@@ -81,7 +81,7 @@ static void our_server_is_content(void **state)
 
 	assert_int_equal(stw_nonces_new(secret, LIFETIME, 64, &nonces), 0);
 	assert_int_equal(stw_ha1_make(USER, REALM, PASSWORD, &ha1), 0);
-	challenge.nonce = stw_nonce_make(nonces, REALM, 1, start, text);
+	challenge.nonce = stw_nonce_make(nonces, SCOPE, 1, start, text);
 	stw_writer_init(&writer, lines, sizeof(lines) - 1);
 	stw_challenge_write(&writer, &challenge);
 	lines[writer.len] = '\0';
@@ -91,7 +91,11 @@ static void our_server_is_content(void **state)
 	for (unsigned i = 0; i < 4; i++) {
 		struct stw_credentials credentials;
 		struct stw_auth_check check = {
-			.credentials = &credentials, .ha1 = &ha1, .realm = REALM, .offered = ALL
+			.credentials = &credentials,
+			.ha1 = &ha1,
+			.realm = REALM,
+			.peer = PEER,
+			.offered = ALL,
 		};
 		struct request plain, request;
 
