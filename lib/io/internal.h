@@ -82,6 +82,7 @@ struct udp_batch {
 /* One queue of the kernel: a socket of its own with the address of the listener. */
 struct udp_queue {
 	int fd;
+	int bytes, plain_bytes;        /* SO_RCVBUF as it was granted; without the privilege */
 	uint32_t limit, message_bytes; /* messages that may wait; what the kernel counts for one */
 	uint32_t drops;                /* as the kernel has counted them last */
 	uint64_t lost;                 /* the same without end */

@@ -22,12 +22,39 @@
 
 /* ---- socket ------------------------------------------------------------------- */
 
+/* The kernel tells twice the number that it was given. */
+static int receive_bytes(int fd)
+{
+	int bytes = 0;
+	socklen_t len = sizeof(bytes);
+
+	return getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &len) < 0 ? 0 : bytes / 2;
+}
+
+/* What the system grants to everybody, and what we got: the privilege may be gone later. */
+static void queue_widen(struct udp_queue *queue)
+{
+	int bytes = UDP_SOCKET_BYTES;
+
+	setsockopt(queue->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+	queue->plain_bytes = receive_bytes(queue->fd);
+	setsockopt(queue->fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
+	queue->bytes = receive_bytes(queue->fd);
+}
+
+/* A failure leaves it as it is. */
+static bool queue_widens_again(const struct udp_queue *queue)
+{
+	return queue->plain_bytes >= queue->bytes ||
+	       setsockopt(queue->fd, SOL_SOCKET, SO_RCVBUFFORCE, &queue->bytes,
+		       sizeof(queue->bytes)) == 0;
+}
+
 static int udp_configure(int fd, const struct io_listener *listener)
 {
 	bool ipv4 = listener->bound.bind.family == 4;
 	int level = ipv4 ? IPPROTO_IP : IPPROTO_IPV6, on = 1;
 
-	buffer_raise(fd, SO_RCVBUFFORCE, SO_RCVBUF, UDP_SOCKET_BYTES);
 	buffer_raise(fd, SO_SNDBUFFORCE, SO_SNDBUF, UDP_SOCKET_BYTES);
 	stamps_enable(fd);
 	if (listener->wildcard &&
@@ -63,6 +90,7 @@ static int queue_open(struct io_listener *listener, int fd)
 		return -ENOMEM;
 	queue->fd = fd;
 	queue->limit = UINT32_MAX;
+	queue_widen(queue);
 	received_prepare(queue);
 	listener->udp->queue_count++;
 	return udp_configure(fd, listener);
@@ -158,17 +186,19 @@ static uint32_t mean_bytes(uint32_t mean, uint32_t bytes)
 void udp_limit(struct io_listener *listener, enum stw_queue number, uint32_t messages)
 {
 	struct udp_queue *queue = &listener->udp->queues[number];
-	uint64_t bytes = UDP_SOCKET_BYTES;
+	uint64_t bytes;
 
 	if (number >= listener->udp->queue_count || messages == queue->limit)
 		return;
 	queue->limit = messages;
-	/* The kernel doubles the number it is given. */
+	bytes = (uint64_t)queue->bytes;
 	if (messages != UINT32_MAX && queue->message_bytes)
 		bytes = (uint64_t)messages * queue->message_bytes / 2;
-	if (bytes > UDP_SOCKET_BYTES)
-		bytes = UDP_SOCKET_BYTES;
-	buffer_raise(queue->fd, SO_RCVBUFFORCE, SO_RCVBUF, (int)bytes);
+	if (bytes > (uint64_t)queue->bytes)
+		bytes = (uint64_t)queue->bytes;
+	/* Better long than short for ever. */
+	if (queue_widens_again(queue))
+		buffer_raise(queue->fd, SO_RCVBUFFORCE, SO_RCVBUF, (int)bytes);
 }
 
 /* A kernel that does not tell (before 4.12) has lost none. */

@@ -2,6 +2,9 @@
 /* What the kernel puts into which queue, and what it loses when a queue is limited. */
 #include "io_test.h"
 
+#include <linux/capability.h>
+#include <sys/syscall.h>
+
 #define MARK_AT_MAX 1200 /* further back nothing is looked for */
 #define FLOOD       150  /* what also a process without privileges has room for */
 
@@ -204,6 +207,56 @@ static void test_limit(void **state)
 	stw_io_free(io);
 }
 
+/* @return could the process do what needs it? */
+static bool admin_of_network(bool on)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct own[_LINUX_CAPABILITY_U32S_3];
+	uint32_t bit = 1u << CAP_NET_ADMIN;
+	bool before;
+
+	assert_int_equal(syscall(SYS_capget, &header, own), 0);
+	before = own[0].effective & bit;
+	own[0].effective = on ? own[0].effective | bit : own[0].effective & ~bit;
+	assert_int_equal(syscall(SYS_capset, &header, own), 0);
+	return before;
+}
+
+/* More than a process without privileges has room for where the system has its defaults. */
+static unsigned count_large(struct stw_io *io, int fd, const struct stw_addr *to)
+{
+	static char data[8000];
+	size_t len = compose(data, sizeof(data), "INFO sip:b@b.example", 7000, "");
+
+	for (unsigned i = 0; i < 1200; i++)
+		test_send_to(fd, to, data, len);
+	return count_events(io, STW_QUEUE_NEW);
+}
+
+/* Once the privilege is gone with which a buffer was made wide, it is not cut: it would stay so. */
+static void test_limit_without_privilege(void **state)
+{
+	struct stw_io *io = test_io(&(struct stw_io_options){ 0 });
+	struct stw_listener ours = test_listen(io, STW_TRANSPORT_UDP, "127.0.0.1");
+	struct stw_addr peer;
+	int fd = test_socket(SOCK_DGRAM, "127.0.0.1", &peer);
+	unsigned before = count_large(io, fd, &ours.bind);
+	bool privileged = admin_of_network(false);
+
+	stw_io_ops()->limit(io, 0, STW_QUEUE_NEW, 64);
+	stw_io_ops()->limit(io, 0, STW_QUEUE_NEW, UINT32_MAX);
+	assert_int_equal(count_large(io, fd, &ours.bind), before);
+	if (privileged) {
+		admin_of_network(true);
+		stw_io_ops()->limit(io, 0, STW_QUEUE_NEW, 64);
+		assert_in_range(count_large(io, fd, &ours.bind), 20, 200);
+		stw_io_ops()->limit(io, 0, STW_QUEUE_NEW, UINT32_MAX);
+		assert_int_equal(count_large(io, fd, &ours.bind), 1200);
+	}
+	close(fd);
+	stw_io_free(io);
+}
+
 /* What one peer sends comes to one worker, whatever it is; and all have something to do. */
 static void test_workers(void **state)
 {
@@ -245,6 +298,7 @@ int main(void)
 		cmocka_unit_test(test_far_behind),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_limit_without_privilege),
 		cmocka_unit_test(test_workers),
 	};
 
