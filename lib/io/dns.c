@@ -5,8 +5,8 @@
  * with it a port that the kernel has drawn for it alone (RFC 5452 §9.2). c-ares draws the ids,
  * repeats, goes to the next server, and to TCP when an answer is truncated; what came back is read
  * by stw_dns_parse(). Each question is answered once, in time, and has its channel no longer than
- * that. The names of one domain have a part of the channels, so that others are answered while its
- * servers are silent.
+ * that. The names of one domain have a part of the channels that others leave, so that these are
+ * answered while its servers are silent; the more domains are silent, the smaller is the part.
  */
 #include "internal.h"
 
@@ -45,6 +45,7 @@ static void query_finish(struct query *query)
 	if (query->domain) {
 		query->domain->queries--;
 		query->domain->channels -= query->channel != NULL;
+		query->io->dns.asked -= query->channel != NULL;
 	}
 	query->domain = NULL;
 	if (query->channel)
@@ -66,20 +67,56 @@ static void query_fail(struct query *query, int error)
 	query->io->dns.due_ms = 0;
 }
 
-/* The last two labels stand for the domain whose servers are asked. */
+/* ---- domains ------------------------------------------------------------------------- */
+
+/* The start of the last label of what ends at `end`. */
+static size_t label_start(struct stw_str name, size_t end)
+{
+	while (end > 0 && name.ptr[end - 1] != '.')
+		end--;
+	return end;
+}
+
+/* Below which a country lets everybody have a domain: "co" of "co.uk". Not whatever is short: who
+ * has a short domain would have as many as he likes. */
+static bool label_is_shared(struct stw_str label)
+{
+	static const char *const shared[] = { "ac", "ad", "co", "com", "ed", "edu", "go", "gob",
+		"gov", "id", "info", "ltd", "me", "mil", "ne", "net", "nom", "or", "org", "plc",
+		"sch", "web" };
+
+	for (unsigned i = 0; i < STW_ARRAY_SIZE(shared); i++) {
+		if (stw_str_equal_nocase(label, stw_str_from(shared[i])))
+			return true;
+	}
+	return false;
+}
+
+/* The last two labels stand for the domain whose servers are asked, or three. */
 static struct dns_domain *domain_of(struct dns *dns, struct stw_str name)
 {
-	unsigned dots = 0;
-	size_t from;
+	size_t last, from;
 
 	if (name.ptr[name.len - 1] == '.')
 		name.len--;
-	for (from = name.len; from > 0; from--) {
-		dots += name.ptr[from - 1] == '.';
-		if (dots == 2)
-			break;
-	}
+	last = from = label_start(name, name.len);
+	if (from > 0)
+		from = label_start(name, from - 1);
+	if (from > 0 && name.len - last == 2 && label_is_shared(stw_str_cut(name, from, last - 1)))
+		from = label_start(name, from - 1);
 	return &dns->domains[stw_hash_nocase(dns->key, name.ptr + from, name.len - from) % DOMAINS];
+}
+
+/* A third of what is left: alone it has a fourth of all. */
+static bool domain_may_ask(const struct stw_io *io, const struct dns_domain *domain)
+{
+	return 3 * domain->channels < CHANNELS_MAX - io->dns.asked;
+}
+
+/* As many as are left: alone it has half of all. This one is counted already. */
+static bool domain_may_wait(const struct stw_io *io, const struct dns_domain *domain)
+{
+	return domain->queries <= QUERIES_MAX + 1 - io->query_count;
 }
 
 /* ---- channels ------------------------------------------------------------------------- */
@@ -312,6 +349,7 @@ static void query_ask(struct stw_io *io, struct query *query, struct dns_channel
 	channel->query = query;
 	query->channel = channel;
 	query->domain->channels++;
+	io->dns.asked++;
 	query_move(query, &io->waiting);
 	ares_query(channel->ares, query->name, 1, query->type, channel_answered, channel);
 	channel_schedule(channel, clock_mono_ms());
@@ -326,7 +364,7 @@ static int query_start(struct stw_io *io, struct query *query)
 	struct dns_channel *channel;
 	int error = 0;
 
-	if (query->domain->channels == DOMAIN_CHANNELS)
+	if (!domain_may_ask(io, query->domain))
 		return -ENOBUFS;
 	channel = channel_get(io, &error);
 	if (channel)
@@ -345,7 +383,7 @@ static void queue_serve(struct stw_io *io)
 
 	for (query = TAILQ_FIRST(&io->queued); query; query = next) {
 		next = TAILQ_NEXT(query, link);
-		if (query_start(io, query) < 0 && query->domain->channels < DOMAIN_CHANNELS)
+		if (query_start(io, query) < 0 && domain_may_ask(io, query->domain))
 			return;
 	}
 }
@@ -460,7 +498,8 @@ int dns_resolve(struct stw_io *io, struct stw_str name, unsigned type, uint64_t 
 		return 0;
 	}
 	query->domain = domain_of(&io->dns, name);
-	if (query->domain->queries++ >= DOMAIN_QUERIES) {
+	query->domain->queries++;
+	if (!domain_may_wait(io, query->domain)) {
 		query_fail(query, -ENOBUFS);
 		return 0;
 	}

@@ -36,9 +36,7 @@
 #define QUERIES_MAX       1024 /* names being resolved */
 #define CHANNELS_MAX      256  /* of them at a time asked of a server; the others wait */
 #define CHANNELS_IDLE     8    /* kept for the next questions */
-#define DOMAINS           1024 /* names are counted by their last two labels, in so many places */
-#define DOMAIN_CHANNELS   (CHANNELS_MAX / 4) /* one place has of the channels */
-#define DOMAIN_QUERIES    (QUERIES_MAX / 2)  /* and of the names */
+#define DOMAINS           1024 /* names are counted by their domain, in so many places */
 #define LINGER_MS                                                                                  \
 	5000 /* a flow we closed may take so long to be flushed and closed by the peer             \
 	      */
@@ -207,6 +205,7 @@ struct dns {
 	unsigned server_count;
 	struct dns_system system;
 	struct dns_domain domains[DOMAINS];
+	unsigned asked;          /* the channels of them all */
 	struct stw_hash_key key; /* of the domains: nobody chooses with whom he shares a place */
 	uint64_t due_ms;         /* earliest of the busy ones, or earlier */
 };

@@ -459,6 +459,39 @@ static void test_slow_domain(void **state)
 	stw_io_free(io);
 }
 
+/* Some silent domains leave channels to those who come later, however much they ask; and one below
+ * a suffix that everybody may use is not all that are there. */
+static void test_slow_domains(void **state)
+{
+	static const char *const domains[] = { ".a.test", ".b.test", ".c.test", ".d.test",
+		".evil.co.uk" };
+	struct stw_io_options options = { .dns_timeout_ms = 60000 };
+	char servers[64] = "";
+	int server = silent_server(servers, sizeof(servers));
+	struct stw_io *io;
+
+	options.dns_servers = stw_str_from(servers);
+	io = test_io(&options);
+	for (unsigned i = 0; i < STW_ARRAY_SIZE(domains); i++)
+		ask_silent(io, server, "x", domains[i], 90);
+	test_resolve(io, "good.test", 1);
+	assert_true(is_asked(server, "good"));
+	test_resolve(io, "better.co.uk", 2);
+	assert_true(is_asked(server, "better"));
+	/* Below a short name of its own nobody has more than one domain. */
+	for (unsigned i = 0; i < 300; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "x.h%u.abc.de", i);
+		test_resolve(io, name, 2000 + i);
+		is_asked(server, "");
+	}
+	test_resolve(io, "best.test", 3);
+	assert_true(is_asked(server, "best"));
+	close(server);
+	stw_io_free(io);
+}
+
 static void file_write(const char *path, const char *text)
 {
 	FILE *file = fopen(path, "w");
@@ -619,6 +652,7 @@ int main(void)
 		cmocka_unit_test(test_given_up),
 		cmocka_unit_test(test_last_server),
 		cmocka_unit_test(test_slow_domain),
+		cmocka_unit_test(test_slow_domains),
 		cmocka_unit_test(test_system_changes),
 		cmocka_unit_test(test_server_gone),
 		cmocka_unit_test(test_limits),
