@@ -17,6 +17,9 @@ struct stw_io_options {
 	uint16_t worker;
 	unsigned max_flows;          /* sockets of connections at most (1024, below 2^24) */
 	size_t max_output_bytes;     /* queued per flow before a slow reader is cut off (1 MiB) */
+	size_t max_outputs_bytes;    /* in all; for one peer a fourth of what is left of it, when
+					that is less (256 MiB, or eight times the former) */
+	uint32_t output_timeout_ms;  /* or when it takes nothing of it for so long (30000) */
 	uint32_t connect_timeout_ms; /* (4000) */
 	uint32_t dns_timeout_ms;     /* a name is answered within, whatever the servers do (4000) */
 	struct stw_str dns_servers;  /* "127.0.0.1:5353,[::1]:53"; empty: the system's */

@@ -114,7 +114,7 @@ void flow_release(struct stw_io *io, struct flow *flow)
 	flow_unhold(io, flow);
 	if (flow->fd >= 0)
 		close(flow->fd);
-	output_free(flow);
+	output_free(io, flow);
 	slot_give(io, &io->slots[flow->hop.flow.slot]);
 	free(flow);
 }
@@ -142,7 +142,7 @@ void flow_drop(struct stw_io *io, struct flow *flow, int error)
 	flow->fd = -1;
 	flow->error = error;
 	flow->state = FLOW_DEAD;
-	output_free(flow);
+	output_free(io, flow);
 	flow_move(flow, &io->dead);
 }
 
@@ -224,7 +224,7 @@ static void flow_push(struct stw_io *io, struct flow *flow)
 	int err;
 
 	flow_unpush(io, flow);
-	err = output_flush(flow);
+	err = output_flush(io, flow);
 	if (err < 0)
 		flow_fail(io, flow, -err);
 	else if (flow->closing)
@@ -255,15 +255,24 @@ void flows_expire(struct stw_io *io, uint64_t now_ms)
 		flow_drop(io, flow, ETIMEDOUT);
 	while ((flow = TAILQ_FIRST(&io->closing)) && flow->due_ms <= now_ms)
 		flow_drop(io, flow, ETIMEDOUT);
+	while ((flow = TAILQ_FIRST(&io->stalled)) && flow->due_ms <= now_ms) {
+		io->stats.flows_cut++;
+		flow_drop(io, flow, ENOBUFS);
+	}
 }
 
 uint64_t flows_due_ms(const struct stw_io *io)
 {
-	const struct flow *opening = TAILQ_FIRST(&io->opening),
-			  *closing = TAILQ_FIRST(&io->closing);
-	uint64_t due_ms = opening ? opening->due_ms : UINT64_MAX;
+	const struct flow_list *const lists[] = { &io->opening, &io->closing, &io->stalled };
+	uint64_t due_ms = UINT64_MAX;
 
-	return closing && closing->due_ms < due_ms ? closing->due_ms : due_ms;
+	for (unsigned i = 0; i < STW_ARRAY_SIZE(lists); i++) {
+		const struct flow *first = TAILQ_FIRST(lists[i]);
+
+		if (first && first->due_ms < due_ms)
+			due_ms = first->due_ms;
+	}
+	return due_ms;
 }
 
 /* ---- in and out ------------------------------------------------------------------------ */
@@ -408,7 +417,7 @@ void flow_ready(struct stw_io *io, struct flow *flow, uint32_t ready)
 			return;
 		readable = false;
 	}
-	err = output_flush(flow);
+	err = output_flush(io, flow);
 	if (err == 0 && flow->ended && !flow->closing && (ready & (EPOLLHUP | EPOLLERR)))
 		err = -ECONNRESET;
 	if (err < 0) {

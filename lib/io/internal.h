@@ -131,7 +131,7 @@ struct flow {
 	int fd, error;
 	uint32_t watched; /* epoll events asked for */
 	struct stw_hop hop;
-	uint64_t due_ms; /* connect timeout, end of lingering */
+	uint64_t due_ms; /* connect timeout, end of lingering, end of patience with who reads not */
 	struct output *first, *last;
 	size_t output_bytes, discarded_bytes;
 	/* The end of what the kernel had at mark_us, counted like read_bytes; 0: it had nothing
@@ -239,8 +239,9 @@ struct stw_io {
 
 	struct flow_slot *slots; /* options.max_flows */
 	uint32_t slots_used, free_slot;
-	struct flow_list opening, closing, dead; /* the first two in order of due_ms */
+	struct flow_list opening, closing, stalled, dead; /* the first three in order of due_ms */
 	struct flow_list pushed, held;
+	size_t output_bytes; /* of all flows */
 	struct flows_ready ready;
 	bool holds;           /* no flow is read */
 	bool crowded;         /* more connections may be ready than one poll serves */
@@ -351,11 +352,12 @@ uint64_t flows_due_ms(const struct stw_io *io);
 void flows_done(struct stw_io *io);
 
 /* output.c */
-/* @return 0; -ENOBUFS more than may wait; -ENOMEM; -errno of the connection */
+/* @return 0; -ENOBUFS more than may wait, for this peer or for all; -ENOMEM; -errno of the
+ * connection */
 int output_add(struct stw_io *io, struct flow *flow, struct stw_slices slices);
 /* Write what the kernel takes. @return 0, -errno */
-int output_flush(struct flow *flow);
-void output_free(struct flow *flow);
+int output_flush(struct stw_io *io, struct flow *flow);
+void output_free(struct stw_io *io, struct flow *flow);
 
 /* dns.c */
 int dns_open(struct stw_io *io);

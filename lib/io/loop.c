@@ -475,12 +475,24 @@ void stw_io_flush(struct stw_io *io)
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
+/* However much may wait for one, there is room for some. */
+static size_t outputs_bytes(size_t max_output_bytes)
+{
+	size_t bytes = 256u << 20;
+
+	return bytes / 8 < max_output_bytes ? 8 * max_output_bytes : bytes;
+}
+
 static void options_fill(struct stw_io_options *options)
 {
 	if (!options->max_flows)
 		options->max_flows = 1024;
 	if (!options->max_output_bytes)
 		options->max_output_bytes = 1 << 20;
+	if (!options->max_outputs_bytes)
+		options->max_outputs_bytes = outputs_bytes(options->max_output_bytes);
+	if (!options->output_timeout_ms)
+		options->output_timeout_ms = 30000;
 	if (!options->connect_timeout_ms)
 		options->connect_timeout_ms = 4000;
 	if (!options->dns_timeout_ms)
@@ -530,6 +542,7 @@ int stw_io_new(const struct stw_io_options *options, struct stw_io **ret)
 	io->free_slot = UINT32_MAX;
 	TAILQ_INIT(&io->opening);
 	TAILQ_INIT(&io->closing);
+	TAILQ_INIT(&io->stalled);
 	TAILQ_INIT(&io->dead);
 	TAILQ_INIT(&io->pushed);
 	TAILQ_INIT(&io->held);

@@ -62,8 +62,9 @@ static struct output *output_room(struct flow *flow, size_t len)
 	return last;
 }
 
-static void output_consumed(struct flow *flow, size_t bytes)
+static void output_consumed(struct stw_io *io, struct flow *flow, size_t bytes)
 {
+	io->output_bytes -= bytes;
 	flow->output_bytes -= bytes;
 	while (flow->first) {
 		struct output *first = flow->first;
@@ -80,34 +81,60 @@ static void output_consumed(struct flow *flow, size_t bytes)
 	flow->last = NULL;
 }
 
-int output_flush(struct flow *flow)
+/* While something waits the kernel has to take some of it now and then. One that closes has its own
+ * time. */
+static void output_wait(struct stw_io *io, struct flow *flow, bool taken)
 {
-	flow->full = false;
-	while (flow->first) {
-		struct iovec iov[OUTPUT_IOVECS];
-		size_t asked = 0;
-		unsigned n = 0;
-		ssize_t written;
+	bool waits = flow->list == &io->stalled;
 
-		for (struct output *one = flow->first; one && n < OUTPUT_IOVECS; one = one->next) {
-			iov[n].iov_base = one->data + one->start;
-			iov[n].iov_len = one->end - one->start;
-			asked += iov[n++].iov_len;
-		}
-		written = iov_write(flow->fd, iov, n);
+	if (!flow->full && waits) {
+		flow_move(flow, NULL);
+	} else if (flow->full && !flow->closing && (taken || !waits)) {
+		flow->due_ms = clock_mono_ms() + io->options.output_timeout_ms;
+		flow_move(flow, &io->stalled);
+	}
+}
+
+/* @return bytes that the kernel took of the first pieces, or -errno */
+static ssize_t output_write(struct stw_io *io, struct flow *flow)
+{
+	struct iovec iov[OUTPUT_IOVECS];
+	size_t asked = 0;
+	unsigned n = 0;
+	ssize_t written;
+
+	for (struct output *one = flow->first; one && n < OUTPUT_IOVECS; one = one->next) {
+		iov[n].iov_base = one->data + one->start;
+		iov[n].iov_len = one->end - one->start;
+		asked += iov[n++].iov_len;
+	}
+	written = iov_write(flow->fd, iov, n);
+	if (written < 0)
+		return written;
+	output_consumed(io, flow, (size_t)written);
+	flow->full = (size_t)written < asked;
+	return written;
+}
+
+int output_flush(struct stw_io *io, struct flow *flow)
+{
+	bool taken = false;
+
+	flow->full = false;
+	while (flow->first && !flow->full) {
+		ssize_t written = output_write(io, flow);
+
 		if (written < 0)
 			return (int)written;
-		output_consumed(flow, (size_t)written);
-		flow->full = (size_t)written < asked;
-		if (flow->full)
-			return 0;
+		taken |= written > 0;
 	}
+	output_wait(io, flow, taken);
 	return 0;
 }
 
-void output_free(struct flow *flow)
+void output_free(struct stw_io *io, struct flow *flow)
 {
-	output_consumed(flow, flow->output_bytes);
+	output_consumed(io, flow, flow->output_bytes);
 }
 
 static bool output_blocked(const struct flow *flow)
@@ -115,17 +142,29 @@ static bool output_blocked(const struct flow *flow)
 	return flow->state != FLOW_OPEN || flow->full;
 }
 
+/* A fourth of what is left of the room for all: the more peers do not read, the less may wait for
+ * each, and who reads finds some. What is written at once does not wait. */
+static bool output_has_room(const struct stw_io *io, const struct flow *flow, size_t len)
+{
+	size_t bytes = flow->output_bytes + len;
+
+	if (bytes > io->options.max_output_bytes)
+		return false;
+	return !output_blocked(flow) ||
+	       io->output_bytes + 4 * bytes <= io->options.max_outputs_bytes;
+}
+
 int output_add(struct stw_io *io, struct flow *flow, struct stw_slices slices)
 {
-	size_t len = stw_slices_bytes(slices), max = io->options.max_output_bytes;
+	size_t len = stw_slices_bytes(slices);
 	struct output *last;
 	int err = 0;
 
-	if (flow->output_bytes + len > max && !output_blocked(flow))
-		err = output_flush(flow);
+	if (flow->output_bytes + len > io->options.max_output_bytes && !output_blocked(flow))
+		err = output_flush(io, flow);
 	if (err < 0)
 		return err;
-	if (flow->output_bytes + len > max)
+	if (!output_has_room(io, flow, len))
 		return -ENOBUFS;
 	last = output_room(flow, len);
 	if (!last)
@@ -133,7 +172,8 @@ int output_add(struct stw_io *io, struct flow *flow, struct stw_slices slices)
 	stw_slices_flatten(slices, last->data + last->end);
 	last->end += len;
 	flow->output_bytes += len;
+	io->output_bytes += len;
 	if (flow->output_bytes < OUTPUT_PUSH || output_blocked(flow))
 		return 0;
-	return output_flush(flow);
+	return output_flush(io, flow);
 }

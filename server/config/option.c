@@ -309,7 +309,10 @@
 		"RFC 3261 §18.3")                                                                  \
 	OPTION("limits.max_output", UINT, limits.max_output_bytes, "bytes", 65536, 1u << 30, "",   \
 		"1MiB", RESTART, NO_FORM,                                                          \
-		"What may wait for a peer that reads slowly; beyond it the connection is closed.", \
+		"What may wait for a peer that reads slowly; beyond it, and when it takes "        \
+		"nothing "                                                                         \
+		"for 30 s, the connection is closed. In all 256 MiB (or eight times as much as "   \
+		"for one) may wait in a worker; where many do not read it is less for each.",      \
 		"RFC 3261 §18.4")                                                                  \
 	OPTION("limits.max_branches", UINT, limits.max_branches, "", 1, 256, "", "32", RESTART,    \
 		NO_FORM, "Branches of one call.", "RFC 5393 §5.3")                                 \

@@ -374,6 +374,81 @@ static void test_slow_reader(void **state)
 	stw_io_free(io);
 }
 
+/* What waits for a peer ends with it in time, unless the peer goes on reading. */
+static void test_stalled_reader(void **state)
+{
+	enum { TIMEOUT_MS = 300, PART = 2 << 20 };
+	static char part[PART];
+	struct stw_io *io = test_io(&(struct stw_io_options){
+		.max_output_bytes = 64 << 20, .output_timeout_ms = TIMEOUT_MS });
+	struct stw_listener ours = test_listen(io, STW_TRANSPORT_TCP, "127.0.0.1");
+	struct stw_str one = { part, PART };
+	const struct stw_io_event *event;
+	struct stw_io_stats stats;
+	struct stw_hop hop;
+	uint64_t start_ms;
+	int fd = test_incoming(io, &ours, &hop);
+
+	for (int i = 0; i < 24; i++)
+		assert_int_equal(send_now(io, &hop, one), 0);
+	for (int i = 0; i < 12; i++) {
+		assert_int_equal(recv(fd, part, PART, MSG_WAITALL), PART);
+		test_nothing(io, TIMEOUT_MS / 5);
+	}
+	start_ms = stw_io_now().mono_ms;
+	event = test_next(io, STW_IO_CLOSED);
+	assert_int_equal(event->error, ENOBUFS);
+	assert_in_range(stw_io_now().mono_ms - start_ms, TIMEOUT_MS / 2, 2 * TIMEOUT_MS);
+	stw_io_stats(io, &stats);
+	assert_int_equal(stats.flows_cut, 1);
+	close(fd);
+
+	/* All that waited was read: nobody is waited for. */
+	fd = test_incoming(io, &ours, &hop);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(send_now(io, &hop, one), 0);
+	for (size_t got = 0; got < (size_t)4 * PART;) {
+		ssize_t n = recv(fd, part, PART, MSG_DONTWAIT);
+
+		got += n > 0 ? (size_t)n : 0;
+		test_nothing(io, n < 0 ? 1 : 0);
+	}
+	test_nothing(io, 2 * TIMEOUT_MS);
+	close(fd);
+	stw_io_free(io);
+}
+
+/* Where much waits for many, less may wait for each; one more finds room still. */
+static void test_slow_readers(void **state)
+{
+	enum { PEERS = 12, PARTS = 8, PART = 20000 };
+	static char part[PART];
+	struct stw_io *io = test_io(&(struct stw_io_options){
+		.max_output_bytes = PARTS * PART, .max_outputs_bytes = PARTS * PARTS * PART });
+	struct stw_str one = { part, PART };
+	struct stw_addr peer, ignored;
+	int listening = test_listening("127.0.0.1", 0, &peer),
+	    filler = test_connect(&peer, &ignored);
+	struct stw_hop hop = hop_to(&peer);
+	unsigned cut = 0;
+
+	for (unsigned i = 0; i < PEERS; i++) {
+		int err = 0;
+
+		hop.flow = test_open(io, &peer);
+		for (unsigned sent = 0; sent < PARTS && err == 0; sent++)
+			err = send_now(io, &hop, one);
+		assert_true(err == 0 || err == -ENOBUFS);
+		cut += err != 0;
+	}
+	assert_int_equal(cut, PEERS - PARTS / 2);
+	hop.flow = test_open(io, &peer);
+	assert_int_equal(send_now(io, &hop, one), 0);
+	close(filler);
+	close(listening);
+	stw_io_free(io);
+}
+
 /* Bytes first, then the end, told once. What a peer that has ended is still sent reaches it, also
  * when we have closed before it was read. */
 static void test_half_close(void **state)
@@ -810,6 +885,8 @@ int main(void)
 		cmocka_unit_test(test_collected),
 		cmocka_unit_test(test_small_messages_queue),
 		cmocka_unit_test(test_slow_reader),
+		cmocka_unit_test(test_stalled_reader),
+		cmocka_unit_test(test_slow_readers),
 		cmocka_unit_test(test_half_close),
 		cmocka_unit_test(test_half_close_then_reset),
 		cmocka_unit_test(test_closed_by_peer),
