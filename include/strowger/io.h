@@ -31,6 +31,8 @@ struct stw_io_options {
 
 /** @return 0; -ENOMEM; -EINVAL dns_servers cannot be read or max_flows is too large; -errno */
 int stw_io_new(const struct stw_io_options *options, struct stw_io **ret);
+/** Descriptors that it may have open beside its connections. */
+unsigned stw_io_descriptors(unsigned listeners);
 /**
  * Bind one listener; fills its real port. The workers share the address; worker 0 has to listen
  * first and the others in their order, because the kernel is told by number whose queue is whose

@@ -525,6 +525,12 @@ static int io_open(struct stw_io *io)
 	return dns_open(io);
 }
 
+/* Two of epoll, the one to be woken by, the reserve, and a socket for each question. */
+unsigned stw_io_descriptors(unsigned listeners)
+{
+	return 4 + listeners * STW_QUEUES + CHANNELS_MAX;
+}
+
 int stw_io_new(const struct stw_io_options *options, struct stw_io **ret)
 {
 	struct stw_io *io;

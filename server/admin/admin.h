@@ -10,6 +10,8 @@
 
 #include "server/admin/api.h"
 
+#define STW_ADMIN_CONNECTIONS 64 /* at a time, of the socket and of HTTP each */
+
 struct stw_admin;
 
 struct stw_admin_options {

@@ -296,7 +296,7 @@ struct MHD_Daemon *admin_serve(struct stw_admin *admin, int fd, bool loopback)
 	 * socket, and nothing else would wake it up to stop. */
 	return MHD_start_daemon(MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_ITC, 0, on_connection, admin,
 		loopback ? on_access_loopback : on_access, admin, MHD_OPTION_LISTEN_SOCKET, fd,
-		MHD_OPTION_CONNECTION_LIMIT, (unsigned)ADMIN_CONNECTIONS,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)STW_ADMIN_CONNECTIONS,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)ADMIN_IDLE_S, MHD_OPTION_NOTIFY_COMPLETED,
 		on_completed, admin, MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, admin,
 		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);

@@ -8,10 +8,9 @@
 #include <microhttpd.h>
 #include <pthread.h>
 
-#define ADMIN_RING        64
-#define ADMIN_BODY_MAX    (16u << 20) /* an import of some hundred thousand users */
-#define ADMIN_CONNECTIONS 64
-#define ADMIN_IDLE_S      30
+#define ADMIN_RING     64
+#define ADMIN_BODY_MAX (16u << 20) /* an import of some hundred thousand users */
+#define ADMIN_IDLE_S   30
 
 struct stw_admin {
 	struct stw_admin_options options;

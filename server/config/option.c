@@ -293,7 +293,10 @@
 		"has, or what its control group may use.",                                         \
 		"RFC 3261 §21.5.4")                                                                \
 	OPTION("limits.max_connections", UINT, limits.max_connections, "", 1, 1000000, "",         \
-		"10000", RESTART, NO_FORM, "Open connections in all; more are closed at once.",    \
+		"10000", RESTART, NO_FORM,                                                         \
+		"Open connections in all; more are closed at once. Where the system grants too "   \
+		"few descriptors (ulimit -n, LimitNOFILE=) it is lowered at the start, which is "  \
+		"logged as connections.limited: some hundred are kept for all else.",              \
 		"RFC 3261 §18")                                                                    \
 	OPTION("limits.max_connections_per_source", UINT, limits.max_connections_per_source, "",   \
 		1, 1000000, "", "64", RESTART, NO_FORM,                                            \

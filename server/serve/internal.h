@@ -51,6 +51,7 @@ struct serve {
 	struct stw_log *log; /* of the first worker */
 	struct serve_worker workers[STW_WORKERS_MAX];
 	unsigned worker_count;
+	uint32_t max_connections;   /* that descriptors are left for; 0: as many as configured */
 	struct stw_workers *shared; /* NULL: one worker */
 	struct stw_trunk_board *trunks;
 	struct stw_queues *queues;
@@ -96,6 +97,10 @@ void trial_print(const struct serve *serve);
 void trial_remove(struct serve *serve);
 
 /* listen.c */
+/* Fewer connections than are configured when the system grants too few descriptors; warns. */
+int serve_descriptors(struct serve *serve);
+/* As decided then. */
+void serve_connections_limit(const struct serve *serve, struct stw_config *config);
 int serve_listen(struct serve *serve);
 /* The other workers share the addresses that the first one has bound. */
 int serve_listen_shared(struct serve *serve);

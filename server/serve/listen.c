@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#define DESCRIPTORS_SPARE 100 /* store, records, log, and what libraries open */
+
 int serve_io_new(struct serve *serve, unsigned worker)
 {
 	const struct stw_config *config = serve->config;
@@ -24,16 +26,58 @@ int serve_io_new(struct serve *serve, unsigned worker)
 		       : 0;
 }
 
-/* Connections are descriptors: take as many as the system grants. */
-static void descriptors_raise(void)
+/* ---- descriptors ---------------------------------------------------------------------- */
+
+/* Take as many as the system grants. @return how many there are */
+static uint64_t descriptors_raise(void)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &limit);
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return UINT64_MAX;
+	if (limit.rlim_cur != limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+		(void)getrlimit(RLIMIT_NOFILE, &limit);
+	}
+	return limit.rlim_cur;
 }
+
+/* What the server may have open beside the connections of phones. */
+static uint64_t descriptors_kept(const struct serve *serve)
+{
+	const struct stw_config *config = serve->config;
+
+	return (uint64_t)serve->worker_count * stw_io_descriptors(config->listen.n) +
+	       2 * STW_ADMIN_CONNECTIONS + 2 * config->hook.connections + DESCRIPTORS_SPARE;
+}
+
+void serve_connections_limit(const struct serve *serve, struct stw_config *config)
+{
+	if (serve->max_connections && config->limits.max_connections > serve->max_connections)
+		config->limits.max_connections = serve->max_connections;
+}
+
+/* Connections are descriptors, and would take the last one from the administration and the DNS. */
+int serve_descriptors(struct serve *serve)
+{
+	uint32_t wanted = serve->config->limits.max_connections;
+	uint64_t limit = descriptors_raise(), kept = descriptors_kept(serve), left;
+
+	if (limit >= kept + wanted)
+		return 0;
+	left = limit > kept + limit / 4 ? limit - kept : limit / 4;
+	serve->max_connections = left ? (uint32_t)left : 1;
+	serve_connections_limit(serve, serve->config);
+	if (serve->config->limits.max_connections < wanted)
+		stw_log_event(serve->log, STW_LOG_WARNING, "connections.limited",
+			json_pack("{s:I, s:I, s:I}", "limits.max_connections", (json_int_t)wanted,
+				"connections", (json_int_t)serve->max_connections, "descriptors",
+				(json_int_t)limit));
+	return 0;
+}
+
+/* ---- listeners ------------------------------------------------------------------------ */
 
 static int listen_failed(struct serve *serve, const struct stw_listener *listener, int err)
 {
@@ -56,7 +100,6 @@ int serve_listen(struct serve *serve)
 {
 	int err;
 
-	descriptors_raise();
 	err = serve_io_new(serve, 0);
 	serve->listeners = serve->config->listen;
 	for (unsigned i = 0; err >= 0 && i < serve->listeners.n; i++) {

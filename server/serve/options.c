@@ -21,6 +21,8 @@ int serve_config_load(
 		err = stw_config_parse(NULL, "", 0, errors, ret);
 	if (err == 0 && options->socket)
 		(*ret)->admin.socket = stw_str_from(options->socket);
+	if (err == 0)
+		serve_connections_limit(serve, *ret);
 	return err;
 }
 

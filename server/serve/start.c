@@ -443,10 +443,10 @@ static void start_workers(struct serve *serve)
 
 int serve_start(struct serve *serve)
 {
-	static int (*const steps[])(struct serve *) = { start_user, start_lock, start_listen,
-		start_maps, start_admin, start_drop, start_sandbox, start_log_thread, start_store,
-		start_trial_users, start_hook, start_records, start_cores, serve_workers_start,
-		start_answering };
+	static int (*const steps[])(struct serve *) = { serve_descriptors, start_user, start_lock,
+		start_listen, start_maps, start_admin, start_drop, start_sandbox, start_log_thread,
+		start_store, start_trial_users, start_hook, start_records, start_cores,
+		serve_workers_start, start_answering };
 	int err;
 
 	umask(0027); /* what the store holds is as good as passwords */

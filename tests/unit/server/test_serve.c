@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "server/serve/internal.h"
@@ -116,12 +118,65 @@ static void test_refused_reload_reopens_records(void **state)
 	free(serve);
 }
 
+/* The connections that there are when so many descriptors are granted, at the start and after a
+ * reload; in a process of its own. */
+static void connections_of(unsigned descriptors, unsigned ret[2])
+{
+	struct serve *serve = calloc(1, sizeof(*serve));
+	struct rlimit limit = { descriptors, descriptors };
+	int ends[2];
+	pid_t pid;
+
+	assert_int_equal(pipe(ends), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		log_nowhere(serve);
+		serve->options = (struct stw_serve_options){ .config_file = "/none",
+			.config_optional = true };
+		serve->worker_count = 1;
+		if (load(serve) < 0 || setrlimit(RLIMIT_NOFILE, &limit) < 0 ||
+			serve_descriptors(serve) < 0)
+			_exit(1);
+		ret[0] = serve->config->limits.max_connections;
+		if (load(serve) < 0)
+			_exit(1);
+		ret[1] = serve->config->limits.max_connections;
+		_exit(write(ends[1], ret, 2 * sizeof(*ret)) < 0);
+	}
+	assert_int_equal(read(ends[0], ret, 2 * sizeof(*ret)), 2 * sizeof(*ret));
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(ends[0]);
+	close(ends[1]);
+	free(serve);
+}
+
+/* Descriptors are left for the administration and the DNS, however many connections there are. */
+static void test_descriptors(void **state)
+{
+	unsigned connections[2];
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	if (limit.rlim_max < 11000)
+		skip();
+	connections_of(11000, connections);
+	assert_int_equal(connections[0], 10000);
+	assert_int_equal(connections[1], 10000);
+	connections_of(4096, connections);
+	assert_in_range(connections[0], 3400, 3700);
+	assert_int_equal(connections[1], connections[0]);
+	connections_of(256, connections);
+	assert_int_equal(connections[0], 64);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_file_is_gone),
 		cmocka_unit_test(test_file_comes),
 		cmocka_unit_test(test_refused_reload_reopens_records),
+		cmocka_unit_test(test_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
