@@ -41,7 +41,8 @@ enum stw_overload_feedback {
 struct stw_overload_options {
 	uint32_t target_ms; /* a request that has waited longer is refused; 0: none ever is */
 	enum stw_overload_feedback feedback;
-	unsigned workers; /* that share the load evenly; a rate is told for all. 0: one */
+	unsigned workers;        /* that share the load evenly; a rate is told for all. 0: one */
+	struct stw_hash_key key; /* secret: nobody chooses with whom he is counted */
 };
 
 enum stw_overload_verdict {
@@ -80,8 +81,9 @@ struct stw_overload {
 	uint64_t interval_end_ms; /* counts since the last one */
 	int64_t wall_ms;          /* of that end: the number of the feedback (oc-seq) */
 	uint32_t requests, offered, refused;
-	uint32_t answers[2];    /* refusals that may still be answered: of datagrams, of streams */
-	uint64_t clients[2];    /* a bit for each client under rate control: now, and before */
+	uint32_t answers[2]; /* refusals that may still be answered: of datagrams, of streams */
+	/* A bit for each client under rate control, now and before: strangers and others. */
+	uint64_t clients[2][2];
 	uint32_t loss_permille; /* asked of upstream servers */
 	uint32_t rate;          /* requests a second for all upstream servers; 0: no limit */
 	uint32_t calm;          /* intervals since the last refusal */
@@ -123,11 +125,14 @@ uint32_t stw_overload_room(const struct stw_overload *overload, unsigned queue, 
 /**
  * What the topmost Via of a response gets when its client has put `oc` into it (RFC 7339 §5.2):
  * `;oc=20;oc-algo="loss";oc-validity=500;oc-seq=1282321615.782`.
- * @param via  of the request
+ * @param via     of the request
+ * @param source  where it came from
+ * @param known   the source has proven who it is; all strangers together have the part of one
  * @return empty when the client does not take part, or feedback is off
  */
 struct stw_str stw_overload_params(struct stw_overload *overload, const struct stw_via *via,
-	struct stw_now now, char buffer[STW_OVERLOAD_PARAMS_MAX]);
+	const struct stw_addr *source, bool known, struct stw_now now,
+	char buffer[STW_OVERLOAD_PARAMS_MAX]);
 
 /* ---- restraint towards an overloaded next hop -------------------------------------- */
 

@@ -158,8 +158,10 @@ static void interval_end(struct stw_overload *overload, struct stw_now now)
 		if (overload->answers[i] < ANSWERS_MIN)
 			overload->answers[i] = ANSWERS_MIN;
 	}
-	overload->clients[1] = overload->clients[0];
-	overload->clients[0] = 0;
+	for (unsigned known = 0; known < 2; known++) {
+		overload->clients[known][1] = overload->clients[known][0];
+		overload->clients[known][0] = 0;
+	}
 	if (now.wall_ms > overload->wall_ms)
 		overload->wall_ms = now.wall_ms;
 	else
@@ -269,23 +271,33 @@ static bool algorithm_offered(const struct stw_via *via, struct stw_str algorith
 	return false;
 }
 
-/* All get the same: who is under control now is counted by one bit for each of 64 hashes. */
-static uint32_t rate_of_one(struct stw_overload *overload, const struct stw_via *via)
+static uint32_t clients_count(const uint64_t clients[2])
 {
-	struct stw_hash_key key = { 0x7415, 0x7339 };
-	uint64_t seen;
-	int clients;
+	return (uint32_t)__builtin_popcountll(clients[0] | clients[1]);
+}
 
-	overload->clients[0] |= UINT64_C(1)
-				<< (stw_hash_nocase(key, via->sent_by.ptr, via->sent_by.len) & 63);
-	seen = overload->clients[0] | overload->clients[1];
-	clients = __builtin_popcountll(seen);
-	return overload->rate * (overload->options.workers ? overload->options.workers : 1) /
-	       (uint32_t)clients;
+/* Who is under control now is counted by one bit for each of 64 hashes. All get the same, but
+ * strangers share one part: from however many addresses one of them asks, there is the rest for the
+ * others. Nobody is told nothing at all. */
+static uint32_t rate_of_one(
+	struct stw_overload *overload, const struct stw_addr *source, bool known)
+{
+	uint64_t words[2] = { stw_addr_network(source), source->family };
+	uint64_t bit = stw_hash(overload->options.key, words, sizeof(words)) & 63;
+	uint32_t rate = overload->rate, strangers, parts;
+
+	overload->clients[known][0] |= UINT64_C(1) << bit;
+	strangers = clients_count(overload->clients[false]);
+	parts = clients_count(overload->clients[true]) + (strangers > 0);
+	rate = rate * (overload->options.workers ? overload->options.workers : 1) / parts;
+	if (!known)
+		rate /= strangers;
+	return rate ? rate : 1;
 }
 
 struct stw_str stw_overload_params(struct stw_overload *overload, const struct stw_via *via,
-	struct stw_now now, char buffer[STW_OVERLOAD_PARAMS_MAX])
+	const struct stw_addr *source, bool known, struct stw_now now,
+	char buffer[STW_OVERLOAD_PARAMS_MAX])
 {
 	struct stw_writer writer;
 	bool rate, active;
@@ -301,7 +313,7 @@ struct stw_str stw_overload_params(struct stw_overload *overload, const struct s
 	if (!rate && via->oc_algo.len && !algorithm_offered(via, STW_STR("loss")))
 		return STW_STR_NONE;
 	active = rate ? overload->rate > 0 : overload->loss_permille > 0;
-	value = rate ? rate_of_one(overload, via) : (overload->loss_permille + 9) / 10;
+	value = rate ? rate_of_one(overload, source, known) : (overload->loss_permille + 9) / 10;
 	stw_writer_init(&writer, buffer, STW_OVERLOAD_PARAMS_MAX);
 	stw_write_format(&writer, ";oc=%u;oc-algo=\"%s\";oc-validity=%d;oc-seq=%lld.%03d",
 		active ? value : 0, rate ? "rate" : "loss", active ? VALIDITY_MS : 0,

@@ -297,6 +297,21 @@ static struct stw_str reply_phrase(const struct stw_refusal *refusal, unsigned c
 							      : STW_STR_NONE;
 }
 
+/* What the server that the request came from is to keep back. */
+static struct stw_str reply_overload(struct box *box, char buffer[STW_OVERLOAD_PARAMS_MAX])
+{
+	struct stw_stack *stack = box->request.stack;
+	const struct stw_via *via = &box->request.msg->via;
+	const struct stw_addr *source = &box->request.source.remote;
+	bool known;
+
+	if (!via->has_oc)
+		return STW_STR_NONE;
+	known = !source_limited(stack, source) ||
+		stw_sources_known(stack->options.sources, source, stack->now);
+	return stw_overload_params(&stack->overload, via, source, known, stack->now, buffer);
+}
+
 int reply_write_own(struct box *box, const struct stw_refusal *refusal, unsigned code, bool dialog,
 	struct stw_str *ret)
 {
@@ -315,7 +330,7 @@ int reply_write_own(struct box *box, const struct stw_refusal *refusal, unsigned
 		response.to_tag = box->to_tag.len ? box->to_tag : reply_tag(stack, msg, tag);
 	response.received = box->request.stamp.received;
 	response.rport = box->request.stamp.rport;
-	response.oc = stw_overload_params(&stack->overload, &msg->via, stack->now, oc);
+	response.oc = reply_overload(box, oc);
 	return reply_write(box, &response, ret);
 }
 
@@ -421,8 +436,7 @@ void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str
 	struct stw_slices slices;
 	int err;
 
-	relay.via_params =
-		stw_overload_params(&stack->overload, &box->request.msg->via, stack->now, buffer);
+	relay.via_params = reply_overload(box, buffer);
 	err = stw_arena_copy(&stack->scratch, relay.via_params, &relay.via_params);
 	if (err == 0)
 		err = stw_relay_session(response, box->session_s, &stack->scratch, &relay.lines);

@@ -77,6 +77,7 @@ static void stack_take_options(struct stw_stack *stack, const struct stw_stack_o
 	stack->proxy_foreign.recurse = stack->proxy_foreign.recurse_asked = false;
 	stack->overload.options = options->overload;
 	stack->overload.options.workers = stack_worker_count(options);
+	stack->overload.options.key = options->key;
 	if (options->io->urgent)
 		options->io->urgent(
 			options->io_user, options->urgent_users, options->urgent_user_count);

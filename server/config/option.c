@@ -361,7 +361,8 @@
 	OPTION("overload.feedback", ENUM, overload.feedback, "", 0, 0, "off|loss|rate", "loss",    \
 		LIVE, NO_FORM,                                                                     \
 		"How servers that send to this one are asked for less: a share to keep back, or "  \
-		"a rate (loss to those that know no rate).",                                       \
+		"a rate (loss to those that know no rate). The rate is shared by address; those "  \
+		"that have proven nothing have one part together.",                                \
 		"RFC 7339, RFC 7415")                                                              \
 	OPTION("overload.restrain", BOOL, overload.restrain, "", 0, 0, "", "true", LIVE, NO_FORM,  \
 		"Offer overload control to other servers (never to phones) and keep back what "    \

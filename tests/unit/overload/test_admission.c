@@ -38,6 +38,15 @@ static enum stw_overload_verdict admit(struct stw_overload *overload, unsigned q
 	return stw_overload_admit(overload, class, &arrival, now);
 }
 
+/* What a server is told that is known. */
+static struct stw_str params(struct stw_overload *overload, const struct stw_via *via,
+	struct stw_now now, char buffer[STW_OVERLOAD_PARAMS_MAX])
+{
+	static const struct stw_addr source = { .family = 4, .ip = { 192, 0, 2, 2 } };
+
+	return stw_overload_params(overload, via, &source, true, now, buffer);
+}
+
 /* What is refused at which wait, up at the threshold and down at half of it: in this order. */
 static const struct {
 	uint32_t waited_us;
@@ -162,7 +171,7 @@ static void test_without_a_target_nothing_is_refused(void **state)
 	struct stw_via via = via_of(";oc;oc-algo=\"loss\"");
 
 	assert_int_equal(admit(&overload, 0, NEW, UINT32_MAX, at_ms(0)), ADMIT);
-	assert_str(stw_overload_params(&overload, &via, at_ms(0), buffer), "");
+	assert_str(params(&overload, &via, at_ms(0), buffer), "");
 }
 
 /* ---- feedback ---------------------------------------------------------------------- */
@@ -181,9 +190,9 @@ static void test_calm_server_says_so(void **state)
 	char buffer[STW_OVERLOAD_PARAMS_MAX];
 
 	load(&overload, 0, 1000, 0);
-	assert_str(stw_overload_params(&overload, &via, at_ms(1000), buffer),
+	assert_str(params(&overload, &via, at_ms(1000), buffer),
 		";oc=0;oc-algo=\"loss\";oc-validity=0;oc-seq=1282321616.000");
-	assert_str(stw_overload_params(&overload, &phone, at_ms(1000), buffer), "");
+	assert_str(params(&overload, &phone, at_ms(1000), buffer), "");
 	assert_false(stw_overload_active(&overload, at_ms(1000)));
 }
 
@@ -197,13 +206,13 @@ static void test_loss_rises_holds_and_ends(void **state)
 	load(&overload, 0, 201, 5);
 	before = overload.loss_permille;
 	assert_in_range(before, 300, 600);
-	assert_str(stw_overload_params(&overload, &via, at_ms(200), buffer),
+	assert_str(params(&overload, &via, at_ms(200), buffer),
 		";oc=58;oc-algo=\"loss\";oc-validity=500;oc-seq=1282321615.200");
 	load(&overload, 201, 3000, 5);
 	assert_in_range(overload.loss_permille, 900, 1000);
 	assert_true(stw_overload_active(&overload, at_ms(3000)));
 	/* Over within two seconds, without a single request. */
-	stw_overload_params(&overload, &via, at_ms(4900), buffer);
+	params(&overload, &via, at_ms(4900), buffer);
 	assert_int_equal(overload.loss_permille, 0);
 	assert_false(stw_overload_active(&overload, at_ms(4900)));
 }
@@ -239,23 +248,42 @@ static void test_loss_finds_its_place(void **state)
 static void test_rate_is_shared(void **state)
 {
 	struct stw_overload overload = busy_of(STW_OVERLOAD_FEEDBACK_RATE);
-	struct stw_via via = via_of(";oc;oc-algo=\"loss,rate\""), other = via, old;
+	struct stw_via via = via_of(";oc;oc-algo=\"loss,rate\""), old;
+	struct stw_addr other = { .family = 4, .ip = { 192, 0, 2, 3 } };
 	char buffer[STW_OVERLOAD_PARAMS_MAX];
 
 	old = via_of(";oc;oc-algo=\"loss\"");
 	load(&overload, 0, 201, 5);
-	assert_str(stw_overload_params(&overload, &via, at_ms(200), buffer),
+	assert_str(params(&overload, &via, at_ms(200), buffer),
 		";oc=500;oc-algo=\"rate\";oc-validity=500;oc-seq=1282321615.200");
-	other.sent_by = STW_STR("p3.example.net");
-	assert_str(stw_overload_params(&overload, &other, at_ms(200), buffer),
+	assert_str(stw_overload_params(&overload, &via, &other, true, at_ms(200), buffer),
 		";oc=250;oc-algo=\"rate\";oc-validity=500;oc-seq=1282321615.200");
 	overload.options.workers = 2;
-	assert_str(stw_overload_params(&overload, &other, at_ms(200), buffer),
+	assert_str(stw_overload_params(&overload, &via, &other, true, at_ms(200), buffer),
 		";oc=500;oc-algo=\"rate\";oc-validity=500;oc-seq=1282321615.200");
-	assert_str(stw_overload_params(&overload, &old, at_ms(200), buffer),
+	assert_str(params(&overload, &old, at_ms(200), buffer),
 		";oc=58;oc-algo=\"loss\";oc-validity=500;oc-seq=1282321615.200");
-	assert_str(stw_overload_params(&overload, &via, at_ms(2200), buffer),
+	assert_str(params(&overload, &via, at_ms(2200), buffer),
 		";oc=0;oc-algo=\"rate\";oc-validity=0;oc-seq=1282321617.219");
+}
+
+/* However many strangers ask for it, a server that is known keeps its half; and nobody is told to
+ * send nothing. */
+static void test_rate_of_strangers(void **state)
+{
+	struct stw_overload overload = busy_of(STW_OVERLOAD_FEEDBACK_RATE);
+	struct stw_via via = via_of(";oc;oc-algo=\"rate\"");
+	struct stw_addr source = { .family = 4, .ip = { 203, 0, 113, 0 } };
+	char buffer[STW_OVERLOAD_PARAMS_MAX];
+
+	load(&overload, 0, 201, 5);
+	for (unsigned i = 0; i < 200; i++, source.ip[3]++)
+		stw_overload_params(&overload, &via, &source, false, at_ms(200), buffer);
+	assert_str(params(&overload, &via, at_ms(200), buffer),
+		";oc=250;oc-algo=\"rate\";oc-validity=500;oc-seq=1282321615.200");
+	overload.rate = 10;
+	assert_str(stw_overload_params(&overload, &via, &source, false, at_ms(200), buffer),
+		";oc=1;oc-algo=\"rate\";oc-validity=500;oc-seq=1282321615.200");
 }
 
 static void test_what_no_client_offers(void **state)
@@ -264,10 +292,10 @@ static void test_what_no_client_offers(void **state)
 	struct stw_via via = via_of(";oc;oc-algo=\"other\"");
 	char buffer[STW_OVERLOAD_PARAMS_MAX];
 
-	assert_str(stw_overload_params(&overload, &via, at_ms(0), buffer), "");
+	assert_str(params(&overload, &via, at_ms(0), buffer), "");
 	overload.options.feedback = STW_OVERLOAD_FEEDBACK_OFF;
 	via = via_of(";oc;oc-algo=\"loss\"");
-	assert_str(stw_overload_params(&overload, &via, at_ms(0), buffer), "");
+	assert_str(params(&overload, &via, at_ms(0), buffer), "");
 }
 
 /* The number never goes back, whatever the clock does (RFC 7339 §4.4). */
@@ -398,6 +426,7 @@ int main(void)
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_rate_is_shared),
+		cmocka_unit_test(test_rate_of_strangers),
 		cmocka_unit_test(test_what_no_client_offers),
 		cmocka_unit_test(test_sequence_grows),
 	};
