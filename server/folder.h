@@ -17,4 +17,13 @@
  */
 int stw_folder_make(const char *path, uid_t owner, gid_t group, char *ret_error, size_t error_size);
 
+/**
+ * As root: a file that we have made, or found, becomes that of owner and group. The folder may be
+ * theirs already, and a file of root may stand there by a second name: it stays root's.
+ * @param kind  S_IFREG, S_IFSOCK or S_IFDIR
+ * @return 0, also when it is theirs; -ELOOP a link, or another kind; -EMLINK it has more than one
+ *         name; -errno
+ */
+int stw_file_give(const char *path, mode_t kind, uid_t owner, gid_t group);
+
 #endif

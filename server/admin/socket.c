@@ -81,9 +81,8 @@ int admin_listen_unix(const struct stw_admin_options *options, const char *path,
 	mask = umask(0117); /* 0660 from its first moment */
 	err = fd < 0 || bind(fd, (struct sockaddr *)&name, sizeof(name)) < 0 ? -errno : 0;
 	umask(mask);
-	if (err == 0 && geteuid() == 0 &&
-		lchown(path, options->socket_owner, options->socket_group) < 0)
-		err = -errno;
+	if (err == 0 && geteuid() == 0)
+		err = stw_file_give(path, S_IFSOCK, options->socket_owner, options->socket_group);
 	if (err == 0 && listen(fd, BACKLOG) < 0)
 		err = -errno;
 	if (err == 0)

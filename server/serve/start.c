@@ -70,17 +70,28 @@ static int start_user(struct serve *serve)
 	return 0;
 }
 
-/* Files that root has left behind, by a start without `user` or by the command line. */
-static void own_files(const struct serve *serve)
+static bool store_is_file(const struct serve *serve)
+{
+	return !stw_str_equal(serve->config->store, STW_STR(":memory:"));
+}
+
+/* Files that root has left behind, by a start without `user` or by the command line. What a link
+ * leads to is none of them. */
+static int own_files(struct serve *serve)
 {
 	static const char *const suffixes[] = { "", "-wal", "-shm", ".lock", SERVE_SECRET_SUFFIX };
 	char path[PATH_MAX];
 
-	for (unsigned i = 0; i < STW_ARRAY_SIZE(suffixes); i++) {
+	for (unsigned i = 0; store_is_file(serve) && i < STW_ARRAY_SIZE(suffixes); i++) {
 		snprintf(path, sizeof(path), "%.*s%s", STW_STR_ARG(serve->config->store),
 			suffixes[i]);
-		(void)!lchown(path, serve->uid, serve->gid);
+		if (stw_file_give(path, S_IFREG, serve->uid, serve->gid) == -EMLINK)
+			return serve_fail(serve, -EMLINK,
+				"user: %s has a second name (a hard link) and another owner, and "
+				"does not become that of %.*s; make it a file of its own",
+				path, STW_STR_ARG(serve->config->user));
 	}
+	return 0;
 }
 
 /* No program that we might run gets them back; only root may say so. */
@@ -109,7 +120,9 @@ static int start_drop(struct serve *serve)
 	if (serve->uid == 0)
 		return 0;
 	if (geteuid() == 0) {
-		own_files(serve);
+		err = own_files(serve);
+		if (err < 0)
+			return err;
 		capabilities_bound();
 		if (initgroups(serve->config->user.ptr, serve->gid) < 0 || setgid(serve->gid) < 0 ||
 			setuid(serve->uid) < 0)
@@ -168,11 +181,6 @@ static int start_log_thread(struct serve *serve)
 }
 
 /* ---- store ------------------------------------------------------------------------------ */
-
-static bool store_is_file(const struct serve *serve)
-{
-	return !stw_str_equal(serve->config->store, STW_STR(":memory:"));
-}
 
 static int start_lock(struct serve *serve)
 {
