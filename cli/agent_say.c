@@ -273,6 +273,16 @@ static void event_words(const struct stw_ua_event *event, char *buffer, size_t s
 	case STW_UA_REGISTERED:
 		snprintf(buffer, size, "registered for %u s", event->expires_s);
 		break;
+	case STW_UA_UNREGISTERED:
+		/* refused: what was bound before is bound still */
+		snprintf(buffer, size, "%s: %u %.*s",
+			event->code < 300 ? name : "registration not done", event->code,
+			STW_STR_ARG(event->phrase));
+		break;
+	case STW_UA_BINDINGS:
+		snprintf(buffer, size, "%s",
+			stw_msg_find(event->msg, STW_HDR_CONTACT) ? name : "there are no bindings");
+		break;
 	case STW_UA_REFUSED:
 	case STW_UA_FAULT:
 		snprintf(buffer, size, "%s: %s", name,

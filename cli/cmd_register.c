@@ -35,7 +35,7 @@ static void register_event(struct agent *agent, const struct stw_ua_event *event
 {
 	struct registering *registering = agent->user;
 
-	if (event->kind == STW_UA_REGISTERED) {
+	if (event->kind == STW_UA_REGISTERED || event->kind == STW_UA_BINDINGS) {
 		bindings_print(agent, event->msg);
 		registering->give_up_ms = UINT64_MAX;
 		agent->owes_answer = false;

@@ -59,6 +59,7 @@ struct stw_registration;
 	X(RESPONSE, "response")                                                                    \
 	X(REGISTERED, "registered")                                                                \
 	X(UNREGISTERED, "unregistered")                                                            \
+	X(BINDINGS, "bindings")                                                                    \
 	X(FAULT, "fault")
 /* clang-format on */
 
@@ -81,7 +82,7 @@ struct stw_registration;
  * and OPTIONS came and were answered; REFUSED another request was not taken. RESPONSE the final
  * answer to stw_ua_send() and the like. Of a registration: REGISTERED with the bindings in `msg`,
  * for expires_s; UNREGISTERED refused or lost, tried again after retry_s, or (code 200) removed as
- * was asked.
+ * was asked; BINDINGS a fetch was answered, with those that there are in `msg`, which may be none.
  */
 enum stw_ua_event_kind {
 #define X(name, text) STW_UA_##name,

@@ -78,15 +78,17 @@ static void refresh_later(struct stw_registration *registration, uint32_t expire
 static void registered(
 	struct stw_registration *registration, struct exchange *exchange, const struct stw_msg *msg)
 {
-	struct stw_ua_event event = { .kind = STW_UA_REGISTERED,
+	struct stw_ua_event event = { .kind = registration->fetch ? STW_UA_BINDINGS
+								  : STW_UA_REGISTERED,
 		.registration = registration,
 		.code = msg->code,
 		.phrase = stw_msg_phrase(msg),
 		.msg = msg };
 
 	registration->failures = 0;
-	event.expires_s = bound_s(registration, msg, stw_client_hop(exchange->client));
-	if (!registration->once && !registration->fetch && event.expires_s)
+	if (!registration->fetch)
+		event.expires_s = bound_s(registration, msg, stw_client_hop(exchange->client));
+	if (!registration->once && event.expires_s)
 		refresh_later(registration, event.expires_s);
 	ua_tell(registration->ua, &event);
 }

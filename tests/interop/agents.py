@@ -338,11 +338,14 @@ def registration(bench):
     secret = folder / "password"
     base = [STROWGER, "register", "--user", f"sip:bob@{DOMAIN}", "--proxy", f"sip:127.0.0.1:{server.port}",
             "--password-file", secret]
-    for password, more, status in ((PASSWORD["bob"], (), 0), ("guess", (), 1), (PASSWORD["bob"], ("--fetch",), 0)):
+    for password, more, status, words in ((PASSWORD["bob"], ("--fetch",), 0, "there are no bindings"),
+                                          (PASSWORD["bob"], (), 0, "binding <sip:bob@"),
+                                          ("guess", (), 1, "registration not done: 401"),
+                                          (PASSWORD["bob"], ("--fetch",), 0, "binding <sip:bob@")):
         secret.write_text(password + "\n")
         done = subprocess.run([*base, *more], capture_output=True, text=True, timeout=20, check=False)
         require(done.returncode == status, f"{password} {more}: {done.returncode} {done.stdout} {done.stderr}")
-        require(status or "binding <sip:bob@" in done.stdout, done.stdout)
+        require(words in done.stdout and ("registered for" in done.stdout) == (not status and not more), done.stdout)
     require("bob" in server.command("binding", "list"), "no binding")
     subprocess.run(["rm", "-rf", folder], check=True)
 

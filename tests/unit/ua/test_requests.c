@@ -198,7 +198,8 @@ static void all_bindings_removed_or_fetched(void **state)
 	text = raw(net, "REGISTER ");
 	has_not(text, "Contact:");
 	raw_answer(net, 1, text, "200 OK", "r", "Contact: <sip:alice@192.0.2.1>;expires=5\r\n");
-	told(a, "registered 200 OK");
+	told(a, "bindings 200 OK");
+	assert_int_equal(a->last.expires_s, 0);
 	leaves(a, registration);
 	told(a, "unregistered 200 OK");
 	ends(net);
