@@ -110,7 +110,8 @@ int stw_cmd_try(struct stw_cli *cli)
 		{ "source", 's', "ADDRESS", "Where it comes from; default: 127.0.0.1:5060.",
 			&source, NULL },
 		{ "as", 'a', "AOR", "This user has proven who he is.", &as, NULL },
-		{ "at", 't', "TIME", "When: 2026-12-24T18:00:00Z, or 18:00.", &at, NULL },
+		{ "at", 't', "TIME", "The hours are those of then: 2026-12-24T18:00:00Z, or 18:00.",
+			&at, NULL },
 		{ "header", 'H', "LINE", "A header field; it takes the place of ours of that name.",
 			&header, NULL },
 	};

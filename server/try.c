@@ -272,7 +272,7 @@ static int try_run(
 	int err = request_write(try, ask, source_text, &writer);
 
 	if (json_is_integer(at))
-		now.wall_ms = (uint64_t)json_integer_value(at);
+		try->trial.at_ms = json_integer_value(at);
 	options.config = try->core->config;
 	options.workers = NULL;
 	options.queues = NULL; /* as if nobody else waited */

@@ -12,6 +12,7 @@
 /** Rows of the lists of checks as they are passed, and whom the caller is taken for. */
 struct stw_trial {
 	struct stw_str as; /* this user has proven who he is; empty: nobody */
+	int64_t at_ms;     /* the hours of groups and queues are judged by it; 0: by the clock */
 	/** One row has been run. */
 	void (*row)(struct stw_trial *trial, const char *name, bool refused);
 };

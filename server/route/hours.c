@@ -2,11 +2,21 @@
 /* P12 for groups and queues with hours: who gets the calls when they are closed. */
 #include "server/route/route.h"
 
+#include "server/try.h"
+
+/* A trial may ask for another time; who is registered then nobody knows, so only hours see it. */
+static int64_t hours_now(const struct stw_check *check)
+{
+	const struct stw_trial *trial = check->core->options.trial;
+
+	return trial && trial->at_ms ? trial->at_ms : check->core->now.wall_ms;
+}
+
 static void hours_facts(struct stw_check *check, const struct stw_called_hours *called)
 {
 	struct stw_arena *arena = &check->request->arena;
 	char buffer[STW_HOURS_TEXT_MAX];
-	struct stw_str now = stw_hours_text(&check->config->zone, check->core->now.wall_ms, buffer);
+	struct stw_str now = stw_hours_text(&check->config->zone, hours_now(check), buffer);
 
 	check->refusal =
 		(struct stw_refusal){ .cause = &stw_cause_out_of_hours, .option = called->list };
@@ -19,8 +29,8 @@ static void hours_facts(struct stw_check *check, const struct stw_called_hours *
 /* §21.4.18: when to call again. */
 static enum stw_verdict hours_refuse(struct stw_check *check, const struct stw_called_hours *called)
 {
-	uint32_t wait_s = stw_hours_wait_s(
-		&called->opening->hours, &check->config->zone, check->core->now.wall_ms);
+	uint32_t wait_s =
+		stw_hours_wait_s(&called->opening->hours, &check->config->zone, hours_now(check));
 
 	if (stw_arena_printf(&check->request->arena, &check->refusal.headers, "Retry-After: %u\r\n",
 		    wait_s) < 0)
@@ -38,7 +48,7 @@ enum stw_verdict stw_route_hours(struct stw_check *check, const struct stw_calle
 		.cause = &stw_cause_out_of_hours_forwarded };
 
 	if (!opening->hours.n ||
-		stw_hours_hold(&opening->hours, &check->config->zone, check->core->now.wall_ms))
+		stw_hours_hold(&opening->hours, &check->config->zone, hours_now(check)))
 		return STW_PASS;
 	hours_facts(check, called);
 	diverting.setting = called->closed;
