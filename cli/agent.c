@@ -297,6 +297,20 @@ static int password_read(struct agent *agent)
 	return -1;
 }
 
+/* Who we are, and so who logs in. */
+static int user_read(struct agent *agent, const char *text)
+{
+	bool has_scheme = strncasecmp(text, "sip:", 4) == 0 || strncasecmp(text, "sips:", 5) == 0;
+	struct stw_uri aor;
+
+	snprintf(agent->aor, sizeof(agent->aor), "%s%s", has_scheme ? "" : "sip:", text);
+	if (stw_uri_parse(stw_str_from(agent->aor), &aor) < 0 || !aor.user.len)
+		return stw_cli_usage(
+			agent->cli, "%s is no address-of-record, like sip:bob@example.com", text);
+	snprintf(agent->auth_user, sizeof(agent->auth_user), "%.*s", STW_STR_ARG(aor.user));
+	return -1;
+}
+
 static int options_read(struct agent *agent)
 {
 	const struct agent_options *options = agent->options;
@@ -309,9 +323,8 @@ static int options_read(struct agent *agent)
 		agent_uri(agent, options->proxy, uri, sizeof(uri));
 		snprintf(agent->outbound, sizeof(agent->outbound), "%s", uri);
 	}
-	if (options->user)
-		snprintf(agent->aor, sizeof(agent->aor), "%s%s",
-			strncmp(options->user, "sip", 3) == 0 ? "" : "sip:", options->user);
+	if (options->user && user_read(agent, options->user) >= 0)
+		return STW_EXIT_USAGE;
 	if (options->json_file) {
 		agent->json_file = fopen(options->json_file, "w");
 		if (!agent->json_file)
@@ -362,12 +375,13 @@ int agent_start(struct agent *agent)
 	options->user = agent;
 	options->aor = stw_str_from(agent->aor);
 	options->outbound = stw_str_from(agent->outbound);
+	options->auth_user = stw_str_from(agent->auth_user);
 	options->auth_password = stw_str_from(agent->password);
 	options->agent = STW_STR("strowger/" STW_VERSION);
 	options->follow_redirects = !agent->probe;
 	agent_abilities(agent);
 	if (stw_ua_new(options, &agent->ua) < 0)
-		return stw_cli_usage(agent->cli, "--user %s is no SIP URI", agent->aor);
+		return stw_cli_usage(agent->cli, "%s is no SIP URI", agent->aor);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	return -1;

@@ -92,6 +92,7 @@ struct agent {
 	FILE *json_file;
 	bool colour;
 	char aor[512], outbound[512], password[256];
+	char auth_user[512]; /* of --user, also when --from says another; empty: that of `aor` */
 	struct stw_addr media_addrs[2]; /* of IPv4 and IPv6; family 0: not used */
 	struct stw_addr heard_from;     /* of the message that is looked at */
 	enum stw_transport heard_by;

@@ -330,6 +330,9 @@ def text(bench):
     done = subprocess.run([STROWGER, "message", "--proxy", f"sip:127.0.0.1:{server.port}",
                            f"sip:nobody@{DOMAIN}", "lunch?"], capture_output=True, text=True, timeout=20, check=False)
     require(done.returncode == 1 and "404" in done.stdout, done.stdout + done.stderr)
+    spoken = said("call", f"sip:bob@{DOMAIN}", "--from", f"sip:carol@{DOMAIN}", "--user", f"sip:alice@{DOMAIN}", "--password-file",
+                  secret, "--proxy", f"sip:127.0.0.1:{server.port}", status=1)
+    require("403" in spoken, f"the user logs in, whoever From names, and may not call as carol: {spoken}")
 
 
 def registration(bench):
