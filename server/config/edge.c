@@ -54,6 +54,8 @@ static bool registrar_read(
 			config_quote(field->text, quoted));
 		return false;
 	}
+	if (!config_transport_read(context, field->mark, "edge: registrar", &uri))
+		return false;
 	snprintf(route, sizeof(route), "<%.*s%s>", STW_STR_ARG(field->text),
 		stw_uri_param(&uri, STW_STR("lr"), &lr) ? "" : ";lr");
 	config_keep(context, stw_str_from(route), &edge->route);

@@ -60,6 +60,8 @@ static void route_add(struct config_context *context, const struct stw_option *o
 		config_error(context, item->mark,
 			"%s: %s leads nowhere; allowed: a SIP URI without user, or trunk NAME",
 			option->key, config_quote(item->text, quoted));
+	else
+		config_transport_read(context, item->mark, option->key, &uri);
 }
 
 static bool route_get(const struct stw_config *config, const struct stw_option *option,

@@ -159,6 +159,24 @@ static enum stw_transport listen_transport(
 	return STW_TRANSPORT_NONE;
 }
 
+bool config_transport_read(struct config_context *context, struct config_mark mark,
+	const char *where, const struct stw_uri *uri)
+{
+	enum stw_transport transport;
+	struct stw_str name;
+	char quoted[96];
+
+	if (!stw_uri_param(uri, STW_STR("transport"), &name))
+		return true;
+	transport = stw_transport_from(name);
+	if (transport == STW_TRANSPORT_UDP || transport == STW_TRANSPORT_TCP)
+		return true;
+	config_error(context, mark, "%s: transport %s %s; allowed: udp, tcp", where,
+		config_quote(name, quoted),
+		transport == STW_TRANSPORT_NONE ? "is not known" : "is not built yet");
+	return false;
+}
+
 static bool advertise_set(struct config_context *context, struct config_mark mark,
 	struct stw_str text, struct stw_listener *listener)
 {

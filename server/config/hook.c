@@ -197,10 +197,14 @@ static void sip_uri_add(struct config_context *context, const struct stw_option 
 	char quoted[96];
 
 	config_keep(context, item->text, config_member(context->config, option));
-	if (item->text.len > 0 && (stw_uri_parse(item->text, &uri) < 0 ||
-					  uri.scheme != STW_SCHEME_SIP || uri.headers.len > 0))
+	if (item->text.len == 0)
+		return;
+	if (stw_uri_parse(item->text, &uri) < 0 || uri.scheme != STW_SCHEME_SIP ||
+		uri.headers.len > 0)
 		config_error(context, item->mark, "%s: %s is no SIP URI", option->key,
 			config_quote(item->text, quoted));
+	else
+		config_transport_read(context, item->mark, option->key, &uri);
 }
 
 const struct stw_option_form config_form_sip_uri = { .add = sip_uri_add, .get = text_get };

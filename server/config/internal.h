@@ -83,6 +83,9 @@ extern const struct stw_option_form config_form_domains, config_form_listen, con
 /* form.c */
 /** "[::1]:5060", "192.0.2.1:5060", "example.com": port 0 when none. @return 0, -EBADMSG */
 int config_host_port(struct stw_str text, struct stw_str *ret_host, uint16_t *ret_port);
+/** Can this server send by the transport that the URI names? False: an error was told */
+bool config_transport_read(struct config_context *context, struct config_mark mark,
+	const char *where, const struct stw_uri *uri);
 
 /* option.c */
 unsigned config_option_index(const struct stw_option *option);

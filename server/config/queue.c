@@ -202,9 +202,11 @@ static bool media_read(struct config_context *context, const struct config_field
 	char quoted[96];
 
 	queue->texts[QUEUE_MEDIA] = queue->media = field->text;
-	if (!field->text.ptr || (stw_uri_parse(field->text, &uri) == 0 &&
-					uri.scheme == STW_SCHEME_SIP && uri.headers.len == 0))
+	if (!field->text.ptr)
 		return true;
+	if (stw_uri_parse(field->text, &uri) == 0 && uri.scheme == STW_SCHEME_SIP &&
+		uri.headers.len == 0)
+		return config_transport_read(context, field->mark, "queues: media", &uri);
 	config_error(context, field->mark, "queues: media: %s is no SIP URI",
 		config_quote(field->text, quoted));
 	return false;

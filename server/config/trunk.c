@@ -72,6 +72,8 @@ static bool uri_read(struct config_context *context, struct config_mark mark, st
 			quoted);
 		return false;
 	}
+	if (!config_transport_read(context, mark, "trunks", uri))
+		return false;
 	trunk->uris[trunk->uri_count++] = text;
 	return true;
 }

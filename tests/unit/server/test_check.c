@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files that can be read, and could not work: told before a server starts. */
+#include "support.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "server/config/config.h"
+
+static struct stw_config_errors errors;
+
+static void check_says(const char *yaml, const char *expected)
+{
+	struct stw_config *config = NULL;
+	char text[4000] = "";
+	size_t len = 0;
+	int err = stw_config_parse("t.yaml", yaml, strlen(yaml), &errors, &config);
+
+	for (unsigned i = 0; i < errors.n && len < sizeof(text); i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%u:%u: %s\n",
+			errors.v[i].line, errors.v[i].column, errors.v[i].text);
+	if (err != (*expected ? -EINVAL : 0) || strcmp(text, expected) != 0)
+		fail_msg("%s-> %d\n%sexpected\n%s", yaml, err, text, expected);
+	stw_config_unref(config);
+}
+
+static void transports_that_are_not_served(void **state)
+{
+	(void)state;
+	check_says("trunks: [{name: a, uri: 'sip:gw;transport=TCP'}]\n", "");
+	check_says("trunks: [{name: a, uri: ['sip:gw', 'sip:gx;transport=tls']}]\n",
+		"1:25: trunks: transport \"tls\" is not built yet; allowed: udp, tcp\n");
+	check_says("edge: [{domain: a.test, registrar: 'sip:c;transport=ws'}]\n",
+		"1:36: edge: registrar: transport \"ws\" is not built yet; allowed: udp, tcp\n");
+	check_says("emergency: {route: 'sip:psap;transport=foo'}\n",
+		"1:20: emergency.route: transport \"foo\" is not known; allowed: udp, tcp\n");
+	check_says("analytics: {announcement: 'sip:a@m;transport=wss'}\n",
+		"1:27: analytics.announcement: transport \"wss\" is not built yet; allowed: udp, "
+		"tcp\n");
+	check_says("queues: [{name: a, media: 'sip:m;transport=tls-sctp'}]\n",
+		"1:27: queues: media: transport \"tls-sctp\" is not known; allowed: udp, tcp\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(transports_that_are_not_served),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
