@@ -41,7 +41,7 @@ static bool names(const struct wish *wish, const char *uri)
 
 static bool is_wanted(const struct wish *wish, const json_t *record)
 {
-	const json_t *diverted;
+	const json_t *diverted, *leg;
 	size_t i;
 
 	if (strcmp(text(record, "start"), wish->since) < 0)
@@ -52,6 +52,11 @@ static bool is_wanted(const struct wish *wish, const json_t *record)
 	json_array_foreach(json_object_get(record, "diverted"), i, diverted)
 	{
 		if (names(wish, json_string_value(diverted)))
+			return true;
+	}
+	json_array_foreach(json_object_get(record, "legs"), i, leg)
+	{
+		if (names(wish, text(leg, "user")))
 			return true;
 	}
 	return false;

@@ -550,6 +550,7 @@ static void leg_begin(const struct stw_calls *calls, struct call *call, const st
 	if (!leg)
 		return;
 	leg->target = text_keep(call, note->target->uri);
+	leg->user = text_keep(call, note->target->owner);
 	*call->legs_end = leg;
 	call->legs_end = &leg->next;
 	call->leg_count++;

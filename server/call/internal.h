@@ -23,8 +23,8 @@ struct party {
 /* A place that was tried. */
 struct leg {
 	struct leg *next;
-	struct stw_str target;
-	unsigned code;     /* its final response; 0: none so far */
+	struct stw_str target, user; /* user: AOR of ours whose phone it is; NULL: nobody's */
+	unsigned code;               /* its final response; 0: none so far */
 	const char *cause; /* why we gave it up; NULL: it has answered, or nothing happened yet */
 };
 

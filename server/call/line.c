@@ -9,7 +9,7 @@
 
 /* Room for all that is not text: names of the members, times, numbers. */
 #define LINE_BYTES 640u
-#define LEG_BYTES  96u
+#define LEG_BYTES  112u
 
 static bool is_plain(struct stw_str text)
 {
@@ -86,6 +86,7 @@ static void write_legs(struct stw_writer *writer, const struct call *call)
 	for (const struct leg *leg = call->legs; leg; leg = leg->next) {
 		stw_write_text(writer, leg == call->legs ? "{\"target\":" : ",{\"target\":");
 		write_value(writer, leg->target);
+		write_member(writer, "user", leg->user);
 		write_number(writer, "code", leg->code, leg->code);
 		write_member(writer, "cause", leg->cause ? stw_str_from(leg->cause) : STW_STR_NONE);
 		stw_write_char(writer, '}');
@@ -135,7 +136,7 @@ static size_t line_bytes(const struct call *call)
 	size_t bytes = LINE_BYTES;
 
 	for (const struct leg *leg = call->legs; leg; leg = leg->next) {
-		text += leg->target.len;
+		text += leg->target.len + leg->user.len;
 		bytes += LEG_BYTES + (leg->cause ? strlen(leg->cause) : 0);
 	}
 	for (const struct diversion *d = call->diverted; d; d = d->next) {

@@ -74,6 +74,7 @@ static const struct {
 	{ "cdr list --file cdr.json", 0, "(SRD), successful, mean      1500 ms" },
 	{ "cdr list --file cdr.json", 0, "Duration Time (SDT), mean                  60000 ms" },
 	{ "cdr list --file cdr.json --user bob@example.com -o json", 0, "\"requests\": 2" },
+	{ "cdr list --file cdr.json --user rung02@example.com -o json", 0, "\"requests\": 1" },
 	{ "cdr list --file cdr.json --since 2026-01-02 -o json", 0, "\"requests\": 1" },
 	{ "cdr list --file cdr.json --since soon 2>&1", 2, "--since: soon is no time" },
 	{ "cdr list --file none.json 2>&1", 1, "none.json: No such file" },
@@ -121,7 +122,8 @@ static const struct {
 	"\"request_uri\":\"sip:x@example.com\",\"start\":\"2026-01-" day                           \
 	"T00:00:00.000Z\",\"ring\":" ring ",\"answer\":" answer ",\"end\":" end                    \
 	",\"duration_ms\":" duration ",\"code\":" code ",\"cause\":" cause ",\"ended_by\":" by     \
-	",\"diverted\":[],\"legs\":[]}\n"
+	",\"diverted\":[],\"legs\":[{\"target\":\"sip:1@192.0.2.1\","                              \
+	"\"user\":\"sip:rung" day "@example.com\",\"code\":" code ",\"cause\":null}]}\n"
 
 /* Six calls: one completed, one lost, one busy, one redirected, one timed out, one unknown. */
 static const char cdr_lines[] = CDR("1", "01", "bob", "\"2026-01-01T00:00:01.000Z\"",
