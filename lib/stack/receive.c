@@ -228,7 +228,7 @@ static void receive_matched(struct stw_stack *stack, const struct stw_hop *hop, 
 {
 	unsigned actions = stw_tx_receive_request(tx, stack->msg, stack->now);
 
-	stack->stats.retransmissions++;
+	stack->stats.retransmissions += stack->msg->method != STW_METHOD_ACK;
 	reply_tx_actions(tx, actions);
 	if (stack->msg->method == STW_METHOD_ACK && tx->user && tx->user_kind == USER_REQUEST)
 		stack_dirty(tx->user); /* it may be settled now */

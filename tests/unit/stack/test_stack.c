@@ -49,6 +49,7 @@ static void refusal_is_acknowledged_hop_by_hop(void **state)
 {
 	struct lab *lab = lab_new();
 	const struct sent *invite = NULL, *ack;
+	struct stw_stack_stats stats;
 	char *branch;
 
 	(void)state;
@@ -65,6 +66,8 @@ static void refusal_is_acknowledged_hop_by_hop(void **state)
 	lab_expect(lab, "ACK ");
 	lab_expect_nothing(lab);
 	lab_receive(lab, caller(), request_text("ACK", "i1", 1, ""));
+	stw_stack_stats(lab->stack, &stats);
+	assert_int_equal(stats.retransmissions, 1); /* the second 486, not the ACK */
 	lab_wait(lab, TIMEOUT_MS);
 	lab_expect_nothing(lab);
 	lab_is_idle(lab);
