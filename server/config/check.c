@@ -114,6 +114,8 @@ void config_check(struct config_context *context)
 	config_check_groups(context);
 	config_check_features(context);
 	config_check_queues(context);
+	config_check_names(context);
+	config_check_trunks(context);
 	config_check_emergency(context);
 	config_check_card(context);
 	config_check_edges(context);

@@ -151,7 +151,7 @@ bool config_target_read(struct config_context *context, const char *list, const 
 bool config_opening_read(struct config_context *context, const char *list,
 	const struct config_field *open, const struct config_field *closed,
 	struct stw_opening *ret);
-/** Where calls of a group or queue go: "overflow" of "groups" … */
+/** Where calls of a group, queue or trunk go: "overflow" of "groups" … */
 struct config_way {
 	const char *list, *kind, *key; /* "groups", "group", "overflow" */
 	struct stw_str name, target;
@@ -159,6 +159,10 @@ struct config_way {
 /** An error when it leads to nothing, or to itself. */
 void config_check_way(struct config_context *context, const struct config_way *way);
 
+/* names.c: users of other domains */
+void config_check_names(struct config_context *context);
+/* trunk.c: what comes from there and leads nowhere */
+void config_check_trunks(struct config_context *context);
 /* emergency.c: a route that names a trunk */
 void config_check_emergency(struct config_context *context);
 /* trunk.c: an error that there is no such trunk; else its index */

@@ -106,3 +106,23 @@ const struct stw_option_form config_form_shared_names = {
 	.key_count = NAME_KEYS,
 	.only_entries = true,
 };
+
+void config_check_names(struct config_context *context)
+{
+	const struct stw_config *config = context->config;
+
+	for (unsigned i = 0; i < config->shared_name_count; i++) {
+		const struct stw_shared_name *name = &config->shared_names[i];
+
+		for (unsigned k = 0; k < name->choice_count; k++) {
+			const struct stw_name_choice *choice = &name->choices[k];
+
+			if (choice->domain.len && !stw_config_domain(config, choice->domain).len)
+				config_error(context, config_option_mark(context, "shared_names"),
+					"shared_names: %.*s@%.*s of %.*s is of none of the domains "
+					"of this server",
+					STW_STR_ARG(choice->user), STW_STR_ARG(choice->domain),
+					STW_STR_ARG(name->name));
+		}
+	}
+}

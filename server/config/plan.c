@@ -300,6 +300,10 @@ static void dialplan_add(struct config_context *context, const struct stw_option
 		config_grow(context, context->rule_match_at, n, sizeof(*context->rule_match_at));
 	context->rule_to_at =
 		config_grow(context, context->rule_to_at, n, sizeof(*context->rule_to_at));
+	if (rule.class.ptr && !stw_is_token(rule.class)) {
+		rule_error(context, &item->fields[RULE_CLASS], "is no word");
+		return;
+	}
 	if (context->no_memory || !rewrite_read(context, item, &rule) ||
 		!to_read(context, &item->fields[RULE_TO], &rule) ||
 		!config_pattern_add(context, option, match, &config->dialplan))

@@ -274,6 +274,13 @@ static void incoming_read(
 			config_quote(field->text, quoted));
 }
 
+static const struct config_field *only_for_registration(const struct config_field *fields)
+{
+	if (fields[TRUNK_AOR].text.ptr)
+		return &fields[TRUNK_AOR];
+	return fields[TRUNK_EXPIRES].text.ptr ? &fields[TRUNK_EXPIRES] : NULL;
+}
+
 static void registration_read(
 	struct config_context *context, const struct config_item *item, struct stw_trunk *trunk)
 {
@@ -294,6 +301,11 @@ static void registration_read(
 		config_error(context, fields[TRUNK_UNREGISTERED].mark,
 			"trunks: %s is never registered, so no call would go there; register: "
 			"true is missing",
+			config_quote(trunk->name, quoted));
+	else if (!fields[TRUNK_REGISTER].text.ptr && only_for_registration(fields))
+		config_error(context, only_for_registration(fields)->mark,
+			"trunks: %s is never registered, so aor and expires mean nothing; "
+			"register: true is missing",
 			config_quote(trunk->name, quoted));
 }
 
@@ -330,6 +342,19 @@ static void trunks_add(struct config_context *context, const struct stw_option *
 	registration_read(context, item, &trunk);
 	direct_read(context, &item->fields[TRUNK_DIRECT], &trunk);
 	config->trunks[config->trunk_count++] = trunk;
+}
+
+void config_check_trunks(struct config_context *context)
+{
+	const struct stw_config *config = context->config;
+
+	for (unsigned i = 0; i < config->trunk_count; i++) {
+		const struct stw_trunk *trunk = &config->trunks[i];
+		struct config_way way = { "trunks", "trunk", "incoming", trunk->name,
+			trunk->incoming };
+
+		config_check_way(context, &way);
+	}
 }
 
 bool config_trunk_find(struct config_context *context, const char *key, struct config_mark mark,
@@ -375,6 +400,8 @@ static bool trunks_get(const struct stw_config *config, const struct stw_option 
 	ret->fields[TRUNK_DIRECT].text = trunk->direct;
 	if (trunk->registers)
 		ret->fields[TRUNK_REGISTER].text = STW_STR("true");
+	else if (trunk->aor_text.ptr || trunk->expires_text.ptr) /* not forgotten */
+		ret->fields[TRUNK_REGISTER].text = STW_STR("false");
 	ret->fields[TRUNK_AOR].text = trunk->aor_text;
 	ret->fields[TRUNK_EXPIRES].text = trunk->expires_text;
 	ret->fields[TRUNK_INCOMING].text = trunk->incoming;

@@ -42,10 +42,38 @@ static void transports_that_are_not_served(void **state)
 		"1:27: queues: media: transport \"tls-sctp\" is not known; allowed: udp, tcp\n");
 }
 
+static void what_leads_nowhere(void **state)
+{
+	(void)state;
+	check_says("trunks: [{name: a, uri: sip:gw, incoming: 'group:zed'}]\n",
+		"1:9: trunks: incoming of a: there is no group zed\n");
+	check_says("domains: [x.test]\nshared_names: [{name: lee, users: [a@X.test, b@y.test]}]\n",
+		"2:15: shared_names: b@y.test of lee is of none of the domains of this server\n");
+	check_says("dialplan: [{match: 0., class: 'a b', to: reject 403}]\n",
+		"1:31: dialplan: \"a b\" is no word\n");
+}
+
+static void a_trunk_that_never_registers(void **state)
+{
+	(void)state;
+	check_says("trunks: [{name: a, uri: sip:gw, user: u, password: p}]\n", "");
+	check_says("trunks: [{name: a, uri: sip:gw, user: u, password: p, aor: 'sip:u@gw', "
+		   "register: false}]\n",
+		"");
+	check_says("trunks: [{name: a, uri: sip:gw, user: u, password: p, aor: 'sip:u@gw'}]\n",
+		"1:60: trunks: \"a\" is never registered, so aor and expires mean nothing; "
+		"register: true is missing\n");
+	check_says("trunks: [{name: a, uri: sip:gw, user: u, password: p, expires: 1h}]\n",
+		"1:64: trunks: \"a\" is never registered, so aor and expires mean nothing; "
+		"register: true is missing\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(transports_that_are_not_served),
+		cmocka_unit_test(what_leads_nowhere),
+		cmocka_unit_test(a_trunk_that_never_registers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -334,10 +334,10 @@ static const struct {
 	{ "trunks: [{name: a, uri: sip:gw, unregistered: refuse}]\n",
 		"1:47: trunks: \"a\" is never registered, so no call would go there; register: "
 		"true is missing\n" },
-	{ "trunks: [{name: a, uri: sip:gw, user: u, password: p, aor: me}]\n",
+	{ "trunks: [{name: a, uri: sip:gw, user: u, password: p, aor: me, register: true}]\n",
 		"1:60: trunks: aor: \"me\" is no address-of-record; allowed: like "
 		"sip:4930555@example.net\n" },
-	{ "trunks: [{name: a, uri: sip:gw, expires: 5s}]\n",
+	{ "trunks: [{name: a, uri: sip:gw, expires: 5s, user: u, password: p, register: true}]\n",
 		"1:42: trunks: expires: \"5s\" is no time; allowed: 1m to 1d\n" },
 	{ "trunks: [{name: a, uri: sip:gw, incoming: 'a b'}]\n",
 		"1:43: trunks: incoming: \"a b\" cannot be called; allowed: a user, a number, a "
@@ -621,11 +621,13 @@ static const struct {
 		"{name: support, agents: bob, carol, agent_timeout: 10s, wrap_up: 5s, max_length: "
 		"3, max_wait: 1m, overflow: dave, announce: 20s, call_time: 2m, priority: all, "
 		"open: sun, closed: erin, media: sip:music@m.example.net, max_per_caller: 2}" },
-	{ "shared_names", "[{name: lee, users: [Lee S <lee.s>, lee.j@a.example]}]",
-		"{name: lee, users: Lee S <lee.s>, lee.j@a.example}" },
+	{ "shared_names", "[{name: lee, users: [Lee S <lee.s>, lee.j]}]",
+		"{name: lee, users: Lee S <lee.s>, lee.j}" },
 	{ "dialplan", "[{match: 0., class: national, strip: 1, prepend: +49, to: user}]",
 		"{match: 0., class: national, strip: 1, prepend: +49, to: user}" },
 	{ "ranges", "[+493012xx, 7xx]", "+493012xx" },
+	{ "trunks", "[{name: out, uri: sip:gw, expires: 1h, register: false}]",
+		"{name: out, uri: sip:gw, register: false, expires: 1h}" },
 	{ "trunks", "[{name: out, uri: [sip:gw1.example.net, sip:192.0.2.7]}]",
 		"{name: out, uri: sip:gw1.example.net, sip:192.0.2.7}" },
 	{ "feature_codes", "[{code: '*21*.#', set: 'forward.always=$'}]",
