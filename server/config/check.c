@@ -117,6 +117,7 @@ void config_check(struct config_context *context)
 	config_check_names(context);
 	config_check_trunks(context);
 	config_check_emergency(context);
+	config_check_hook(context);
 	config_check_card(context);
 	config_check_edges(context);
 	advertise_apply(context);

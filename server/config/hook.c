@@ -3,6 +3,12 @@
 #include "server/config/internal.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 
 #include "server/priority/priority.h"
 
@@ -237,6 +243,40 @@ void config_check_card(struct config_context *context)
 		config_error(context, config_option_mark(context, "analytics.card_key"),
 			"analytics.card_key: is set, but analytics.card_contacts is empty");
 	card_load(context);
+}
+
+/* Does the file have certificates, and can all of them be read? */
+static bool has_certificates(FILE *file)
+{
+	unsigned n = 0;
+	X509 *certificate;
+
+	ERR_clear_error();
+	while ((certificate = PEM_read_X509_AUX(file, NULL, NULL, NULL))) {
+		X509_free(certificate);
+		n++;
+	}
+	return n && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+}
+
+void config_check_hook(struct config_context *context)
+{
+	const struct stw_config *config = context->config;
+	char path[CONFIG_TEXT_MAX + 1], quoted[96];
+	struct stat about;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%.*s", STW_STR_ARG(config->hook.ca));
+	/* A file that cannot be read was told of where it stands; a device has no end. */
+	file = config->hook.ca.len ? fopen(path, "re") : NULL;
+	if (!file)
+		return;
+	if (fstat(fileno(file), &about) < 0 || !S_ISREG(about.st_mode) || !has_certificates(file))
+		config_error(context, config_option_mark(context, "hook.ca"),
+			"hook.ca: %s holds no certificates (PEM), or a broken one",
+			config_quote(config->hook.ca, quoted));
+	ERR_clear_error();
+	fclose(file);
 }
 
 /* ---- Resource-Priority ---- */

@@ -171,6 +171,8 @@ bool config_trunk_find(struct config_context *context, const char *key, struct c
 
 /* edge.c: a domain that is ours as well */
 void config_check_edges(struct config_context *context);
+/* hook.c: certificates that nobody can read */
+void config_check_hook(struct config_context *context);
 /* hook.c: a card without its parts */
 void config_check_card(struct config_context *context);
 

@@ -68,11 +68,27 @@ static void a_trunk_that_never_registers(void **state)
 		"register: true is missing\n");
 }
 
+static void certificates_that_are_none(void **state)
+{
+	(void)state;
+	check_says("hook: {ca: tests/unit/server/card/certificate.pem}\n", "");
+	check_says("hook: {ca: /etc/passwd}\n",
+		"1:12: hook.ca: \"/etc/passwd\" holds no certificates (PEM), or a broken one\n");
+	check_says("hook: {ca: tests/unit/server/card/p256.pem}\n",
+		"1:12: hook.ca: \"tests/unit/server/card/p256.pem\" holds no certificates (PEM), "
+		"or a broken one\n");
+	check_says("hook: {ca: /}\n",
+		"1:12: hook.ca: \"/\" holds no certificates (PEM), or a broken one\n");
+	check_says("hook: {ca: /dev/zero}\n",
+		"1:12: hook.ca: \"/dev/zero\" holds no certificates (PEM), or a broken one\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(transports_that_are_not_served),
 		cmocka_unit_test(what_leads_nowhere),
+		cmocka_unit_test(certificates_that_are_none),
 		cmocka_unit_test(a_trunk_that_never_registers),
 	};
 
