@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <string.h>
 
 static void summary_print(FILE *out, const char *file, const struct stw_config *config)
@@ -40,6 +41,20 @@ static int result_print(
 	return status;
 }
 
+/* As serve looks for him; not while a file is read, which a server in its sandbox does, too. */
+static void system_user_check(const struct stw_config *config, struct stw_config_errors *errors)
+{
+	struct stw_config_error *error = &errors->v[errors->n];
+
+	if (!config->user.len || getpwnam(config->user.ptr))
+		return;
+	error->line = stw_config_line(config, "user");
+	error->column = 1;
+	snprintf(error->text, sizeof(error->text), "user: there is no system user %.*s",
+		STW_STR_ARG(config->user));
+	errors->n++;
+}
+
 int stw_cmd_check(struct stw_cli *cli)
 {
 	struct stw_config_errors errors;
@@ -53,8 +68,10 @@ int stw_cmd_check(struct stw_cli *cli)
 	err = stw_config_load(file, &errors, &config);
 	if (err < 0 && err != -EINVAL)
 		return stw_cli_fail(cli, "%s: %s", file, strerror(-err));
+	if (config)
+		system_user_check(config, &errors);
 	status = result_print(cli, file, &errors);
-	if (config && !cli->json)
+	if (config && !errors.n && !cli->json)
 		summary_print(cli->out, file, config);
 	stw_config_unref(config);
 	return status;

@@ -168,11 +168,17 @@ const struct stw_option *stw_config_restart_needed(
 	return NULL;
 }
 
+unsigned stw_config_line(const struct stw_config *config, const char *key)
+{
+	const struct stw_option *option = stw_option_find(key);
+
+	return option ? config->lines[config_option_index(option)] : 0;
+}
+
 struct stw_str stw_config_place(
 	const struct stw_config *config, const char *key, char *buffer, size_t size)
 {
-	const struct stw_option *option = stw_option_find(key);
-	unsigned line = option ? config->lines[config_option_index(option)] : 0;
+	unsigned line = stw_config_line(config, key);
 	struct stw_writer writer;
 	const char *slash;
 

@@ -429,6 +429,8 @@ struct stw_config *stw_config_unref(struct stw_config *config);
  * a reload may go on if that was the first. */
 const struct stw_option *stw_config_restart_needed(const struct stw_config *old,
 	const struct stw_config *new_, const struct stw_option *after);
+/** The line of the file in which an option stands; 0: in none. */
+unsigned stw_config_line(const struct stw_config *config, const char *key);
 /** "strowger.yaml:12" of an option, or "default"; for causes. */
 struct stw_str stw_config_place(
 	const struct stw_config *config, const char *key, char *buffer, size_t size);

@@ -107,6 +107,8 @@ static const struct {
 		"good.yaml: valid; domains example.com; listens on UDP 127.0.0.1:5070" },
 	{ "check bad.yaml 2>&1 >/dev/null", 1,
 		"bad.yaml:2:3: unknown option \"log.levle\"; did you mean level?" },
+	{ "check nobody.yaml 2>&1", 1,
+		"nobody.yaml:2:1: user: there is no system user nosuchuser" },
 	{ "check -o json bad.yaml", 1, "\"valid\": false" },
 	{ "config --config good.yaml", 0, "\n  - udp:127.0.0.1:5070\n" },
 	{ "config --config missing.yaml 2>&1", 1, "missing.yaml: No such file or directory" },
@@ -144,6 +146,7 @@ static void test_status_and_output(void **state)
 	unsigned wrong = 0;
 
 	file_write("cdr.json", cdr_lines);
+	file_write("nobody.yaml", "domains: example.com\nuser: nosuchuser\n");
 	file_write("good.yaml", "domains: example.com\nlisten: [udp:127.0.0.1:5070]\n");
 	file_write("bad.yaml", "log:\n  levle: debug\n");
 	for (size_t i = 0; i < STW_ARRAY_SIZE(cases); i++) {
