@@ -327,11 +327,41 @@ static int user_row(struct turn *turn, size_t index, const char *mode, struct st
 	return 0;
 }
 
+static int agent_check(
+	struct turn *turn, const char *key, const struct stw_account *account, struct stw_str names)
+{
+	const struct stw_config *config = turn->request->config;
+	size_t from = 0, end;
+
+	for (; from < names.len; from = end + 1) {
+		const struct stw_call_queue *queue;
+		struct stw_str name;
+
+		end = stw_str_find(names, ',', from);
+		name = stw_str_trim(stw_str_cut(names, from, end));
+		queue = stw_config_queue(config, name);
+		if (queue && stw_queue_admits(config, queue, account->user, account->domain))
+			continue;
+		if (queue)
+			stw_api_error(turn->reply, 400, "%s: %.*s is none of the agents of %.*s",
+				key, STW_STR_ARG(account->user), STW_STR_ARG(name));
+		else
+			stw_api_error(turn->reply, 400,
+				"%s: there is no queue %.*s in the configuration", key,
+				STW_STR_ARG(name));
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /* Queues and groups are in the configuration, which the store does not know. */
-static int setting_check(struct turn *turn, const char *key, const char *value)
+static int setting_check(
+	struct turn *turn, const struct stw_account *account, const char *key, const char *value)
 {
 	struct stw_forward_target target;
 
+	if (strcmp(key, "queues") == 0 || strcmp(key, "queues_paused") == 0)
+		return agent_check(turn, key, account, stw_str_from(value));
 	if (strncmp(key, "forward.", 8) != 0 ||
 		stw_forward_target_parse(stw_str_from(value), &target) < 0 ||
 		(target.kind != STW_FORWARD_TO_QUEUE && target.kind != STW_FORWARD_TO_GROUP) ||
@@ -346,7 +376,8 @@ static int setting_check(struct turn *turn, const char *key, const char *value)
 }
 
 /* "KEY=VALUE" of each member. @return how many; -EINVAL: replied */
-static int settings_read(struct turn *turn, struct stw_str changes[SETTINGS_MAX])
+static int settings_read(
+	struct turn *turn, const struct stw_account *account, struct stw_str changes[SETTINGS_MAX])
 {
 	const char *key;
 	json_t *value;
@@ -361,7 +392,7 @@ static int settings_read(struct turn *turn, struct stw_str changes[SETTINGS_MAX]
 				"the value of each setting is a string, and not all too long");
 			return -EINVAL;
 		}
-		if (setting_check(turn, key, json_string_value(value)) < 0)
+		if (setting_check(turn, account, key, json_string_value(value)) < 0)
 			return -EINVAL;
 	}
 	if (n == 0)
@@ -379,8 +410,10 @@ static void patch_user(struct turn *turn)
 	int n, err;
 
 	turn->arena.limit_bytes = ARENA_BYTES + 2 * STW_SETTING_TEXT_MAX;
-	n = settings_read(turn, changes);
-	if (n < 0 || turn_account(turn, stw_str_from(turn->rest), &account) < 0)
+	if (turn_account(turn, stw_str_from(turn->rest), &account) < 0)
+		return;
+	n = settings_read(turn, &account, changes);
+	if (n < 0)
 		return;
 	ask.question.text = account.aor;
 	ask.question.job.settings = changes;

@@ -208,6 +208,33 @@ static void agents_log_in_and_out(void **state)
 	server_stop(server);
 }
 
+static void queues_of_a_user_are_there(void **state)
+{
+	static const struct {
+		const char *path, *body, *error;
+	} rows[] = {
+		{ "/v1/users/bob", "{\"queues\": \"support, none\"}",
+			"queues: there is no queue none" },
+		{ "/v1/users/carol", "{\"queues\": \"sales,support\"}",
+			"queues: carol is none of the agents of support" },
+		{ "/v1/users/bob", "{\"queues_paused\": \"none\"}",
+			"queues_paused: there is no queue none" },
+		{ "/v1/users/bob", "{\"queues\": \"support\", \"queues_paused\": \"sales\"}",
+			NULL },
+		{ "/v1/users/bob", "{\"queues\": \"\", \"queues_paused\": \"\"}", NULL },
+	};
+	struct server *server = server_start(state);
+
+	for (size_t i = 0; i < STW_ARRAY_SIZE(rows); i++) {
+		unsigned status = call(server, "PATCH", rows[i].path, rows[i].body);
+
+		if (status != (rows[i].error ? 400 : 200) ||
+			(rows[i].error && !strstr(error(server), rows[i].error)))
+			fail_msg("%s %s: %u %s", rows[i].path, rows[i].body, status, error(server));
+	}
+	server_stop(server);
+}
+
 static void refusals(void **state)
 {
 	static const struct {
@@ -449,6 +476,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(queues_are_shown, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(agents_log_in_and_out, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(queues_of_a_user_are_there, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(refusals, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(rules_hold_back_no_commit, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(rules_are_told, set_up, tear_down),
