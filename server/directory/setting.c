@@ -42,6 +42,13 @@ static int fail(struct draft *draft, struct stw_str value)
 	return -EBADMSG;
 }
 
+static int fail_length(struct draft *draft)
+{
+	snprintf(draft->error->text, sizeof(draft->error->text), "%s: more than %d entries",
+		draft->row->public.key, STW_SETTING_LIST_MAX);
+	return -EBADMSG;
+}
+
 /* ---- kinds of values ---- */
 
 static int read_word(struct draft *draft, struct stw_str value, const char *const *words,
@@ -237,7 +244,9 @@ static int read_list(struct draft *draft, struct stw_str value, void *member,
 
 		end = stw_str_find(value, ',', from);
 		element = stw_str_trim(stw_str_cut(value, from, end));
-		if (list->n == STW_SETTING_LIST_MAX || !fits(element))
+		if (list->n == STW_SETTING_LIST_MAX)
+			return fail_length(draft);
+		if (!fits(element))
 			return fail(draft, element);
 		*draft->elements++ = element;
 		list->n++;

@@ -166,6 +166,7 @@ static void lists_and_texts_are_bounded(void **state)
 	strcat(text, ",1");
 	change = stw_str_from(text);
 	assert_int_equal(stw_settings_change(NULL, &change, 1, &settings, &error), -EBADMSG);
+	assert_string_equal(error.text, "block: more than 128 entries");
 
 	memset(text, 'a', sizeof(text));
 	memcpy(text, "alias=", 6);
