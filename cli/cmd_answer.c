@@ -84,8 +84,10 @@ static int policy_read(struct agent *agent, struct answer *answer, struct stw_ua
 		status = number_read(cli, "then", answer->then, 699, &then);
 	if (status < 0 && then && then < 200)
 		status = stw_cli_usage(cli, "--then takes a final code, 200 to 699");
-	if (status < 0)
-		status = number_read(cli, "lines", answer->lines, AGENT_LINES_MAX, &lines);
+	if (status < 0 && answer->lines &&
+		(stw_str_to_uint(stw_str_from(answer->lines), AGENT_LINES_MAX, &lines) < 0 ||
+			!lines))
+		status = stw_cli_usage(cli, "--lines takes a number, 1 to %d", AGENT_LINES_MAX);
 	if (status < 0)
 		status = number_read(cli, "min-se", answer->min_se, 86400, &min_se);
 	if (status < 0)
@@ -192,7 +194,7 @@ int stw_cmd_answer(struct stw_cli *cli)
 		{ "count", 0, "N", "end after so many calls", &answer.count, NULL },
 		{ "hangup-after", 0, "SECONDS", "hang up so long after answering",
 			&answer.hangup_after, NULL },
-		{ "lines", 0, "N", "calls at a time; more get 486", &answer.lines, NULL },
+		{ "lines", 0, "N", "calls at a time, 1 to 32; more get 486", &answer.lines, NULL },
 		{ "busy-everywhere", 0, NULL, "600 instead of 486", NULL, &answer.busy_everywhere },
 		{ "dnd", 0, NULL, "do not disturb: 480", NULL, &answer.dnd },
 		{ "media-everywhere", 0, NULL, "606 instead of 488", NULL,

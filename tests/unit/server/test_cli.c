@@ -101,6 +101,8 @@ static const struct {
 	{ "call sip:bob@127.0.0.1:1 --user sip:127.0.0.1 2>&1", 2,
 		"sip:127.0.0.1 is no address-of-record" },
 	{ "register --user sippy@127.0.0.1:1 --timeout 2 2>&1", 1, "registration not done: 503" },
+	{ "answer --lines 0 2>&1", 2, "--lines takes a number, 1 to 32" },
+	{ "answer --lines 33 2>&1", 2, "--lines takes a number, 1 to 32" },
 	{ "check 2>&1", 2, "an argument is missing" },
 	{ "check missing.yaml 2>&1", 1, "missing.yaml: No such file or directory" },
 	{ "check good.yaml", 0,
