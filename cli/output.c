@@ -122,8 +122,8 @@ static void option_print(FILE *out, const struct stw_cli_option *option)
 		width = snprintf(head, sizeof(head), "      --%s", option->name);
 	if (option->value_name && width > 0 && (size_t)width < sizeof(head))
 		snprintf(head + width, sizeof(head) - (size_t)width, " %s", option->value_name);
-	width = fprintf(out, "%-26s", head);
-	if (width > 26)
+	fprintf(out, "%-26s", head);
+	if (strlen(head) >= 26) /* a space at least */
 		fprintf(out, "\n%26s", "");
 	stw_cli_wrap(out, 26, 26, option->help);
 }

@@ -60,6 +60,8 @@ static const struct {
 	{ "--version", 0, "strowger 0." },
 	{ "help explain", 0, "usage: strowger explain [OPTIONS] [CODE|CAUSE|causes]" },
 	{ "explain --help", 0, "--output FORMAT" },
+	{ "call --help", 0, "--password-file FILE\n                          its first line" },
+	{ "call --help", 0, "--user AOR          who we are" },
 	{ "help exlpain 2>&1", 2, "did you mean explain?" },
 	{ "exlpain 2>&1", 2, "unknown command exlpain; did you mean explain?" },
 	{ "--vresion 2>&1", 2, "unknown option --vresion" },
