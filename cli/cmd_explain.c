@@ -27,19 +27,22 @@ static const char *class_name(unsigned code)
 	return names[code / 100];
 }
 
-static const char *retry_words(const char *retry)
+static const char *retry_words(const char *retry, unsigned code)
 {
 	static const struct {
 		const char *word, *text;
 	} words[] = {
 		{ "never", "no" },
-		{ "other-target", "yes, to another target that the response names" },
+		{ "other-target", "yes, to another target" },
 		{ "after-fix", "yes, after what is wrong has been corrected" },
 		{ "after-delay", "yes, after a while" },
 		{ "immediately-with-change",
 			"yes, at once, with the change that the response asks for" },
 	};
 
+	/* RFC 3261 §21.3, §21.4.23: by Contact */
+	if (strcmp(retry, "other-target") == 0 && (code / 100 == 3 || code == 485))
+		return "yes, to another target that the response names";
 	for (size_t i = 0; i < STW_ARRAY_SIZE(words); i++) {
 		if (strcmp(words[i].word, retry) == 0)
 			return words[i].text;
@@ -160,7 +163,7 @@ static void status_print(FILE *out, const struct stw_status *status)
 	line_print(out, "Answers", status->methods);
 	line_print(out, "Usual reason", status->reason);
 	line_print(out, "Remedy", status->remedy);
-	line_print(out, "Try again", retry_words(status->retry));
+	line_print(out, "Try again", retry_words(status->retry, status->code));
 	line_print(out, "Standing", status_words(status->status));
 	line_print(out, "Defined in", status->rfc);
 }
