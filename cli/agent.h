@@ -177,6 +177,8 @@ json_t *agent_line_json(const struct agent_line *line);
 void agent_say(struct agent *agent, const struct stw_ua_event *event);
 /** "line" and members of `json` (taken); text goes to standard output. */
 void agent_tell(struct agent *agent, const char *event, json_t *json, const char *text);
+/** A cause in words for a telephone, where those of the stack are for who can change `listen`. */
+const struct stw_cause *agent_cause(const struct stw_cause *cause);
 /** What a final code means, why it is sent and what helps. */
 void agent_explain(struct agent *agent, unsigned code, const struct stw_cause *cause);
 /** A message as it goes, for --trace. */

@@ -332,6 +332,23 @@ void agent_digit(void *user, char digit)
 	agent_tell(line->agent, "digit", json_pack("{s:s}", "digit", text), words);
 }
 
+static const struct stw_cause no_way = {
+	.meaning =
+		"This telephone cannot send by the transport, or to the address family, that the "
+		"target needs.",
+	.reason = "The target demands TLS or a WebSocket, which are not built yet, or --listen "
+		  "names an "
+		  "address of the other family.",
+	.remedy = "Use a sip URI over udp or tcp, and --listen with an address of the target's "
+		  "family "
+		  "or none.",
+};
+
+const struct stw_cause *agent_cause(const struct stw_cause *cause)
+{
+	return cause == &stw_cause_no_listener ? &no_way : cause;
+}
+
 void agent_explain(struct agent *agent, unsigned code, const struct stw_cause *cause)
 {
 	const struct stw_status *row = code ? stw_status_or_class(code) : NULL;
@@ -339,6 +356,7 @@ void agent_explain(struct agent *agent, unsigned code, const struct stw_cause *c
 
 	if (code < 300 && code != 202)
 		return;
+	cause = agent_cause(cause);
 	if (cause)
 		snprintf(words, sizeof(words), "%u: %s %s What helps: %s", code, cause->meaning,
 			cause->reason, cause->remedy);

@@ -55,7 +55,7 @@ static void probe_failed(struct agent *agent, const struct stw_cause *cause)
 	else if (cause->code == 408 || !cause->code)
 		snprintf(why, sizeof(why), "408 Request Timeout: no answer from %s", probe->uri);
 	else
-		snprintf(why, sizeof(why), "%s: %s", probe->uri, cause->meaning);
+		snprintf(why, sizeof(why), "%s: %s", probe->uri, agent_cause(cause)->meaning);
 	probe_fail(agent, why);
 }
 

@@ -109,6 +109,8 @@ static const struct {
 	{ "register --user sippy@127.0.0.1:1 --timeout 2 2>&1", 1, "registration not done: 503" },
 	{ "answer --lines 0 2>&1", 2, "--lines takes a number, 1 to 32" },
 	{ "answer --lines 33 2>&1", 2, "--lines takes a number, 1 to 32" },
+	{ "call sips:bob@127.0.0.1 2>&1", 1, "500: This telephone cannot send by the transport" },
+	{ "options sips:bob@127.0.0.1 2>&1", 1, "This telephone cannot send by the transport" },
 	{ "check 2>&1", 2, "an argument is missing" },
 	{ "check missing.yaml 2>&1", 1, "missing.yaml: No such file or directory" },
 	{ "check good.yaml", 0,
