@@ -72,10 +72,15 @@ static int help(struct stw_cli *cli, const char *name)
 	return cli->command->run(cli);
 }
 
+static bool is_help(const char *word)
+{
+	return strcmp(word, "help") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 static int dispatch(struct stw_cli *cli, int argc, char **argv)
 {
-	if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-		(argc == 2 && strcmp(argv[1], "help") == 0)) {
+	if (argc < 2 ||
+		(is_help(argv[1]) && (argc == 2 || argv[1][0] == '-' || is_help(argv[2])))) {
 		overview_print(cli->out);
 		return STW_EXIT_DONE;
 	}

@@ -64,6 +64,8 @@ static const struct {
 	{ "call --help", 0, "--user AOR          who we are" },
 	{ "help call", 0, "dial DIGITS" },
 	{ "help simulate", 0, "[--seed N]" },
+	{ "help help", 0, "usage: strowger COMMAND" },
+	{ "help --help", 0, "usage: strowger COMMAND" },
 	{ "help exlpain 2>&1", 2, "did you mean explain?" },
 	{ "exlpain 2>&1", 2, "unknown command exlpain; did you mean explain?" },
 	{ "--vresion 2>&1", 2, "unknown option --vresion" },
