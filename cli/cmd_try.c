@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "server/try.h"
+
 #define NAME_COLUMNS  12
 #define LABEL_COLUMNS 18
 
@@ -117,10 +119,13 @@ int stw_cmd_try(struct stw_cli *cli)
 	};
 	int status = stw_cli_parse(cli, options, STW_ARRAY_SIZE(options), 2, 2);
 	struct stw_client client;
+	struct stw_addr addr;
 	json_t *body, *answer;
 
 	if (status >= 0)
 		return status;
+	if (source && stw_try_source(source, &addr) < 0)
+		return stw_cli_usage(cli, "%s is no IP address, with or without a port", source);
 	if (at && at_read(at) < 0)
 		return stw_cli_usage(cli, "%s is no time", at);
 	status = stw_client_open(cli, &client);

@@ -226,8 +226,7 @@ static int request_write(
 	return writer->overflow ? -ENOBUFS : 0;
 }
 
-/* "192.0.2.1", "192.0.2.1:5060", "[2001:db8::1]:5060" */
-static int source_read(const char *text, struct stw_addr *ret)
+int stw_try_source(const char *text, struct stw_addr *ret)
 {
 	struct stw_str host = stw_str_from(text);
 	size_t from = *text == '[' ? stw_str_find(host, ']', 0) : 0;
@@ -332,7 +331,7 @@ int stw_try(struct stw_core *core, const json_t *ask, json_t **ret, char error[2
 	try->trial.row = try_row;
 	try->core = core;
 	try->trial.as = stw_str_from(ask_text(ask, "as", ""));
-	if (source_read(source_text, &source) < 0) {
+	if (stw_try_source(source_text, &source) < 0) {
 		snprintf(error, 200, "%.80s is no IP address, with or without a port", source_text);
 		err = -EINVAL;
 	} else if (has_line_end(ask)) {

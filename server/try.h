@@ -26,4 +26,7 @@ struct stw_trial {
  */
 int stw_try(struct stw_core *core, const json_t *ask, json_t **ret, char error[200]);
 
+/** "192.0.2.1", "192.0.2.1:5060", "[2001:db8::1]:5060". @return 0; -EINVAL, -EBADMSG */
+int stw_try_source(const char *text, struct stw_addr *ret);
+
 #endif

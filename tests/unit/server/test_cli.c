@@ -115,6 +115,7 @@ static const struct {
 	{ "answer --lines 33 2>&1", 2, "--lines takes a number, 1 to 32" },
 	{ "call sips:bob@127.0.0.1 2>&1", 1, "500: This telephone cannot send by the transport" },
 	{ "options sips:bob@127.0.0.1 2>&1", 1, "This telephone cannot send by the transport" },
+	{ "try INVITE sip:bob@example.com --source foo 2>&1", 2, "foo is no IP address" },
 	{ "check 2>&1", 2, "an argument is missing" },
 	{ "check missing.yaml 2>&1", 1, "missing.yaml: No such file or directory" },
 	{ "check good.yaml", 0,
