@@ -158,10 +158,14 @@ static bool is_refusal(const struct stw_ua_event *event)
 static struct stw_str refusal_text(const struct stw_ua_event *event)
 {
 	struct stw_str type = stw_msg_value(event->msg, STW_HDR_CONTENT_TYPE);
+	struct stw_str text = stw_msg_body(event->msg);
 
 	type = stw_str_trim(stw_str_cut(type, 0, stw_str_find(type, ';', 0)));
-	return stw_str_equal_nocase(type, STW_STR("text/plain")) ? stw_msg_body(event->msg)
-								 : STW_STR_NONE;
+	if (!stw_str_equal_nocase(type, STW_STR("text/plain")))
+		return STW_STR_NONE;
+	while (text.len && strchr("\r\n", text.ptr[text.len - 1]))
+		text.len--;
+	return text;
 }
 
 static void details_json(const struct stw_ua_event *event, json_t *json)

@@ -332,6 +332,8 @@ def text(bench):
     require(done.returncode == 1 and "404" in done.stdout, done.stdout + done.stderr)
     spoken = said("call", f"sip:bob@{DOMAIN}", "--from", f"sip:carol@{DOMAIN}", "--user", f"sip:alice@{DOMAIN}", "--password-file",
                   secret, "--proxy", f"sip:127.0.0.1:{server.port}", status=1)
+    refused = said("call", f"sip:112@{DOMAIN}", "--proxy", f"sip:127.0.0.1:{server.port}", status=1).split("they say: ")
+    require(len(refused) == 2 and "\\n" not in refused[1], f"the words of a 380: {refused}")
     require("403" in spoken, f"the user logs in, whoever From names, and may not call as carol: {spoken}")
 
 
