@@ -708,21 +708,25 @@ void stw_api_handle(
 	const struct stw_api *api, const struct stw_api_request *request, struct stw_api_reply *ret)
 {
 	struct turn turn = { .api = api, .request = request, .reply = ret };
-	bool path_known = false;
+	char allow[sizeof(ret->allow)] = "";
+	size_t len = 0;
 
 	*ret = (struct stw_api_reply){ 0 };
 	for (size_t i = 0; i < STW_ARRAY_SIZE(endpoints); i++) {
 		turn.rest = endpoint_rest(&endpoints[i], request->path);
 		if (!turn.rest)
 			continue;
-		path_known = true;
+		len += (size_t)snprintf(allow + len, sizeof(allow) - len, "%s%s%s", len ? ", " : "",
+			endpoints[i].method,
+			strcmp(endpoints[i].method, "GET") == 0 ? ", HEAD" : ""); /* http.c */
 		if (strcmp(endpoints[i].method, request->method) == 0) {
 			endpoint_run(&endpoints[i], &turn);
 			return;
 		}
 	}
-	if (path_known)
+	if (len)
 		stw_api_error(ret, 405, "%s is not possible here", request->method);
 	else
 		stw_api_error(ret, 404, "there is no %s", request->path);
+	memcpy(ret->allow, allow, sizeof(ret->allow));
 }

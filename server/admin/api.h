@@ -62,7 +62,8 @@ struct stw_api_reply {
 	unsigned status; /* of HTTP */
 	json_t *json;    /* new reference */
 	const char
-		*type; /* of the content; NULL: JSON, else `json` is a text and is sent as it is */
+		*type;  /* of the content; NULL: JSON, else `json` is a text and is sent as it is */
+	char allow[48]; /* of a 405: the methods that the path has (RFC 9110 §15.5.6) */
 };
 
 void stw_api_handle(const struct stw_api *api, const struct stw_api_request *request,

@@ -30,6 +30,8 @@ static enum MHD_Result exchange_reply(
 	MHD_add_response_header(
 		response, "Content-Type", reply->type ? reply->type : "application/json");
 	MHD_add_response_header(response, "Cache-Control", "no-store");
+	if (reply->status == MHD_HTTP_METHOD_NOT_ALLOWED)
+		MHD_add_response_header(response, "Allow", reply->allow);
 	if (last)
 		MHD_add_response_header(response, "Connection", "close");
 	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");

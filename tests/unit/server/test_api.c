@@ -235,6 +235,19 @@ static void queues_of_a_user_are_there(void **state)
 	server_stop(server);
 }
 
+/* RFC 9110 §15.5.6 */
+static void what_a_path_takes(void **state)
+{
+	struct server *server = server_start(state);
+
+	assert_int_equal(call(server, "PUT", "/v1/users", NULL), 405);
+	assert_string_equal(server->reply.allow, "GET, HEAD, POST, PATCH, DELETE");
+	assert_int_equal(call(server, "GET", "/v1/stop", NULL), 405);
+	assert_string_equal(server->reply.allow, "POST");
+	assert_int_equal(call(server, "GET", "/v1/none", NULL), 404);
+	server_stop(server);
+}
+
 static void refusals(void **state)
 {
 	static const struct {
@@ -477,6 +490,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(queues_are_shown, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(agents_log_in_and_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(queues_of_a_user_are_there, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_a_path_takes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(refusals, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(rules_hold_back_no_commit, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(rules_are_told, set_up, tear_down),
