@@ -819,43 +819,6 @@ static void test_lists_as_long_as_they_may_be(void **state)
 	free(queues);
 }
 
-/* "*store\_sync*", as scdoc wants it. */
-static void man_name(const char *key, char name[64])
-{
-	*name++ = '*';
-	for (; *key; key++) {
-		if (*key == '_')
-			*name++ = '\\';
-		*name++ = *key;
-	}
-	strcpy(name, "*");
-}
-
-static void test_each_option_is_documented(void **state)
-{
-	const struct stw_option *option;
-	char name[64];
-	size_t count;
-	char *page = support_read_file(STW_SOURCE_ROOT "/docs/man/strowger.yaml.5.scd", &count);
-
-	option = stw_option_all(&count);
-	for (size_t i = 0; i < count; i++) {
-		size_t len = strlen(option[i].help);
-
-		man_name(option[i].key, name);
-		if (!strstr(page, name))
-			fail_msg("%s is not in strowger.yaml(5)", name);
-		assert_true(len > 10 && option[i].help[len - 1] == '.');
-		assert_ptr_equal(stw_option_find(option[i].key), &option[i]);
-		for (size_t j = 0; j < i; j++)
-			assert_string_not_equal(option[i].key, option[j].key);
-		if (*option[i].rfc)
-			assert_memory_equal(option[i].rfc, "RFC ", 4);
-	}
-	assert_null(stw_option_find("registration"));
-	free(page);
-}
-
 static void test_listen_and_advertise(void **state)
 {
 	struct stw_config *config =
@@ -983,7 +946,6 @@ int main(void)
 		cmocka_unit_test(test_empty_file_gives_defaults),
 		cmocka_unit_test(test_defaults_round_trip),
 		cmocka_unit_test(test_each_option_is_set_and_read),
-		cmocka_unit_test(test_each_option_is_documented),
 		cmocka_unit_test(test_lists_as_long_as_they_may_be),
 		cmocka_unit_test(test_the_default_time_zone_is_that_of_the_machine),
 		cmocka_unit_test(test_listen_and_advertise),
