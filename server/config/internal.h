@@ -102,7 +102,7 @@ void config_value_set(struct config_context *context, const struct stw_option *o
 	const struct config_item *item);
 struct stw_str config_value_get(const struct stw_config *config, const struct stw_option *option,
 	char *buffer, size_t size);
-/** "1m30s". @return 0; -ENOENT no unit; -EBADMSG; -ERANGE */
+/** "1m30s", "0". @return 0; -ENOENT no unit; -EBADMSG; -ERANGE */
 int config_duration(struct stw_str text, uint64_t *ret_ms);
 /** A number of the option's unit as it is written in the file. */
 struct stw_str config_number_text(

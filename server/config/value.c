@@ -54,8 +54,8 @@ static struct stw_str letters_take(struct stw_str *text)
 	return letters;
 }
 
-/* 1*( 1*DIGIT unit ), units in falling order: 3m1s. @return 0; -ENOENT no unit; -EBADMSG; -ERANGE
- */
+/* 1*( 1*DIGIT unit ), units in falling order: 3m1s; or 0, which is the same in each. @return 0;
+ * -ENOENT no unit; -EBADMSG; -ERANGE */
 int config_duration(struct stw_str text, uint64_t *ret_ms)
 {
 	size_t next = 0, unit;
@@ -63,6 +63,10 @@ int config_duration(struct stw_str text, uint64_t *ret_ms)
 	struct stw_str letters;
 	int err;
 
+	if (stw_str_equal(text, STW_STR("0"))) {
+		*ret_ms = 0;
+		return 0;
+	}
 	do {
 		err = stw_str_to_uint(digits_take(&text), UINT32_MAX, &number);
 		if (err < 0)

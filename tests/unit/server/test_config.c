@@ -51,6 +51,8 @@ static const struct {
 		"1:10: workers: \"many\" is not a number of threads; allowed: auto or 1 to 64\n" },
 	{ "workers: -1\n",
 		"1:10: workers: \"-1\" is not a number of threads; allowed: auto or 1 to 64\n" },
+	{ "call: {ring_timeout: 0}\n",
+		"1:22: call.ring_timeout: \"0\" is out of range; allowed: 1s to 1h\n" },
 	{ "workers:\n", "1:9: workers: has no value; leave the line out for the default\n" },
 	{ "workers: [1]\n", "1:10: workers: a list is not allowed here, it takes a text; allowed: "
 			    "auto or 1 to 64\n" },
@@ -676,6 +678,7 @@ static const struct {
 	{ "dns.max_srv", "3", "3" },
 	{ "dns.max_addresses", "2", "2" },
 	{ "dns.failed_for", "90s", "1m30s" },
+	{ "dns.failed_for", "0", "0s" },
 	{ "dns.cache_names", "100", "100" },
 	{ "dns.cache_bytes", "128KiB", "128KiB" },
 	{ "hook.connections", "4", "4" },
