@@ -198,7 +198,7 @@ static bool user_exists(const struct turn *turn, struct stw_str aor)
 	return found;
 }
 
-/* Each setting that has a value, or a standard one. Without such a user nothing is added. */
+/* Each setting: its value, or what is standard. Without such a user nothing is added. */
 static void add_settings(const struct turn *turn, struct stw_str aor, json_t *json)
 {
 	const struct stw_setting *setting;
@@ -212,8 +212,7 @@ static void add_settings(const struct turn *turn, struct stw_str aor, json_t *js
 
 		if (!value.len)
 			value = stw_str_from(setting->standard);
-		if (value.len)
-			json_object_set_new(json, setting->key, stw_json_text(value));
+		json_object_set_new(json, setting->key, stw_json_text(value));
 	}
 	if (turn->api->read_rcu)
 		stw_rcu_unregister_thread();

@@ -153,6 +153,7 @@ run 0 "dnd=on" "user set" user set bob dnd=on "number=42,+49 30 12" forward.busy
 run 0 "  number=42,+49 30 12" "user show has the settings" user show bob
 run 0 '"forward.busy": "a1"' "user show -o json has the settings by their keys" user show bob -o json
 run 0 '"forward.no_answer_after": "20s"' "and what is standard" user show bob -o json
+run 0 '"forward.always": ""' "and what has no value" user show bob -o json
 run 1 "did you mean forward.busy" "user set names a slip" user set bob forward.bussy=a1
 run 1 "allowed: on, off" "user set names what is allowed" user set bob dnd=maybe
 run 1 "there is no user karl" "user set of a forwarding to nobody" user set bob forward.busy=karl
