@@ -61,7 +61,9 @@ struct stw_proxy_routing {
 	bool in_dialog;       /* our mark verified: belongs to a dialog that passed through us */
 	bool hop_known;       /* … and goes to where that dialog goes */
 	bool by_callee;       /* … sent by who did not begin it */
+	bool granted;         /* … as the core had allowed it, which guards that place */
 	uint64_t hop;         /* where it goes, hashed for that dialog; 0: unknown */
+	uint64_t granted_hop; /* the same of a place that the core had allowed; 0: not asked for */
 	/* The dialog, hashed: the same for both sides, and each has proved which one it is. Of
 	 * INVITE, UPDATE and BYE, and of what goes elsewhere; 0: unknown. */
 	uint64_t dialog;
@@ -87,9 +89,12 @@ struct stw_proxy_refresh {
 	 * not known that the other side has answered. */
 	uint64_t requester, answerer;
 };
-/** False: the response to this request is none, or it is not known of which dialog. */
+/**
+ * @param granted  as in stw_record_route_options; the answerer is where the request was let go
+ * @return false: the response to this request is none, or it is not known of which dialog
+ */
 bool stw_proxy_refresh_find(const struct stw_proxy_options *options, const struct stw_msg *request,
-	const struct stw_proxy_routing *routing, const struct stw_msg *response,
+	const struct stw_proxy_routing *routing, const struct stw_msg *response, bool granted,
 	struct stw_proxy_refresh *ret);
 
 /** Where the flow token leads (RFC 5626 §5.3) that our Path or Record-Route had. False: there is
@@ -206,6 +211,7 @@ struct stw_record_route_options {
 	struct stw_record_route_side in, out;
 	const struct stw_hop *flow; /* of a phone that is reached by it alone; NULL: none */
 	struct stw_str branch;      /* our own, of the request as it goes on */
+	bool granted;               /* the callee may send to where the caller is, guarded or not */
 };
 /** What was written into a request on one branch: the response brings it back. */
 struct stw_record_route {
@@ -270,6 +276,7 @@ struct stw_relay_options {
 	const struct stw_record_route *ours; /* on its branch; NULL: not kept, found anew */
 	struct stw_str lines;                /* go behind the last header field; may be empty */
 	struct stw_str via_params; /* ";oc=…", behind the Via below ours; may be empty */
+	bool granted;              /* the caller may send to where the callee is, guarded or not */
 };
 /** The response as it goes upstream: top Via removed, our Record-Route values marked with where
  * the callee is, and with the proof where the secret was. New text lies in `arena`. @return 0;

@@ -80,8 +80,8 @@ struct stw_note {
 	const struct stw_cause *cause;
 	const struct stw_refusal *refusal; /* facts and option of an own response; may be NULL */
 	bool relayed;                      /* RESPONSE_OUT: passed on, not made by us */
-	bool in_dialog;                    /* RESPONSE_OUT: see struct stw_proxy_routing */
-	uint64_t dialog;                   /* RESPONSE_OUT: likewise */
+	bool in_dialog;  /* REQUEST_OUT, RESPONSE_OUT: see struct stw_proxy_routing */
+	uint64_t dialog; /* RESPONSE_OUT: likewise */
 	const struct stw_proxy_refresh *refresh; /* RESPONSE_IN: NULL: it is none */
 	struct stw_str uri;                      /* REQUEST_OUT: Request-URI of the branch */
 	bool misfit;        /* RESPONSE_IN: !stw_response_fits(): it counts as 502 */

@@ -32,12 +32,17 @@ uint64_t proxy_hash_read(struct stw_str text);
 /* Mark of the dialog that a request with this Call-ID and From tag establishes. */
 uint64_t proxy_mark(
 	const struct stw_proxy_options *options, const struct stw_msg *request, struct stw_str tag);
-/* Where the requests go that are sent to this URI in the dialog of the mark. */
-uint64_t proxy_hop(
-	const struct stw_proxy_options *options, uint64_t mark, const struct stw_uri *uri);
+/* A place in the dialog of a mark. */
+struct proxy_hop {
+	uint64_t mark;
+	bool granted; /* the core has allowed it, whether it guards it or not */
+};
+/* Where the requests go that are sent to this URI, by who is `sender` in From. */
+uint64_t proxy_hop_hash(const struct stw_proxy_options *options, struct proxy_hop hop,
+	const struct stw_uri *uri, const struct stw_uri *sender);
 /* The same of the other side of the dialog, as a message from there says: of the Record-Route value
  * that stands next to ours (`route`), or of its Contact. 0: it does not say. */
-uint64_t proxy_hop_of_sender(const struct stw_proxy_options *options, uint64_t mark,
+uint64_t proxy_hop_of_sender(const struct stw_proxy_options *options, struct proxy_hop hop,
 	const struct stw_msg *msg, struct stw_str route);
 /* The parts of our mark in a Record-Route or Route URI. */
 struct proxy_mark_parts {

@@ -74,25 +74,27 @@ uint64_t proxy_mark(
 	return stw_hasher_value(&mix);
 }
 
-/* What decides is where the packets go (RFC 3263 §4): maddr or host, and port. When that is us, the
- * user does. */
-uint64_t proxy_hop(
-	const struct stw_proxy_options *options, uint64_t mark, const struct stw_uri *uri)
+/* §12.2.1.1: the remote target is what it was, and both URIs are. What decides is where the packets
+ * go (RFC 3263 §4), maddr or host, and port; and the user, who may be anybody behind a gateway, or
+ * with us. Who names himself one of ours does so from the beginning. */
+uint64_t proxy_hop_hash(const struct stw_proxy_options *options, struct proxy_hop hop,
+	const struct stw_uri *uri, const struct stw_uri *sender)
 {
 	struct stw_hasher mix = proxy_mix_begin(options->key, PROXY_MIX_HOP);
 	struct stw_str host = uri->host, maddr;
 
 	if (uri->params.len && stw_uri_param(uri, STW_STR("maddr"), &maddr))
 		host = maddr;
-	stw_hasher_number(&mix, mark);
+	stw_hasher_number(&mix, hop.mark);
+	stw_hasher_number(&mix, hop.granted);
 	stw_hasher_text_nocase(&mix, host);
 	stw_hasher_number(&mix, uri->port);
-	if (proxy_owns_uri(options, uri))
-		stw_hasher_text(&mix, uri->user);
+	stw_hasher_text(&mix, uri->user);
+	stw_hasher_text(&mix, proxy_owns_uri(options, sender) ? sender->user : STW_STR_NONE);
 	return stw_hasher_value(&mix);
 }
 
-uint64_t proxy_hop_of_sender(const struct stw_proxy_options *options, uint64_t mark,
+uint64_t proxy_hop_of_sender(const struct stw_proxy_options *options, struct proxy_hop hop,
 	const struct stw_msg *msg, struct stw_str route)
 {
 	struct stw_values contacts = stw_msg_values(msg, STW_HDR_CONTACT);
@@ -101,7 +103,8 @@ uint64_t proxy_hop_of_sender(const struct stw_proxy_options *options, uint64_t m
 	if ((!route.len && !stw_values_next(&contacts, &route)) ||
 		stw_address_parse(route, &address) < 0 || address.wildcard || !address.uri.host.len)
 		return 0;
-	return proxy_hop(options, mark, &address.uri);
+	return proxy_hop_hash(
+		options, hop, &address.uri, msg->is_request ? &msg->to.uri : &msg->from.uri);
 }
 
 uint64_t proxy_secret(const struct stw_proxy_options *options, uint64_t mark, struct stw_str branch)

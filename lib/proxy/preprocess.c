@@ -157,17 +157,19 @@ static int routes_remove_own(struct preprocess *pre, unsigned count, struct stw_
 }
 
 /* To the Contact of the other side, or to the proxy on the way to it. */
-static uint64_t hop_of(const struct preprocess *pre, const struct stw_proxy_routing *routing)
+static uint64_t hop_of(
+	const struct preprocess *pre, const struct stw_proxy_routing *routing, bool granted)
 {
-	struct stw_address address;
+	struct proxy_hop hop = { pre->mark, granted };
 	const struct stw_uri *uri = &routing->uri;
+	struct stw_address address;
 
 	if (routing->has_route) {
 		if (stw_address_parse(routing->next_route, &address) < 0)
 			return 0;
 		uri = &address.uri;
 	}
-	return uri->host.len ? proxy_hop(pre->options, pre->mark, uri) : 0;
+	return uri->host.len ? proxy_hop_hash(pre->options, hop, uri, &pre->request->from.uri) : 0;
 }
 
 /* Does the request go where the mark says? */
@@ -202,8 +204,12 @@ static void dialog_note(const struct preprocess *pre, struct stw_proxy_routing *
 	enum stw_method method = pre->request->method;
 
 	ret->by_callee = pre->by_callee;
-	ret->hop = hop_of(pre, ret);
+	ret->hop = hop_of(pre, ret, false);
 	ret->hop_known = hop_verifies(pre, ret->hop);
+	if (!ret->hop_known) {
+		ret->granted_hop = hop_of(pre, ret, true);
+		ret->granted = ret->hop_known = hop_verifies(pre, ret->granted_hop);
+	}
 	if (pre->side.len && (!ret->hop_known || method == STW_METHOD_INVITE ||
 				     method == STW_METHOD_UPDATE || method == STW_METHOD_BYE))
 		ret->dialog = dialog_of(pre);
@@ -242,20 +248,21 @@ int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct s
 }
 
 bool stw_proxy_refresh_find(const struct stw_proxy_options *options, const struct stw_msg *request,
-	const struct stw_proxy_routing *routing, const struct stw_msg *response,
+	const struct stw_proxy_routing *routing, const struct stw_msg *response, bool granted,
 	struct stw_proxy_refresh *ret)
 {
-	uint64_t mark;
+	struct proxy_hop requester = { .granted = granted },
+			 answerer = { .granted = routing->granted };
 
 	if (!routing->dialog || response->code / 100 != 2 ||
 		(request->method != STW_METHOD_INVITE && request->method != STW_METHOD_UPDATE))
 		return false;
-	mark = proxy_mark(
+	requester.mark = answerer.mark = proxy_mark(
 		options, request, routing->by_callee ? request->to.tag : request->from.tag);
 	*ret = (struct stw_proxy_refresh){ .routing = routing,
 		.cseq = request->cseq.number,
-		.requester = proxy_hop_of_sender(options, mark, request, STW_STR_NONE),
-		.answerer = proxy_hop_of_sender(options, mark, response, STW_STR_NONE) };
+		.requester = proxy_hop_of_sender(options, requester, request, STW_STR_NONE),
+		.answerer = proxy_hop_of_sender(options, answerer, response, STW_STR_NONE) };
 	return true;
 }
 

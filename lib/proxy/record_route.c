@@ -47,14 +47,14 @@ static void line_write(struct stw_writer *writer, const struct stw_proxy_options
 }
 
 /* Requests of the callee go to where the caller is: to the proxy before us, or to his Contact. */
-static uint64_t hop_of_caller(
-	const struct stw_proxy_options *options, const struct stw_msg *request, uint64_t mark)
+static uint64_t hop_of_caller(const struct stw_proxy_options *options,
+	const struct stw_msg *request, struct proxy_hop hop)
 {
 	struct stw_values values = stw_msg_values(request, STW_HDR_RECORD_ROUTE);
 	struct stw_str route = STW_STR_NONE;
 
 	stw_values_next(&values, &route);
-	return proxy_hop_of_sender(options, mark, request, route);
+	return proxy_hop_of_sender(options, hop, request, route);
 }
 
 /* `msg`: the request, or a response to it. */
@@ -78,7 +78,8 @@ int stw_record_route_write(const struct stw_proxy_options *proxy,
 	struct stw_record_route made = marks_make(proxy, request, options->branch);
 	struct line_parts parts = { .sips = request->uri.scheme == STW_SCHEME_SIPS,
 		.mark = made.mark,
-		.hop = hop_of_caller(proxy, request, made.mark),
+		.hop = hop_of_caller(
+			proxy, request, (struct proxy_hop){ made.mark, options->granted }),
 		.secret = { made.secret, sizeof(made.secret) },
 		.flow = options->flow };
 	char buffer[2 * LINE_MAX];
@@ -152,7 +153,9 @@ static int for_caller_write(const struct stw_relay_options *options,
 	uint64_t hop = 0;
 
 	if (options->response->code > 100 && options->response->code < 300)
-		hop = proxy_hop_of_sender(options->proxy, ours->mark, options->response, above);
+		hop = proxy_hop_of_sender(options->proxy,
+			(struct proxy_hop){ ours->mark, options->granted }, options->response,
+			above);
 	stw_writer_init(&writer, buffer, sizeof(buffer));
 	proxy_write_hash(&writer, hop);
 	stw_write_str(&writer, (struct stw_str){ ours->proof, sizeof(ours->proof) });

@@ -40,6 +40,7 @@ static void branch_note(struct branch *branch, enum stw_note_kind kind,
 		.cause = cause,
 		.method = branch->box->request.msg->method,
 		.method_name = method,
+		.in_dialog = branch->box->request.routing.in_dialog,
 		.uri = branch->target.uri,
 		.target = &branch->target };
 
@@ -154,6 +155,7 @@ static int branch_record_route(
 
 	if (!branch_records_route(request))
 		return 0;
+	options.granted = source_is_granted(request);
 	if (branch->target.flow_in || branch->target.flow_out)
 		options.flow = branch->target.flow_in ? &request->source : &branch->hop;
 	options.in.sent_by =

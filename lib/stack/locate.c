@@ -187,6 +187,29 @@ static struct stw_random *branch_random(struct branch *branch)
 	return &branch->random;
 }
 
+static bool is_guarded(const struct stw_request *request, const struct stw_hop *hop)
+{
+	const struct stw_stack_options *options = &request->stack->options;
+
+	return options->core->guard && options->core->guard(options->core_user, request, NULL, hop);
+}
+
+bool source_is_granted(const struct stw_request *request)
+{
+	struct stw_hop there = request->source;
+
+	/* As a source, and as a place: a trunk is not known by both alike. */
+	return is_guarded(request, &request->source) || is_guarded(request, &there);
+}
+
+bool branch_granted(const struct branch *branch)
+{
+	const struct stw_request *request = &branch->box->request;
+
+	return (request->routing.in_dialog && request->routing.granted) ||
+	       (branch->target.granted && is_guarded(request, &branch->hop));
+}
+
 const struct stw_cause *branch_barred(
 	struct branch *branch, const struct stw_uri *uri, const struct stw_hop *hop)
 {
@@ -195,7 +218,8 @@ const struct stw_cause *branch_barred(
 	const struct stw_cause *cause;
 
 	if (!options->core->guard || branch->box->client || branch->target.granted ||
-		branch->stateless || request->routing.in_dialog || (hop && branch->target.has_hop))
+		branch->stateless || (request->routing.in_dialog && request->routing.granted) ||
+		request->msg->method == STW_METHOD_BYE || (hop && branch->target.has_hop))
 		return NULL;
 	cause = options->core->guard(options->core_user, request, uri, hop);
 	if (!cause)

@@ -146,7 +146,7 @@ static void note_refresh(
 
 	if (!note->misfit && request->routing.dialog &&
 		stw_proxy_refresh_find(&request->stack->options.proxy, request->msg,
-			&request->routing, note->msg, refresh)) {
+			&request->routing, note->msg, source_is_granted(request), refresh)) {
 		if (!branch_goes_by_uri(branch))
 			refresh->answerer = 0;
 		note->refresh = refresh;

@@ -25,6 +25,7 @@ struct remains {
 			uint64_t identity;  /* of the responses that fit the request */
 			uint32_t session_s; /* stw_request_session() */
 			bool in_dialog;     /* it had a To tag */
+			bool granted;       /* one of its branches was: branch_granted() */
 		};
 	};
 };
@@ -230,8 +231,11 @@ bool box_settle(struct box *box)
 		remains_take(remains, remains->server);
 		remains_take_response(remains, box);
 	}
-	for (branch = box->branches; branch; branch = branch->next)
+	for (branch = box->branches; branch; branch = branch->next) {
+		if (!remains->response)
+			remains->granted |= branch_granted(branch);
 		branch_leave(branch, remains);
+	}
 	box->request.tx = NULL;
 	if (!remains->transactions)
 		stw_memory_give(remains, sizeof(*remains));
@@ -274,7 +278,9 @@ static void remains_relay(struct remains *remains, const struct stw_msg *respons
 		.code = response->code,
 		.phrase = stw_msg_phrase(response),
 		.relayed = true };
-	struct stw_relay_options relay = { .proxy = &stack->options.proxy, .response = response };
+	struct stw_relay_options relay = {
+		.proxy = &stack->options.proxy, .response = response, .granted = remains->granted
+	};
 	struct stw_slices slices;
 	unsigned actions = STW_TX_SEND;
 

@@ -395,16 +395,14 @@ void reply_trying(struct box *box)
 	reply_own(box, &trying, 100);
 }
 
-/* What was written on the branch by which it came, or came when it was kept. NULL: it is not known
- * any more */
-static const struct stw_record_route *reply_record_route(
-	const struct box *box, const struct stw_msg *response)
+/* By which it came, or came when it was kept. NULL: it is not known any more */
+static const struct branch *reply_branch(const struct box *box, const struct stw_msg *response)
 {
 	const struct branch *branch = box->branches;
 
 	while (branch && !(branch->tx && stw_str_equal(branch->tx->branch, response->via.branch)))
 		branch = branch->next;
-	return branch ? &branch->record_route : NULL;
+	return branch;
 }
 
 /* It cannot be written: no memory for it, which counts as lost, or it wants more changes than one
@@ -428,9 +426,11 @@ void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str
 		.cause = cause,
 		.relayed = true };
 	struct stw_stack *stack = box->request.stack;
+	const struct branch *branch = reply_branch(box, response);
 	struct stw_relay_options relay = { .proxy = &stack->options.proxy,
 		.response = response,
-		.ours = reply_record_route(box, response),
+		.ours = branch ? &branch->record_route : NULL,
+		.granted = branch && branch_granted(branch),
 		.lines = lines };
 	char buffer[STW_OVERLOAD_PARAMS_MAX];
 	struct stw_slices slices;

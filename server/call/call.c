@@ -465,6 +465,21 @@ static int caller_enter(
 	return err;
 }
 
+bool stw_calls_talk(const struct stw_calls *calls, const struct stw_msg *request)
+{
+	struct names names;
+	struct stw_node *node;
+
+	if (!request->to.tag.len || !calls->table.count)
+		return false;
+	names = names_of(calls, request);
+	for (node = names.first; node; node = stw_table_next_same(node)) {
+		if (dialog_find(STW_CONTAINER_OF(node, struct call, node), &names))
+			return true;
+	}
+	return false;
+}
+
 int stw_calls_begin(struct stw_calls *calls, const struct stw_msg *invite, uint64_t mark,
 	struct stw_str caller, unsigned limit)
 {
@@ -761,10 +776,21 @@ static void note_invite(struct stw_calls *calls, struct call *call, const struct
 	}
 }
 
+/* It goes where the dialog does: by its mark; or a phone has lost that, and asks for the user. */
+static bool bye_goes_there(const struct call *call, const struct stw_note *note)
+{
+	const struct leg *leg = note->target ? call->legs : NULL;
+
+	while (leg && !(leg->code / 100 == 2 && stw_str_equal(leg->target, note->target->uri)))
+		leg = leg->next;
+	return note->in_dialog || leg;
+}
+
+/* Who knows its names may send a BYE of them to anywhere. */
 static void dialog_request_out(struct stw_calls *calls, struct call *call, struct dialog *dialog,
 	const struct stw_note *note)
 {
-	if (note->method != STW_METHOD_BYE || dialog->bye_ms)
+	if (note->method != STW_METHOD_BYE || dialog->bye_ms || !bye_goes_there(call, note))
 		return;
 	dialog->bye_ms = calls->now.wall_ms;
 	dialog->bye_due_ms = calls->now.mono_ms + BYE_MS;

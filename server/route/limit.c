@@ -4,13 +4,15 @@
 
 #include "server/route/route.h"
 
-/* OPTIONS asks what an INVITE would meet (RFC 3261 §11). */
+/* OPTIONS asks what an INVITE would meet (RFC 3261 §11). A phone that has lost its route set
+ * refreshes a call that is followed, and begins none. */
 static bool is_asked(const struct stw_check *check)
 {
 	const struct stw_msg *msg = check->request->msg;
 
 	return (msg->method == STW_METHOD_INVITE || msg->method == STW_METHOD_OPTIONS) &&
-	       !check->request->routing.in_dialog && core_follows_calls(check->core);
+	       !check->request->routing.in_dialog && core_follows_calls(check->core) &&
+	       !stw_calls_talk(check->core->calls, msg);
 }
 
 static unsigned limit_of(const struct stw_user *user)

@@ -38,15 +38,20 @@ enum stw_verdict stw_route_validate(struct stw_check *check)
 
 /* In a dialog that passed through us nobody is asked again, as long as the request goes where the
  * dialog does: to the place that our mark covers, or that the other side has moved to since
- * (§12.2.1.2), or to a phone of the user whom To names. */
+ * (§12.2.1.2), or to a phone of the user whom To names. Who names himself one of ours did so in the
+ * beginning, or is asked. */
 bool stw_route_stays_in_dialog(struct stw_check *check)
 {
-	const struct stw_proxy_routing *routing = &check->request->routing;
+	struct stw_proxy_routing *routing = &check->request->routing;
 	struct stw_proxy_target target;
 
-	return routing->in_dialog &&
-	       (routing->hop_known || stw_refreshes_lead(check->core->refreshes, routing) ||
-		       (!routing->has_route && stw_route_binding_of_to(check, &target)));
+	if (!routing->in_dialog)
+		return false;
+	if (routing->hop_known ||
+		stw_refreshes_lead(check->core->refreshes, routing, &routing->granted))
+		return true;
+	return !routing->has_route && !check->caller_domain.len &&
+	       stw_route_binding_of_to(check, &target);
 }
 
 /* §22.3: our own users prove who they are. */
@@ -84,7 +89,7 @@ static enum stw_verdict check_relay(struct stw_check *check)
 	if (check->caller_domain.len || stw_route_stays_in_dialog(check))
 		return STW_PASS;
 	if (!to_us) {
-		if (request->routing.in_dialog) {
+		if (request->routing.in_dialog || check->left_dialog) {
 			stw_refusal_fact(&check->refusal, "destination", request->routing.uri.host);
 			return stw_route_refuse(check, &stw_cause_dialog_elsewhere);
 		}

@@ -105,6 +105,21 @@ static void route_cancel(struct stw_check *check)
 	stw_request_refuse(check->request, &check->refusal);
 }
 
+/* What does not go where its dialog goes begins something, and all that holds for what begins holds
+ * for it. An ACK, of which nobody can be asked, may still find the other side that has moved
+ * (docs/decisions/0013). */
+static void leave_dialog(struct stw_check *check)
+{
+	struct stw_proxy_routing *routing = &check->request->routing;
+	bool to_us = check->domain.len && !routing->has_route;
+
+	if (!routing->in_dialog || stw_route_stays_in_dialog(check) ||
+		(!to_us && check->request->msg->method == STW_METHOD_ACK))
+		return;
+	routing->in_dialog = false;
+	check->left_dialog = true;
+}
+
 void stw_route_request(struct stw_core *core, struct stw_request *request)
 {
 	struct stw_check check = {
@@ -144,9 +159,6 @@ void stw_route_request(struct stw_core *core, struct stw_request *request)
 	}
 	check.domain = route_domain(&check);
 	check.caller_domain = caller_domain;
-	/* One of our users, but not the other side of that dialog: it begins anew with him. */
-	if (request->routing.in_dialog && check.domain.len && !request->routing.has_route &&
-		!stw_route_stays_in_dialog(&check))
-		request->routing.in_dialog = false;
+	leave_dialog(&check);
 	stw_route_run(&check, route_choose(&check));
 }

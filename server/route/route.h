@@ -90,6 +90,7 @@ struct stw_check {
 	struct stw_str emergency_number; /* that was dialled; empty: a URN, or no emergency */
 	bool follows; /* what becomes of this call is known: it is an INVITE outside a dialog, and
 			 somebody asks */
+	bool left_dialog; /* it has our mark of one, and does not go where that goes */
 	bool authenticated;
 	bool nonce_ages;         /* the next one is due */
 	struct stw_str user_aor; /* whose credentials were right */

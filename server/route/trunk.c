@@ -229,7 +229,9 @@ enum stw_verdict stw_route_trunk_direct(struct stw_check *check)
 	enum stw_verdict verdict;
 	struct stw_uri uri;
 
+	/* A BYE begins nothing, and may find a gateway that has moved. */
 	if (!check->config->trunk_count || request->routing.in_dialog ||
+		request->msg->method == STW_METHOD_BYE ||
 		(check->domain.len && !request->routing.has_route) || !next_uri(request, &uri))
 		return STW_PASS;
 	trunk = trunk_find(check->config, request, &uri, NULL);

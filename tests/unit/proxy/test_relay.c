@@ -93,7 +93,7 @@ static const struct {
 	bool two, known;
 } returns[] = {
 	{ "", "", CONTACT, "200 OK", "sip:b@192.0.2.4:5070", "", false, true },
-	{ "", "", CONTACT, "180 Ringing", "sip:x@192.0.2.4:5070;a=b", "", false, true },
+	{ "", "", CONTACT, "180 Ringing", "sip:b@192.0.2.4:5070;a=b", "", false, true },
 	{ UPPER, "", CONTACT, "200 OK", "sip:b@192.0.2.4:5070", "", false, true },
 	{ UPPER, "", CONTACT, "200 OK", "sip:b@192.0.2.4:5070", "", true, true },
 	{ "", LOWER, CONTACT, "200 OK", "sip:b@192.0.2.4:5070", ", <sip:down.COM:5080;lr>", false,
@@ -101,6 +101,7 @@ static const struct {
 	{ UPPER, LOWER, CONTACT, "200 OK", "sip:b@192.0.2.9", ", <sip:down.com:5080;lr>", true,
 		true },
 	/* elsewhere */
+	{ "", "", CONTACT, "200 OK", "sip:x@192.0.2.4:5070", "", false, false },
 	{ "", "", CONTACT, "200 OK", "sip:b@192.0.2.4", "", false, false },
 	{ "", "", CONTACT, "200 OK", "sip:b@192.0.2.5:5070", "", false, false },
 	{ "", "", CONTACT, "200 OK", "sip:b@192.0.2.4:5070;maddr=192.0.2.5", "", false, false },

@@ -52,6 +52,7 @@ static void note(struct stw_calls *calls, enum stw_note_kind kind, const struct 
 		.method_name = msg->cseq.name,
 		.code = code,
 		.relayed = true,
+		.in_dialog = kind == STW_NOTE_REQUEST_OUT,
 		.target = target };
 
 	stw_calls_note(calls, &what);

@@ -27,7 +27,10 @@ static bool leads(uint64_t dialog, bool by_callee, uint64_t hop)
 		.in_dialog = true, .dialog = dialog, .by_callee = by_callee, .hop = hop
 	};
 
-	return stw_refreshes_lead(refreshes, &routing);
+	bool granted = true, leads = stw_refreshes_lead(refreshes, &routing, &granted);
+
+	assert_true(!leads || !granted);
+	return leads;
 }
 
 /* The caller's request went to the callee's marked place and had a 2xx. */
