@@ -70,6 +70,8 @@ struct stw_network {
 /** "192.0.2.0/24", "2001:db8::/32", or an address alone. @return 0, -EBADMSG */
 int stw_network_parse(struct stw_str text, struct stw_network *ret);
 bool stw_network_has(const struct stw_network *network, const struct stw_addr *addr);
+/** Does one of them have it? */
+bool stw_networks_have(const struct stw_network *networks, unsigned n, const struct stw_addr *addr);
 
 /* ---- listeners, flows, hops ------------------------------------------------------ */
 

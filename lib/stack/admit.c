@@ -6,17 +6,6 @@
 
 #include "internal.h"
 
-static bool source_exempt(const struct stw_stack *stack, const struct stw_addr *addr)
-{
-	unsigned i;
-
-	for (i = 0; i < stack->options.exempt_count; i++) {
-		if (stw_network_has(&stack->options.exempt[i], addr))
-			return true;
-	}
-	return false;
-}
-
 /* When the phone that sent it shall come again, each at another time. A server upstream is told
  * nothing: it would stop all of its users at once (RFC 7339 §5.10.2). */
 static struct stw_str retry_after(struct box *box, struct stw_writer *writer)
@@ -36,7 +25,9 @@ static struct stw_str retry_after(struct box *box, struct stw_writer *writer)
 
 bool source_limited(const struct stw_stack *stack, const struct stw_addr *addr)
 {
-	return stack->options.sources && !source_exempt(stack, addr);
+	const struct stw_stack_options *options = &stack->options;
+
+	return options->sources && !stw_networks_have(options->exempt, options->exempt_count, addr);
 }
 
 static struct stw_str number_text(struct stw_writer *writer, uint64_t number)

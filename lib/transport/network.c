@@ -29,3 +29,12 @@ bool stw_network_has(const struct stw_network *network, const struct stw_addr *a
 		return false;
 	return rest == 0 || (network->addr.ip[bytes] ^ addr->ip[bytes]) >> (8 - rest) == 0;
 }
+
+bool stw_networks_have(const struct stw_network *networks, unsigned n, const struct stw_addr *addr)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (stw_network_has(&networks[i], addr))
+			return true;
+	}
+	return false;
+}

@@ -11,10 +11,16 @@
 /* A nonce is for the address it was sent to: one datagram with the sender of somebody else, and
  * credentials over a nonce that was got elsewhere, would pass for a phone at his address
  * (target_of()). Who moves is challenged once more: docs/decisions/0027. */
-static struct stw_nonce_scope access_scope(const struct stw_check *check, struct stw_str realm)
+static struct stw_nonce_scope access_scope(
+	const struct stw_check *check, enum stw_header header, struct stw_str realm)
 {
+	const struct stw_config *config = check->config;
+	const struct stw_addr *source = &check->request->source.remote;
+	bool any = header == STW_HDR_PROXY_AUTHORIZATION &&
+		   stw_networks_have(config->limits.exempt, config->limits.exempt_count, source);
+
 	return (struct stw_nonce_scope){ .realm = realm,
-		.peer = stw_addr_network(&check->request->source.remote) };
+		.peer = any ? 0 : stw_addr_network(source) };
 }
 
 static enum stw_verdict access_challenge(struct stw_check *check, enum stw_header header,
@@ -36,7 +42,7 @@ static enum stw_verdict access_challenge(struct stw_check *check, enum stw_heade
 
 	if (!buffer)
 		return stw_route_refuse(check, &stw_cause_out_of_memory);
-	challenge.nonce = stw_nonce_make(check->core->nonces, access_scope(check, realm),
+	challenge.nonce = stw_nonce_make(check->core->nonces, access_scope(check, header, realm),
 		stw_random_next(stw_request_random(check->request)), check->core->now, nonce);
 	stw_writer_init(&writer, buffer, capacity);
 	stw_challenge_write(&writer, &challenge);
@@ -120,7 +126,7 @@ enum stw_verdict stw_route_authenticate(
 	struct stw_auth_check verify = { .request = check->request->msg,
 		.credentials = &check->credentials,
 		.realm = realm,
-		.peer = access_scope(check, realm).peer,
+		.peer = access_scope(check, header, realm).peer,
 		.offered = access_offered(check->config),
 		.nonce_ages = &check->nonce_ages };
 	enum stw_auth_verdict verdict = STW_AUTH_BAD;

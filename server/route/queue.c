@@ -486,19 +486,11 @@ static enum stw_verdict queue_hours(struct stw_check *check, const struct stw_ca
 	return stw_route_hours(check, &hours);
 }
 
-static bool is_exempt(const struct stw_config *config, const struct stw_addr *addr)
-{
-	for (unsigned i = 0; i < config->limits.exempt_count; i++) {
-		if (stw_network_has(&config->limits.exempt[i], addr))
-			return true;
-	}
-	return false;
-}
-
 /* Who counts as one caller: a user of ours who has proven it, else an IPv4 address or an IPv6 /64.
  * A trunk, or what limits.source_exempt names, speaks for many. */
 static uint64_t whose_call(struct stw_check *check)
 {
+	const struct stw_config *config = check->config;
 	const struct stw_addr *addr = &check->request->source.remote;
 	struct stw_hasher hasher;
 
@@ -507,7 +499,7 @@ static uint64_t whose_call(struct stw_check *check)
 		stw_hasher_text(&hasher, check->user_aor);
 	} else {
 		if (stw_route_trunk_of_source(check) || stw_route_trunk_of_contact(check) ||
-			is_exempt(check->config, addr))
+			stw_networks_have(config->limits.exempt, config->limits.exempt_count, addr))
 			return 0;
 		stw_hasher_number(&hasher, stw_addr_network(addr));
 	}
