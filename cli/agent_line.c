@@ -197,13 +197,17 @@ const struct stw_sdp_abilities *agent_media(void *user, struct stw_session *sess
 	return &line->abilities;
 }
 
+static enum stw_law law_of(const struct stw_sdp_stream_codec *codec)
+{
+	return stw_str_equal_nocase(codec->codec.name, STW_STR("PCMA")) ? STW_PCMA : STW_PCMU;
+}
+
 void agent_line_stream(struct agent_line *line, const struct stw_sdp_stream *stream)
 {
 	struct stw_sound_stream sound = {
-		.law = stw_str_equal_nocase(stream->codec.codec.name, STW_STR("PCMA")) ? STW_PCMA
-										       : STW_PCMU,
+		.law = law_of(&stream->codec),
 		.send_type = stream->codec.send_type,
-		.receive_type = stream->codec.receive_type,
+		.receive_types = { -1, -1 },
 		.send_event_type = -1,
 		.receive_event_type = -1,
 		.ptime_ms = stream->ptime_ms,
@@ -211,6 +215,10 @@ void agent_line_stream(struct agent_line *line, const struct stw_sdp_stream *str
 	};
 	const struct stw_addr before = line->peer;
 
+	for (unsigned i = 0; i < stream->other_count; i++)
+		sound.receive_types[law_of(&stream->others[i])] = stream->others[i].receive_type;
+	if (stream->active)
+		sound.receive_types[sound.law] = stream->codec.receive_type;
 	if (stream->events.codec.name.len) {
 		sound.send_event_type = stream->events.send_type;
 		sound.receive_event_type = stream->events.receive_type;

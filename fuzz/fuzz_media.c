@@ -61,7 +61,7 @@ static void try_call(const uint8_t *data, size_t size)
 	const struct stw_sound_options options = {
 		.ssrc = 1, .echo = true, .ops = { .heard = heard, .digit = digit }
 	};
-	const struct stw_sound_stream stream = { .receive_type = 0,
+	const struct stw_sound_stream stream = { .receive_types = { 0, 8 },
 		.receive_event_type = 101,
 		.send_event_type = -1,
 		.ptime_ms = 20,

@@ -93,6 +93,7 @@ void stw_rtp_source_block(struct stw_rtp_source *source, struct stw_rtcp_block *
  */
 
 enum stw_law { STW_PCMU, STW_PCMA };
+#define STW_LAWS 2
 
 uint8_t stw_law_encode(enum stw_law law, int16_t sample);
 int16_t stw_law_decode(enum stw_law law, uint8_t code);
@@ -196,8 +197,9 @@ struct stw_sound_ops {
 
 /** What was agreed on, and where we are in it. */
 struct stw_sound_stream {
-	enum stw_law law;
-	uint8_t send_type, receive_type;             /* payload types */
+	enum stw_law law;                            /* of what is sent */
+	uint8_t send_type;                           /* payload type */
+	int16_t receive_types[STW_LAWS];             /* of each law; -1: none */
 	int16_t send_event_type, receive_event_type; /* -1: none, digits are sent as tones */
 	uint16_t ptime_ms;
 	bool send; /* held, or nowhere to send to: nothing is made */

@@ -143,8 +143,11 @@ struct stw_sdp_stream {
 	char address[64];                 /* of the peer */
 	uint16_t rtp_port, rtcp_port;     /* of the peer */
 	uint16_t ptime_ms;                /* of what we send */
-	struct stw_sdp_stream_codec codec;
+	struct stw_sdp_stream_codec codec;  /* of what we send */
 	struct stw_sdp_stream_codec events; /* name empty: none agreed */
+	/* Further ones of an answer to us: the peer may send each (RFC 3264 §6.1). */
+	struct stw_sdp_stream_codec others[STW_SDP_CODECS_MAX];
+	unsigned other_count;
 };
 
 enum stw_sdp_state {

@@ -219,7 +219,18 @@ size_t stw_sound_next(struct stw_sound *sound, struct stw_now now, void *buffer,
 /* ---- what is heard ------------------------------------------------------------------------------
  */
 
-static void hear(struct stw_sound *sound, const struct stw_rtp *rtp, bool anew)
+/* @return false: it is of none that was agreed on */
+static bool law_of(const struct stw_sound_stream *stream, uint8_t type, enum stw_law *ret)
+{
+	for (unsigned i = 0; i < STW_LAWS; i++) {
+		*ret = (enum stw_law)i;
+		if (stream->receive_types[i] == type)
+			return true;
+	}
+	return false;
+}
+
+static void hear(struct stw_sound *sound, const struct stw_rtp *rtp, enum stw_law law, bool anew)
 {
 	int16_t samples[STW_RTP_BYTES_MAX];
 	unsigned count = rtp->payload_bytes < STW_RTP_BYTES_MAX ? (unsigned)rtp->payload_bytes
@@ -228,7 +239,7 @@ static void hear(struct stw_sound *sound, const struct stw_rtp *rtp, bool anew)
 	uint64_t at = sound->heard_at;
 
 	for (unsigned i = 0; i < count; i++)
-		samples[i] = stw_law_decode(sound->stream.law, rtp->payload[i]);
+		samples[i] = stw_law_decode(law, rtp->payload[i]);
 	if (!anew && gap > -GAP_MAX && gap < GAP_MAX && (gap >= 0 || at >= (uint64_t)-gap))
 		at = at + (uint64_t)(int64_t)gap;
 	if (at + count >= sound->heard_at || anew) {
@@ -281,6 +292,7 @@ void stw_sound_receive(struct stw_sound *sound, const void *bytes, size_t len, u
 	uint32_t arrival = (uint32_t)(arrived_us / 125);
 	struct stw_rtp rtp;
 	bool is_event, anew;
+	enum stw_law law;
 
 	if (stw_rtp_is_rtcp(bytes, len)) {
 		hear_report(sound, bytes, len, arrived_us);
@@ -291,7 +303,7 @@ void stw_sound_receive(struct stw_sound *sound, const void *bytes, size_t len, u
 		return;
 	}
 	is_event = rtp.payload_type == sound->stream.receive_event_type;
-	if (!is_event && rtp.payload_type != sound->stream.receive_type) {
+	if (!is_event && !law_of(&sound->stream, rtp.payload_type, &law)) {
 		sound->ignored++;
 		return;
 	}
@@ -304,7 +316,7 @@ void stw_sound_receive(struct stw_sound *sound, const void *bytes, size_t len, u
 		return;
 	}
 	anew = stw_rtp_source_receive(&sound->source, &rtp, arrival);
-	hear(sound, &rtp, anew);
+	hear(sound, &rtp, law, anew);
 }
 
 /* ---- reports

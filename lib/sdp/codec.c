@@ -56,6 +56,16 @@ static const struct stw_sdp_codec *codec_of(const struct stw_sdp_abilities *abil
 	return NULL;
 }
 
+static void other_add(struct stw_sdp_stream *stream, const struct stw_sdp_stream_codec *codec)
+{
+	bool known = stw_str_equal(stream->codec.codec.name, codec->codec.name);
+
+	for (unsigned i = 0; i < stream->other_count; i++)
+		known = known || stw_str_equal(stream->others[i].codec.name, codec->codec.name);
+	if (!known && !codec->codec.telephone_events && stream->other_count < STW_SDP_CODECS_MAX)
+		stream->others[stream->other_count++] = *codec;
+}
+
 bool sdp_codec_choose(const struct stw_sdp_abilities *abilities, const struct stw_sdp_media *media,
 	struct stw_sdp_stream *ret)
 {
@@ -66,6 +76,7 @@ bool sdp_codec_choose(const struct stw_sdp_abilities *abilities, const struct st
 	uint8_t type;
 
 	ret->codec = ret->events = (struct stw_sdp_stream_codec){ 0 };
+	ret->other_count = 0;
 	while (stw_sdp_format_next(media, &cursor, &format)) {
 		codec = codec_of(abilities, media, format, &type);
 		if (!codec)
@@ -73,6 +84,8 @@ bool sdp_codec_choose(const struct stw_sdp_abilities *abilities, const struct st
 		place = codec->telephone_events ? &ret->events : &ret->codec;
 		if (!place->codec.name.len)
 			*place = (struct stw_sdp_stream_codec){ type, type, *codec };
+		else
+			other_add(ret, &(struct stw_sdp_stream_codec){ type, type, *codec });
 	}
 	return ret->codec.codec.name.len > 0;
 }

@@ -95,6 +95,7 @@ static struct verdict media_judge(const struct stw_sdp_abilities *abilities,
 		return (struct verdict){ 370, "The bandwidth that is asked for is not there" };
 	if (!sdp_codec_choose(abilities, media, ret))
 		return (struct verdict){ 305, "None of the codecs is available" };
+	ret->other_count = 0; /* our answer names one */
 	ret->direction = sdp_mirror(media->direction);
 	if (!sdp_peer_read(media, ret))
 		return (struct verdict){ 399, "The address of the media is too long" };

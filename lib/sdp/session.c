@@ -30,6 +30,9 @@ static unsigned payload_type(
 		return stream->codec.receive_type;
 	if (stw_str_equal(codec->name, stream->events.codec.name))
 		return stream->events.receive_type;
+	for (unsigned i = 0; i < stream->other_count; i++)
+		if (stw_str_equal(codec->name, stream->others[i].codec.name))
+			return stream->others[i].receive_type;
 	return codec->payload_type;
 }
 
@@ -158,6 +161,9 @@ static int answer_apply(struct stw_sdp_session *session, const struct stw_sdp_me
 			return -EBADMSG;
 		}
 		stream.codec.receive_type = (uint8_t)payload_type(session, &stream.codec.codec);
+		for (unsigned i = 0; i < stream.other_count; i++)
+			stream.others[i].receive_type =
+				(uint8_t)payload_type(session, &stream.others[i].codec);
 		if (stream.events.codec.name.len)
 			stream.events.receive_type =
 				(uint8_t)payload_type(session, &stream.events.codec);

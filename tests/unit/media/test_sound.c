@@ -51,6 +51,7 @@ static int setup(void **state)
 		options[i].user = &ears[i];
 	}
 	stream = (struct stw_sound_stream){ .law = STW_PCMU,
+		.receive_types = { 0, -1 },
 		.send_event_type = 101,
 		.receive_event_type = 101,
 		.ptime_ms = 20,
@@ -110,7 +111,9 @@ static void test_losses(void **state)
 {
 	options[0].tone_hz = 500;
 	stream.law = STW_PCMA;
-	stream.send_type = stream.receive_type = 8;
+	stream.send_type = 8;
+	stream.receive_types[STW_PCMU] = -1;
+	stream.receive_types[STW_PCMA] = 8;
 	stream.ptime_ms = 30;
 	start();
 	run(0, 3000, 10);
@@ -121,6 +124,22 @@ static void test_losses(void **state)
 		assert_true((stw_tone_share(ears[1].samples + i * 240, 240, 500) > 0.9) ==
 			    (i % 10 != 9));
 	assert_in_range(stw_rtp_source_lost(&parties[1].source), 9, 10);
+}
+
+/* An answer with both: the law is that of each packet. */
+static void test_both_laws(void **state)
+{
+	options[0].tone_hz = options[1].tone_hz = 1000;
+	stream.receive_types[STW_PCMA] = 8;
+	start();
+	parties[0].stream.law = STW_PCMA;
+	parties[0].stream.send_type = 8;
+	run(0, 1000, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(ears[i].count, 8000);
+		assert_true(stw_tone_share(ears[i].samples, 8000, 1000) > 0.98);
+		assert_int_equal(parties[i].ignored, 0);
+	}
 }
 
 static void test_play(void **state)
@@ -266,6 +285,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_tone, setup),
 		cmocka_unit_test_setup(test_losses, setup),
+		cmocka_unit_test_setup(test_both_laws, setup),
 		cmocka_unit_test_setup(test_play, setup),
 		cmocka_unit_test_setup(test_echo, setup),
 		cmocka_unit_test_setup(test_digits, setup),

@@ -173,6 +173,29 @@ static void test_answers(void **state)
 	}
 }
 
+/* RFC 3264 §6.1: who answers with several codecs may send each of them. */
+static void test_others(void **state)
+{
+	const struct stw_sdp_stream *stream = &alice.stream;
+	struct stw_sdp_fault fault;
+	struct stw_str text;
+
+	assert_int_equal(stw_sdp_offer(&alice, &text), 0);
+	assert_int_equal(
+		stw_sdp_receive_answer(&alice,
+			STW_STR(HEAD
+				"m=audio 9 RTP/AVP 8 77 101 0 8 97\r\na=rtpmap:97 PCMU/8000\r\n"
+				"a=rtpmap:77 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\n"),
+			&fault),
+		0);
+	assert_int_equal(stream->codec.send_type, 8);
+	assert_int_equal(stream->other_count, 1);
+	assert_str(stream->others[0].codec.name, "PCMU");
+	assert_int_equal(stream->others[0].receive_type, 0);
+	exchange(&bob, &alice);
+	assert_int_equal(stream->other_count, 0); /* we have answered with one */
+}
+
 /* What an answer may not do does not happen: we offered to send only. */
 static void test_bounded(void **state)
 {
@@ -247,6 +270,7 @@ int main(void)
 		cmocka_unit_test_setup(test_refused, setup),
 		cmocka_unit_test_setup(test_places, setup),
 		cmocka_unit_test(test_answers),
+		cmocka_unit_test_setup(test_others, setup),
 		cmocka_unit_test_setup(test_bounded, setup),
 		cmocka_unit_test(test_abilities),
 		cmocka_unit_test(test_reject),
