@@ -250,9 +250,9 @@ static void report_send(struct agent_line *line, bool bye)
 /*
  * Whose datagrams are taken (RFC 3550 §8.2: a known source that comes from elsewhere may be an
  * attack). First who the description names; until he is heard, who sends sound first: a peer behind
- * an address translator.
+ * an address translator. What is no sound of this call changes nothing (line_take()).
  */
-static bool line_hears(struct agent_line *line, const struct stw_addr *from, bool rtcp)
+static bool line_hears(const struct agent_line *line, const struct stw_addr *from, bool rtcp)
 {
 	struct stw_addr at = line->heard.family ? line->heard : line->peer;
 
@@ -262,9 +262,18 @@ static bool line_hears(struct agent_line *line, const struct stw_addr *from, boo
 		       (from->port == line->peer_rtcp_port || from->port == line->heard.port ||
 			       from->port == line->heard.port + 1);
 	}
-	if (!line->heard.family || stw_addr_equal(from, &line->peer))
+	return !line->heard.family || stw_addr_equal(from, &line->peer) ||
+	       stw_addr_equal(from, &line->heard);
+}
+
+static void line_take(struct agent_line *line, const struct stw_addr *from, const uint8_t *bytes,
+	size_t len, uint64_t arrived_us)
+{
+	bool rtcp = stw_rtp_is_rtcp(bytes, len);
+
+	if (line_hears(line, from, rtcp) &&
+		stw_sound_receive(&line->sound, bytes, len, arrived_us) && !rtcp)
 		line->heard = *from;
-	return stw_addr_equal(from, &line->heard);
 }
 
 static void line_turn(struct agent_line *line)
@@ -279,8 +288,7 @@ static void line_turn(struct agent_line *line)
 		got = stw_io_rtp_receive(line->rtp, buffer, sizeof(buffer), &from, &arrived_us);
 		if (got < 0)
 			break;
-		if (line_hears(line, &from, stw_rtp_is_rtcp(buffer, (size_t)got)))
-			stw_sound_receive(&line->sound, buffer, (size_t)got, arrived_us);
+		line_take(line, &from, buffer, (size_t)got, arrived_us);
 	}
 	while ((len = stw_sound_next(&line->sound, line->agent->now, buffer, sizeof(buffer))))
 		stw_io_rtp_send(line->rtp, false, &line->peer, buffer, len);

@@ -271,8 +271,9 @@ bool stw_sound_done(const struct stw_sound *sound);
 /** The next RTP packet if it is due: call it until it returns 0, and again at `next_ms`. After a
  * pause of more than a second the time between is skipped. @return bytes */
 size_t stw_sound_next(struct stw_sound *sound, struct stw_now now, void *buffer, size_t size);
-/** A datagram of the RTP port or the RTCP port. @param arrived_us monotonic */
-void stw_sound_receive(struct stw_sound *sound, const void *bytes, size_t len, uint64_t arrived_us);
+/** A datagram of the RTP port or the RTCP port. @param arrived_us monotonic. @return false: it is
+ * ignored, as no RTCP, or no RTP of a type that was agreed on */
+bool stw_sound_receive(struct stw_sound *sound, const void *bytes, size_t len, uint64_t arrived_us);
 /** The next RTCP packet if it is due at `report_ms`, or at once with BYE. @return bytes, 0: none */
 size_t stw_sound_report(
 	struct stw_sound *sound, struct stw_now now, bool bye, void *buffer, size_t size);

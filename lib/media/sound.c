@@ -269,13 +269,13 @@ static void hear_event(struct stw_sound *sound, const struct stw_rtp *rtp)
 		sound->options.ops.digit(sound->options.user, stw_event_digit(event.event));
 }
 
-static void hear_report(struct stw_sound *sound, const void *bytes, size_t len, uint64_t arrived_us)
+static bool hear_report(struct stw_sound *sound, const void *bytes, size_t len, uint64_t arrived_us)
 {
 	struct stw_rtcp rtcp;
 
 	if (stw_rtcp_parse(bytes, len, sound->options.ssrc, &rtcp) < 0) {
 		sound->ignored++;
-		return;
+		return false;
 	}
 	sound->peer_reported = true;
 	sound->peer_left |= rtcp.bye;
@@ -285,27 +285,26 @@ static void hear_report(struct stw_sound *sound, const void *bytes, size_t len, 
 	}
 	if (rtcp.has_block)
 		sound->peer = rtcp.block;
+	return true;
 }
 
-void stw_sound_receive(struct stw_sound *sound, const void *bytes, size_t len, uint64_t arrived_us)
+bool stw_sound_receive(struct stw_sound *sound, const void *bytes, size_t len, uint64_t arrived_us)
 {
 	uint32_t arrival = (uint32_t)(arrived_us / 125);
 	struct stw_rtp rtp;
 	bool is_event, anew;
 	enum stw_law law;
 
-	if (stw_rtp_is_rtcp(bytes, len)) {
-		hear_report(sound, bytes, len, arrived_us);
-		return;
-	}
+	if (stw_rtp_is_rtcp(bytes, len))
+		return hear_report(sound, bytes, len, arrived_us);
 	if (!sound->running || stw_rtp_parse(bytes, len, &rtp) < 0) {
 		sound->ignored++;
-		return;
+		return false;
 	}
 	is_event = rtp.payload_type == sound->stream.receive_event_type;
 	if (!is_event && !law_of(&sound->stream, rtp.payload_type, &law)) {
 		sound->ignored++;
-		return;
+		return false;
 	}
 	if (is_event) {
 		/* Its timestamp stands still: it says nothing of the jitter. */
@@ -313,10 +312,11 @@ void stw_sound_receive(struct stw_sound *sound, const void *bytes, size_t len, u
 			arrival = sound->source.transit + rtp.timestamp;
 		stw_rtp_source_receive(&sound->source, &rtp, arrival);
 		hear_event(sound, &rtp);
-		return;
+		return true;
 	}
 	anew = stw_rtp_source_receive(&sound->source, &rtp, arrival);
 	hear(sound, &rtp, law, anew);
+	return true;
 }
 
 /* ---- reports

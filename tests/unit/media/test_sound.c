@@ -274,10 +274,28 @@ static void test_reports(void **state)
 	assert_false(parties[1].peer_left);
 	len = stw_sound_report(&parties[0], now, true, buffer, sizeof(buffer));
 	assert_true(len > 0);
-	stw_sound_receive(&parties[1], buffer, len, now.mono_ms * 1000);
+	assert_true(stw_sound_receive(&parties[1], buffer, len, now.mono_ms * 1000));
 	assert_true(parties[1].peer_left);
-	stw_sound_receive(&parties[1], "junk", 4, 0);
-	assert_int_equal(parties[1].ignored, 1);
+}
+
+/* Who has sent it is not known by that. */
+static void test_ignored(void **state)
+{
+	struct stw_rtp rtp = {
+		.payload_type = 18, .payload = (const uint8_t *)"x", .payload_bytes = 1
+	};
+	uint8_t buffer[STW_RTP_BYTES_MAX];
+	size_t len;
+
+	start();
+	assert_false(stw_sound_receive(&parties[1], "junk", 4, 0));
+	len = stw_rtp_write(&rtp, buffer, sizeof(buffer));
+	assert_false(stw_sound_receive(&parties[1], buffer, len, 0));
+	assert_int_equal(parties[1].ignored, 2);
+	rtp.payload_type = 0;
+	len = stw_rtp_write(&rtp, buffer, sizeof(buffer));
+	assert_true(stw_sound_receive(&parties[1], buffer, len, 0));
+	assert_int_equal(parties[1].ignored, 2);
 }
 
 int main(void)
@@ -293,6 +311,7 @@ int main(void)
 		cmocka_unit_test_setup(test_tones, setup),
 		cmocka_unit_test_setup(test_hold, setup),
 		cmocka_unit_test_setup(test_reports, setup),
+		cmocka_unit_test_setup(test_ignored, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
