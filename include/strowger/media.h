@@ -231,6 +231,7 @@ struct stw_sound {
 	/* what is sent */
 	uint16_t sequence;
 	uint32_t timestamp;
+	uint64_t due_ms; /* the time that `timestamp` stands for */
 	bool marker;
 	uint64_t next_ms; /* when stw_sound_next() has the next packet */
 	size_t play_at;

@@ -30,16 +30,28 @@ void stw_sound_init(struct stw_sound *sound, const struct stw_sound_options *opt
 	stw_tone_init(&sound->tone, options->tone_hz, 0, TONE_DB);
 }
 
+/* RFC 3550 §5.1: the timestamp goes on while nothing is sent. */
+static void pass_until(struct stw_sound *sound, uint64_t now_ms)
+{
+	if (now_ms <= sound->due_ms)
+		return;
+	sound->timestamp += (uint32_t)(now_ms - sound->due_ms) * (STW_SOUND_HZ / 1000);
+	sound->due_ms = now_ms;
+}
+
 void stw_sound_start(
 	struct stw_sound *sound, const struct stw_sound_stream *stream, struct stw_now now)
 {
 	bool sent = sound->running && sound->stream.send;
 
 	sound->stream = *stream;
-	if (!sound->running)
+	if (!sound->running) {
 		sound->report_ms = now.mono_ms + report_wait(sound);
+		sound->due_ms = now.mono_ms;
+	}
 	if (!sent) {
-		sound->next_ms = now.mono_ms;
+		pass_until(sound, now.mono_ms);
+		sound->next_ms = sound->due_ms;
 		sound->marker = true; /* RFC 3551 §4.1: a talkspurt begins */
 	}
 	sound->running = true;
@@ -199,7 +211,7 @@ size_t stw_sound_next(struct stw_sound *sound, struct stw_now now, void *buffer,
 	if (now.mono_ms < sound->next_ms)
 		return 0;
 	if (now.mono_ms - sound->next_ms > SKIP_MS) {
-		sound->timestamp += (uint32_t)(now.mono_ms - sound->next_ms) * 8u;
+		pass_until(sound, now.mono_ms);
 		sound->next_ms = now.mono_ms;
 	}
 	rtp.marker = sound->marker;
@@ -211,6 +223,7 @@ size_t stw_sound_next(struct stw_sound *sound, struct stw_now now, void *buffer,
 	sound->marker = false;
 	sound->timestamp += ptime * 8u;
 	sound->next_ms += ptime;
+	sound->due_ms = sound->next_ms;
 	sound->sent_packets++;
 	sound->sent_octets += rtp.payload_bytes;
 	return stw_rtp_write(&rtp, buffer, size);
@@ -330,7 +343,9 @@ size_t stw_sound_report(
 		.sender = sound->sent_packets > 0,
 		.ntp = (uint64_t)(now.wall_ms / 1000 + NTP_EPOCH_S) << 32 |
 		       (uint64_t)(now.wall_ms % 1000) * UINT32_MAX / 1000,
-		.timestamp = sound->timestamp,
+		/* §6.4.1: of the same moment as `ntp` */
+		.timestamp = sound->timestamp +
+			     (uint32_t)(now.mono_ms - sound->due_ms) * (STW_SOUND_HZ / 1000),
 		.packets = (uint32_t)sound->sent_packets,
 		.octets = (uint32_t)sound->sent_octets,
 		.cname = sound->options.cname,

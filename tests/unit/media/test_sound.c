@@ -238,18 +238,23 @@ static void test_tones(void **state)
 static void test_hold(void **state)
 {
 	uint8_t buffer[STW_RTP_BYTES_MAX];
+	uint32_t timestamp;
 
 	options[0].tone_hz = 700;
 	start();
 	run(0, 200, 0);
 	stream.send = false;
+	timestamp = parties[0].timestamp;
 	stw_sound_start(&parties[0], &stream, begin);
 	run(200, 5000, 0);
 	assert_int_equal(parties[0].sent_packets, 10);
 	stream.send = true;
 	stw_sound_start(&parties[0], &stream, (struct stw_now){ begin.mono_ms + 5000, 0 });
+	/* What has passed since then, though nothing was sent (RFC 3550 §5.1). */
+	assert_int_equal((uint32_t)(parties[0].timestamp - timestamp), 4800 * 8);
 	run(5000, 5100, 0);
 	assert_int_equal(parties[0].sent_packets, 15);
+	assert_int_equal((uint32_t)(parties[0].timestamp - timestamp), 4900 * 8);
 	/* After a pause it does not catch up. */
 	run(9000, 9100, 0);
 	assert_int_equal(parties[0].sent_packets, 20);
