@@ -121,26 +121,36 @@ static void send_prack(
 		stw_dialog_free(dialog);
 }
 
+bool is_reliable(const struct stw_msg *response, uint32_t *ret_rseq)
+{
+	uint64_t rseq;
+
+	if (!stw_msg_has_token(response, STW_HDR_REQUIRE, STW_STR("100rel")) ||
+		stw_msg_number(response, STW_HDR_RSEQ, UINT32_MAX, &rseq) < 0 || !rseq)
+		return false;
+	*ret_rseq = (uint32_t)rseq;
+	return true;
+}
+
 bool session_take_reliable(struct exchange *invite, struct stw_dialog *dialog, uint32_t *last,
 	const struct stw_msg *response)
 {
 	struct stw_session *session = invite->session;
 	struct stw_str answer = STW_STR_NONE;
 	struct offer_refusal refusal;
-	uint64_t rseq;
+	uint32_t rseq;
 
-	if (!stw_msg_has_token(response, STW_HDR_REQUIRE, STW_STR("100rel")) ||
-		stw_msg_number(response, STW_HDR_RSEQ, UINT32_MAX, &rseq) < 0 || !rseq)
-		return true; /* not reliable after all */
+	if (!is_reliable(response, &rseq))
+		return true;
 	if (*last && rseq != (uint64_t)*last + 1)
 		return false;
-	*last = (uint32_t)rseq;
+	*last = rseq;
 	(void)stw_dialog_refresh(dialog, response); /* RFC 6141 §4.7 */
 	if (session->late_offer && !session->dialog &&
 		session_receive_fork_offer(session, response, &refusal) == 0 &&
 		stw_sdp_answer(session->sdp, &answer) == 0)
 		session_tell_media(session);
-	send_prack(invite, dialog, (uint32_t)rseq, answer);
+	send_prack(invite, dialog, rseq, answer);
 	return true;
 }
 

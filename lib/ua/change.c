@@ -277,13 +277,16 @@ static void change_final(struct exchange *exchange, const struct stw_msg *respon
 		tell_changed(session, response, code);
 }
 
-/* A 1xx to a re-INVITE begins nothing; a reliable one wants its PRACK, and may bring the answer. */
+/* A 1xx to a re-INVITE begins nothing; a reliable one wants its PRACK, and may bring the answer.
+ * What others describe is a preview (RFC 6337 §3.1.1): the re-INVITE may still be refused, and then
+ * the session is as it was before (§14.1). */
 static void change_provisional(struct exchange *exchange, const struct stw_msg *response)
 {
 	struct stw_session *session = exchange->session;
+	uint32_t rseq;
 
 	if (!session || !session->dialog || exchange->method != STW_METHOD_INVITE ||
-		response->code == 100 ||
+		response->code == 100 || !is_reliable(response, &rseq) ||
 		!session_take_reliable(exchange, session->dialog, &session->change_rseq, response))
 		return;
 	if (session_receive_answer(session, response, response->to.tag) == -EBADMSG)

@@ -312,6 +312,8 @@ void caller_end(struct stw_session *session, struct stw_str reason);
 /* After a 422: ask for more. @return false: that is of no use */
 bool session_raise_interval(struct stw_session *session, const struct stw_msg *response);
 int session_ack(struct exchange *invite, struct stw_dialog *dialog, struct stw_str body);
+/* Is this provisional response a reliable one (RFC 3262 §3)? */
+bool is_reliable(const struct stw_msg *response, uint32_t *ret_rseq);
 /* RFC 3262 §4: PRACK for a reliable provisional response, in order and without gaps; a repetition
  * is acknowledged by the transaction of its PRACK. `last`: RSeq of the one before, 0: none.
  * @return false: it is none that counts */
