@@ -29,15 +29,18 @@ static void answer_begin(struct stw_session *session, struct stw_answer *answer,
 	answer->contact_params = session_contact_params(session);
 }
 
-/* Our answer to their offer, made once and repeated; else our offer when they have sent none. */
+/* Our answer to their offer, made once and repeated; else our offer when they have sent none, until
+ * it is answered: in a PRACK, so that nothing is left for the 2xx (RFC 3262 §5). An answer that
+ * could not be taken has ended the exchange: the offer is made anew. */
 static int answer_description(struct stw_session *session, struct stw_answer *answer)
 {
 	int err = 0;
 
 	if (!session->sdp || session->described_anew)
 		return 0;
-	if (!session->they_offered && session->sdp->state == STW_SDP_STABLE &&
-		!session->we_answered)
+	if (!session->they_offered && session->sdp->state == STW_SDP_STABLE && session->agreed)
+		return 0;
+	if (!session->they_offered && session->sdp->state == STW_SDP_STABLE)
 		err = stw_sdp_offer(session->sdp, &answer->body);
 	else if (session->sdp->state == STW_SDP_OFFER_RECEIVED)
 		err = stw_sdp_answer(session->sdp, &answer->body);
