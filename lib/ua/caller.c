@@ -121,6 +121,41 @@ static void send_prack(
 		stw_dialog_free(dialog);
 }
 
+/* §13.2.2.4, RFC 3262 §5: ACK or PRACK answers an offer also when nothing of it can be taken. */
+static struct stw_str offer_reject(const struct exchange *invite, const struct stw_msg *response,
+	char body[STW_SDP_WRITTEN_MAX])
+{
+	uint64_t id = stw_random_next(stw_stack_random(invite->ua->stack)) >> 3;
+	struct stw_writer writer;
+	struct stw_str offer;
+
+	stw_writer_init(&writer, body, STW_SDP_WRITTEN_MAX);
+	if (stw_client_request(invite->client)->body_len ||
+		!stw_body_description(response, &offer) || stw_sdp_reject(offer, id, &writer) < 0)
+		return STW_STR_NONE;
+	return stw_writer_text(&writer);
+}
+
+/* The answer to the first offer of a fork, when our INVITE has none: it goes with the PRACK. */
+static struct stw_str late_answer(
+	struct exchange *invite, const struct stw_msg *response, char body[STW_SDP_WRITTEN_MAX])
+{
+	struct stw_session *session = invite->session;
+	struct offer_refusal refusal;
+	struct stw_str answer = STW_STR_NONE;
+	int err = session_receive_fork_offer(session, response, &refusal);
+
+	if (err == -ENOENT || err == -EBUSY)
+		return STW_STR_NONE;
+	if (err == 0 && stw_sdp_answer(session->sdp, &answer) == 0) {
+		session_tell_media(session);
+		return answer;
+	}
+	if (session->sdp)
+		stw_sdp_rollback(session->sdp);
+	return offer_reject(invite, response, body);
+}
+
 bool is_reliable(const struct stw_msg *response, uint32_t *ret_rseq)
 {
 	uint64_t rseq;
@@ -137,7 +172,7 @@ bool session_take_reliable(struct exchange *invite, struct stw_dialog *dialog, u
 {
 	struct stw_session *session = invite->session;
 	struct stw_str answer = STW_STR_NONE;
-	struct offer_refusal refusal;
+	char body[STW_SDP_WRITTEN_MAX];
 	uint32_t rseq;
 
 	if (!is_reliable(response, &rseq))
@@ -146,10 +181,8 @@ bool session_take_reliable(struct exchange *invite, struct stw_dialog *dialog, u
 		return false;
 	*last = rseq;
 	(void)stw_dialog_refresh(dialog, response); /* RFC 6141 §4.7 */
-	if (session->late_offer && !session->dialog &&
-		session_receive_fork_offer(session, response, &refusal) == 0 &&
-		stw_sdp_answer(session->sdp, &answer) == 0)
-		session_tell_media(session);
+	if (session->late_offer && !session->dialog)
+		answer = late_answer(invite, response, body);
 	send_prack(invite, dialog, rseq, answer);
 	return true;
 }
@@ -210,21 +243,6 @@ static int accepted_dialog(struct exchange *exchange, struct early *earlies,
 	stw_dialog_confirm_uac(early->dialog, response);
 	*ret = stw_dialog_ref(early->dialog);
 	return 0;
-}
-
-/* §13.2.2.4: the ACK answers the offer of a 2xx, also when nothing of it can be taken. */
-static struct stw_str offer_reject(const struct exchange *invite, const struct stw_msg *response,
-	char body[STW_SDP_WRITTEN_MAX])
-{
-	uint64_t id = stw_random_next(stw_stack_random(invite->ua->stack)) >> 3;
-	struct stw_writer writer;
-	struct stw_str offer;
-
-	stw_writer_init(&writer, body, STW_SDP_WRITTEN_MAX);
-	if (stw_client_request(invite->client)->body_len ||
-		!stw_body_description(response, &offer) || stw_sdp_reject(offer, id, &writer) < 0)
-		return STW_STR_NONE;
-	return stw_writer_text(&writer);
 }
 
 /* A 2xx that nobody wants: a further fork, or one that crossed our CANCEL. */
