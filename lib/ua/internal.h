@@ -147,6 +147,7 @@ struct stw_session {
 	bool peer_update;             /* the peer takes UPDATE */
 	bool automatic;               /* no human has answered it */
 	struct referral *referred_by; /* a REFER has made this call, NULL: none that waits */
+	struct stw_session *referrer; /* … in this session; NULL: none, or that one is over */
 	bool cancelled, ending_by_us;
 	unsigned intervals_raised;         /* after 422 */
 	bool overlap, incomplete;          /* more digits may follow; a 484 has asked for them */
@@ -382,7 +383,7 @@ void referral_notify(struct referral *referral, unsigned code, struct stw_str ph
 void referral_extend(struct referral *referral, const struct stw_msg *subscribe, uint32_t seconds);
 /* Something has happened to the call that a REFER has made. */
 void refer_progress(struct stw_session *made, unsigned code, struct stw_str phrase);
-/* Is a REFER of theirs being carried out? */
+/* Is a REFER of theirs being carried out? Also when nobody wants to hear of it. */
 bool referral_is_open(const struct stw_session *session);
 void referrals_leave(struct stw_session *session, struct stw_dialog *dialog);
 void referrals_end(struct stw_ua *ua);

@@ -320,6 +320,8 @@ static int refer_call(struct stw_ua *ua, struct stw_session *session, struct ref
 		return -ENOBUFS;
 	options.headers = stw_writer_text(&writer);
 	err = stw_ua_call(ua, &options, &made);
+	if (err == 0 && made)
+		made->referrer = session;
 	if (err == 0 && made && referral) {
 		made->referred_by = referral;
 		referral->made = made;

@@ -59,7 +59,11 @@ static struct stw_dialog *referral_dialog(const struct referral *referral)
 void referrals_leave(struct stw_session *session, struct stw_dialog *dialog)
 {
 	struct referral *referral, *next;
+	struct stw_session *made;
 
+	for (made = session->ua->sessions; made; made = made->next)
+		if (made->referrer == session)
+			made->referrer = NULL;
 	for (referral = session->ua->referrals; referral; referral = next) {
 		next = referral->next;
 		if (referral->made == session)
@@ -77,10 +81,13 @@ void referrals_leave(struct stw_session *session, struct stw_dialog *dialog)
 bool referral_is_open(const struct stw_session *session)
 {
 	const struct referral *referral = session->ua->referrals;
+	const struct stw_session *made = session->ua->sessions;
 
 	while (referral && (referral->ours || referral->session != session))
 		referral = referral->next;
-	return referral;
+	while (made && (made->referrer != session || made->state != STW_SESSION_CALLING))
+		made = made->next;
+	return referral || made;
 }
 
 /* ---- we are told ------------------------------------------------------------------------------
