@@ -193,7 +193,7 @@ struct stw_ua_options {
 	struct stw_str agent;                    /* User-Agent and Server; empty: none */
 	/* what the answer to OPTIONS outside of sessions describes, §11.2; NULL: nothing */
 	const struct stw_sdp_abilities *abilities;
-	uint32_t session_expires_s; /* asked for in INVITE, RFC 4028; 0: none */
+	uint32_t session_expires_s; /* asked for in INVITE, RFC 4028: from 90 on; 0: none */
 	bool follow_redirects; /* 3xx but 380: its Contacts are tried, by q (§8.1.3.4); in a dialog
 				  too, with its route set (§12.2.1.2) */
 	unsigned max_sessions; /* of all kinds: 503 above; 0: 1000 */

@@ -26,6 +26,8 @@ void timer_lines(const struct stw_session *session, struct stw_writer *writer)
 		stw_write_format(writer, "Min-SE: %u\r\n", session->min_se_s);
 }
 
+/* §5: there is none under 90 s. What says so all the same counts as if it said nothing: it would
+ * have us send a request each moment, or end the session at once. */
 static bool session_expires_read(
 	const struct stw_msg *msg, uint32_t *ret_s, struct stw_str *ret_refresher)
 {
@@ -38,7 +40,21 @@ static bool session_expires_read(
 		return false;
 	(void)stw_param_find(
 		stw_str_cut(value, end, value.len), STW_STR("refresher"), ret_refresher);
-	return *ret_s > 0;
+	return *ret_s >= MIN_SE_S;
+}
+
+/* §9: our own, not under what they or we take. */
+static uint32_t own_expires_s(const struct stw_session *session, const struct stw_msg *request)
+{
+	uint32_t expires_s = session->ua->options.session_expires_s;
+	uint64_t theirs_s = 0;
+
+	if (!expires_s)
+		return 0;
+	(void)stw_msg_number(request, STW_HDR_MIN_SE, UINT32_MAX, &theirs_s);
+	if (expires_s < session->min_se_s)
+		expires_s = session->min_se_s;
+	return expires_s < theirs_s ? (uint32_t)theirs_s : expires_s;
 }
 
 /* §9: in a 2xx of ours; who asks for nothing may still get a timer that we see to ourselves. */
@@ -50,9 +66,7 @@ void timer_answer(
 	uint32_t expires_s = 0;
 
 	if (!session_expires_read(request, &expires_s, &refresher)) {
-		expires_s = session->ua->options.session_expires_s;
-		if (expires_s && expires_s < session->min_se_s)
-			expires_s = session->min_se_s;
+		expires_s = own_expires_s(session, request);
 		refresher = STW_STR("uas");
 	}
 	session->interval_s = expires_s;
