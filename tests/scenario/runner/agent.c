@@ -613,6 +613,18 @@ static int session_does(struct agent *agent, struct stw_str verb, struct stw_str
 	return -EINVAL;
 }
 
+/* It has no store, no configuration and no life of its own. @return true: that is told */
+bool agent_lacks(struct scenario *s, struct stw_str verb)
+{
+	static const char *const verbs[] = { "store", "restart", "reload", "drain", "stop" };
+
+	for (size_t i = 0; i < STW_ARRAY_SIZE(verbs); i++)
+		if (is_word(verb, verbs[i]))
+			return fail(s, "\"%s\" is for a server, and this is an agent", verbs[i]) <
+			       0;
+	return false;
+}
+
 int agent_does(struct scenario *s, struct stw_str verb, struct stw_str text)
 {
 	struct agent *agent = s->agent;

@@ -608,6 +608,8 @@ static int play_world(struct scenario *s, struct stw_str verb, struct stw_str te
 
 	if (check_quiet(s) < 0)
 		return -1;
+	if (s->agent && agent_lacks(s, verb))
+		return -1;
 	if (party)
 		err = play_party_event(s, party, text);
 	else if (is_word(verb, "dns"))

@@ -268,6 +268,7 @@ int agent_check_empty(struct scenario *s);
 void agent_stop(struct scenario *s);
 int agent_tells(struct scenario *s, struct stw_str text);
 /* "calls sip:…", "ends", "holds" … */
+bool agent_lacks(struct scenario *s, struct stw_str verb);
 int agent_does(struct scenario *s, struct stw_str verb, struct stw_str text);
 
 /* message.c */
