@@ -316,6 +316,15 @@ static const struct stw_cause *check_proxy(struct ua_check *check)
 	return &stw_cause_ua_use_proxy;
 }
 
+/* Nobody would end it. */
+static const struct stw_cause *check_stopping(struct ua_check *check)
+{
+	bool begins = is_of_caller(check) ||
+		      (!check->session && check->request->msg->method == STW_METHOD_REFER);
+
+	return begins && check->ua->stopping ? &stw_cause_ua_stopping : NULL;
+}
+
 /* ---- what fits into the dialog -------------------------------------------------------------- */
 
 static const struct stw_cause *check_cseq(struct ua_check *check)
@@ -404,6 +413,7 @@ static const struct stw_cause *(*const rows[])(struct ua_check *check) = {
 	check_priority,  /* U12 */
 	check_anonymous, /* U12 */
 	check_proxy,     /* U12 */
+	check_stopping,  /* U12 */
 	check_cseq,      /* U13 */
 	check_interval,  /* U14 */
 	check_overlap,   /* U15 */

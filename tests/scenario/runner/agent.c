@@ -646,6 +646,8 @@ int agent_does(struct scenario *s, struct stw_str verb, struct stw_str text)
 		err = agent_asks(agent, text);
 	else if (is_word(verb, "sends"))
 		err = agent_sends(agent, text);
+	else if (is_word(verb, "stops"))
+		stw_ua_stop(agent->ua), err = 0;
 	else if (is_word(verb, "switches"))
 		err = agent_switch(agent);
 	else if (is_word(verb, "moves"))
