@@ -322,7 +322,7 @@ static int refer_call(struct stw_ua *ua, struct stw_session *session, struct ref
 	err = stw_ua_call(ua, &options, &made);
 	if (err == 0 && made)
 		made->referrer = session;
-	if (err == 0 && made && referral) {
+	if (err == 0 && made && referral && !ua->stopping) {
 		made->referred_by = referral;
 		referral->made = made;
 	}
@@ -423,11 +423,10 @@ void refer_asked(struct stw_ua *ua, struct stw_session *session, struct stw_requ
 	if (subject)
 		session_enter(subject);
 	ua_tell(ua, &event);
-	if (ua->stopping) /* all is over, the subscription too */
-		err = 0, referral = NULL;
-	else
+	if (!ua->stopping)
 		err = refer_call(ua, subject, referral, &target.uri, request->msg);
-	if (err < 0 && referral)
+	/* Who was told has stopped all, before or now: the subscription is over too. */
+	if (err < 0 && referral && !ua->stopping)
 		referral_notify(referral, 503, STW_STR("Service Unavailable"));
 	if (subject)
 		session_leave(subject);

@@ -123,6 +123,37 @@ static void bridge_is_stopped(void **state)
 	ends(net);
 }
 
+static void stops(struct agent *agent, const struct stw_ua_event *event)
+{
+	if (event->kind == STW_UA_ENDED && event->code == 504)
+		stw_ua_stop(agent->ua);
+}
+
+/* The call that a REFER asks for is over before stw_ua_call() returns, and who hears that stops
+ * all: the subscription is ended once. */
+static void stopped_when_a_refer_fails(void **state)
+{
+	struct net *net = net_new();
+	struct agent *b = bob_new(net, (struct stw_ua_policy){ .automatic = true });
+	const char *notify;
+	char tag[128];
+
+	(void)state;
+	raw_calls(net, tag);
+	b->on_event = stops;
+	raw_send(net, 1, raw_request("REFER", 2, tag, "Refer-To: <sip:x@nowhere.example>\r\n"));
+	raw(net, "SIP/2.0 200 ");
+	raw_answer(net, 1, raw(net, "NOTIFY "), "200 OK", "raw", "");
+	told(b, "transfer");
+	told(b, "ended 504 DNS Timeout");
+	told(b, "ended 200 OK");
+	raw_answer(net, 1, raw(net, "BYE "), "200 OK", "raw", "");
+	notify = raw(net, "NOTIFY ");
+	has(notify, "Subscription-State: terminated;reason=giveup");
+	raw_answer(net, 1, notify, "200 OK", "raw", "");
+	ends(net);
+}
+
 static struct stw_registration *fetches[2];
 
 static void ends_the_other_fetch(struct agent *agent, const struct stw_ua_event *event)
@@ -195,6 +226,7 @@ int main(void)
 		cmocka_unit_test(named_session_ends_in_the_event),
 		cmocka_unit_test(bridge_is_stopped),
 		cmocka_unit_test(registrations_are_stopped),
+		cmocka_unit_test(stopped_when_a_refer_fails),
 		cmocka_unit_test(session_ends_before_its_refer_is_answered),
 	};
 
