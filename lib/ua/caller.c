@@ -143,7 +143,7 @@ static struct stw_str late_answer(
 	struct stw_session *session = invite->session;
 	struct offer_refusal refusal;
 	struct stw_str answer = STW_STR_NONE;
-	int err = session_receive_fork_offer(session, response, &refusal);
+	int err = session_receive_fork_offer(session, response, response->to.tag, &refusal);
 
 	if (err == -ENOENT || err == -EBUSY)
 		return STW_STR_NONE;
@@ -280,7 +280,7 @@ static int accepted_media(
 	}
 	if (session->agreed)
 		return 0; /* in a reliable provisional response of this fork */
-	err = session_receive_fork_offer(session, response, &refusal);
+	err = session_receive_fork_offer(session, response, response->to.tag, &refusal);
 	if (err == 0)
 		err = stw_sdp_answer(session->sdp, ret_answer);
 	if (err == 0)

@@ -548,9 +548,16 @@ static void accept_change(
 
 static void asked(struct stw_session *session, struct stw_request *request, bool invite)
 {
+	const struct stw_msg *msg = request->msg;
 	struct offer_refusal refusal;
-	int err = session_receive_offer(session, request->msg, &refusal);
+	int err;
 
+	/* Before the 2xx each fork has a description of its own: what one asks for is not said of
+	 * the one that is heard. */
+	if (session->earlies)
+		err = session_receive_fork_offer(session, msg, msg->from.tag, &refusal);
+	else
+		err = session_receive_offer(session, msg, &refusal);
 	if (err < 0 && err != -ENOENT)
 		refuse_offer(session, request, &refusal);
 	else

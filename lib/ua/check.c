@@ -368,7 +368,9 @@ static const struct stw_cause *check_overlap(struct ua_check *check)
 	if (msg->method == STW_METHOD_INVITE ? session->inviting || session->updating
 					     : session->updating != NULL)
 		return &stw_cause_ua_pending;
-	if (offer && session->sdp && session->sdp->state == STW_SDP_OFFER_SENT)
+	if (offer && session->sdp &&
+		(session->sdp->state == STW_SDP_OFFER_SENT ||
+			(session->earlies && !session_fork_agreed(session, msg->from.tag))))
 		return &stw_cause_ua_pending;
 	if ((msg->method == STW_METHOD_INVITE && session->asked) ||
 		(offer && session->sdp && session->sdp->state == STW_SDP_OFFER_RECEIVED)) {

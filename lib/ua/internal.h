@@ -295,12 +295,14 @@ int session_receive_offer(
 bool session_narrow(struct stw_session *session, const struct stw_msg *response);
 /* The early dialog of a fork; NULL: none. */
 struct early *session_early(const struct stw_session *session, struct stw_str tag);
+/* Is there something agreed on with this one? */
+bool session_fork_agreed(const struct stw_session *session, struct stw_str tag);
 /* Another fork than the one that was heard before: what was agreed on with this one, if anything.
  */
 void session_other_fork(struct stw_session *session, struct stw_str tag);
-/* The same in a response to our INVITE: each fork makes its own. */
-int session_receive_fork_offer(
-	struct stw_session *session, const struct stw_msg *response, struct offer_refusal *ret);
+/* The same of the fork `tag`, in a response to our INVITE or an UPDATE: each makes its own. */
+int session_receive_fork_offer(struct stw_session *session, const struct stw_msg *msg,
+	struct stw_str tag, struct offer_refusal *ret);
 /* The answer in a response of the fork `tag`. @return 0; -EBADMSG; -ENOENT there is none */
 int session_receive_answer(
 	struct stw_session *session, const struct stw_msg *msg, struct stw_str tag);

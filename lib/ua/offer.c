@@ -179,6 +179,13 @@ struct early *session_early(const struct stw_session *session, struct stw_str ta
 	return early;
 }
 
+bool session_fork_agreed(const struct stw_session *session, struct stw_str tag)
+{
+	const struct early *early = session_early(session, tag);
+
+	return early && (early->sdp || stw_str_equal(session->answered_tag, tag));
+}
+
 /* The 2xx of a fork may come without the answer that it has given before (RFC 6337 §3.1). */
 static void fork_set_aside(struct stw_session *session)
 {
@@ -216,17 +223,17 @@ void session_other_fork(struct stw_session *session, struct stw_str tag)
 	session->agreed = false;
 }
 
-int session_receive_fork_offer(
-	struct stw_session *session, const struct stw_msg *response, struct offer_refusal *ret)
+int session_receive_fork_offer(struct stw_session *session, const struct stw_msg *msg,
+	struct stw_str tag, struct offer_refusal *ret)
 {
 	struct stw_str text;
 	int err;
 
-	if (stw_body_description(response, &text) && session_has_media(session))
-		session_other_fork(session, response->to.tag);
-	err = session_receive_offer(session, response, ret);
+	if (stw_body_description(msg, &text) && session_has_media(session))
+		session_other_fork(session, tag);
+	err = session_receive_offer(session, msg, ret);
 	if (err == 0)
-		fork_keep(session, response->to.tag);
+		fork_keep(session, tag);
 	return err;
 }
 

@@ -144,6 +144,62 @@ static void bad_answer_of_a_fork(void **state)
 	}
 }
 
+/* The value of a header field, to the end of its line. */
+static struct stw_str value_of(const char *text, const char *start)
+{
+	const char *at = strstr(text, start) + strlen(start);
+
+	return (struct stw_str){ at, strcspn(at, "\r") };
+}
+
+static void fork_updates(struct net *net, const char *invite, const char *tag)
+{
+	char text[2048];
+
+	snprintf(text, sizeof(text),
+		"UPDATE sip:alice@192.0.2.1 SIP/2.0\r\n"
+		"Via: SIP/2.0/UDP 192.0.2.9:5060;branch=z9hG4bKu%s\r\nMax-Forwards: 70\r\n"
+		"From: %.*s;tag=%s\r\nTo: %.*s\r\nCall-ID: %.*s\r\nCSeq: 1 UPDATE\r\n" CONTACT
+		"Content-Length: %zu\r\n" SDP_TYPE SDP_BODY("sendonly"),
+		tag, STW_STR_ARG(value_of(invite, "\r\nTo: ")), tag,
+		STW_STR_ARG(value_of(invite, "\r\nFrom: ")),
+		STW_STR_ARG(value_of(invite, "\r\nCall-ID: ")), strlen(SDP_BODY("sendonly")));
+	raw_send(net, 1, text);
+}
+
+/* RFC 3311 §5.2: what one fork asks for by UPDATE changes nothing of the other one, whichever is
+ * heard; and who has not answered the offer of the INVITE makes none. */
+static void update_of_a_fork(void **state)
+{
+	(void)state;
+	for (unsigned other = 0; other < 2; other++) {
+		struct net *net = net_new();
+		const char *invite = calls(net, false), *tag = other ? "a" : "b";
+		struct agent *a = &net->agents[0];
+
+		fork_answers(net, invite, "b", RELIABLE SDP_TYPE SDP_BODY("sendrecv"));
+		fork_answers(net, invite, "a", RELIABLE SDP_TYPE SDP_BODY("sendrecv"));
+		raw_answer(net, 1, invite, "180 Ringing", "c", CONTACT);
+		told(a, "progress 180 Ringing");
+		fork_updates(net, invite, "c");
+		raw(net, "SIP/2.0 491 ");
+		told(a, "refused 491 Request Pending");
+		fork_updates(net, invite, "b");
+		has(raw(net, "SIP/2.0 200 "), "a=recvonly");
+		told(a, "media"); /* that of the fork, and what it has become */
+		told(a, "media");
+		raw_answer(net, 1, invite, "200 OK", tag, CONTACT);
+		raw(net, "ACK ");
+		if (other)
+			told(a, "media");
+		told(a, "accepted 200 OK");
+		told(a, "established");
+		assert_int_equal(stw_session_stream(a->session)->direction,
+			other ? STW_SDP_SENDRECV : STW_SDP_RECVONLY);
+		hangs_up(net, other ? ";tag=a" : ";tag=b");
+	}
+}
+
 /* ---- what is too long to be kept ---------------------------------------------------------- */
 
 /* A Contact, or a route set, of which a dialog has no room. */
@@ -221,6 +277,7 @@ int main(void)
 		cmocka_unit_test(accepted_forks_have_a_bound),
 		cmocka_unit_test(answer_of_each_fork_is_kept),
 		cmocka_unit_test(bad_answer_of_a_fork),
+		cmocka_unit_test(update_of_a_fork),
 		cmocka_unit_test(accepted_with_too_much),
 		cmocka_unit_test(called_with_too_much),
 	};
