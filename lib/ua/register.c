@@ -32,14 +32,22 @@ void registration_free(struct stw_registration *registration)
 /* ---- what came of it ---------------------------------------------------------------------------
  */
 
-static bool contact_is_ours(const struct stw_registration *registration,
-	const struct stw_address *address, const struct stw_addr *local)
+enum match { MATCH_NONE, MATCH_HOST, MATCH_PORT };
+
+/* Another agent of the user may be at another port of this host; over a connection, or behind a
+ * listener of any address, ours is not known. */
+static enum match contact_match(const struct stw_registration *registration,
+	const struct stw_address *address, const struct stw_hop *hop)
 {
+	uint16_t port =
+		address->uri.port ? address->uri.port : stw_transport_default_port(hop->transport);
 	struct stw_addr addr;
 
-	return stw_str_equal(address->uri.user, registration->ua->contact_user) &&
-	       stw_addr_from_host(address->uri.host, address->uri.port, &addr) == 0 &&
-	       stw_addr_same_ip(&addr, local);
+	if (!stw_str_equal(address->uri.user, registration->ua->contact_user) ||
+		stw_addr_from_host(address->uri.host, port, &addr) < 0 ||
+		!stw_addr_same_ip(&addr, &hop->local))
+		return MATCH_NONE;
+	return port == hop->local.port ? MATCH_PORT : MATCH_HOST;
 }
 
 /* §10.2.4: how long ours is bound; the registrar may have shortened it. */
@@ -50,18 +58,21 @@ static uint32_t bound_s(const struct stw_registration *registration, const struc
 	struct stw_str value, expires;
 	struct stw_address address;
 	uint64_t all_s = registration->expires_s;
-	uint32_t seconds;
+	enum match best = MATCH_NONE, match;
+	uint32_t seconds, bound = 0;
 
 	(void)stw_msg_number(response, STW_HDR_EXPIRES, UINT32_MAX, &all_s);
 	while (stw_values_next(&values, &value)) {
-		if (stw_address_parse(value, &address) < 0 || address.wildcard ||
-			!contact_is_ours(registration, &address, &hop->local))
+		if (stw_address_parse(value, &address) < 0 || address.wildcard)
 			continue;
-		if (stw_param_find(address.params, STW_STR("expires"), &expires) &&
-			stw_delta_seconds_parse(expires, &seconds) == 0)
-			return seconds;
+		match = contact_match(registration, &address, hop);
+		if (match > best && stw_param_find(address.params, STW_STR("expires"), &expires) &&
+			stw_delta_seconds_parse(expires, &seconds) == 0) {
+			best = match;
+			bound = seconds;
+		}
 	}
-	return (uint32_t)all_s;
+	return best == MATCH_NONE ? (uint32_t)all_s : bound;
 }
 
 static void refresh_later(struct stw_registration *registration, uint32_t expires_s)
