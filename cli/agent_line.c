@@ -146,6 +146,7 @@ static struct stw_sdp_abilities abilities_at(const struct agent *agent, const st
 		.address = { buffer, text.len },
 		.rtp_port = rtp_port,
 		.everywhere = agent->everywhere,
+		.addresses_only = true,
 		.qos = agent->qos,
 	};
 }

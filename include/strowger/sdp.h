@@ -116,6 +116,7 @@ struct stw_sdp_abilities {
 	uint16_t ptime_ms;        /* what we want to receive; 0: 20 */
 	unsigned bandwidth_kbits; /* refuse offers with a larger b=AS (370); 0: no limit */
 	bool everywhere;          /* no other device of the user can do better: 606, not 488 */
+	bool addresses_only;      /* nobody resolves a name in c=: it is refused */
 	enum stw_sdp_qos qos;
 };
 

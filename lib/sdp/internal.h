@@ -2,6 +2,7 @@
 #ifndef STW_SDP_INTERNAL_H
 #define STW_SDP_INTERNAL_H
 
+#include <strowger/message.h>
 #include <strowger/sdp.h>
 
 /** Words of a line, separated by single spaces. @return false: none is left */
@@ -33,6 +34,9 @@ int sdp_written(struct stw_sdp_session *session, struct stw_str body, struct stw
 
 /* offer.c: address, ports and ptime of the peer; `direction` is set. @return false: too long */
 bool sdp_peer_read(const struct stw_sdp_media *media, struct stw_sdp_stream *stream);
+/* Can the user send there? */
+bool sdp_address_fits(
+	const struct stw_sdp_abilities *abilities, const struct stw_sdp_connection *connection);
 
 /* qos.c */
 /** The table as the peer's description says it, mirrored. */

@@ -14,10 +14,28 @@ struct verdict {
 	const char *why;
 };
 
-static bool has_send_address(struct stw_str address)
+/* RFC 3264 §8.4; RFC 6157 §4.1: a name within .invalid stands for no address. */
+static bool is_no_address(struct stw_str address)
 {
-	return !stw_str_equal(address, STW_STR("0.0.0.0")) &&
-	       !stw_str_equal(address, STW_STR("::"));
+	const struct stw_str invalid = STW_STR(".invalid");
+	size_t tail = address.len > invalid.len ? address.len - invalid.len : 0;
+
+	return stw_str_equal(address, STW_STR("0.0.0.0")) ||
+	       stw_str_equal(address, STW_STR("::")) ||
+	       stw_str_equal_nocase(stw_str_cut(address, tail, address.len), invalid);
+}
+
+bool sdp_address_fits(
+	const struct stw_sdp_abilities *abilities, const struct stw_sdp_connection *connection)
+{
+	struct stw_str address = connection->address, host;
+	enum stw_host_kind kind;
+
+	if (!abilities->addresses_only || is_no_address(address))
+		return true;
+	if (stw_str_equal(connection->type, STW_STR("IP6")))
+		return stw_str_find(address, ':', 0) < address.len;
+	return stw_host_parse(address, &host, &kind) == 0 && kind == STW_HOST_IPV4;
 }
 
 /* "a=rtcp:53020" or "a=rtcp:53020 IN IP4 192.0.2.1"; the address is not used. */
@@ -55,7 +73,7 @@ bool sdp_peer_read(const struct stw_sdp_media *media, struct stw_sdp_stream *str
 	stream->rtp_port = media->port;
 	stream->rtcp_port = rtcp_port(media);
 	stream->ptime_ms = ptime_ms(media);
-	stream->may_send = (stream->direction & STW_SDP_SENDONLY) && has_send_address(address);
+	stream->may_send = (stream->direction & STW_SDP_SENDONLY) && !is_no_address(address);
 	return true;
 }
 
@@ -89,6 +107,8 @@ static struct verdict media_judge(const struct stw_sdp_abilities *abilities,
 	if (!stw_str_equal(media->connection.type, is_ip6 ? STW_STR("IP6") : STW_STR("IP4")))
 		return (struct verdict){ 301, is_ip6 ? "Only IPv6 addresses can be reached"
 						     : "Only IPv4 addresses can be reached" };
+	if (!sdp_address_fits(abilities, &media->connection))
+		return (struct verdict){ 301, "Names of hosts are not resolved" };
 	if (!kbits)
 		kbits = bandwidth(sdp->lines);
 	if (abilities->bandwidth_kbits && kbits > abilities->bandwidth_kbits)

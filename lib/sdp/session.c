@@ -169,6 +169,11 @@ static int answer_apply(struct stw_sdp_session *session, const struct stw_sdp_me
 				(uint8_t)payload_type(session, &stream.events.codec);
 		stream.direction =
 			(enum stw_sdp_direction)(session->offered & sdp_mirror(media->direction));
+		if (!sdp_address_fits(session->abilities, &media->connection)) {
+			*fault = (struct stw_sdp_fault){ media->line,
+				"the answer names a host, and not its address" };
+			return -EBADMSG;
+		}
 		if (!sdp_peer_read(media, &stream)) {
 			*fault = (struct stw_sdp_fault){ media->line,
 				"the address of the answer is too long" };

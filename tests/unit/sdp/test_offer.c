@@ -107,6 +107,8 @@ static void test_peer(void **state)
 		{ "m=audio 65535 RTP/AVP 0\r\n", 65535, 0, 20, true },
 		{ "m=audio 9000 RTP/AVP 0\r\na=sendonly\r\n", 9000, 9001, 20, false },
 		{ "m=audio 9000 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\n", 9000, 9001, 20, false },
+		{ "m=audio 9000 RTP/AVP 0\r\nc=IN IP4 x.INVALID\r\n", 9000, 9001, 20, false },
+		{ "m=audio 9000 RTP/AVP 0\r\nc=IN IP4 a.example\r\n", 9000, 9001, 20, true },
 	};
 	struct stw_sdp_refusal refusal;
 	struct stw_sdp_session session;
@@ -124,6 +126,49 @@ static void test_peer(void **state)
 		assert_int_equal(session.stream.ptime_ms, peers[i].ptime_ms);
 		assert_int_equal(session.stream.may_send, peers[i].may_send);
 	}
+}
+
+/* Who resolves no names takes none, neither in an offer nor in an answer. */
+static void test_names(void **state)
+{
+	static const struct {
+		const char *connection;
+		bool taken;
+	} peers[] = {
+		{ "c=IN IP4 localhost\r\n", false },
+		{ "c=IN IP4 192.0.2.300\r\n", false },
+		{ "c=IN IP4 192.0.2.3\r\n", true },
+		{ "c=IN IP4 0.0.0.0\r\n", true },
+		{ "c=IN IP4 hold.invalid\r\n", true },
+	};
+	struct stw_sdp_abilities can = bob_can;
+	struct stw_sdp_refusal refusal;
+	struct stw_sdp_session session;
+	struct stw_sdp_fault fault;
+	struct stw_str text;
+	char body[1024];
+
+	can.addresses_only = true;
+	for (size_t i = 0; i < STW_ARRAY_SIZE(peers); i++) {
+		snprintf(body, sizeof(body), HEAD "m=audio 9000 RTP/AVP 0\r\n%s",
+			peers[i].connection);
+		stw_sdp_session_init(&session, &can, 7);
+		stw_sdp_receive_offer(&session, stw_str_from(body), &refusal);
+		assert_int_equal(refusal.code, peers[i].taken ? 0 : 488);
+		assert_int_equal(refusal.warning, peers[i].taken ? 0 : 301);
+		stw_sdp_session_init(&session, &can, 7);
+		assert_int_equal(stw_sdp_offer(&session, &text), 0);
+		assert_int_equal(stw_sdp_receive_answer(&session, stw_str_from(body), &fault),
+			peers[i].taken ? 0 : -EBADMSG);
+	}
+	can.address = STW_STR("2001:db8::1");
+	stw_sdp_session_init(&session, &can, 7);
+	stw_sdp_receive_offer(&session,
+		STW_STR(HEAD "m=audio 9000 RTP/AVP 0\r\nc=IN IP6 a.example\r\n"), &refusal);
+	assert_int_equal(refusal.warning, 301);
+	stw_sdp_receive_offer(&session,
+		STW_STR(HEAD "m=audio 9000 RTP/AVP 0\r\nc=IN IP6 2001:db8::2\r\n"), &refusal);
+	assert_int_equal(refusal.code, 0);
 }
 
 /* What a 488 says that the peer can do, in our order; events alone are no sound. */
@@ -161,6 +206,7 @@ static void test_common(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_common),
 		cmocka_unit_test(test_cases),
 		cmocka_unit_test(test_everywhere),
