@@ -21,6 +21,9 @@ struct stw_server_ops {
 	void (*cancelled)(void *user, struct stw_request *request, const struct stw_msg *cancel);
 	/** The ACK of the 2xx, once. It may bring an answer to our offer. */
 	void (*acked)(void *user, struct stw_request *request, const struct stw_msg *ack);
+	/** Does the PRACK that is about to come with `pracked` count? false: it has been answered,
+	 * and has done nothing. NULL: yes. */
+	bool (*prack_passes)(void *user, struct stw_request *request, struct stw_request *prack);
 	/** A PRACK for the reliable provisional response that waits for it: answer `prack` (200, or
 	 * by its body), it is a request of its own. NULL: the stack answers 200. */
 	void (*pracked)(void *user, struct stw_request *request, struct stw_request *prack);

@@ -252,6 +252,9 @@ static bool uas_take_prack(struct box *box)
 	uas = uas_find(stack, box->request.msg, cseq.number);
 	if (!uas || !uas->rseq || rseq != uas->rseq || uas->was_pracked)
 		return false; /* 481, the core says it */
+	if (uas->ops && uas->ops->prack_passes &&
+		!uas->ops->prack_passes(uas->user, &uas->box->request, &box->request))
+		return true;
 	uas->was_pracked = true;
 	if (uas->repeated_code && uas->repeated_code < 200)
 		repeat_stop(uas);

@@ -336,6 +336,22 @@ static void after_prack(struct stw_session *session)
 		(void)ring_now(session, code);
 }
 
+/* RFC 3261 §8.2.2.3, which holds for a PRACK too. It has done nothing then: the response is
+ * repeated until another one comes. */
+static bool prack_passes(void *user, struct stw_request *request, struct stw_request *prack)
+{
+	struct stw_session *session = user;
+	struct ua_check check = { .ua = session->ua, .request = prack, .session = session };
+
+	(void)request;
+	if (!ua_check_require(&check))
+		return true;
+	session_enter(session);
+	ua_refuse(session->ua, prack, check.refusal.cause, check.refusal.headers, session);
+	session_leave(session);
+	return false;
+}
+
 static void invite_pracked(void *user, struct stw_request *request, struct stw_request *prack)
 {
 	struct stw_session *session = user;
@@ -392,6 +408,7 @@ static void invite_done(void *user, struct stw_request *request)
 
 static const struct stw_server_ops invite_ops_called = { .cancelled = invite_cancelled,
 	.acked = invite_acked,
+	.prack_passes = prack_passes,
 	.pracked = invite_pracked,
 	.unanswered = invite_unanswered,
 	.done = invite_done };

@@ -433,3 +433,10 @@ const struct stw_cause *ua_check(struct ua_check *check)
 	check->refusal.cause = cause;
 	return cause;
 }
+
+const struct stw_cause *ua_check_require(struct ua_check *check)
+{
+	stw_writer_init(&check->writer, check->lines, sizeof(check->lines));
+	check->refusal.cause = check_require(check);
+	return check->refusal.cause;
+}

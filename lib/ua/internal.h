@@ -345,6 +345,8 @@ struct ua_check {
 };
 /* NULL: pass */
 const struct stw_cause *ua_check(struct ua_check *check);
+/* The same of what Require says alone. */
+const struct stw_cause *ua_check_require(struct ua_check *check);
 
 /* ---- change.c: re-INVITE, UPDATE, session timer ---- */
 void change_asked(struct stw_session *session, struct stw_request *request);
