@@ -144,6 +144,7 @@ static struct stw_str late_answer(
 	struct offer_refusal refusal;
 	struct stw_str answer = STW_STR_NONE;
 	int err = session_receive_fork_offer(session, response, response->to.tag, &refusal);
+	struct early *early = session_early(session, response->to.tag);
 
 	if (err == -ENOENT || err == -EBUSY)
 		return STW_STR_NONE;
@@ -153,6 +154,8 @@ static struct stw_str late_answer(
 	}
 	if (session->sdp)
 		stw_sdp_rollback(session->sdp);
+	if (early)
+		early->refused = true;
 	return offer_reject(invite, response, body);
 }
 
@@ -267,6 +270,7 @@ void ack_and_bye(struct exchange *invite, const struct stw_msg *response)
 static int accepted_media(
 	struct stw_session *session, const struct stw_msg *response, struct stw_str *ret_answer)
 {
+	const struct early *early = session_early(session, response->to.tag);
 	struct offer_refusal refusal;
 	int err;
 
@@ -285,7 +289,7 @@ static int accepted_media(
 		err = stw_sdp_answer(session->sdp, ret_answer);
 	if (err == 0)
 		session_tell_media(session);
-	return err < 0 && err != -ENOENT ? -EBADMSG : 0;
+	return err < 0 && (err != -ENOENT || (early && early->refused)) ? -EBADMSG : 0;
 }
 
 static void end_accepted(

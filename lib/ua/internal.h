@@ -88,6 +88,7 @@ struct early {
 	struct stw_dialog *dialog;
 	uint32_t rseq;               /* of the last reliable provisional response, 0: none */
 	bool ended;                  /* 199 was said: only a 2xx of it counts (RFC 6228 §5) */
+	bool refused;                /* what it has offered could not be taken */
 	struct stw_sdp_session *sdp; /* agreed on with it, while another one is heard; or NULL */
 };
 
