@@ -31,12 +31,13 @@ static void answer_begin(struct stw_session *session, struct stw_answer *answer,
 
 /* Our answer to their offer, made once and repeated; else our offer when they have sent none, until
  * it is answered: in a PRACK, so that nothing is left for the 2xx (RFC 3262 §5). An answer that
- * could not be taken has ended the exchange: the offer is made anew. */
+ * could not be taken has ended the exchange: the offer is made anew. Behind an UPDATE there is
+ * nothing left to say, nor while ours is under way. */
 static int answer_description(struct stw_session *session, struct stw_answer *answer)
 {
 	int err = 0;
 
-	if (!session->sdp || session->described_anew)
+	if (!session->sdp || session->described_anew || session->updating)
 		return 0;
 	if (!session->they_offered && session->sdp->state == STW_SDP_STABLE && session->agreed)
 		return 0;
@@ -257,7 +258,9 @@ static void invite_acked(void *user, struct stw_request *request, const struct s
 		.code = 488,
 		.phrase = cause_phrase(&stw_cause_ua_bad_answer),
 		.cause = &stw_cause_ua_bad_answer };
-	bool our_offer = session->sdp && session->sdp->state == STW_SDP_OFFER_SENT;
+	/* That of an UPDATE is answered by its own response. */
+	bool our_offer =
+		session->sdp && session->sdp->state == STW_SDP_OFFER_SENT && !session->updating;
 	int err = 0;
 
 	session_enter(session);
