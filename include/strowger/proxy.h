@@ -61,9 +61,7 @@ struct stw_proxy_routing {
 	bool in_dialog;       /* our mark verified: belongs to a dialog that passed through us */
 	bool hop_known;       /* … and goes to where that dialog goes */
 	bool by_callee;       /* … sent by who did not begin it */
-	bool granted;         /* … as the core had allowed it, which guards that place */
 	uint64_t hop;         /* where it goes, hashed for that dialog; 0: unknown */
-	uint64_t granted_hop; /* the same of a place that the core had allowed; 0: not asked for */
 	/* The dialog, hashed: the same for both sides, and each has proved which one it is. Of
 	 * INVITE, UPDATE and BYE, and of what goes elsewhere; 0: unknown. */
 	uint64_t dialog;
@@ -80,6 +78,12 @@ int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct s
 void stw_proxy_routing_move(
 	struct stw_proxy_routing *routing, const struct stw_msg *from, const struct stw_msg *to);
 
+/** Who says in a Contact where he is may not name every place. */
+struct stw_proxy_bar {
+	bool (*bars)(void *user, const struct stw_uri *place); /* NULL: every place is right */
+	void *user;
+};
+
 /** A target refresh (RFC 3261 §12.2.1.2, §12.2.2): where both sides of the dialog are from now on.
  */
 struct stw_proxy_refresh {
@@ -90,12 +94,12 @@ struct stw_proxy_refresh {
 	uint64_t requester, answerer;
 };
 /**
- * @param granted  as in stw_record_route_options; the answerer is where the request was let go
+ * @param bars  places that count as not said, of the request and of the response
  * @return false: the response to this request is none, or it is not known of which dialog
  */
 bool stw_proxy_refresh_find(const struct stw_proxy_options *options, const struct stw_msg *request,
-	const struct stw_proxy_routing *routing, const struct stw_msg *response, bool granted,
-	struct stw_proxy_refresh *ret);
+	const struct stw_proxy_routing *routing, const struct stw_msg *response,
+	const struct stw_proxy_bar bars[2], struct stw_proxy_refresh *ret);
 
 /** Where the flow token leads (RFC 5626 §5.3) that our Path or Record-Route had. False: there is
  * none. */
@@ -211,7 +215,7 @@ struct stw_record_route_options {
 	struct stw_record_route_side in, out;
 	const struct stw_hop *flow; /* of a phone that is reached by it alone; NULL: none */
 	struct stw_str branch;      /* our own, of the request as it goes on */
-	bool granted;               /* the callee may send to where the caller is, guarded or not */
+	struct stw_proxy_bar bar;   /* where the caller is not believed to be */
 };
 /** What was written into a request on one branch: the response brings it back. */
 struct stw_record_route {
@@ -275,8 +279,9 @@ struct stw_relay_options {
 	const struct stw_msg *response;
 	const struct stw_record_route *ours; /* on its branch; NULL: not kept, found anew */
 	struct stw_str lines;                /* go behind the last header field; may be empty */
-	struct stw_str via_params; /* ";oc=…", behind the Via below ours; may be empty */
-	bool granted;              /* the caller may send to where the callee is, guarded or not */
+	struct stw_str via_params;  /* ";oc=…", behind the Via below ours; may be empty */
+	const struct stw_uri *from; /* of the request; NULL: that of the response is the same */
+	struct stw_proxy_bar bar;   /* where the callee is not believed to be */
 };
 /** The response as it goes upstream: top Via removed, our Record-Route values marked with where
  * the callee is, and with the proof where the secret was. New text lies in `arena`. @return 0;

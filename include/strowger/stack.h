@@ -81,6 +81,7 @@ struct stw_note {
 	const struct stw_refusal *refusal; /* facts and option of an own response; may be NULL */
 	bool relayed;                      /* RESPONSE_OUT: passed on, not made by us */
 	bool in_dialog;  /* REQUEST_OUT, RESPONSE_OUT: see struct stw_proxy_routing */
+	bool routed;     /* REQUEST_OUT: a Route of others says where it goes */
 	uint64_t dialog; /* RESPONSE_OUT: likewise */
 	const struct stw_proxy_refresh *refresh; /* RESPONSE_IN: NULL: it is none */
 	struct stw_str uri;                      /* REQUEST_OUT: Request-URI of the branch */

@@ -32,18 +32,19 @@ uint64_t proxy_hash_read(struct stw_str text);
 /* Mark of the dialog that a request with this Call-ID and From tag establishes. */
 uint64_t proxy_mark(
 	const struct stw_proxy_options *options, const struct stw_msg *request, struct stw_str tag);
-/* A place in the dialog of a mark. */
-struct proxy_hop {
+/* Who sends requests in the dialog of a mark. */
+struct proxy_sender {
 	uint64_t mark;
-	bool granted; /* the core has allowed it, whether it guards it or not */
+	bool callee;
+	const struct stw_uri *from; /* what he is in From */
 };
-/* Where the requests go that are sent to this URI, by who is `sender` in From. */
-uint64_t proxy_hop_hash(const struct stw_proxy_options *options, struct proxy_hop hop,
-	const struct stw_uri *uri, const struct stw_uri *sender);
-/* The same of the other side of the dialog, as a message from there says: of the Record-Route value
- * that stands next to ours (`route`), or of its Contact. 0: it does not say. */
-uint64_t proxy_hop_of_sender(const struct stw_proxy_options *options, struct proxy_hop hop,
-	const struct stw_msg *msg, struct stw_str route);
+/* Where they go that he sends to this URI. */
+uint64_t proxy_hop(const struct stw_proxy_options *options, const struct proxy_sender *sender,
+	const struct stw_uri *uri);
+/* Where the other side is, as a message from there says: by the Record-Route value that stands next
+ * to ours (`route`), or by its Contact. 0: it does not say, or is not believed. */
+uint64_t proxy_hop_said(const struct stw_proxy_options *options, const struct proxy_sender *sender,
+	const struct stw_msg *msg, struct stw_str route, const struct stw_proxy_bar *bar);
 /* The parts of our mark in a Record-Route or Route URI. */
 struct proxy_mark_parts {
 	struct stw_str dialog, hop;

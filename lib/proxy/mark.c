@@ -74,37 +74,60 @@ uint64_t proxy_mark(
 	return stw_hasher_value(&mix);
 }
 
-/* §12.2.1.1: the remote target is what it was, and both URIs are. What decides is where the packets
- * go (RFC 3263 §4), maddr or host, and port; and the user, who may be anybody behind a gateway, or
- * with us. Who names himself one of ours does so from the beginning. */
-uint64_t proxy_hop_hash(const struct stw_proxy_options *options, struct proxy_hop hop,
-	const struct stw_uri *uri, const struct stw_uri *sender)
+/* §19.1.4: an escape is its character. */
+static void mix_user(struct stw_hasher *mix, struct stw_str user)
+{
+	char buffer[256];
+	int len = stw_str_find(user, '%', 0) < user.len && user.len <= sizeof(buffer)
+			  ? stw_unescape(user, buffer)
+			  : -1;
+
+	stw_hasher_text(mix, len < 0 ? user : (struct stw_str){ buffer, (size_t)len });
+}
+
+/* §12.2.1.1: the remote target is what it was, and so is who he says that he is. What decides is
+ * where the packets go (RFC 3263 §4), maddr or host, and port; and the user, who may be anybody
+ * behind a gateway. A caller who is one of ours stays who he is. A callee, whom To may name by a
+ * number or a group, is one of ours or not. */
+uint64_t proxy_hop(const struct stw_proxy_options *options, const struct proxy_sender *sender,
+	const struct stw_uri *uri)
 {
 	struct stw_hasher mix = proxy_mix_begin(options->key, PROXY_MIX_HOP);
+	bool ours = proxy_owns_uri(options, sender->from);
 	struct stw_str host = uri->host, maddr;
 
 	if (uri->params.len && stw_uri_param(uri, STW_STR("maddr"), &maddr))
 		host = maddr;
-	stw_hasher_number(&mix, hop.mark);
-	stw_hasher_number(&mix, hop.granted);
+	stw_hasher_number(&mix, sender->mark);
 	stw_hasher_text_nocase(&mix, host);
 	stw_hasher_number(&mix, uri->port);
-	stw_hasher_text(&mix, uri->user);
-	stw_hasher_text(&mix, proxy_owns_uri(options, sender) ? sender->user : STW_STR_NONE);
+	mix_user(&mix, uri->user);
+	stw_hasher_number(&mix, ours);
+	mix_user(&mix, ours && !sender->callee ? sender->from->user : STW_STR_NONE);
 	return stw_hasher_value(&mix);
 }
 
-uint64_t proxy_hop_of_sender(const struct stw_proxy_options *options, struct proxy_hop hop,
-	const struct stw_msg *msg, struct stw_str route)
+/* With us a caller is nobody but himself. */
+static bool is_himself(const struct stw_proxy_options *options, const struct stw_msg *msg,
+	const struct stw_uri *place)
+{
+	return !msg->is_request || !proxy_owns_uri(options, place) ||
+	       stw_str_equal(place->user, msg->from.uri.user);
+}
+
+uint64_t proxy_hop_said(const struct stw_proxy_options *options, const struct proxy_sender *sender,
+	const struct stw_msg *msg, struct stw_str route, const struct stw_proxy_bar *bar)
 {
 	struct stw_values contacts = stw_msg_values(msg, STW_HDR_CONTACT);
+	bool by_route = route.len;
 	struct stw_address address;
 
-	if ((!route.len && !stw_values_next(&contacts, &route)) ||
-		stw_address_parse(route, &address) < 0 || address.wildcard || !address.uri.host.len)
+	if ((!by_route && !stw_values_next(&contacts, &route)) ||
+		stw_address_parse(route, &address) < 0 || address.wildcard ||
+		!address.uri.host.len || (!by_route && !is_himself(options, msg, &address.uri)) ||
+		(bar->bars && bar->bars(bar->user, &address.uri)))
 		return 0;
-	return proxy_hop_hash(
-		options, hop, &address.uri, msg->is_request ? &msg->to.uri : &msg->from.uri);
+	return proxy_hop(options, sender, &address.uri);
 }
 
 uint64_t proxy_secret(const struct stw_proxy_options *options, uint64_t mark, struct stw_str branch)

@@ -157,10 +157,9 @@ static int routes_remove_own(struct preprocess *pre, unsigned count, struct stw_
 }
 
 /* To the Contact of the other side, or to the proxy on the way to it. */
-static uint64_t hop_of(
-	const struct preprocess *pre, const struct stw_proxy_routing *routing, bool granted)
+static uint64_t hop_of(const struct preprocess *pre, const struct stw_proxy_routing *routing)
 {
-	struct proxy_hop hop = { pre->mark, granted };
+	struct proxy_sender sender = { pre->mark, pre->by_callee, &pre->request->from.uri };
 	const struct stw_uri *uri = &routing->uri;
 	struct stw_address address;
 
@@ -169,7 +168,7 @@ static uint64_t hop_of(
 			return 0;
 		uri = &address.uri;
 	}
-	return uri->host.len ? proxy_hop_hash(pre->options, hop, uri, &pre->request->from.uri) : 0;
+	return uri->host.len ? proxy_hop(pre->options, &sender, uri) : 0;
 }
 
 /* Does the request go where the mark says? */
@@ -204,12 +203,8 @@ static void dialog_note(const struct preprocess *pre, struct stw_proxy_routing *
 	enum stw_method method = pre->request->method;
 
 	ret->by_callee = pre->by_callee;
-	ret->hop = hop_of(pre, ret, false);
+	ret->hop = hop_of(pre, ret);
 	ret->hop_known = hop_verifies(pre, ret->hop);
-	if (!ret->hop_known) {
-		ret->granted_hop = hop_of(pre, ret, true);
-		ret->granted = ret->hop_known = hop_verifies(pre, ret->granted_hop);
-	}
 	if (pre->side.len && (!ret->hop_known || method == STW_METHOD_INVITE ||
 				     method == STW_METHOD_UPDATE || method == STW_METHOD_BYE))
 		ret->dialog = dialog_of(pre);
@@ -248,11 +243,12 @@ int stw_proxy_preprocess(const struct stw_proxy_options *options, const struct s
 }
 
 bool stw_proxy_refresh_find(const struct stw_proxy_options *options, const struct stw_msg *request,
-	const struct stw_proxy_routing *routing, const struct stw_msg *response, bool granted,
-	struct stw_proxy_refresh *ret)
+	const struct stw_proxy_routing *routing, const struct stw_msg *response,
+	const struct stw_proxy_bar bars[2], struct stw_proxy_refresh *ret)
 {
-	struct proxy_hop requester = { .granted = granted },
-			 answerer = { .granted = routing->granted };
+	struct proxy_sender requester = { .callee = routing->by_callee,
+		.from = &request->from.uri },
+			    answerer = { .callee = !routing->by_callee, .from = &request->to.uri };
 
 	if (!routing->dialog || response->code / 100 != 2 ||
 		(request->method != STW_METHOD_INVITE && request->method != STW_METHOD_UPDATE))
@@ -261,8 +257,8 @@ bool stw_proxy_refresh_find(const struct stw_proxy_options *options, const struc
 		options, request, routing->by_callee ? request->to.tag : request->from.tag);
 	*ret = (struct stw_proxy_refresh){ .routing = routing,
 		.cseq = request->cseq.number,
-		.requester = proxy_hop_of_sender(options, requester, request, STW_STR_NONE),
-		.answerer = proxy_hop_of_sender(options, answerer, response, STW_STR_NONE) };
+		.requester = proxy_hop_said(options, &answerer, request, STW_STR_NONE, &bars[0]),
+		.answerer = proxy_hop_said(options, &requester, response, STW_STR_NONE, &bars[1]) };
 	return true;
 }
 

@@ -47,14 +47,16 @@ static void line_write(struct stw_writer *writer, const struct stw_proxy_options
 }
 
 /* Requests of the callee go to where the caller is: to the proxy before us, or to his Contact. */
-static uint64_t hop_of_caller(const struct stw_proxy_options *options,
-	const struct stw_msg *request, struct proxy_hop hop)
+static uint64_t hop_of_caller(const struct stw_proxy_options *proxy,
+	const struct stw_record_route_options *options, uint64_t mark)
 {
+	const struct stw_msg *request = options->request;
+	struct proxy_sender callee = { mark, true, &request->to.uri };
 	struct stw_values values = stw_msg_values(request, STW_HDR_RECORD_ROUTE);
 	struct stw_str route = STW_STR_NONE;
 
 	stw_values_next(&values, &route);
-	return proxy_hop_of_sender(options, hop, request, route);
+	return proxy_hop_said(proxy, &callee, request, route, &options->bar);
 }
 
 /* `msg`: the request, or a response to it. */
@@ -78,8 +80,7 @@ int stw_record_route_write(const struct stw_proxy_options *proxy,
 	struct stw_record_route made = marks_make(proxy, request, options->branch);
 	struct line_parts parts = { .sips = request->uri.scheme == STW_SCHEME_SIPS,
 		.mark = made.mark,
-		.hop = hop_of_caller(
-			proxy, request, (struct proxy_hop){ made.mark, options->granted }),
+		.hop = hop_of_caller(proxy, options, made.mark),
 		.secret = { made.secret, sizeof(made.secret) },
 		.flow = options->flow };
 	char buffer[2 * LINE_MAX];
@@ -148,14 +149,15 @@ static int for_caller_write(const struct stw_relay_options *options,
 	const struct stw_record_route *ours, struct stw_str above, struct stw_arena *arena,
 	struct stw_str *ret)
 {
+	struct proxy_sender caller = { ours->mark, false,
+		options->from ? options->from : &options->response->from.uri };
 	char buffer[2 * PROXY_HASH_TEXT];
 	struct stw_writer writer;
 	uint64_t hop = 0;
 
 	if (options->response->code > 100 && options->response->code < 300)
-		hop = proxy_hop_of_sender(options->proxy,
-			(struct proxy_hop){ ours->mark, options->granted }, options->response,
-			above);
+		hop = proxy_hop_said(
+			options->proxy, &caller, options->response, above, &options->bar);
 	stw_writer_init(&writer, buffer, sizeof(buffer));
 	proxy_write_hash(&writer, hop);
 	stw_write_str(&writer, (struct stw_str){ ours->proof, sizeof(ours->proof) });

@@ -217,8 +217,7 @@ void branch_find_account(struct branch *branch)
 		return;
 	if (branch->target.account && branch->target.account->client)
 		branch->account = branch->target.account;
-	if (branch->target.account || branch->target.has_hop || !request->routing.in_dialog ||
-		!request->routing.granted)
+	if (branch->target.account || !request->routing.in_dialog || branch->target.has_hop)
 		return;
 	for (account = request->stack->accounts; account; account = account->next) {
 		if (account->client &&

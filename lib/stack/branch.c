@@ -41,6 +41,7 @@ static void branch_note(struct branch *branch, enum stw_note_kind kind,
 		.method = branch->box->request.msg->method,
 		.method_name = method,
 		.in_dialog = branch->box->request.routing.in_dialog,
+		.routed = branch->box->request.routing.has_route,
 		.uri = branch->target.uri,
 		.target = &branch->target };
 
@@ -151,11 +152,12 @@ static int branch_record_route(
 		.in = { .transport = request->source.transport },
 		.out = { .transport = branch->hop.transport, .sent_by = sent_by },
 		.branch = branch_id };
+	struct place_check check = { .request = request, .caller = true };
 	char buffer[300];
 
 	if (!branch_records_route(request))
 		return 0;
-	options.granted = source_is_granted(request);
+	options.bar = (struct stw_proxy_bar){ place_is_barred, &check };
 	if (branch->target.flow_in || branch->target.flow_out)
 		options.flow = branch->target.flow_in ? &request->source : &branch->hop;
 	options.in.sent_by =

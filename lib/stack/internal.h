@@ -509,12 +509,17 @@ void lookup_end(struct lookup *lookup);
 void lookup_expire(struct lookup *lookup);
 void branch_place_failed(struct branch *branch, uint32_t for_ms);
 void branch_place_answered(struct branch *branch);
-/* What the core guards (stw_core_ops.guard) is where the request came from. */
-bool source_is_granted(const struct stw_request *request);
-/* It has gone to a place that the core guards: the core has allowed it, or the dialog in which it
- * is.
- */
-bool branch_granted(const struct branch *branch);
+/* Where somebody says that he is: is it a place that the core guards, where he is not? For
+ * stw_proxy_bar. */
+struct place_check {
+	const struct stw_request *request;
+	bool caller;                 /* who sent the request says it */
+	const struct branch *branch; /* who answered on it says it */
+	bool there;                  /* he is */
+};
+bool place_is_barred(void *user, const struct stw_uri *place);
+/* The core, or the dialog, has let the request go to what the core guards, and not to a phone. */
+bool branch_is_there(const struct branch *branch);
 void stack_resolved(struct stw_stack *stack, const struct stw_io_event *event);
 
 /* service.c: requests that ask what comes next */

@@ -187,27 +187,55 @@ static struct stw_random *branch_random(struct branch *branch)
 	return &branch->random;
 }
 
-static bool is_guarded(const struct stw_request *request, const struct stw_hop *hop)
+/* What the core guards (stw_core_ops.guard), by its name or its address. */
+static bool is_guarded(
+	const struct stw_request *request, const struct stw_uri *uri, const struct stw_hop *hop)
 {
 	const struct stw_stack_options *options = &request->stack->options;
 
-	return options->core->guard && options->core->guard(options->core_user, request, NULL, hop);
+	return options->core->guard(options->core_user, request, uri, hop);
 }
 
-bool source_is_granted(const struct stw_request *request)
+/* A name may lead to there, a Contact is most often an address of his: nobody who calls from a
+ * place is kept from being there. As a source and as a place: it is not known by both alike. */
+static bool caller_may_be_at(const struct stw_request *request, const struct stw_target *where)
 {
 	struct stw_hop there = request->source;
 
-	/* As a source, and as a place: a trunk is not known by both alike. */
-	return is_guarded(request, &request->source) || is_guarded(request, &there);
+	return where->need_resolve || stw_addr_same_ip(&where->addr, &request->source.remote) ||
+	       is_guarded(request, NULL, &request->source) || is_guarded(request, NULL, &there);
 }
 
-bool branch_granted(const struct branch *branch)
+bool branch_is_there(const struct branch *branch)
 {
 	const struct stw_request *request = &branch->box->request;
 
-	return (request->routing.in_dialog && request->routing.granted) ||
-	       (branch->target.granted && is_guarded(request, &branch->hop));
+	if (branch->target.granted && !branch->target.binding)
+		return true;
+	return request->routing.in_dialog && request->stack->options.core->guard &&
+	       (is_guarded(request, NULL, &branch->hop) ||
+		       is_guarded(request, &request->routing.uri, NULL));
+}
+
+bool place_is_barred(void *user, const struct stw_uri *place)
+{
+	const struct place_check *check = user;
+	const struct stw_request *request = check->request;
+	struct stw_target where = { .need_resolve = true };
+	struct stw_hop there = { 0 };
+
+	if (check->there || !request->stack->options.core->guard)
+		return false;
+	if (stw_target_from_uri(place, &where) < 0)
+		where.need_resolve = true;
+	there.remote = where.addr;
+	if (!is_guarded(request, place, NULL) &&
+		(where.need_resolve || !is_guarded(request, NULL, &there)))
+		return false;
+	if (!check->branch)
+		return !check->caller || !caller_may_be_at(request, &where);
+	return !branch_is_there(check->branch) &&
+	       (where.need_resolve || !stw_addr_same_ip(&where.addr, &check->branch->hop.remote));
 }
 
 const struct stw_cause *branch_barred(
@@ -218,7 +246,7 @@ const struct stw_cause *branch_barred(
 	const struct stw_cause *cause;
 
 	if (!options->core->guard || branch->box->client || branch->target.granted ||
-		branch->stateless || (request->routing.in_dialog && request->routing.granted) ||
+		branch->stateless || request->routing.in_dialog ||
 		request->msg->method == STW_METHOD_BYE || (hop && branch->target.has_hop))
 		return NULL;
 	cause = options->core->guard(options->core_user, request, uri, hop);

@@ -143,10 +143,14 @@ static void note_refresh(
 	struct stw_note *note, const struct branch *branch, struct stw_proxy_refresh *refresh)
 {
 	const struct stw_request *request = &branch->box->request;
+	struct place_check requester = { .request = request, .caller = true },
+			   answerer = { .request = request, .branch = branch };
+	struct stw_proxy_bar bars[2] = { { place_is_barred, &requester },
+		{ place_is_barred, &answerer } };
 
 	if (!note->misfit && request->routing.dialog &&
 		stw_proxy_refresh_find(&request->stack->options.proxy, request->msg,
-			&request->routing, note->msg, source_is_granted(request), refresh)) {
+			&request->routing, note->msg, bars, refresh)) {
 		if (!branch_goes_by_uri(branch))
 			refresh->answerer = 0;
 		note->refresh = refresh;

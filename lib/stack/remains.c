@@ -25,7 +25,7 @@ struct remains {
 			uint64_t identity;  /* of the responses that fit the request */
 			uint32_t session_s; /* stw_request_session() */
 			bool in_dialog;     /* it had a To tag */
-			bool granted;       /* one of its branches was: branch_granted() */
+			bool there;         /* branch_is_there() of each that had a 2xx */
 		};
 	};
 };
@@ -164,6 +164,8 @@ static uint64_t identity_of(
 	stw_hasher_init(&hasher, stack->options.key);
 	stw_hasher_text(&hasher, msg->call_id);
 	stw_hasher_text(&hasher, msg->from.tag);
+	stw_hasher_text(&hasher, msg->from.uri.user);
+	stw_hasher_text_nocase(&hasher, msg->from.uri.host);
 	stw_hasher_number(&hasher, msg->cseq.number);
 	if (in_dialog)
 		stw_hasher_text(&hasher, msg->to.tag);
@@ -224,6 +226,7 @@ bool box_settle(struct box *box)
 	if (box->context && box->request.msg->method == STW_METHOD_INVITE) {
 		remains->in_dialog = box->request.msg->to.tag.ptr;
 		remains->session_s = box->session_s;
+		remains->there = true;
 		remains->identity =
 			identity_of(remains->stack, box->request.msg, remains->in_dialog);
 	}
@@ -232,8 +235,8 @@ bool box_settle(struct box *box)
 		remains_take_response(remains, box);
 	}
 	for (branch = box->branches; branch; branch = branch->next) {
-		if (!remains->response)
-			remains->granted |= branch_granted(branch);
+		if (!remains->response && branch->tx && branch->tx->state == STW_TX_ACCEPTED)
+			remains->there &= branch_is_there(branch);
 		branch_leave(branch, remains);
 	}
 	box->request.tx = NULL;
@@ -278,9 +281,11 @@ static void remains_relay(struct remains *remains, const struct stw_msg *respons
 		.code = response->code,
 		.phrase = stw_msg_phrase(response),
 		.relayed = true };
-	struct stw_relay_options relay = {
-		.proxy = &stack->options.proxy, .response = response, .granted = remains->granted
-	};
+	struct stw_request nobody = { .stack = stack };
+	struct place_check check = { .request = &nobody, .there = remains->there };
+	struct stw_relay_options relay = { .proxy = &stack->options.proxy,
+		.response = response,
+		.bar = { place_is_barred, &check } };
 	struct stw_slices slices;
 	unsigned actions = STW_TX_SEND;
 

@@ -427,11 +427,13 @@ void reply_relay(struct box *box, const struct stw_msg *response, struct stw_str
 		.relayed = true };
 	struct stw_stack *stack = box->request.stack;
 	const struct branch *branch = reply_branch(box, response);
+	struct place_check check = { .request = &box->request, .branch = branch };
 	struct stw_relay_options relay = { .proxy = &stack->options.proxy,
 		.response = response,
 		.ours = branch ? &branch->record_route : NULL,
-		.granted = branch && branch_granted(branch),
-		.lines = lines };
+		.lines = lines,
+		.from = &box->request.msg->from.uri,
+		.bar = { place_is_barred, &check } };
 	char buffer[STW_OVERLOAD_PARAMS_MAX];
 	struct stw_slices slices;
 	int err;

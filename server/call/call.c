@@ -465,21 +465,6 @@ static int caller_enter(
 	return err;
 }
 
-bool stw_calls_talk(const struct stw_calls *calls, const struct stw_msg *request)
-{
-	struct names names;
-	struct stw_node *node;
-
-	if (!request->to.tag.len || !calls->table.count)
-		return false;
-	names = names_of(calls, request);
-	for (node = names.first; node; node = stw_table_next_same(node)) {
-		if (dialog_find(STW_CONTAINER_OF(node, struct call, node), &names))
-			return true;
-	}
-	return false;
-}
-
 int stw_calls_begin(struct stw_calls *calls, const struct stw_msg *invite, uint64_t mark,
 	struct stw_str caller, unsigned limit)
 {
@@ -776,14 +761,21 @@ static void note_invite(struct stw_calls *calls, struct call *call, const struct
 	}
 }
 
+/* A place that has answered. */
+static bool has_answered_at(const struct call *call, struct stw_str uri)
+{
+	const struct leg *leg = call->legs;
+
+	while (leg && !(leg->code / 100 == 2 && stw_str_equal(leg->target, uri)))
+		leg = leg->next;
+	return leg;
+}
+
 /* It goes where the dialog does: by its mark; or a phone has lost that, and asks for the user. */
 static bool bye_goes_there(const struct call *call, const struct stw_note *note)
 {
-	const struct leg *leg = note->target ? call->legs : NULL;
-
-	while (leg && !(leg->code / 100 == 2 && stw_str_equal(leg->target, note->target->uri)))
-		leg = leg->next;
-	return note->in_dialog || leg;
+	return note->in_dialog ||
+	       (note->target && !note->routed && has_answered_at(call, note->target->uri));
 }
 
 /* Who knows its names may send a BYE of them to anywhere. */
@@ -819,6 +811,13 @@ static bool ends_without_bye(const struct stw_note *note)
 	       ends_usage(note->method, note->code);
 }
 
+/* Else it is as if none had come, and the call goes on at the other side (a challenge, a CSeq that
+ * is too low). */
+static bool bye_is_taken(unsigned code)
+{
+	return code / 100 == 2 || stw_dialog_effect(code, true) != STW_DIALOG_STAYS;
+}
+
 static void dialog_response_out(struct stw_calls *calls, struct call *call, struct dialog *dialog,
 	const struct stw_note *note)
 {
@@ -827,7 +826,7 @@ static void dialog_response_out(struct stw_calls *calls, struct call *call, stru
 	/* A BYE that was refused on its way has not ended it. */
 	if (note->code < 200 || (bye ? !dialog->bye_ms : !ends_without_bye(note)))
 		return;
-	if (bye && is_challenge(note->code))
+	if (bye && !bye_is_taken(note->code))
 		dialog->bye_ms = dialog->bye_due_ms = 0;
 	else if (dialog->bye_ms)
 		dialog_end_bye(calls, call, dialog);
@@ -856,6 +855,25 @@ static void note_dialog(struct stw_calls *calls, struct call *call, struct dialo
 	default:
 		break;
 	}
+}
+
+bool stw_calls_talk(const struct stw_calls *calls, const struct stw_msg *request)
+{
+	struct stw_str uri = stw_msg_text(request, request->uri_at, request->uri_len);
+	struct names names;
+	struct stw_node *node;
+
+	if (!request->to.tag.len || !calls->table.count)
+		return false;
+	names = names_of(calls, request);
+	for (node = names.first; node; node = stw_table_next_same(node)) {
+		const struct call *call = STW_CONTAINER_OF(node, struct call, node);
+
+		if (dialog_find(call, &names) &&
+			(call->uri == uri_hash(calls, request) || has_answered_at(call, uri)))
+			return true;
+	}
+	return false;
 }
 
 /* An element that hides where a request was before may have made several calls of one dialog. */

@@ -48,7 +48,7 @@ void stw_calls_now(struct stw_calls *calls, struct stw_now now);
  */
 int stw_calls_begin(struct stw_calls *calls, const struct stw_msg *invite, uint64_t mark,
 	struct stw_str caller, unsigned limit);
-/** A request with both tags of a dialog of a call that is followed. */
+/** A request of a dialog of a call that is followed, to the other side of it. */
 bool stw_calls_talk(const struct stw_calls *calls, const struct stw_msg *request);
 /** His phones are about to ring: he is in the call, unless another one answers, or he leaves.
  *  @return 0, also when he is not counted; -EBUSY he has as many calls as `limit` says */

@@ -108,8 +108,8 @@ static struct refreshed *refreshed_new(struct stw_refreshes *refreshes, uint64_t
 	return refreshed;
 }
 
-bool stw_refreshes_lead(const struct stw_refreshes *refreshes,
-	const struct stw_proxy_routing *routing, bool *ret_granted)
+bool stw_refreshes_lead(
+	const struct stw_refreshes *refreshes, const struct stw_proxy_routing *routing)
 {
 	const struct refreshed *refreshed = refreshed_find(refreshes, routing->dialog);
 	const struct side *other;
@@ -117,8 +117,7 @@ bool stw_refreshes_lead(const struct stw_refreshes *refreshes,
 	if (!refreshed || !routing->in_dialog || !routing->hop)
 		return false;
 	other = routing->by_callee ? &refreshed->caller : &refreshed->callee;
-	*ret_granted = other->place == routing->granted_hop && routing->granted_hop;
-	return *ret_granted || other->place == routing->hop;
+	return other->place == routing->hop;
 }
 
 /* Only who reaches the other side may say where he is himself: else he could answer for it. */
@@ -127,14 +126,11 @@ static void refresh(struct stw_refreshes *refreshes, const struct stw_proxy_refr
 	const struct stw_proxy_routing *routing = what->routing;
 	struct refreshed *refreshed = refreshed_find(refreshes, routing->dialog);
 	struct side *requester, *answerer;
-	bool granted;
 
-	if (!routing->hop_known && !stw_refreshes_lead(refreshes, routing, &granted))
+	if (!routing->hop_known && !stw_refreshes_lead(refreshes, routing))
 		return;
 	/* The answerer is where the mark says, and the requester has not said where he is. */
-	if (!refreshed && !what->requester &&
-		(!what->answerer ||
-			what->answerer == (routing->granted ? routing->granted_hop : routing->hop)))
+	if (!refreshed && !what->requester && (!what->answerer || what->answerer == routing->hop))
 		return;
 	if (!refreshed)
 		refreshed = refreshed_new(refreshes, routing->dialog);

@@ -27,10 +27,9 @@ void stw_refreshes_max_age(struct stw_refreshes *refreshes, uint32_t max_age_s);
 void stw_refreshes_now(struct stw_refreshes *refreshes, struct stw_now now);
 /** Every note of the stack that has `dialog` or `refresh`. */
 void stw_refreshes_note(struct stw_refreshes *refreshes, const struct stw_note *note);
-/** Does the request go where the other side of its dialog has moved to?
- * @param ret_granted  to a place as the core had allowed it, which guards that */
-bool stw_refreshes_lead(const struct stw_refreshes *refreshes,
-	const struct stw_proxy_routing *routing, bool *ret_granted);
+/** Does the request go where the other side of its dialog has moved to? */
+bool stw_refreshes_lead(
+	const struct stw_refreshes *refreshes, const struct stw_proxy_routing *routing);
 /** What is due. */
 void stw_refreshes_timers(struct stw_refreshes *refreshes);
 /** When the next is due (monotonic ms), UINT64_MAX: none. */

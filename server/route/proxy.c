@@ -42,13 +42,12 @@ enum stw_verdict stw_route_validate(struct stw_check *check)
  * beginning, or is asked. */
 bool stw_route_stays_in_dialog(struct stw_check *check)
 {
-	struct stw_proxy_routing *routing = &check->request->routing;
+	const struct stw_proxy_routing *routing = &check->request->routing;
 	struct stw_proxy_target target;
 
 	if (!routing->in_dialog)
 		return false;
-	if (routing->hop_known ||
-		stw_refreshes_lead(check->core->refreshes, routing, &routing->granted))
+	if (routing->hop_known || stw_refreshes_lead(check->core->refreshes, routing))
 		return true;
 	return !routing->has_route && !check->caller_domain.len &&
 	       stw_route_binding_of_to(check, &target);

@@ -27,10 +27,7 @@ static bool leads(uint64_t dialog, bool by_callee, uint64_t hop)
 		.in_dialog = true, .dialog = dialog, .by_callee = by_callee, .hop = hop
 	};
 
-	bool granted = true, leads = stw_refreshes_lead(refreshes, &routing, &granted);
-
-	assert_true(!leads || !granted);
-	return leads;
+	return stw_refreshes_lead(refreshes, &routing);
 }
 
 /* The caller's request went to the callee's marked place and had a 2xx. */
