@@ -12,7 +12,8 @@ struct answer {
 	bool dnd, busy_everywhere, media_everywhere, reject_anonymous, auth, early_media, reliable,
 		no_register, mix, no_takeover, auto_answer, auto_answer_privileged,
 		tell_answer_mode, send_199, obey_refer;
-	uint64_t hangup_ms, left; /* sessions */
+	uint64_t hangup_ms, left;    /* sessions */
+	struct stw_ua_policy policy; /* its numbers */
 	struct stw_registration *registration;
 };
 
@@ -74,10 +75,10 @@ static int number_read(
 }
 
 /* Numbers, and what is more than one word. */
-static int policy_read(struct agent *agent, struct answer *answer, struct stw_ua_policy *policy)
+static int policy_read(struct stw_cli *cli, struct answer *answer)
 {
+	struct stw_ua_policy *policy = &answer->policy;
 	uint64_t ring_ms = RING_MS, then = 0, lines = 0, min_se = 0;
-	struct stw_cli *cli = agent->cli;
 	int status = agent_seconds(cli, "ring", answer->ring, &ring_ms);
 
 	if (status < 0)
@@ -108,8 +109,8 @@ static int policy_read(struct agent *agent, struct answer *answer, struct stw_ua
 static int answer_read(struct agent *agent, struct answer *answer)
 {
 	struct stw_ua_policy *policy = &agent->ua_options.policy;
-	int status = policy_read(agent, answer, policy);
 
+	*policy = answer->policy;
 	policy->automatic = true;
 	policy->dnd = answer->dnd;
 	policy->busy_everywhere = answer->busy_everywhere;
@@ -130,7 +131,7 @@ static int answer_read(struct agent *agent, struct answer *answer)
 	policy->auto_answer = answer->auto_answer;
 	policy->auto_answer_privileged = answer->auto_answer_privileged;
 	policy->tell_answer_mode = answer->tell_answer_mode;
-	if (status < 0 && answer->auto_answer_privileged && !answer->auth)
+	if (answer->auto_answer_privileged && !answer->auth)
 		return stw_cli_usage(agent->cli, "--auto-answer-privileged needs --auth");
 	policy->refuse_takeover = answer->no_takeover;
 	policy->qos = answer->qos != NULL;
@@ -138,13 +139,13 @@ static int answer_read(struct agent *agent, struct answer *answer)
 	agent->everywhere = answer->media_everywhere;
 	if (answer->qos)
 		agent->qos = STW_SDP_QOS_SUPPORTED;
-	if (status < 0 && answer->auth) {
+	if (answer->auth) {
 		if (!*agent->password || !*agent->aor)
 			return stw_cli_usage(agent->cli, "--auth needs --user and --password-file");
 		policy->auth_realm = STW_STR("strowger");
 		policy->auth_password = stw_str_from(agent->password);
 	}
-	return status;
+	return -1;
 }
 
 static int answer_run(struct agent *agent, struct answer *answer)
@@ -239,6 +240,8 @@ int stw_cmd_answer(struct stw_cli *cli)
 	int status = stw_cli_parse(cli, options, STW_ARRAY_SIZE(options), 0, 0);
 	struct agent *agent;
 
+	if (status < 0)
+		status = policy_read(cli, &answer);
 	if (status >= 0)
 		return status;
 	agent = calloc(1, sizeof(*agent));

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Dialogs of our agent that go on: reliable provisional responses, session timers, transfers and Replaces with SIPp by
+"""Dialogs of our agent that go on: reliable provisional responses, transfers and Replaces with SIPp by
 scenarios of ours (sipp/), with linphone, and with baresip."""
 import math
 import shutil
@@ -35,23 +35,6 @@ def prack_by_us(bench):
     alice = call(bench, f"sip:sipp@127.0.0.1:{port}", "--duration", 0.3)
     require(alice.wait("media")["direction"] == 3, tail(alice.log))
     alice.ends()
-    sipp_ends(*things)
-
-
-def timer_expires(bench):
-    things, port = sipp_called(*scenario("timer_expires"))
-    alice = call(bench, f"sip:sipp@127.0.0.1:{port}")
-    ended = alice.wait("ended", 15)
-    require(ended["by_us"] and ended["code"] == 408, str(ended))
-    alice.ends(0)
-    sipp_ends(*things)
-
-
-def timer_refreshed(bench):
-    things, port = sipp_called(*scenario("timer_refreshed"))
-    alice = call(bench, f"sip:sipp@127.0.0.1:{port}", "--duration", 8)
-    alice.wait("refreshed", 6)
-    alice.ends(0, 15)
     sipp_ends(*things)
 
 
@@ -224,8 +207,6 @@ run_tests([
     ("linphone asks for a session timer", timer_of_linphone),
     ("SIPp sends PRACK", prack_by_sipp),
     ("we send PRACK to SIPp", prack_by_us),
-    ("SIPp does not refresh the session", timer_expires),
-    ("we refresh the session with SIPp", timer_refreshed),
     ("SIPp transfers us to who it has talked to", transferred_by_sipp),
     ("SIPp replaces its call by another", replaced_by_sipp),
     ("linphone calls us", linphone_calls),
