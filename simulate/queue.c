@@ -660,7 +660,8 @@ static bool rings_on(const struct node *node, const struct queue_caller *caller)
 }
 
 /* He was told a place: not better than those certainly before him leave, not worse than all of
- * them. */
+ * them. Nobody is for certain where a phone's name may be asked for, for seconds, before it rings.
+ */
 static void place_check(struct node *node, const struct queue_caller *caller)
 {
 	unsigned certain = 1, possible = 1, length = 1;
@@ -673,7 +674,7 @@ static void place_check(struct node *node, const struct queue_caller *caller)
 			continue;
 		possible += (other->in_line && !rings_on(node, other)) ||
 			    other->left_batch == node->queue_batch;
-		certain += long_since;
+		certain += long_since && !node->world->slow_names;
 	}
 	if (caller->told_place < certain || caller->told_place > possible)
 		wrong(node->world, stw_str_from(caller->call_id),
