@@ -15,11 +15,12 @@
 
 #include "server/queue/queue.h"
 
-#define TICK_MS    3000
-#define LATE_MS    1000   /* a timer of the server that is due has been heard by then */
-#define IDLE_MS    70000  /* his last call may ring elsewhere meanwhile */
-#define CHANGES_MS 100000 /* agents come and go for so long behind the last call */
-#define NOBODY     (-1)
+#define TICK_MS      3000
+#define LATE_MS      1000   /* a timer of the server that is due has been heard by then */
+#define BRANCHES_MAX 28     /* limits.max_branches, less those that are kept for the overflow */
+#define IDLE_MS      70000  /* his last call may ring elsewhere meanwhile */
+#define CHANGES_MS   100000 /* agents come and go for so long behind the last call */
+#define NOBODY       (-1)
 
 /* Somebody who has called a queue, from his INVITE to the end of the call. */
 struct queue_caller {
@@ -38,8 +39,8 @@ struct queue_caller {
 	bool unfit; /* for an agent at least: others may come first */
 	uint64_t told_ms;
 	unsigned told_place;
-	int agent; /* who rings */
-	unsigned open;
+	int agent;               /* who rings */
+	unsigned open, branches; /* INVITEs to phones: under way, and all */
 	bool misfit; /* a phone that rang for him spoke of what he had sent: it may count, or not */
 	uint64_t ring_ms;
 	int answered_by;
@@ -540,6 +541,7 @@ bool queue_rings(struct node *node, struct queue_caller *caller, const struct si
 	/* A Contact that leads to somebody else is nobody's here. */
 	caller->agent = owner;
 	caller->open += owner != NOBODY;
+	caller->branches++;
 	if (owner != NOBODY)
 		node->agents[owner].let_pass = true;
 	return true;
@@ -634,8 +636,8 @@ void queues_done(struct world *world)
 /* ---- what holds behind each batch ------------------------------------------------------------ */
 
 /* He waits, and did so before this batch. Who has hung up leaves when it is his turn. When his time
- * is over he does so no more: what may still be answered has been given up, and is waited for
- * before he hears of it. */
+ * is over, or another agent's phones would be too many for limits.max_branches, he does so no more:
+ * what may still be answered has been given up, and is waited for before he hears of it. */
 static bool waits_on(const struct node *node, const struct queue_caller *caller)
 {
 	unsigned patience_s = queue_of(node, caller)->max_wait_s;
@@ -643,6 +645,7 @@ static bool waits_on(const struct node *node, const struct queue_caller *caller)
 	if (caller->expires_s && caller->expires_s < patience_s)
 		patience_s = caller->expires_s;
 	return caller->waits && !caller->gone && caller->waits_batch < node->queue_batch &&
+	       caller->branches + DEVICES_MAX <= BRANCHES_MAX &&
 	       node->world->now.mono_ms < caller->in_ms + 1000ull * patience_s;
 }
 
@@ -660,8 +663,7 @@ static bool rings_on(const struct node *node, const struct queue_caller *caller)
 }
 
 /* He was told a place: not better than those certainly before him leave, not worse than all of
- * them. Nobody is for certain where a phone's name may be asked for, for seconds, before it rings.
- */
+ * them. */
 static void place_check(struct node *node, const struct queue_caller *caller)
 {
 	unsigned certain = 1, possible = 1, length = 1;
@@ -674,7 +676,7 @@ static void place_check(struct node *node, const struct queue_caller *caller)
 			continue;
 		possible += (other->in_line && !rings_on(node, other)) ||
 			    other->left_batch == node->queue_batch;
-		certain += long_since && !node->world->slow_names;
+		certain += long_since;
 	}
 	if (caller->told_place < certain || caller->told_place > possible)
 		wrong(node->world, stw_str_from(caller->call_id),
