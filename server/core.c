@@ -26,7 +26,6 @@ static const struct stw_cause *core_admit(
 {
 	const struct stw_core *core = user;
 
-	(void)request;
 	if (!core->draining)
 		return NULL;
 	*ret_headers = STW_STR("Retry-After: 60\r\n");
