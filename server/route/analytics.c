@@ -65,6 +65,7 @@ static enum stw_verdict no_answer(
 	struct stw_check *check, const struct stw_cause *cause, struct stw_str why)
 {
 	check->refusal.option = "analytics.on_failure";
+	/* What was read of it counts for nothing. */
 	check->inquiries[STW_PURPOSE_ANALYTICS].reply.class_count = 0;
 	return stw_route_no_answer(check, cause, why, check->config->analytics.on_failure);
 }

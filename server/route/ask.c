@@ -89,7 +89,6 @@ static void inquiry_fail(struct stw_core *core, struct stw_arena *arena,
 {
 	inquiry->answered = true;
 	inquiry->cause = cause;
-	inquiry->reply = (struct stw_hook_reply){ 0 }; /* what was read of it counts for nothing */
 	if (stw_arena_copy(arena, stw_str_from(why), &inquiry->why) < 0)
 		inquiry->why = STW_STR_NONE;
 	if (cause == &stw_cause_hook_late)
