@@ -21,6 +21,15 @@
 #define STW_ARRAY_SIZE(array)               (sizeof(array) / sizeof((array)[0]))
 #define STW_PRINTF(format_at, args_at)      __attribute__((format(printf, format_at, args_at)))
 
+#define STW_CACHE_LINE_BYTES 64
+
+/** Asks for memory that is needed soon and was not looked at for long. NULL: nothing. */
+static inline void stw_fetch(const void *memory, size_t bytes)
+{
+	for (size_t at = 0; memory && at < bytes; at += STW_CACHE_LINE_BYTES)
+		__builtin_prefetch((const char *)memory + at);
+}
+
 /** The time, as the caller read it. Timers use the first, Date and expiries the second. */
 struct stw_now {
 	uint64_t mono_ms; /* monotonic clock, milliseconds */

@@ -395,6 +395,8 @@ void stw_response_context_give_up_silent(struct stw_response_context *context);
 void stw_response_context_abandon(struct stw_response_context *context);
 /** CANCEL from upstream; `reason_lines` of the CANCEL are copied to those that go down. */
 void stw_response_context_cancel(struct stw_response_context *context, struct stw_str reason_lines);
+/** stw_fetch() of it and of its first branch. Accepts NULL. */
+void stw_response_context_fetch(const struct stw_response_context *context);
 /** Take the actions one by one, in order; NOTHING at the end. Valid until the next input. */
 struct stw_proxy_action stw_response_context_next(struct stw_response_context *context);
 /** Accepts NULL; returns NULL. */

@@ -108,6 +108,8 @@ uint64_t stw_tx_request_hash(const struct stw_tx_layer *layer, const struct stw_
 /** A request has arrived: what it is looked for in shall be in the cache soon. The hashes are kept
  * in the message. */
 void stw_tx_expect_request(const struct stw_tx_layer *layer, struct stw_msg *request);
+/** The same for a response. */
+void stw_tx_expect_response(const struct stw_tx_layer *layer, struct stw_msg *response);
 /**
  * §8.2.2.2, merged requests: another transaction that was asked about and has not ended has a
  * request with the same From tag, Call-ID and CSeq, which came here another way. If not, that of
@@ -141,10 +143,14 @@ struct stw_tx_client_options {
 	enum stw_method method;
 	struct stw_str method_name; /* for unknown methods */
 	struct stw_str branch;      /* of our top Via; copied */
+	uint64_t hash;              /* stw_tx_expect_client(); 0: not asked */
 	struct stw_slices request;  /* must live as long as the transaction */
 	bool reliable;
 };
 
+/** There will be a client transaction with this branch: what it is put into shall be in the cache
+ * soon. @return its hash */
+uint64_t stw_tx_expect_client(const struct stw_tx_layer *layer, struct stw_str branch);
 /** New client transaction; the first step sends: `ret_actions`. @return 0, -ENOMEM */
 int stw_tx_client_new(struct stw_tx_layer *layer, const struct stw_tx_client_options *options,
 	struct stw_now now, struct stw_tx **ret, unsigned *ret_actions);

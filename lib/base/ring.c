@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define CACHE_LINE_BYTES 64
 
 /*
  * Each side has a cache line: its own position, and the other side's as last seen, so that the
@@ -13,10 +12,10 @@
 struct stw_ring {
 	atomic_size_t tail; /* pushed so far; the producer writes it */
 	size_t head_seen;
-	char gap_tail[CACHE_LINE_BYTES];
+	char gap_tail[STW_CACHE_LINE_BYTES];
 	atomic_size_t head; /* popped so far; the consumer writes it */
 	size_t tail_seen;
-	char gap_head[CACHE_LINE_BYTES];
+	char gap_head[STW_CACHE_LINE_BYTES];
 	size_t mask; /* capacity - 1 */
 	void *items[];
 };

@@ -60,7 +60,9 @@ static bool via_read(struct stw_msg_peek *ret, struct stw_str line, struct stw_s
 
 static bool is_name(struct stw_str name, char compact, struct stw_str full)
 {
-	return name.len == 1 ? (name.ptr[0] | 0x20) == compact : stw_str_equal_nocase(name, full);
+	if (name.len == 1)
+		return (name.ptr[0] | 0x20) == compact;
+	return name.len == full.len && stw_str_equal_nocase(name, full);
 }
 
 /* Its first letter says that it may be one of ours. @return false: stw_msg_parse() is to see it */

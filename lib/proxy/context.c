@@ -208,6 +208,13 @@ int stw_response_context_new(const struct stw_proxy_options *options, const stru
 	return 0;
 }
 
+void stw_response_context_fetch(const struct stw_response_context *context)
+{
+	stw_fetch(context, sizeof(*context));
+	if (context)
+		stw_fetch(context->started, sizeof(*context->started));
+}
+
 struct stw_response_context *stw_response_context_free(struct stw_response_context *context)
 {
 	struct branch *branch;

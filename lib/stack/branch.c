@@ -345,13 +345,15 @@ static void branch_share_time(struct branch *branch)
 	stw_timer_start(&stack->wheel, &branch->place_timer, stack->now.mono_ms + share_ms);
 }
 
-static void branch_open_transaction(struct branch *branch, struct stw_str branch_id)
+static void branch_open_transaction(
+	struct branch *branch, struct stw_str branch_id, uint64_t hash)
 {
 	struct stw_stack *stack = branch_stack(branch);
 	const struct stw_msg *msg = branch->box->request.msg;
 	struct stw_tx_client_options options = { .method = msg->method,
 		.method_name = stw_msg_method_name(msg),
 		.branch = branch_id,
+		.hash = hash,
 		.request = branch->sent,
 		.reliable = stw_transport_reliable(branch->hop.transport) };
 	bool may_hang = branch->tcp_tried && !branch_finds_open_flow(stack, &branch->hop);
@@ -443,6 +445,7 @@ void branch_send(struct branch *branch)
 	char buffer[STW_BRANCH_MAX];
 	const struct stw_cause *cause = branch_unsendable(branch);
 	struct stw_str id;
+	uint64_t hash = 0;
 
 	if (cause) {
 		branch_skip_place(branch, cause);
@@ -457,6 +460,8 @@ void branch_send(struct branch *branch)
 	else
 		id = stw_proxy_branch(&request->stack->options.proxy, request->msg,
 			&request->routing, &request->stack->random, buffer);
+	if (!branch->stateless)
+		hash = stw_tx_expect_client(request->stack->transactions, id);
 	branch_find_account(branch);
 	if (branch_build(branch, id) < 0 ||
 		(branch->account && branch_sign(branch) > 0 && branch_build(branch, id) < 0) ||
@@ -465,7 +470,7 @@ void branch_send(struct branch *branch)
 		return;
 	}
 	if (!branch->stateless) {
-		branch_open_transaction(branch, id);
+		branch_open_transaction(branch, id, hash);
 		return;
 	}
 	branch_note(branch, STW_NOTE_REQUEST_OUT, NULL, STW_STR_NONE);

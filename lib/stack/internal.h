@@ -294,7 +294,7 @@ static inline size_t stack_room_used(const struct stw_stack *stack)
 }
 
 /* stack.c */
-void stack_note(struct stw_stack *stack, const struct stw_note *note);
+void stack_note(struct stw_stack *stack, struct stw_note *note);
 void stack_drop(struct stw_stack *stack, const struct stw_hop *hop, const struct stw_msg *msg,
 	const struct stw_cause *cause);
 void stack_dirty(struct box *box);

@@ -181,6 +181,20 @@ static void note_branch(struct stw_note *note, const struct stw_tx *tx, struct s
 		note->session_s = session_s;
 }
 
+/* It may have rung for long. */
+static void fetch_of_response(const struct stw_tx *tx)
+{
+	const struct branch *branch = tx->user_kind == USER_REQUEST ? tx->user : NULL;
+
+	if (!branch)
+		return;
+	stw_fetch(branch, sizeof(*branch));
+	stw_fetch(branch->box, sizeof(*branch->box));
+	stw_fetch(branch->box->request.msg, sizeof(*branch->box->request.msg));
+	stw_fetch(branch->box->request.tx, sizeof(*branch->box->request.tx));
+	stw_response_context_fetch(branch->box->context);
+}
+
 static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 {
 	struct stw_note note = { .kind = STW_NOTE_RESPONSE_IN,
@@ -196,12 +210,15 @@ static void receive_response(struct stw_stack *stack, const struct stw_hop *hop)
 	unsigned actions;
 
 	stack->stats.responses_in++;
+	stw_tx_expect_response(stack->transactions, stack->msg);
 	if (!stw_listeners_own(
 		    stack->options.listeners, stack->msg->via.host, stack->msg->via.port)) {
 		stack_drop(stack, hop, stack->msg, &stw_cause_response_not_ours);
 		return;
 	}
 	tx = stw_tx_match_response(stack->transactions, stack->msg);
+	if (tx)
+		fetch_of_response(tx);
 	cause = response_misfit(tx, stack->msg);
 	if (cause) {
 		stack_drop(stack, hop, stack->msg, cause);

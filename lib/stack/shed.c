@@ -70,11 +70,12 @@ static bool is_elsewhere(const struct stw_stack *stack, struct stw_str call_id)
 /* Is it the turn of this source to have a record? Sources share places: some have fewer. */
 static bool source_is_noted(struct stw_stack *stack, const struct stw_addr *addr)
 {
-	uint32_t second = (uint32_t)(stack->now.mono_ms / 1000) + 1, slot = 0;
+	uint32_t second = (uint32_t)(stack->now.mono_ms / 1000) + 1;
+	uint64_t words[2], slot;
 
-	for (unsigned i = 0; i < sizeof(addr->ip); i++)
-		slot = slot * 31 + addr->ip[i];
-	slot %= SHED_SOURCES;
+	_Static_assert(sizeof(words) == sizeof(addr->ip), "a whole address");
+	memcpy(words, addr->ip, sizeof(words));
+	slot = ((words[0] ^ words[1] * 31) * UINT64_C(0x9e3779b97f4a7c15) >> 32) % SHED_SOURCES;
 	if (stack->shed_noted[slot] == second)
 		return false;
 	stack->shed_noted[slot] = second;
@@ -99,8 +100,8 @@ static bool answer_read(struct stw_stack *stack, const struct stw_msg_peek *peek
 	msg->data = peek->method_name.ptr;
 	msg->method_len = (uint32_t)peek->method_name.len;
 	msg->call_id = peek->call_id;
-	msg->tx_hash = 0;
-	msg->tx_hash = stw_tx_request_hash(stack->transactions, msg);
+	msg->tx_hash = msg->merge_hash = 0;
+	stw_tx_expect_request(stack->transactions, msg);
 	return true;
 }
 
@@ -283,8 +284,8 @@ bool stack_shed(struct stw_stack *stack, const struct stw_hop *hop, const char *
 	if (!stw_overload_floods(&stack->overload, &stack->arrival) ||
 		!stw_msg_peek(data, len, &peek) || is_elsewhere(stack, peek.call_id))
 		return false;
-	if (!method_may_be_shed(peek.method) || uri_may_be_urgent(stack, peek.uri) ||
-		source_is_noted(stack, &hop->remote) || !answer_read(stack, &peek) ||
+	if (!method_may_be_shed(peek.method) || !answer_read(stack, &peek) ||
+		uri_may_be_urgent(stack, peek.uri) || source_is_noted(stack, &hop->remote) ||
 		stw_tx_match_request(stack->transactions, &stack->shed_msg))
 		return false;
 	cause = shed_source(stack, &hop->remote);

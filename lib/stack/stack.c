@@ -152,13 +152,11 @@ void stw_stack_begin(struct stw_stack *stack, struct stw_now now)
 		stack->room_elsewhere = workers_room(stack->options.workers, stack->options.worker);
 }
 
-void stack_note(struct stw_stack *stack, const struct stw_note *note)
+void stack_note(struct stw_stack *stack, struct stw_note *note)
 {
-	struct stw_note timed = *note;
-
-	timed.now = stack->now;
+	note->now = stack->now;
 	if (stack->options.core->note)
-		stack->options.core->note(stack->options.core_user, &timed);
+		stack->options.core->note(stack->options.core_user, note);
 }
 
 void stack_drop(struct stw_stack *stack, const struct stw_hop *hop, const struct stw_msg *msg,
@@ -606,6 +604,7 @@ void stw_stack_end(struct stw_stack *stack)
 	stw_tx_reap(stack->transactions, stack_tx_done, stack);
 	while ((box = stack->dirty)) {
 		stack->dirty = box->dirty_next;
+		stw_fetch(stack->dirty, sizeof(*stack->dirty));
 		box->dirty = false;
 		if (box_is_dead(box) || box_settle(box))
 			box_free(box);

@@ -11,14 +11,13 @@
 
 #include "internal.h"
 
-#define CACHE_LINE_BYTES 64
 #define RING_DEFAULT     4096
 #define RINGS_BYTES_MAX  (8u << 20) /* many workers have shorter rings */
 #define RING_MIN         64
 
 /* On a cache line of its own: the owner writes it a few times a turn. */
 struct seat {
-	_Alignas(CACHE_LINE_BYTES) atomic_bool sleeping;
+	_Alignas(STW_CACHE_LINE_BYTES) atomic_bool sleeping;
 	atomic_size_t room_used; /* as of the end of its last batch */
 };
 

@@ -149,7 +149,6 @@ void tx_end(struct tx *tx);
 
 uint16_t tx_sent_by_port(const struct stw_via *via);
 uint64_t tx_merge_hash(const struct stw_tx_layer *layer, const struct stw_msg *request);
-uint64_t tx_client_hash(const struct stw_tx_layer *layer, struct stw_str branch);
 /* Remember the To tag of a response: an ACK of RFC 2543 is known by it. */
 void tx_legacy_answered(struct tx *tx, struct stw_slices response);
 

@@ -249,9 +249,12 @@ int stw_tx_client_new(struct stw_tx_layer *layer, const struct stw_tx_client_opt
 	struct stw_now now, struct stw_tx **ret, unsigned *ret_actions)
 {
 	struct stw_str name = STW_STR_NONE;
+	uint64_t hash = options->hash;
 	struct tx *tx;
 
 	assert(options->method != STW_METHOD_ACK);
+	if (!hash)
+		hash = stw_tx_expect_client(layer, options->branch);
 	if (options->method == STW_METHOD_UNKNOWN)
 		name = options->method_name;
 	tx = tx_alloc(layer, options->branch.len + name.len, now);
@@ -263,8 +266,7 @@ int stw_tx_client_new(struct stw_tx_layer *layer, const struct stw_tx_client_opt
 	tx->pub.message = options->request;
 	tx->pub.kind = options->method == STW_METHOD_INVITE ? STW_TX_INVITE_CLIENT
 							    : STW_TX_NON_INVITE_CLIENT;
-	if (stw_table_insert(&layer->clients, &tx->node, tx_client_hash(layer, options->branch)) <
-		0) {
+	if (stw_table_insert(&layer->clients, &tx->node, hash) < 0) {
 		tx_free(tx);
 		return -ENOMEM;
 	}

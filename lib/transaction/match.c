@@ -64,9 +64,17 @@ void stw_tx_expect_request(const struct stw_tx_layer *layer, struct stw_msg *req
 	stw_table_expect(&layer->requests, request->merge_hash);
 }
 
-uint64_t tx_client_hash(const struct stw_tx_layer *layer, struct stw_str branch)
+void stw_tx_expect_response(const struct stw_tx_layer *layer, struct stw_msg *response)
 {
-	return hash_nocase(layer, branch);
+	response->tx_hash = stw_tx_expect_client(layer, response->via.branch);
+}
+
+uint64_t stw_tx_expect_client(const struct stw_tx_layer *layer, struct stw_str branch)
+{
+	uint64_t hash = hash_nocase(layer, branch);
+
+	stw_table_expect(&layer->clients, hash);
+	return hash;
 }
 
 static bool sent_by_equal(const struct tx *tx, const struct stw_via *via)
@@ -176,7 +184,8 @@ struct stw_tx *stw_tx_match_response(
 
 	if (!response->has_via || !response->has_cseq)
 		return NULL;
-	node = stw_table_first(&layer->clients, tx_client_hash(layer, branch));
+	node = stw_table_first(&layer->clients,
+		response->tx_hash ? response->tx_hash : hash_nocase(layer, branch));
 	for (; node; node = stw_table_next_same(node)) {
 		struct tx *tx = STW_CONTAINER_OF(node, struct tx, node);
 

@@ -110,8 +110,7 @@ static void decisions_expect(const struct stw_decisions *decisions)
 	stw_table_expect(&decisions->table, next->node.hash);
 	__builtin_prefetch(next->arena.chunk, 1);
 	next = TAILQ_NEXT(next, queue);
-	for (size_t at = 0; next && at < sizeof(*next); at += 64)
-		__builtin_prefetch((const char *)next + at, 1);
+	stw_fetch(next, sizeof(*next));
 }
 
 /* What is least missed goes first: the oldest success, else the oldest of the rest. */

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 
 #define ARRAY_PLACES_MIN 64
-#define CACHE_LINE_BYTES 64
 
 struct place {
 	void *item;    /* published; NULL: never used, probing ends here */
@@ -148,10 +147,8 @@ void stw_map_fetch_place(const struct stw_map *map, uint64_t hash)
 void stw_map_fetch_item(const struct stw_map *map, uint64_t hash, size_t bytes)
 {
 	const struct stw_map_array *array = STW_RCU_READ(map->array);
-	const char *item = STW_RCU_READ(array->places[hash & array->mask].item);
 
-	for (size_t at = 0; item && at < bytes; at += CACHE_LINE_BYTES)
-		__builtin_prefetch(item + at);
+	stw_fetch(STW_RCU_READ(array->places[hash & array->mask].item), bytes);
 }
 
 void stw_map_scan(const struct stw_map *map, size_t *cursor, size_t max,
